@@ -1,0 +1,169 @@
+//! What the map is made of. Times in nanoseconds, sizes in bytes; text and rounding are `report`'s.
+
+use crate::recording::Nanos;
+
+/// The walked wait graph of one recording, folded to the project's functions.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Map {
+    /// Life of the root task: from the release to its exit.
+    pub wall: Nanos,
+    /// Longest first. Their `self_time`s, their descendants' and `outside` add up to `wall`.
+    pub steps: Vec<Step>,
+    /// Wall time in which no function of the project was on the stack.
+    pub outside: Outside,
+    /// Every endpoint that the tree talked to as a client, most round trips first.
+    pub peers: Vec<Peer>,
+    /// Names of all services seen, the root's first; one entry: the steps need no service.
+    pub services: Vec<String>,
+    /// How far the owned time is from `wall`; an assertion of the walk, 0 but for a bug.
+    pub closure_error: i64,
+}
+
+/// The `(outside the project)` remainder.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outside {
+    pub self_time: Nanos,
+    pub cpu: Nanos,
+    pub waits: Waits,
+    /// The largest owners in it: library or binary function, with its time; three at most.
+    pub top: Vec<(String, Nanos)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StepKind {
+    FunctionCall,
+    HttpCall,
+    GrpcCall,
+    DbQuery,
+    CacheOp,
+    QueueOp,
+    FileIo,
+    LockWait,
+    Sleep,
+    Subprocess,
+    Gpu,
+    Loop,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WaitCause {
+    Network,
+    Db,
+    Disk,
+    Lock,
+    Sleep,
+    Child,
+    Pipe,
+    RunQueue,
+    Throttled,
+    Gpu,
+    Other,
+}
+
+/// Blocked time by cause; causes without time are absent. Sorted by cause.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Waits(pub std::collections::BTreeMap<WaitCause, Nanos>);
+
+impl Waits {
+    pub fn add(&mut self, cause: WaitCause, length: Nanos) {
+        if length > Nanos::ZERO {
+            let sum = self.0.entry(cause).or_default();
+            *sum = sum.plus(length);
+        }
+    }
+    pub fn of(&self, cause: WaitCause) -> Nanos {
+        self.0.get(&cause).copied().unwrap_or_default()
+    }
+    pub fn total(&self) -> Nanos {
+        self.0.values().copied().sum()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// Position in the tree: "1.1.2".
+    pub id: String,
+    pub function: String,
+    /// Where the function begins.
+    pub location: Option<Location>,
+    /// Index into [`Map::services`].
+    pub service: usize,
+    pub kind: StepKind,
+    /// Length of the union of the intervals in which a thread was inside the function on behalf of its parent.
+    pub wall: Nanos,
+    /// Wall time inside the step and in none of its children. 0 for steps that ran beside the chain of waits.
+    pub self_time: Nanos,
+    pub cpu: Nanos,
+    pub waits: Waits,
+    /// Sum over threads; differs from `wall` where they overlap.
+    pub thread_time: Nanos,
+    /// True for steps that nobody on the root's chain waited for: they own no wall time.
+    pub beside: bool,
+    pub http_round_trips: u64,
+    pub failed_requests: u64,
+    pub db_round_trips: u64,
+    pub file_read: u64,
+    pub file_written: u64,
+    pub memory_delta: i64,
+    pub call: Option<PeerCall>,
+    /// Half width of the 95 % interval of the wall share that sampling leaves, in percentage points.
+    pub error_pct: f64,
+    /// Longest first.
+    pub children: Vec<Step>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Location {
+    /// Relative to the project root where it lies in it.
+    pub file: String,
+    pub line: u32,
+}
+
+/// What a call step called.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PeerCall {
+    /// Service name where known, else the address.
+    pub peer: String,
+    /// Method and route template, where the round trips of the step agree on one; else the method or nothing.
+    pub endpoint: Option<String>,
+    pub latency: Option<Latency>,
+    /// Round trips of this step never overlapped.
+    pub sequential: bool,
+}
+
+/// Of the single round trips: request's first byte sent to response's last byte read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Latency {
+    pub min: Nanos,
+    pub median: Nanos,
+    pub p95: Nanos,
+    pub max: Nanos,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Counted {
+    Exact,
+    Inferred,
+    AtLeast,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Peer {
+    pub service: Option<String>,
+    /// "127.0.0.1:8002", "[::1]:80", "unix:/path".
+    pub address: String,
+    /// "http/1.1", "tls", "tcp", "unix".
+    pub protocol: String,
+    pub round_trips: u64,
+    pub failed: u64,
+    pub connections: u64,
+    pub bytes_sent: u64,
+    pub bytes_received: u64,
+    pub latency: Option<Latency>,
+    /// Median time of connect, where connects were seen.
+    pub connect: Option<Nanos>,
+    pub tls_handshake: Option<Nanos>,
+    pub counted: Counted,
+    /// The address is on this host.
+    pub local: bool,
+}

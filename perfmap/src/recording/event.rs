@@ -1,0 +1,227 @@
+//! The closed set of things that can be observed about a running task.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Nanos, SocketId, StackId, TaskId};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    Sample(Sample),
+    OffCpu(OffCpu),
+    ShortWaits(ShortWaits),
+    Message(Message),
+    FileIo(FileIo),
+}
+
+impl Event {
+    /// When it was complete: the sort key of a recording.
+    pub fn at(&self) -> Nanos {
+        match self {
+            Event::Sample(event) => event.at,
+            Event::OffCpu(event) => event.on,
+            Event::ShortWaits(event) => event.to,
+            Event::Message(event) => event.at,
+            Event::FileIo(event) => event.last,
+        }
+    }
+    pub fn task(&self) -> TaskId {
+        match self {
+            Event::Sample(event) => event.task,
+            Event::OffCpu(event) => event.task,
+            Event::ShortWaits(event) => event.task,
+            Event::Message(event) => event.task,
+            Event::FileIo(event) => event.task,
+        }
+    }
+}
+
+/// The task was on a CPU at this instant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    pub at: Nanos,
+    pub task: TaskId,
+    pub stack: StackId,
+}
+
+/// One interval off the CPU, at least `Meta::wait_threshold` long.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OffCpu {
+    pub task: TaskId,
+    /// Switched out.
+    pub off: Nanos,
+    /// Made runnable; equal to `off` when it was preempted. From here to `on` it waited for a CPU.
+    pub woken: Nanos,
+    /// Switched in again; or the end of the recording (see `unfinished`).
+    pub on: Nanos,
+    pub state: OffState,
+    /// Number of the system call it was in, where it was in one.
+    pub syscall: Option<u32>,
+    /// None: woken by an interrupt with nobody behind it, or not seen.
+    pub waker: Option<Waker>,
+    /// The system call's record, where it returned. Several waits can lie in one call.
+    pub call: Option<CallId>,
+    /// Stack for a block outside system calls (page fault), or taken at the end of the recording.
+    pub stack: Option<StackId>,
+    /// Still off the CPU when the recording ended.
+    pub unfinished: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum OffState {
+    /// Preempted or yielded while runnable.
+    Runnable,
+    /// S: waits for an event, a signal can end it.
+    Interruptible,
+    /// D: mostly block devices and page faults.
+    Uninterruptible,
+    /// Stopped or traced.
+    Stopped,
+}
+
+/// Who made the task runnable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waker {
+    /// None: not a traced task (see `pid`, `comm`), or the idle task.
+    pub task: Option<TaskId>,
+    pub pid: u32,
+    pub comm: String,
+    /// The system call that the waker was in.
+    pub syscall: Option<u32>,
+    /// First argument of that call: a descriptor, for the calls that take one.
+    pub descriptor: i32,
+    /// The wake came from a timer interrupt.
+    pub timer: bool,
+}
+
+/// Index into `Recording::calls`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CallId(pub u32);
+
+/// A system call in which the task was off the CPU for `Meta::wait_threshold` or more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    pub task: TaskId,
+    /// When it returned.
+    pub returned: Nanos,
+    pub number: u32,
+    /// Result, negative errno on failure.
+    pub result: i64,
+    /// The first three arguments.
+    pub arguments: [u64; 3],
+    pub object: OnObject,
+    pub stack: Option<StackId>,
+}
+
+/// What a system call's descriptor was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum OnObject {
+    None,
+    Socket(SocketId),
+    /// Both ends of a pipe share this inode number.
+    Pipe(u64),
+    File,
+    /// epoll, eventfd, timerfd, … by kernel address.
+    Anonymous(u64),
+}
+
+/// Blocks and run-queue waits below the threshold, summed over a stretch of one task's life: never dropped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShortWaits {
+    pub task: TaskId,
+    pub from: Nanos,
+    pub to: Nanos,
+    pub run_queue: Nanos,
+    /// By class of the system call.
+    pub blocked: Vec<(WaitClass, Nanos)>,
+    pub count: u64,
+    /// Where the task was when the sum was closed.
+    pub stack: Option<StackId>,
+}
+
+/// What a block was about, as far as the system call tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum WaitClass {
+    Socket,
+    Pipe,
+    Poll,
+    Futex,
+    Sleep,
+    Child,
+    Disk,
+    Other,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Direction {
+    Sent,
+    Received,
+}
+
+/// One transfer on a socket, on connections that carry (or may carry) a known protocol. Transfers of other
+/// connections are only in the sums of [`super::Socket`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    pub at: Nanos,
+    pub task: TaskId,
+    pub socket: SocketId,
+    pub direction: Direction,
+    pub bytes: u64,
+    pub descriptor: i32,
+    /// What a protocol parser saw in it, in order.
+    pub marks: Vec<Mark>,
+    /// Present where the message opens a turn (the first sent after one received).
+    pub stack: Option<StackId>,
+}
+
+/// A protocol parser's findings, without payload, parameters or header values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mark {
+    /// An HTTP/1.x request's head was complete. `target` has no query string and is bounded.
+    HttpRequest {
+        method: WebMethod,
+        target: String,
+        host: Option<String>,
+        expects_continue: bool,
+        upgrade: bool,
+    },
+    /// The request's body (if any) was complete.
+    HttpRequestEnd,
+    /// A response's head was complete, 1xx included.
+    HttpResponse {
+        status: u16,
+        upgrade: bool,
+    },
+    HttpResponseEnd,
+    /// Framing was lost on this direction (bytes not captured); counts from here on may be low until it is found again.
+    HttpDesync,
+    /// A TLS record's header: content type (20..=24) and length of the record's body in bytes.
+    TlsRecord {
+        content: u8,
+        length: u16,
+    },
+    TlsDesync,
+    /// The connection switched to another protocol (WebSocket …): nothing below is HTTP any more.
+    Upgraded,
+}
+
+/// RFC 9110 methods; others are kept as written (bounded, token characters only).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct WebMethod(pub String);
+
+/// File I/O of one call site over a stretch of time: sums, exact in bytes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FileIo {
+    pub task: TaskId,
+    pub operation: FileOperation,
+    pub first: Nanos,
+    pub last: Nanos,
+    pub calls: u64,
+    pub bytes: u64,
+    pub stack: Option<StackId>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum FileOperation {
+    Read,
+    Write,
+}

@@ -1,0 +1,132 @@
+//! The narrow waist: everything that was observed, and nothing that was concluded.
+//!
+//! `collect` writes a [`Recording`]; all rooms to the right read it and are plain functions of it: no root, no
+//! clock, no network, the same recording gives the same bytes out. Events hold interned stacks and task ids that
+//! survive the reuse of thread ids. No payload bytes and no header values are kept: messages carry protocol marks.
+
+mod baseline;
+mod event;
+mod loss;
+mod process;
+mod socket;
+mod stack;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use baseline::{Baseline, GpuUse, Metrics};
+pub use event::{
+    Call, CallId, Direction, Event, FileIo, FileOperation, Mark, Message, OffCpu, OffState, OnObject, Sample,
+    ShortWaits, WaitClass, Waker, WebMethod,
+};
+pub use loss::{Loss, Losses};
+pub use process::{Ending, Image, Process, ProcessId, Task, TaskId};
+pub use socket::{Address, Family, Role, Socket, SocketId, StateChange, TcpState};
+pub use stack::{
+    Code, CodeId, Frame, FrameId, KernelSymbolId, Module, ModuleId, PythonFrame, PythonFrameId, Stack, StackEnd,
+    StackId, Symbol, SymbolFunction, Unnamed,
+};
+
+/// Nanoseconds: a length, or an instant counted from the recording's origin (the release of the held target).
+/// The kernel's clock is CLOCK_MONOTONIC; instants before the origin are clamped to 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Nanos(pub u64);
+
+impl Nanos {
+    pub const ZERO: Nanos = Nanos(0);
+
+    pub fn since(self, earlier: Nanos) -> Nanos {
+        Nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    pub fn plus(self, length: Nanos) -> Nanos {
+        Nanos(self.0.saturating_add(length.0))
+    }
+
+    pub fn as_ms(self) -> f64 {
+        self.0 as f64 / 1e6
+    }
+}
+
+impl std::iter::Sum for Nanos {
+    fn sum<I: Iterator<Item = Nanos>>(values: I) -> Nanos {
+        values.fold(Nanos::ZERO, Nanos::plus)
+    }
+}
+
+/// How the recording came to be: what was run, by which means, at what price.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Meta {
+    /// argv of the command as typed.
+    pub command: Vec<String>,
+    pub working_directory: PathBuf,
+    /// Roots of the user's own code: functions in files below them are steps. Found at record time, because
+    /// `report` may run on a machine without these directories.
+    pub project_roots: Vec<PathBuf>,
+    /// Globs given with `--app`; a file that matches one is the user's own, wherever it lies.
+    pub app_globs: Vec<String>,
+    pub backend: String,
+    pub kernel: String,
+    /// CPU samples per second and CPU that were asked for.
+    pub sample_hz: u32,
+    /// Blocks at least this long are recorded one by one; shorter ones are summed.
+    pub wait_threshold: Nanos,
+    pub cpus: u32,
+    /// The task that was launched; its life is the wall time.
+    pub root: Option<TaskId>,
+    /// When the root task was gone (or the recording stopped): the wall time, since the origin is 0.
+    pub wall: Nanos,
+    pub ending: Option<Ending>,
+    /// The user asked to stop (Ctrl-C) before the root ended.
+    pub interrupted: bool,
+    /// Run time of our BPF programs in the profiled run, by program: (name, runs, total).
+    pub bpf_cost: Vec<(String, u64, Nanos)>,
+    /// CPU time that perfmap itself used while recording.
+    pub own_cpu: Nanos,
+    pub notes: Vec<String>,
+}
+
+/// One profiled run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Recording {
+    pub meta: Meta,
+    pub baseline: Option<Baseline>,
+    pub processes: Vec<Process>,
+    pub tasks: Vec<Task>,
+    pub sockets: Vec<Socket>,
+    pub modules: Vec<Module>,
+    pub codes: Vec<Code>,
+    pub kernel_symbols: Vec<String>,
+    pub frames: Vec<Frame>,
+    pub python_frames: Vec<PythonFrame>,
+    pub stacks: Vec<Stack>,
+    /// Names of the native frames, same index as `frames`; filled by `resolve::native` while the files are there.
+    pub symbols: Vec<Symbol>,
+    /// System calls in which a recorded wait happened.
+    pub calls: Vec<Call>,
+    /// Sorted by [`Event::at`].
+    pub events: Vec<Event>,
+    pub losses: Losses,
+}
+
+impl Recording {
+    pub fn task(&self, id: TaskId) -> &Task {
+        &self.tasks[id.0 as usize]
+    }
+    pub fn process(&self, id: ProcessId) -> &Process {
+        &self.processes[id.0 as usize]
+    }
+    pub fn process_of(&self, task: TaskId) -> &Process {
+        self.process(self.task(task).process)
+    }
+    pub fn stack(&self, id: StackId) -> &Stack {
+        &self.stacks[id.0 as usize]
+    }
+    pub fn socket(&self, id: SocketId) -> &Socket {
+        &self.sockets[id.0 as usize]
+    }
+    pub fn call(&self, id: CallId) -> &Call {
+        &self.calls[id.0 as usize]
+    }
+}
