@@ -105,10 +105,12 @@ pub struct SymbolFunction {
     /// Source file and line of the instruction in this function, where debug information tells.
     pub file: Option<String>,
     pub line: Option<u32>,
+    /// Line where the function begins; None for inlined functions.
+    pub first_line: Option<u32>,
 }
 
 /// Why a native frame has no name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Unnamed {
     /// The file could not be opened (deleted, other mount namespace, process gone).
     FileGone,
