@@ -242,10 +242,12 @@ pub struct ShortWaits {
 #[repr(C)]
 pub struct SocketSeen {
     pub header: Header,
+    /// The kernel's cookie: never used again while the machine is up.
     pub socket: u64,
+    /// Kernel address of this end; used again after close.
+    pub kernel: u64,
     /// Unix sockets: kernel address of the other end.
     pub peer: u64,
-    pub inode: u64,
     pub netns: u32,
     pub family: u16,
     pub kind: u16,
@@ -288,6 +290,8 @@ pub const MESSAGE_SENT: u32 = 1;
 pub const MESSAGE_OPAQUE: u32 = 2;
 /// A stack was taken.
 pub const MESSAGE_STACK: u32 = 4;
+/// The socket's last sums (`bytes` is 0): it was closed.
+pub const MESSAGE_CLOSED: u32 = 8;
 
 /// Sums of file I/O of one call site: header (`at` = last call), fields, then a stack where the site is new.
 #[derive(Debug, Clone, Copy)]
@@ -349,6 +353,24 @@ pub struct PythonLayout {
     /// Size of a str object's header before its characters: compact ASCII, and compact of wider kinds.
     pub str_ascii: u32,
     pub str_compact: u32,
+}
+
+/// Value of the `sockets` map, key cookie: what is known of one socket in the kernel. Read by user space at the end,
+/// for the sums of sockets that were never closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct SocketSums {
+    /// Received, then sent: transfers and bytes that no `Message` has carried yet.
+    pub skipped_messages: [u64; 2],
+    pub skipped_bytes: [u64; 2],
+    pub messages: u32,
+    /// 0 undecided, 1 HTTP/1, 2 TLS, 3 opaque.
+    pub protocol: u32,
+    /// Direction of the last transfer plus 1; 0: none yet.
+    pub last: u32,
+    pub pid: u32,
+    pub tid: u32,
+    pub reserved: u32,
 }
 
 /// Settings that are written into the object before it is loaded (`settings` in .rodata).
@@ -413,5 +435,6 @@ plain! {
     FileIo = 216,
     PythonCode = 72,
     PythonLayout = 64,
+    SocketSums = 56,
     Settings = 32,
 }
