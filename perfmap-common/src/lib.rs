@@ -125,9 +125,6 @@ pub struct Exit {
     /// CPU time of this thread.
     pub cpu_ns: u64,
     pub comm: [u8; 16],
-    /// Bytes and calls of file I/O that no `FileIo` record has carried yet, read then write.
-    pub pending_bytes: [u64; 2],
-    pub pending_calls: [u64; 2],
 }
 
 /// What precedes the variable parts of a stack: `python` frames (32 bytes each), `kernel` addresses (8), `user` bytes,
@@ -422,7 +419,7 @@ plain! {
     Header = 24,
     Fork = 48,
     Named = 48,
-    Exit = 88,
+    Exit = 56,
     StackHead = 152,
     PythonFrame = 32,
     Sample = 176,

@@ -16,10 +16,6 @@ struct loop {
 	u32 context;
 };
 
-static __always_inline struct scratch *scratch_of(u32 context) {
-	return bpf_map_lookup_elem(&scratches, &context);
-}
-
 static long walk_one(u32 index, struct loop *loop) {
 	struct scratch *scratch = scratch_of(loop->context);
 	if (!scratch || index >= MAX_PYTHON_FRAMES)

@@ -161,6 +161,10 @@ static __always_inline void lose(u32 what) {
 		(*count)++;
 }
 
+static __always_inline struct scratch *scratch_of(u32 context) {
+	return bpf_map_lookup_elem(&scratches, &context);
+}
+
 static __always_inline struct task_state *state_of(struct task_struct *task) {
 	return bpf_task_storage_get(&tasks, task, 0, 0);
 }

@@ -5,12 +5,11 @@
  * of a wait come from the scheduler. That halves what every system call of a followed task costs. */
 #include "stack.h"
 #include "descriptor.h"
+#include "file_sum.h"
 
 #define SYS_CLOSE 3
 #define SYS_OPEN 2
 #define SYS_OPENAT 257
-#define READ 0
-#define WRITE 1
 /* How long sums go on before the Python frames are looked at again, because calls between Python functions do not move
  * the C stack and so do not change the cheap part of the site's key. */
 #define SITE_RECHECK_NS 200000
@@ -53,25 +52,6 @@ static __always_inline u64 site_of(struct pt_regs *regs, u32 pid, u32 call, u32 
 			site.hash = mix(site.hash, top[i]);
 	bpf_loop(python, hash_one, &site, 0);
 	return site.hash | 1;
-}
-
-static __always_inline void fill_file_io(struct file_io_record *record, u32 operation, struct file_sum *sum) {
-	fill_header_current(&record->header, KIND_FILE_IO, sum->last);
-	record->first = sum->first;
-	record->bytes = sum->bytes;
-	record->calls = sum->calls;
-	record->site = sum->site;
-	record->operation = operation;
-}
-
-static __always_inline void flush_sum(u32 operation, struct file_sum *sum) {
-	if (!sum->calls)
-		return;
-	struct file_io_record record = {};
-	fill_file_io(&record, operation, sum);
-	emit(&record, sizeof(record), LOSS_RING_FILE);
-	sum->calls = 0;
-	sum->bytes = 0;
 }
 
 static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u32 operation, s32 descriptor, u64 bytes) {

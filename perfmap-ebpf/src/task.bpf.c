@@ -2,7 +2,7 @@
 /* The process tree, without a gap: fork runs in the maker's context before the child can run, so a child of a followed
  * process is followed from its first instruction on. */
 #define MAPS_ARE_HERE
-#include "emit.h"
+#include "file_sum.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -73,22 +73,39 @@ int BPF_PROG(on_rename, struct task_struct *task, const char *comm) {
 	return 0;
 }
 
+/* The last sums, without a stack. */
+static __always_inline void flush_short_waits(struct task_state *state) {
+	if (!state->short_count)
+		return;
+	struct scratch *scratch = scratch_of(CONTEXT_CALL);
+	if (!scratch)
+		return;
+	struct short_waits_record *record = &scratch->record.short_waits;
+	__builtin_memset(record, 0, sizeof(*record));
+	fill_header_current(&record->header, KIND_SHORT_WAITS, bpf_ktime_get_ns());
+	record->from = state->short_from;
+	record->run_queue = state->short_run_queue;
+	record->count = state->short_count;
+	for (u32 i = 0; i < WAIT_CLASSES; i++)
+		record->blocked[i] = state->short_blocked[i];
+	emit(record, sizeof(*record), LOSS_RING_WAIT);
+}
+
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *task) {
 	struct task_state *state = state_of(task);
 	if (!state)
 		return 0;
 	u32 pid = task->tgid;
+	flush_sum(READ, &state->io[0]);
+	flush_sum(WRITE, &state->io[1]);
+	flush_short_waits(state);
 	struct exit_record record = {};
 	fill_header(&record.header, KIND_EXIT, pid, task->pid, bpf_ktime_get_ns());
 	record.code = task->exit_code;
 	record.alive = task->signal->live.counter;
 	record.cpu_ns = task->se.sum_exec_runtime;
 	bpf_get_current_comm(record.comm, sizeof(record.comm));
-	record.pending_bytes[0] = state->io[0].bytes;
-	record.pending_bytes[1] = state->io[1].bytes;
-	record.pending_calls[0] = state->io[0].calls;
-	record.pending_calls[1] = state->io[1].calls;
 	emit(&record, sizeof(record), LOSS_RING_TASK);
 	if (record.alive == 0)
 		bpf_map_delete_elem(&python_processes, &pid);

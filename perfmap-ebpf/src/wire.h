@@ -95,7 +95,6 @@ struct exit_record {
 	u32 code, alive;
 	u64 cpu_ns;
 	char comm[16];
-	u64 pending_bytes[2], pending_calls[2];
 };
 struct stack_head {
 	u64 registers[17];
@@ -185,7 +184,7 @@ struct settings {
 SIZE(header, 24);
 SIZE(fork_record, 48);
 SIZE(named_record, 48);
-SIZE(exit_record, 88);
+SIZE(exit_record, 56);
 SIZE(stack_head, 152);
 SIZE(python_frame, 32);
 SIZE(sample_record, 176);
