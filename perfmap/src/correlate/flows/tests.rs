@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::protocol::Decoder;
-use crate::recording::{Address, Family, Process, StateChange, Task};
+use crate::recording::{Address, Family, Mark, Process, StateChange, Task};
 
 const CAPTURED: usize = 4096;
 
@@ -287,7 +287,7 @@ fn pipelined_answers_beyond_what_is_captured() {
         let mut session = Session::new(traced, 65536);
         let client = session.connect(4000);
         session.ask(client, &GET.repeat(12));
-        session.answers(client, &[&answer; 12]);
+        session.answers(client, &[answer.as_slice(); 12]);
         session.close(client);
         // The server's end saw each; without it, the hidden ones are neither counted nor called failed.
         let expected = if traced { (12, 0, 1, Counted::Exact) } else { (8, 0, 1, Counted::AtLeast) };
