@@ -40,7 +40,7 @@ pub struct MemoryCurve {
     pub is_pss: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ModuleFiles;
 
 #[derive(Debug)]
