@@ -35,7 +35,10 @@ pub struct Observed<'a> {
 #[derive(Debug, PartialEq)]
 pub enum BaselineError<E> {
     /// The command does not work by itself: profiling it would explain a failure.
-    CommandFailed { phase: Phase, ending: Option<Ending> },
+    CommandFailed {
+        phase: Phase,
+        ending: Option<Ending>,
+    },
     Interrupted,
     Run(E),
 }

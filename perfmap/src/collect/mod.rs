@@ -70,10 +70,6 @@ pub fn probe() -> Vec<ProbeResult> {
     Vec::new()
 }
 
-pub fn run(
-    _plan: &Plan,
-    _held: Held,
-    _control: &mut dyn FnMut(&Progress) -> Control,
-) -> Result<Outcome, CollectError> {
+pub fn run(_plan: &Plan, _held: Held, _control: &mut dyn FnMut(&Progress) -> Control) -> Result<Outcome, CollectError> {
     Err(CollectError::Unsupported { what: "the collector is not in this branch".into() })
 }

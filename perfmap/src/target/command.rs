@@ -14,6 +14,8 @@ pub struct Command {
     pub identity: Option<Identity>,
     /// The complete environment, not a difference.
     pub environment: Vec<(OsString, OsString)>,
+    /// Its standard output goes to our standard error, because ours carries data of our own.
+    pub stdout_to_stderr: bool,
 }
 
 impl Command {

@@ -60,6 +60,7 @@ pub(super) struct Orders {
     environment: Vec<*const libc::c_char>,
     working_directory: Option<CString>,
     identity: Option<(u32, u32, Vec<u32>)>,
+    stdout_to_stderr: bool,
 }
 
 const SHELL: &std::ffi::CStr = c"/bin/sh";
@@ -78,10 +79,8 @@ impl Orders {
                 text(&entry)
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let attempts = program::candidates(command)
-            .iter()
-            .map(|path| text(path.as_os_str()))
-            .collect::<Result<Vec<_>, _>>()?;
+        let attempts =
+            program::candidates(command).iter().map(|path| text(path.as_os_str())).collect::<Result<Vec<_>, _>>()?;
         let terminated = |strings: &[CString]| -> Vec<*const libc::c_char> {
             strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
         };
@@ -94,7 +93,8 @@ impl Orders {
         let working_directory = if elsewhere { Some(text(command.working_directory.as_os_str())?) } else { None };
         let identity = command.identity.as_ref().map(|user| (user.uid, user.gid, user.groups.clone()));
         let _strings = arguments.into_iter().chain(variables).collect();
-        Ok(Orders { _strings, attempts, argv, shell_argv, environment, working_directory, identity })
+        let stdout_to_stderr = command.stdout_to_stderr;
+        Ok(Orders { _strings, attempts, argv, shell_argv, environment, working_directory, identity, stdout_to_stderr })
     }
 
     /// The child's whole life before its program.
@@ -109,6 +109,9 @@ impl Orders {
             libc::close(pipes.status_read);
             libc::setpgid(0, 0);
             restore_signals(mask);
+            if self.stdout_to_stderr {
+                libc::dup2(libc::STDERR_FILENO, libc::STDOUT_FILENO);
+            }
             let refusal = match self.become_user() {
                 Ok(()) => {
                     if !released(pipes.go_read) {

@@ -50,11 +50,8 @@ pub struct Held {
 impl Held {
     pub fn spawn(command: &Command) -> Result<Held, LaunchError> {
         let program = program_name(command);
-        let failed = |what: &'static str, error: std::io::Error| LaunchError::Failed {
-            program: program.clone(),
-            what,
-            error,
-        };
+        let failed =
+            |what: &'static str, error: std::io::Error| LaunchError::Failed { program: program.clone(), what, error };
         let mut orders = Orders::prepare(command).map_err(|_| {
             failed("an argument or a variable contains a zero byte", std::io::ErrorKind::InvalidInput.into())
         })?;

@@ -41,8 +41,7 @@ const MANIFESTS: [&str; 26] = [
 ];
 
 /// Endings of files that a command names as its program.
-const SOURCES: [&str; 14] =
-    ["py", "pyw", "js", "mjs", "cjs", "ts", "tsx", "rb", "php", "pl", "sh", "lua", "jl", "ex"];
+const SOURCES: [&str; 14] = ["py", "pyw", "js", "mjs", "cjs", "ts", "tsx", "rb", "php", "pl", "sh", "lua", "jl", "ex"];
 
 /// Where packages of the system put programs: never the user's project.
 const SYSTEM: [&str; 9] = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/opt", "/etc", "/nix", "/snap"];
@@ -184,8 +183,7 @@ mod tests {
         std::fs::write(src.join("main.py"), "").expect("file");
         let argv: Vec<OsString> = vec!["python3".into(), src.join("main.py").into_os_string(), "missing.py".into()];
         let project = discover(here.path(), None, &argv, &["lib/*.py".to_owned(), src.display().to_string()]);
-        let mut expected =
-            vec![here.path().to_owned(), there.path().join("app").canonicalize().expect("it exists")];
+        let mut expected = vec![here.path().to_owned(), there.path().join("app").canonicalize().expect("it exists")];
         expected.sort();
         assert_eq!(project.roots, expected, "--app inside a root adds nothing");
         assert_eq!(project.main.as_deref(), Some(here.path()));

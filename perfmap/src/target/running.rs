@@ -4,7 +4,7 @@
 //! cannot be reused, so a signal sent under the lock never hits a stranger.
 
 use std::{
-    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, AsFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     sync::{Arc, Mutex, PoisonError},
 };
 

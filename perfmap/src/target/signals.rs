@@ -76,6 +76,24 @@ impl Signals {
     }
 }
 
+impl Drop for Signals {
+    /// From here on a signal ends perfmap as it ends any program.
+    fn drop(&mut self) {
+        for signal in FORWARDED {
+            // SAFETY: `current` is written before it is read; only our own handler is taken back.
+            unsafe {
+                let mut current: libc::sigaction = std::mem::zeroed();
+                if libc::sigaction(signal, std::ptr::null(), &mut current) == 0
+                    && current.sa_sigaction == count as extern "C" fn(libc::c_int) as usize
+                {
+                    current.sa_sigaction = libc::SIG_DFL;
+                    libc::sigaction(signal, &current, std::ptr::null_mut());
+                }
+            }
+        }
+    }
+}
+
 /// What to do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {

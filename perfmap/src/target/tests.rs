@@ -23,6 +23,7 @@ fn command(argv: &[&str]) -> Command {
         working_directory: std::env::current_dir().expect("a working directory"),
         identity: None,
         environment: vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())],
+        stdout_to_stderr: false,
     }
 }
 
@@ -115,8 +116,7 @@ fn killed_while_held_is_told_as_its_ending() {
 
 #[test]
 fn signals_reach_the_group_and_never_a_reused_pid() {
-    let mut running =
-        Held::spawn(&command(&["sh", "-c", "sleep 60 & wait"])).expect("fork").release().expect("runs");
+    let mut running = Held::spawn(&command(&["sh", "-c", "sleep 60 & wait"])).expect("fork").release().expect("runs");
     assert_eq!(running.try_wait().expect("waitid"), None);
     assert!(running.signal(libc::SIGTERM));
     let end = Instant::now() + Duration::from_secs(10);
