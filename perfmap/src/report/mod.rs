@@ -1,1 +1,10 @@
-//! (room)
+//! Map and analysis → the files and the terminal report. The only room that knows output formats and writes sentences.
+
+mod from_map;
+mod human;
+mod number;
+pub mod output;
+mod sentence;
+mod text;
+
+pub use from_map::document;
