@@ -2,9 +2,11 @@
 
 mod from_map;
 mod human;
+mod json;
 mod number;
 pub mod output;
 mod sentence;
 mod text;
+mod yaml;
 
 pub use from_map::document;
