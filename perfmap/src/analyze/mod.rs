@@ -6,7 +6,7 @@
 
 pub mod baseline;
 mod candidate;
-mod parts;
+pub mod parts;
 mod rules;
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ pub mod output;
 mod sentence;
 mod slug;
 mod stack_lines;
+pub mod terminal;
 mod text;
 mod yaml;
 
