@@ -6,6 +6,8 @@
 
 pub mod baseline;
 mod candidate;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod parts;
 mod rules;
 #[cfg(test)]

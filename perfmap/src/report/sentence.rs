@@ -1,7 +1,7 @@
 //! Findings → one plain sentence each, the same in every output.
 
 use crate::{
-    analyze::{CallProtocol, Class, Detail, Rank, Warning, baseline::Metric},
+    analyze::{CallProtocol, Class, Detail, Warning, baseline::Metric},
     map::WaitCause,
     recording::{Nanos, Unnamed},
 };
@@ -44,14 +44,6 @@ pub fn class_name(class: Class) -> &'static str {
         Class::Infrastructure => "Infrastructure",
         Class::None => "none",
         Class::Unknown => "Unknown",
-    }
-}
-
-pub fn rank_name(rank: Rank) -> &'static str {
-    match rank {
-        Rank::Primary => "PRIMARY",
-        Rank::Secondary => "SECONDARY",
-        Rank::Tertiary => "TERTIARY",
     }
 }
 
