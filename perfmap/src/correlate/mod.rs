@@ -1,4 +1,15 @@
 //! Events → who did what when: per task a timeline without gaps, waits with their cause, sockets paired to flows.
+//! Knows system calls and sockets; knows no function's name. Total on any recording: indices that lead nowhere and
+//! times that contradict each other are dropped or clipped, never a panic.
+
+mod causes;
+mod flows;
+pub mod syscalls;
+mod timeline;
+
+pub use causes::{Cause, Wait, WaitId};
+pub use flows::{Counted, FailedRequest, Flows, PeerFlow, Protocol, RoundTrip};
+pub use timeline::{Segment, Short, State, Timeline, end_of};
 
 pub mod flows;
 
@@ -6,8 +17,25 @@ use crate::recording::Recording;
 
 /// Everything that follows from the events without knowing any function's name.
 #[derive(Debug, Clone, Default)]
-pub struct Correlated {}
+pub struct Correlated {
+    /// By `TaskId`.
+    pub timelines: Vec<Timeline>,
+    /// One for each recorded interval off the CPU.
+    pub waits: Vec<Wait>,
+    /// Sums of short waits, as stretches of a task's on-CPU segments.
+    pub shorts: Vec<Short>,
+    pub flows: Flows,
+}
 
-pub fn correlate(_recording: &Recording) -> Correlated {
-    Correlated::default()
+impl Correlated {
+    pub fn wait(&self, id: WaitId) -> &Wait {
+        &self.waits[id.0 as usize]
+    }
+}
+
+pub fn correlate(recording: &Recording) -> Correlated {
+    let flows = flows::flows(recording);
+    let waits = causes::waits(recording, &flows);
+    let (timelines, shorts) = timeline::timelines(recording, &waits);
+    Correlated { timelines, waits, shorts, flows }
 }

@@ -1,10 +1,30 @@
 //! Timelines → steps: the wait graph walked from the root task, folded to the project's functions.
+//!
+//! Pure: the same recording gives the same map. Text and rounding are `report`'s, judgement is `analyze`'s.
 
+mod beside;
+mod fold;
+mod glob;
+mod interpreter_lock;
 mod model;
+mod outside;
+mod points;
+mod project;
+mod services;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod walk;
 
 pub use model::{Counted, Latency, Location, Map, Outside, Peer, PeerCall, Step, StepKind, WaitCause, Waits};
 
-use crate::{correlate::Correlated, recording::Recording, resolve::Resolved};
+use crate::{
+    correlate::{self, Correlated, PeerFlow},
+    recording::Recording,
+    resolve::Resolved,
+};
 
 #[derive(Debug, Clone)]
 pub struct MapOptions {
@@ -12,6 +32,136 @@ pub struct MapOptions {
     pub min_share: f64,
 }
 
-pub fn build(_recording: &Recording, _resolved: &Resolved, _correlated: &Correlated, _options: &MapOptions) -> Map {
-    Map::default()
+impl Default for MapOptions {
+    fn default() -> Self {
+        Self { min_share: 0.01 }
+    }
+}
+
+pub fn build(recording: &Recording, resolved: &Resolved, correlated: &Correlated, options: &MapOptions) -> Map {
+    built(recording, resolved, correlated, options).map
+}
+
+/// The map and what only the tests' laws look at.
+struct Built {
+    map: Map,
+    #[cfg_attr(not(test), expect(dead_code, reason = "counts without an owner are not in the map"))]
+    remainder: fold::Remainder,
+    #[cfg(test)]
+    pieces: Vec<(crate::recording::Nanos, crate::recording::Nanos)>,
+}
+
+fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, options: &MapOptions) -> Built {
+    let project = project::Project::new(&recording.meta, resolved);
+    let points = points::Points::new(recording, correlated);
+    let has_project = processes_with_project(recording, &project, &points);
+    let services = services::Services::new(recording, &correlated.flows, &has_project);
+    let interpreter_lock = interpreter_lock::stacks(resolved);
+    let known = walk::Known {
+        recording,
+        correlated,
+        project: &project,
+        services: &services,
+        points: &points,
+        interpreter_lock: &interpreter_lock,
+        leads_to_project: &upwards(recording, has_project.clone()),
+    };
+    let mut walk = walk::Walk::new(&known);
+    walk.run();
+    #[cfg(test)]
+    let pieces = std::mem::take(&mut walk.pieces);
+    let walk::Walk { mut tree, visits, outside, owned, samples, .. } = walk;
+    beside::counts(&known, &mut tree, &visits);
+    beside::time(&known, &mut tree, &visits);
+    let wall = recording.meta.wall;
+    let peer_names: Vec<String> = correlated
+        .flows
+        .peers
+        .iter()
+        .map(|peer| peer.process.map_or_else(|| peer.address.clone(), |process| services.of(process).to_owned()))
+        .collect();
+    let folding = fold::Folding {
+        project: &project,
+        flows: &correlated.flows,
+        peer_names: &peer_names,
+        wall,
+        min_share: options.min_share,
+        samples,
+    };
+    let (steps, remainder) = fold::steps(tree, &folding);
+    let outside = Outside {
+        self_time: remainder.self_time,
+        cpu: remainder.cpu,
+        waits: remainder.waits.clone(),
+        top: outside::top(recording, resolved, &outside),
+    };
+    let peers = peers(&correlated.flows.peers, &services);
+    let closure_error = i64::try_from(i128::from(owned) - i128::from(wall.0)).unwrap_or(i64::MAX);
+    let map = Map { wall, steps, outside, peers, services: services.names, closure_error };
+    Built {
+        map,
+        remainder,
+        #[cfg(test)]
+        pieces,
+    }
+}
+
+/// By `ProcessId`: a function of the project was on a stack of one of its tasks, after it executed its program.
+fn processes_with_project(recording: &Recording, project: &project::Project, points: &points::Points) -> Vec<bool> {
+    let mut found = vec![false; recording.processes.len()];
+    for (task, at, stack) in points.all() {
+        let process = recording.tasks.get(task.0 as usize).map(|task| task.process.0 as usize);
+        if let Some(process) = process
+            && let (Some(flag), Some(of)) = (found.get_mut(process), recording.processes.get(process))
+            && !*flag
+        {
+            *flag = !project.stack(Some(stack)).is_empty() && !services::before_exec(of, at);
+        }
+    }
+    found
+}
+
+/// True for a process also where it is for one below it.
+fn upwards(recording: &Recording, mut flags: Vec<bool>) -> Vec<bool> {
+    for (index, process) in recording.processes.iter().enumerate().rev() {
+        if let Some(parent) = process.parent
+            && flags[index]
+            && let Some(flag) = flags.get_mut(parent.0 as usize)
+        {
+            *flag = true;
+        }
+    }
+    flags
+}
+
+fn peers(flows: &[PeerFlow], services: &services::Services) -> Vec<Peer> {
+    let mut peers: Vec<Peer> = flows
+        .iter()
+        .map(|flow| Peer {
+            service: flow.process.map(|process| services.of(process).to_owned()),
+            address: flow.address.clone(),
+            protocol: flow.protocol.clone(),
+            round_trips: flow.round_trips,
+            failed: flow.failed,
+            connections: flow.connections,
+            bytes_sent: flow.bytes_sent,
+            bytes_received: flow.bytes_received,
+            latency: flow.latency.map(|(min, median, p95, max)| Latency { min, median, p95, max }),
+            connect: flow.connect,
+            tls_handshake: flow.tls_handshake,
+            counted: match flow.counted {
+                correlate::Counted::Exact => Counted::Exact,
+                correlate::Counted::Inferred => Counted::Inferred,
+                correlate::Counted::AtLeast => Counted::AtLeast,
+            },
+            local: flow.local,
+        })
+        .collect();
+    peers.sort_by(|a, b| {
+        b.round_trips
+            .cmp(&a.round_trips)
+            .then_with(|| (b.bytes_sent, b.bytes_received).cmp(&(a.bytes_sent, a.bytes_received)))
+            .then_with(|| a.address.cmp(&b.address))
+    });
+    peers
 }

@@ -1,0 +1,268 @@
+//! Intervals off the CPU → what was waited for and which traced task ended the wait.
+//!
+//! A waker is believed only where the system call that it was in can do that wake: wakes also arrive in interrupts,
+//! inside whatever task happens to run. Where it is not believed, a socket's wait goes to the last sender on the other
+//! end. Names and functions are not known here; `map` tells an interpreter's lock from others.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::{flows::Flows, syscalls};
+use crate::recording::{
+    Direction, Event, Nanos, OffCpu, OffState, OnObject, ProcessId, Recording, SocketId, StackId, TaskId, Waker,
+};
+
+/// Index into [`super::Correlated::waits`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WaitId(pub u32);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    Network,
+    Disk,
+    Lock,
+    Sleep,
+    Child,
+    Pipe,
+    Other,
+}
+
+/// One interval off the CPU, explained.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wait {
+    pub task: TaskId,
+    pub off: Nanos,
+    /// End of the block; equal to `off` where the task was runnable all the time.
+    pub woken: Nanos,
+    pub on: Nanos,
+    pub cause: Cause,
+    /// The traced task that ended it, where that can be believed.
+    pub by: Option<TaskId>,
+    /// Of the system call, or of the block.
+    pub stack: Option<StackId>,
+    /// Waited for one of several descriptors: an event loop.
+    pub multiplexed: bool,
+    /// In a futex call: `map` looks whether it was an interpreter's lock.
+    pub futex: bool,
+}
+
+/// A sender's record is made when its call returns, after the wake.
+const SEND_RETURNS_WITHIN: Nanos = Nanos(1_000_000);
+
+pub(super) fn waits(recording: &Recording, flows: &Flows) -> Vec<Wait> {
+    let known = Known::new(recording, flows);
+    recording
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::OffCpu(off) => Some(known.wait(off)),
+            Event::Sample(_) | Event::ShortWaits(_) | Event::Message(_) | Event::FileIo(_) => None,
+        })
+        .collect()
+}
+
+struct Known<'a> {
+    recording: &'a Recording,
+    flows: &'a Flows,
+    /// Descriptors that carried messages.
+    socket_descriptors: FxHashSet<(ProcessId, i32)>,
+    /// By `SocketId`, in order of time.
+    sends: Vec<Vec<(Nanos, TaskId)>>,
+    /// (parent, pid) → first task of the child, in order of birth.
+    children: FxHashMap<(ProcessId, u32), Vec<(Nanos, TaskId)>>,
+}
+
+impl<'a> Known<'a> {
+    fn new(recording: &'a Recording, flows: &'a Flows) -> Self {
+        let mut socket_descriptors = FxHashSet::default();
+        let mut sends = vec![Vec::new(); recording.sockets.len()];
+        for event in &recording.events {
+            if let Event::Message(message) = event {
+                if let Some(task) = recording.tasks.get(message.task.0 as usize) {
+                    socket_descriptors.insert((task.process, message.descriptor));
+                }
+                if message.direction == Direction::Sent
+                    && let Some(of_socket) = sends.get_mut(message.socket.0 as usize)
+                {
+                    of_socket.push((message.at, message.task));
+                }
+            }
+        }
+        for of_socket in &mut sends {
+            of_socket.sort_by_key(|(at, _)| *at);
+        }
+        let mut children: FxHashMap<(ProcessId, u32), Vec<(Nanos, TaskId)>> = FxHashMap::default();
+        for (index, task) in recording.tasks.iter().enumerate() {
+            if let Some(process) = recording.processes.get(task.process.0 as usize)
+                && process.pid == task.tid
+                && let Some(parent) = process.parent
+            {
+                children.entry((parent, process.pid)).or_default().push((task.born, TaskId(index as u32)));
+            }
+        }
+        for of_pid in children.values_mut() {
+            of_pid.sort_unstable();
+        }
+        Self { recording, flows, socket_descriptors, sends, children }
+    }
+
+    fn wait(&self, off: &OffCpu) -> Wait {
+        let on = off.on.max(off.off);
+        let woken = match off.state {
+            OffState::Runnable => off.off,
+            // Nobody was seen waking it: blocked to the end.
+            _ if off.waker.is_none() && off.woken <= off.off => on,
+            OffState::Interruptible | OffState::Uninterruptible | OffState::Stopped => off.woken.clamp(off.off, on),
+        };
+        let call = off.call.and_then(|id| self.recording.calls.get(id.0 as usize));
+        // A restarted call hides its number: what the record of the wait says, if it says more, is the real one.
+        let number =
+            [call.map(|call| call.number), off.syscall].into_iter().flatten().find(|n| *n != syscalls::RESTART_SYSCALL);
+        let single =
+            matches!(number, Some(syscalls::POLL | syscalls::PPOLL)) && call.is_some_and(|call| call.arguments[1] == 1);
+        let asked = Asked {
+            number,
+            result: call.map(|call| call.result),
+            object: call.map_or(OnObject::None, |call| call.object),
+        };
+        let (cause, by) = self.explain(off, &asked, woken);
+        Wait {
+            task: off.task,
+            off: off.off,
+            woken,
+            on,
+            cause,
+            by: by.filter(|by| *by != off.task && (by.0 as usize) < self.recording.tasks.len()),
+            stack: call.and_then(|call| call.stack).or(off.stack),
+            multiplexed: number.is_some_and(syscalls::multiplexes) && !single,
+            futex: number.is_some_and(syscalls::locks),
+        }
+    }
+
+    fn explain(&self, off: &OffCpu, asked: &Asked, woken: Nanos) -> (Cause, Option<TaskId>) {
+        let waker = off.waker.as_ref();
+        let timer = waker.is_some_and(|waker| waker.timer);
+        let believed = |can: fn(u32) -> bool| waker.and_then(|w| w.task.filter(|_| w.syscall.is_some_and(can)));
+        let number = asked.number.unwrap_or(u32::MAX);
+        if off.state == OffState::Runnable {
+            return (Cause::Other, None);
+        }
+        if syscalls::forks(number) {
+            return (Cause::Child, believed(|n| syscalls::executes(n) || syscalls::exits(n)));
+        }
+        match off.state {
+            // Block devices wake in softirq, inside a bystander.
+            OffState::Uninterruptible => return (Cause::Disk, None),
+            OffState::Stopped => return (Cause::Other, None),
+            OffState::Runnable | OffState::Interruptible => {}
+        }
+        if syscalls::sleeps(number) {
+            return (Cause::Sleep, None);
+        }
+        if syscalls::awaits_child(number) {
+            return (Cause::Child, self.child(off, waker).or_else(|| self.reaped(off, asked, woken)));
+        }
+        if syscalls::locks(number) {
+            if timer || asked.result == Some(-syscalls::ETIMEDOUT) {
+                return (Cause::Sleep, None);
+            }
+            return (Cause::Lock, believed(syscalls::wakes_futex));
+        }
+        if syscalls::locks_files(number) {
+            return (Cause::Lock, believed(|n| syscalls::locks_files(n) || syscalls::closes(n)));
+        }
+        if syscalls::multiplexes(number) {
+            if timer || asked.result == Some(0) {
+                return (Cause::Sleep, None);
+            }
+            return self.multiplexed(off, waker);
+        }
+        match asked.object {
+            OnObject::Socket(socket) => (Cause::Network, self.socket(number, waker, socket, woken)),
+            OnObject::Pipe(_) => {
+                (Cause::Pipe, believed(|n| syscalls::writes(n) || syscalls::closes(n) || syscalls::receives(n)))
+            }
+            OnObject::Anonymous(_) => (Cause::Other, believed(syscalls::writes)),
+            OnObject::None | OnObject::File if syscalls::connects(number) || syscalls::sends(number) => {
+                (Cause::Network, believed(wakes_socket))
+            }
+            OnObject::None | OnObject::File => match self.child(off, waker) {
+                Some(child) => (Cause::Child, Some(child)),
+                None if timer && asked.number.is_none() && off.syscall == Some(syscalls::RESTART_SYSCALL) => {
+                    (Cause::Sleep, None)
+                }
+                None => (Cause::Other, None),
+            },
+        }
+    }
+
+    fn process(&self, task: TaskId) -> Option<ProcessId> {
+        self.recording.tasks.get(task.0 as usize).map(|task| task.process)
+    }
+
+    /// The waker, where it is a child of the waiter's process on its way out. Killed by a signal it is in no call.
+    fn child(&self, off: &OffCpu, waker: Option<&Waker>) -> Option<TaskId> {
+        let waker = waker?;
+        let task = waker.task?;
+        if !waker.syscall.is_none_or(syscalls::exits) || waker.timer {
+            return None;
+        }
+        let process = self.recording.processes.get(self.process(task)?.0 as usize)?;
+        (process.parent.is_some() && process.parent == self.process(off.task)).then_some(task)
+    }
+
+    /// The child that the call reports.
+    fn reaped(&self, off: &OffCpu, asked: &Asked, woken: Nanos) -> Option<TaskId> {
+        let pid = u32::try_from(asked.result?).ok()?;
+        let born = self.children.get(&(self.process(off.task)?, pid))?;
+        let (_, task) = born[..born.partition_point(|(born, _)| *born <= woken)].last()?;
+        Some(*task)
+    }
+
+    fn multiplexed(&self, off: &OffCpu, waker: Option<&Waker>) -> (Cause, Option<TaskId>) {
+        let Some((waker, task)) = waker.and_then(|waker| Some((waker, waker.task?))) else {
+            // Nobody of ours: what comes from outside comes over the network.
+            return (Cause::Network, None);
+        };
+        let Some(number) = waker.syscall else { return (Cause::Other, self.child(off, Some(waker))) };
+        let process = self.process(task);
+        let same = process == self.process(off.task);
+        let on_socket = process.is_some_and(|of| self.socket_descriptors.contains(&(of, waker.descriptor)));
+        let network = syscalls::sends(number)
+            || syscalls::connects(number)
+            || number == syscalls::SHUTDOWN
+            || on_socket && (syscalls::writes(number) || number == syscalls::CLOSE);
+        let pipe = syscalls::writes(number) || syscalls::closes(number) || syscalls::receives(number);
+        match (network, pipe) {
+            // A loop that its own worker calls: neither a peer nor a pipe to anybody.
+            (true, _) | (_, true) if same => (Cause::Other, Some(task)),
+            (true, _) => (Cause::Network, Some(task)),
+            (false, true) => (Cause::Pipe, Some(task)),
+            (false, false) => (Cause::Network, None),
+        }
+    }
+
+    fn socket(&self, number: u32, waker: Option<&Waker>, socket: SocketId, woken: Nanos) -> Option<TaskId> {
+        let sending = syscalls::sends(number) || syscalls::writes(number);
+        let believed = waker.filter(|waker| {
+            !waker.timer && waker.syscall.is_some_and(|n| wakes_socket(n) || sending && (syscalls::receives(n)))
+        });
+        believed.and_then(|waker| waker.task).or_else(|| {
+            let other = (*self.flows.pairs.get(socket.0 as usize)?)?;
+            let sent = self.sends.get(other.0 as usize)?;
+            let limit = woken.plus(SEND_RETURNS_WITHIN);
+            let (_, task) = sent[..sent.partition_point(|(at, _)| *at <= limit)].last()?;
+            Some(*task)
+        })
+    }
+}
+
+/// What the waiting task's system call tells.
+struct Asked {
+    number: Option<u32>,
+    result: Option<i64>,
+    object: OnObject,
+}
+
+fn wakes_socket(number: u32) -> bool {
+    syscalls::sends(number) || syscalls::writes(number) || syscalls::closes(number) || number == syscalls::CONNECT
+}

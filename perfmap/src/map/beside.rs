@@ -1,0 +1,131 @@
+//! What is not on the chain of waits: counts (round trips, file bytes) put where their stacks say, and the time of
+//! tasks that nobody waited for.
+//!
+//! A task that was awaited at another time goes where it was then; one that never was gets steps of its own. Waiting
+//! for something to do (a server's accept, a pool's queue, a timer) is not counted as time of such a task.
+
+use super::{
+    model::WaitCause,
+    tree::{BESIDE, Kind, NodeId, Tree},
+    walk::{Known, Visit},
+};
+use crate::{
+    correlate::{Segment, State},
+    recording::{Event, FileOperation, Nanos, StackId, TaskId},
+};
+
+/// Adds all counts of the recording to the nodes of the functions that caused them. What no function caused stays at
+/// the two roots of the tree.
+pub(super) fn counts(known: &Known<'_>, tree: &mut Tree, visits: &[Vec<Visit>]) {
+    for (index, trip) in known.correlated.flows.round_trips.iter().enumerate() {
+        let node = attribute(known, tree, visits, trip.task, [trip.sent, trip.received], trip.stack);
+        tree.node(node).round_trips.push(index as u32);
+    }
+    for failed in &known.correlated.flows.failed {
+        let node = attribute(known, tree, visits, failed.task, [failed.sent, failed.sent], failed.stack);
+        tree.node(node).failed += 1;
+    }
+    for event in &known.recording.events {
+        if let Event::FileIo(io) = event {
+            let node = attribute(known, tree, visits, io.task, [io.last, io.first], io.stack);
+            let node = tree.node(node);
+            let sum = match io.operation {
+                FileOperation::Read => &mut node.file_read,
+                FileOperation::Write => &mut node.file_written,
+            };
+            *sum = sum.saturating_add(io.bytes);
+        }
+    }
+}
+
+fn attribute(
+    known: &Known<'_>,
+    tree: &mut Tree,
+    visits: &[Vec<Visit>],
+    task: TaskId,
+    times: [Nanos; 2],
+    stack: Option<StackId>,
+) -> NodeId {
+    let functions = known.project.stack(stack);
+    let service = known.service(task, times[0]);
+    let base = times
+        .iter()
+        .find_map(|at| visit_at(visits, task, *at))
+        .or_else(|| tree.base_for(functions, service))
+        .unwrap_or(BESIDE);
+    tree.descend(base, stack, functions, service)
+}
+
+fn visit_at(visits: &[Vec<Visit>], task: TaskId, at: Nanos) -> Option<NodeId> {
+    let visits = visits.get(task.0 as usize)?;
+    let visit = visits.get(visits.partition_point(|visit| visit.from <= at).checked_sub(1)?)?;
+    (at <= visit.to).then_some(visit.base)
+}
+
+/// Adds the time that tasks spent off the chain, up to the end of the root's life.
+pub(super) fn time(known: &Known<'_>, tree: &mut Tree, visits: &[Vec<Visit>]) {
+    let wall = known.recording.meta.wall;
+    for (index, timeline) in known.correlated.timelines.iter().enumerate() {
+        let task = TaskId(index as u32);
+        let mut on_chain = visits.get(index).map_or(&[][..], Vec::as_slice).iter().peekable();
+        for segment in timeline.0.iter().take_while(|segment| segment.from < wall) {
+            let mut from = segment.from;
+            let to = segment.to.min(wall);
+            while from < to {
+                while on_chain.peek().is_some_and(|visit| visit.to <= from) {
+                    on_chain.next();
+                }
+                let free = on_chain.peek().map_or(to, |visit| visit.from.min(to));
+                if free > from {
+                    piece(known, tree, task, Segment { from, to: free, state: segment.state });
+                }
+                from = on_chain.peek().map_or(to, |visit| visit.to).max(free);
+            }
+        }
+    }
+}
+
+fn piece(known: &Known<'_>, tree: &mut Tree, task: TaskId, segment: Segment) {
+    let Segment { from, to, state } = segment;
+    match state {
+        State::Cpu { short } => {
+            for (from, to, stack) in known.points.pieces(task, from, to) {
+                for (kind, from, to) in known.split(short, from, to) {
+                    add(known, tree, task, stack, kind, from, to);
+                }
+            }
+        }
+        State::RunQueue(wait) => {
+            let stack = known.stack_of(wait, from);
+            add(known, tree, task, stack, Kind::Wait(WaitCause::RunQueue), from, to);
+        }
+        State::Blocked(wait) => match known.cause(wait) {
+            cause @ (WaitCause::Disk | WaitCause::Child) => {
+                let stack = known.stack_of(wait, from);
+                add(known, tree, task, stack, Kind::Wait(cause), from, to);
+            }
+            WaitCause::Network
+            | WaitCause::Db
+            | WaitCause::Lock
+            | WaitCause::Sleep
+            | WaitCause::Pipe
+            | WaitCause::RunQueue
+            | WaitCause::Throttled
+            | WaitCause::Gpu
+            | WaitCause::Other => {}
+        },
+    }
+}
+
+fn add(known: &Known<'_>, tree: &mut Tree, task: TaskId, stack: Option<StackId>, kind: Kind, from: Nanos, to: Nanos) {
+    let functions = known.project.stack(stack);
+    if functions.is_empty() {
+        return;
+    }
+    let service = known.service(task, from);
+    let (base, node) = match tree.base_for(functions, service) {
+        Some(base) => (base, tree.existing(base, functions, service)),
+        None => (BESIDE, tree.descend(BESIDE, stack, functions, service)),
+    };
+    tree.beside(base, node, kind, from, to);
+}

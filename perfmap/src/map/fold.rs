@@ -1,0 +1,279 @@
+//! Tree of nodes → steps: small ones folded into their parents, kinds chosen, sorted, numbered.
+
+use super::{
+    model::{Latency, PeerCall, Step, StepKind, WaitCause, Waits},
+    project::Project,
+    tree::{BESIDE, Node, OUTSIDE, Tree, What},
+};
+use crate::{
+    correlate::{Flows, RoundTrip},
+    recording::Nanos,
+};
+
+pub(super) struct Folding<'a> {
+    pub project: &'a Project,
+    pub flows: &'a Flows,
+    /// By index into `Flows::peers`: service name, else address.
+    pub peer_names: &'a [String],
+    pub wall: Nanos,
+    pub min_share: f64,
+    /// CPU samples on the chain.
+    pub samples: u64,
+}
+
+/// What is left over at a root.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Remainder {
+    pub self_time: Nanos,
+    pub cpu: Nanos,
+    pub waits: Waits,
+    pub http_round_trips: u64,
+    pub failed_requests: u64,
+    pub file_read: u64,
+    pub file_written: u64,
+}
+
+impl Remainder {
+    fn of(node: &Node) -> Self {
+        Self {
+            self_time: node.own_time,
+            cpu: node.own.cpu,
+            waits: node.own.waits.clone(),
+            http_round_trips: node.round_trips.len() as u64,
+            failed_requests: node.failed,
+            file_read: node.file_read,
+            file_written: node.file_written,
+        }
+    }
+}
+
+/// A node on its way to a step.
+struct Pending {
+    step: Step,
+    own: super::tree::Kinds,
+    /// It or one below it has I/O that keeps it, whatever its share.
+    has_io: bool,
+}
+
+/// Steps (those of the chain first) and what no step owns.
+pub(super) fn steps(tree: Tree, folding: &Folding<'_>) -> (Vec<Step>, Remainder) {
+    let mut remainder = Remainder::of(&tree.nodes[OUTSIDE.0 as usize]);
+    add_counts(&mut remainder, &Remainder::of(&tree.nodes[BESIDE.0 as usize]));
+    let sampled = tree.nodes[OUTSIDE.0 as usize].sampled;
+    let count = tree.nodes.len();
+    let mut below: Vec<Vec<Pending>> = std::iter::repeat_with(Vec::new).take(count).collect();
+    let mut beside = vec![false; count];
+    for index in 0..count {
+        let parent = tree.nodes[index].parent;
+        beside[index] = index == BESIDE.0 as usize || index > 1 && beside[parent.0 as usize];
+    }
+    let smallest = folding.min_share * folding.wall.0 as f64;
+    // Children come after their parents, so from the end on every node's children are complete.
+    for (index, node) in tree.nodes.iter().enumerate().skip(2).rev() {
+        let children = std::mem::take(&mut below[index]);
+        let pending = folding.pending(node, &tree.commands, beside[index], sampled, children, smallest);
+        below[node.parent.0 as usize].push(pending);
+    }
+    let mut steps = Vec::new();
+    for root in [OUTSIDE, BESIDE] {
+        let (kept, folded): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut below[root.0 as usize]).into_iter().partition(|child| !folding.folds(child, smallest));
+        for child in folded {
+            fold_into_remainder(&mut remainder, child);
+        }
+        let mut of_root: Vec<Step> = kept.into_iter().map(|child| folding.finish(child)).collect();
+        sort(&mut of_root);
+        steps.append(&mut of_root);
+    }
+    number(&mut steps, "");
+    (steps, remainder)
+}
+
+impl Folding<'_> {
+    fn pending(
+        &self,
+        node: &Node,
+        commands: &[String],
+        beside: bool,
+        sampled: Nanos,
+        children: Vec<Pending>,
+        smallest: f64,
+    ) -> Pending {
+        let (function, location, kind, service) = match node.key {
+            Some(key) => match key.what {
+                What::Function(id) => {
+                    let function = self.project.function(id);
+                    (function.name.clone(), function.location(), StepKind::FunctionCall, key.service)
+                }
+                What::Subprocess(command) => {
+                    let name = commands.get(command as usize).cloned().unwrap_or_default();
+                    (name, None, StepKind::Subprocess, key.service)
+                }
+            },
+            None => (String::new(), None, StepKind::FunctionCall, 0),
+        };
+        let wall = if beside { union(&node.intervals) } else { node.wall };
+        let step = Step {
+            id: String::new(),
+            function,
+            location,
+            service: service as usize,
+            kind,
+            wall,
+            self_time: if beside { Nanos::ZERO } else { node.own_time },
+            cpu: node.all.cpu,
+            waits: node.all.waits.clone(),
+            thread_time: if beside { node.beside_time } else { node.wall.plus(node.beside_time) },
+            beside,
+            http_round_trips: node.round_trips.len() as u64,
+            failed_requests: node.failed,
+            db_round_trips: 0,
+            file_read: node.file_read,
+            file_written: node.file_written,
+            memory_delta: 0,
+            call: self.call(&node.round_trips),
+            error_pct: if beside { 0.0 } else { self.error_pct(node.sampled, sampled) },
+            children: Vec::new(),
+        };
+        let io = step.http_round_trips + step.failed_requests + step.file_read + step.file_written > 0;
+        let mut pending = Pending { step, own: node.own.clone(), has_io: io };
+        for child in children {
+            if self.folds(&child, smallest) {
+                fold(&mut pending, child);
+            } else {
+                pending.has_io |= child.has_io;
+                pending.step.children.push(self.finish(child));
+            }
+        }
+        pending
+    }
+
+    /// Import frames are folded with their bytes: every module of a program reads its own file.
+    fn folds(&self, child: &Pending, smallest: f64) -> bool {
+        let module = child.step.function == "<module>" && child.step.http_round_trips == 0;
+        (child.step.wall.0 as f64) < smallest && (!child.has_io || module && child.step.children.is_empty())
+    }
+
+    /// The kind, now that everything folded into the step is known.
+    fn finish(&self, pending: Pending) -> Step {
+        let Pending { mut step, own, has_io: _ } = pending;
+        sort(&mut step.children);
+        if step.kind == StepKind::FunctionCall {
+            let total = own.cpu.plus(own.waits.total());
+            let dominates = |cause| own.waits.of(cause).0 > total.0 / 2 && total.0 > step.wall.0 / 2;
+            step.kind = match () {
+                () if step.http_round_trips > 0 => StepKind::HttpCall,
+                () if dominates(WaitCause::Sleep) => StepKind::Sleep,
+                () if dominates(WaitCause::Disk) => StepKind::FileIo,
+                () if dominates(WaitCause::Lock) => StepKind::LockWait,
+                () => StepKind::FunctionCall,
+            };
+        }
+        step
+    }
+
+    /// Of the share of wall time, in points: only the chain's CPU time is sampled, all else is measured.
+    fn error_pct(&self, of_step: Nanos, of_chain: Nanos) -> f64 {
+        if of_chain == Nanos::ZERO || self.wall == Nanos::ZERO {
+            return 0.0;
+        }
+        let share = (of_step.0 as f64 / of_chain.0 as f64).min(1.0);
+        let half = 1.96 * (share * (1.0 - share) / self.samples.max(1) as f64).sqrt();
+        half * of_chain.0 as f64 / self.wall.0 as f64 * 100.0
+    }
+
+    fn call(&self, indices: &[u32]) -> Option<PeerCall> {
+        let mut trips: Vec<&RoundTrip> =
+            indices.iter().filter_map(|index| self.flows.round_trips.get(*index as usize)).collect();
+        trips.sort_by_key(|trip| (trip.sent, trip.received));
+        let first = trips.first()?;
+        let sequential = trips.windows(2).all(|pair| pair[1].sent >= pair[0].received);
+        // More than one peer below one function: the one it called most, the first of equals.
+        let mut by_peer: Vec<(usize, usize)> = Vec::new();
+        for trip in &trips {
+            match by_peer.iter_mut().find(|(peer, _)| *peer == trip.peer) {
+                Some((_, count)) => *count += 1,
+                None => by_peer.push((trip.peer, 1)),
+            }
+        }
+        let most = by_peer.iter().map(|(_, count)| *count).max()?;
+        let (peer, _) = by_peer.iter().find(|(_, count)| *count == most)?;
+        let same = |of: fn(&RoundTrip) -> Option<&String>| trips.iter().all(|trip| of(trip) == of(first));
+        let method = first.method.as_ref().filter(|_| same(|trip| trip.method.as_ref()));
+        let route = first.route.as_ref().filter(|_| same(|trip| trip.route.as_ref()));
+        let endpoint = method.map(|method| match route {
+            Some(route) => format!("{method} {route}"),
+            None => method.clone(),
+        });
+        let latency = latency(trips.iter().map(|trip| trip.received.since(trip.sent)).collect());
+        let peer = self.peer_names.get(*peer).cloned().unwrap_or_default();
+        Some(PeerCall { peer, endpoint, latency, sequential })
+    }
+}
+
+/// Nearest rank.
+pub(super) fn latency(mut times: Vec<Nanos>) -> Option<Latency> {
+    times.sort_unstable();
+    let rank = |percent: usize| times.get((times.len() * percent).div_ceil(100).max(1) - 1).copied();
+    Some(Latency { min: *times.first()?, median: rank(50)?, p95: rank(95)?, max: *times.last()? })
+}
+
+fn union(intervals: &[(Nanos, Nanos)]) -> Nanos {
+    let mut sorted = intervals.to_vec();
+    sorted.sort_unstable();
+    let (mut sum, mut end) = (Nanos::ZERO, Nanos::ZERO);
+    for (from, to) in sorted {
+        sum = sum.plus(to.since(from.max(end)));
+        end = end.max(to);
+    }
+    sum
+}
+
+/// The child's time is in the parent's already; its own and its counts move up, and its children's did before.
+fn fold(into: &mut Pending, child: Pending) {
+    into.own.cpu = into.own.cpu.plus(child.own.cpu);
+    for (cause, length) in &child.own.waits.0 {
+        into.own.waits.add(*cause, *length);
+    }
+    let step = &mut into.step;
+    step.self_time = step.self_time.plus(child.step.self_time);
+    step.file_read = step.file_read.saturating_add(child.step.file_read);
+    step.file_written = step.file_written.saturating_add(child.step.file_written);
+    // Only import frames bring any: they keep their parents no more than themselves.
+}
+
+fn fold_into_remainder(remainder: &mut Remainder, child: Pending) {
+    remainder.self_time = remainder.self_time.plus(child.step.self_time);
+    if !child.step.beside {
+        remainder.cpu = remainder.cpu.plus(child.own.cpu);
+        for (cause, length) in &child.own.waits.0 {
+            remainder.waits.add(*cause, *length);
+        }
+    }
+    remainder.file_read = remainder.file_read.saturating_add(child.step.file_read);
+    remainder.file_written = remainder.file_written.saturating_add(child.step.file_written);
+}
+
+fn add_counts(into: &mut Remainder, other: &Remainder) {
+    into.http_round_trips += other.http_round_trips;
+    into.failed_requests += other.failed_requests;
+    into.file_read = into.file_read.saturating_add(other.file_read);
+    into.file_written = into.file_written.saturating_add(other.file_written);
+}
+
+fn sort(steps: &mut [Step]) {
+    steps.sort_by(|a, b| {
+        b.wall
+            .cmp(&a.wall)
+            .then_with(|| a.function.cmp(&b.function))
+            .then_with(|| a.location.cmp(&b.location))
+            .then_with(|| (a.service, a.kind).cmp(&(b.service, b.kind)))
+    });
+}
+
+fn number(steps: &mut [Step], above: &str) {
+    for (index, step) in steps.iter_mut().enumerate() {
+        step.id = if above.is_empty() { format!("{}", index + 1) } else { format!("{above}.{}", index + 1) };
+        number(&mut step.children, &step.id.clone());
+    }
+}

@@ -1,0 +1,351 @@
+//! Timelines → one owner for every nanosecond of the root task's life.
+//!
+//! Backwards over a task's segments: time on the CPU and in the run queue is its own; a block that another traced task
+//! ended is that task's, and is walked there for just that stretch. Each call partitions its interval, so nothing is
+//! owned twice by construction. What comes before is decided by what came after.
+
+use rustc_hash::FxHashMap;
+
+use super::{
+    model::WaitCause,
+    points::Points,
+    project::Project,
+    services::{self, Services},
+    tree::{Kind, Level, NodeId, OUTSIDE, Tree},
+};
+use crate::{
+    correlate::{Cause, Correlated, Segment, State, WaitId},
+    recording::{Nanos, ProcessId, Recording, StackId, TaskId},
+};
+
+/// Longest chain of tasks that wait for one another; what is behind it stays with the last of them.
+const MAX_CHAIN: usize = 100;
+
+/// A waiter may go to sleep a little later than its request was handed on (its own run queue, its interpreter's lock).
+const LATE_TO_SLEEP: Nanos = Nanos(50_000_000);
+
+/// Everything that is known before the walk.
+pub(super) struct Known<'a> {
+    pub recording: &'a Recording,
+    pub correlated: &'a Correlated,
+    pub project: &'a Project,
+    pub services: &'a Services,
+    pub points: &'a Points,
+    /// By `StackId`.
+    pub interpreter_lock: &'a [bool],
+    /// By `ProcessId`: the project's functions were seen in it or in one below it.
+    pub leads_to_project: &'a [bool],
+}
+
+/// A task was on the chain in `[from, to)`, its stacks below `base`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Visit {
+    pub from: Nanos,
+    pub to: Nanos,
+    pub base: NodeId,
+}
+
+/// A piece of the chain outside of all functions of the project.
+pub(super) type Outside = FxHashMap<(Option<StackId>, TaskId), Nanos>;
+
+pub(super) struct Walk<'a> {
+    known: &'a Known<'a>,
+    pub tree: Tree,
+    /// By `TaskId`; latest first while walking, sorted at the end.
+    pub visits: Vec<Vec<Visit>>,
+    pub outside: Outside,
+    pub owned: u64,
+    pub samples: u64,
+    /// What was owned, for the tests' laws.
+    #[cfg(test)]
+    pub pieces: Vec<(Nanos, Nanos)>,
+    active: Vec<bool>,
+    levels: Vec<Level>,
+    /// When a task handed work to another one, not counting interpreter locks.
+    handed: FxHashMap<(TaskId, TaskId), Vec<Nanos>>,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(known: &'a Known<'a>) -> Self {
+        let mut handed: FxHashMap<(TaskId, TaskId), Vec<Nanos>> = FxHashMap::default();
+        for wait in &known.correlated.waits {
+            if let Some(by) = wait.by
+                && !(wait.futex && known.is_interpreter_lock(wait.stack))
+            {
+                handed.entry((by, wait.task)).or_default().push(wait.woken);
+            }
+        }
+        for times in handed.values_mut() {
+            times.sort_unstable();
+        }
+        let tasks = known.recording.tasks.len();
+        Self {
+            known,
+            tree: Tree::new(),
+            visits: vec![Vec::new(); tasks],
+            outside: Outside::default(),
+            owned: 0,
+            samples: 0,
+            #[cfg(test)]
+            pieces: Vec::new(),
+            active: vec![false; tasks],
+            levels: Vec::new(),
+            handed,
+        }
+    }
+
+    pub(super) fn run(&mut self) {
+        let wall = self.known.recording.meta.wall;
+        match self.known.recording.meta.root {
+            Some(root) => self.walk(root, Nanos::ZERO, wall, OUTSIDE, OUTSIDE),
+            None => self.own(OUTSIDE, Kind::Wait(WaitCause::Other), Nanos::ZERO, wall, None, TaskId(u32::MAX)),
+        }
+        for visits in &mut self.visits {
+            visits.sort_by_key(|visit| (visit.from, visit.to));
+        }
+    }
+
+    fn own(&mut self, node: NodeId, kind: Kind, from: Nanos, to: Nanos, stack: Option<StackId>, task: TaskId) {
+        let length = to.since(from);
+        if length == Nanos::ZERO {
+            return;
+        }
+        self.owned = self.owned.saturating_add(length.0);
+        if node == OUTSIDE {
+            let sum = self.outside.entry((stack, task)).or_default();
+            *sum = sum.plus(length);
+        }
+        self.tree.own(node, kind, length, &self.levels, kind == Kind::Cpu);
+        #[cfg(test)]
+        self.pieces.push((from, to));
+    }
+
+    /// Gives every nanosecond of `[from, to)` an owner, on behalf of somebody whom `task` woke at `to`. `outer` is
+    /// where the waiter stands, `base` where the task's own functions go.
+    fn walk(&mut self, task: TaskId, from: Nanos, to: Nanos, base: NodeId, outer: NodeId) {
+        if from >= to {
+            return;
+        }
+        let known = self.known;
+        let other = Kind::Wait(WaitCause::Other);
+        let (Some(timeline), Some(active)) =
+            (known.correlated.timelines.get(task.0 as usize), self.active.get_mut(task.0 as usize))
+        else {
+            return self.own(base, other, from, to, None, task);
+        };
+        let (Some(born), Some(ended)) = (timeline.born(), timeline.ended()) else {
+            return self.own(base, other, from, to, None, task);
+        };
+        *active = true;
+        let mut now = to;
+        if ended < now {
+            // Its memory is torn down after the exit is seen and before the waiter is woken.
+            let after = ended.max(from);
+            self.own(base, other, after, now, None, task);
+            now = after;
+        }
+        let stop = born.clamp(from, now);
+        while now > stop {
+            let Some(segment) = timeline.before(now).and_then(|index| timeline.0.get(index)) else { break };
+            let piece = Segment { from: segment.from.max(stop), to: now, state: segment.state };
+            let explained = self.segment(task, piece, stop, base);
+            self.visit(task, piece, base);
+            now = explained.clamp(stop, piece.from);
+        }
+        if now > from {
+            // Until it was made, its maker was on the way to make it.
+            let maker = known.recording.tasks.get(task.0 as usize).and_then(|task| task.maker);
+            match maker.filter(|maker| !self.is_active(*maker) && self.levels.len() < MAX_CHAIN) {
+                Some(maker) => {
+                    let base = self.enter(task, maker, outer, now);
+                    self.levels.push(Level { depth: self.tree.depth(outer), cause: WaitCause::Other });
+                    self.walk(maker, from, now, base, outer);
+                    self.levels.pop();
+                }
+                None => self.own(base, other, from, now, None, task),
+            }
+        }
+        self.active[task.0 as usize] = false;
+    }
+
+    fn is_active(&self, task: TaskId) -> bool {
+        self.active.get(task.0 as usize).copied().unwrap_or(true)
+    }
+
+    fn visit(&mut self, task: TaskId, piece: Segment, base: NodeId) {
+        let visits = &mut self.visits[task.0 as usize];
+        match visits.last_mut() {
+            Some(last) if last.base == base && last.from == piece.to => last.from = piece.from,
+            _ => visits.push(Visit { from: piece.from, to: piece.to, base }),
+        }
+    }
+
+    /// Owners of a piece of one segment; returns back to when time is explained by it.
+    fn segment(&mut self, task: TaskId, piece: Segment, stop: Nanos, base: NodeId) -> Nanos {
+        let known = self.known;
+        match piece.state {
+            State::Cpu { short } => {
+                self.samples += known.points.samples_in(task, piece.from, piece.to);
+                for (from, to, stack) in known.points.pieces(task, piece.from, piece.to) {
+                    let node = self.place(task, base, stack, from);
+                    for (kind, from, to) in known.split(short, from, to) {
+                        self.own(node, kind, from, to, stack, task);
+                    }
+                }
+                piece.from
+            }
+            State::RunQueue(wait) => {
+                let stack = known.stack_of(wait, piece.from);
+                let node = self.place(task, base, stack, piece.from);
+                self.own(node, Kind::Wait(WaitCause::RunQueue), piece.from, piece.to, stack, task);
+                piece.from
+            }
+            State::Blocked(wait) => self.blocked(task, wait, piece, stop, base),
+        }
+    }
+
+    fn blocked(&mut self, task: TaskId, id: WaitId, piece: Segment, stop: Nanos, base: NodeId) -> Nanos {
+        let known = self.known;
+        let wait = known.correlated.wait(id);
+        let stack = known.stack_of(id, piece.from);
+        let node = self.place(task, base, stack, piece.from);
+        let cause = known.cause(id);
+        // Who is active was blocked all the time and cannot have woken anybody: the request was still on its way.
+        let by = wait.by.filter(|by| !self.is_active(*by) && self.levels.len() < MAX_CHAIN);
+        let Some(by) = by else {
+            self.own(node, Kind::Wait(cause), piece.from, piece.to, stack, task);
+            return piece.from;
+        };
+        let mut from = piece.from;
+        if wait.multiplexed
+            && known.process(by) == known.process(task)
+            && let Some(handed) = self.handed_over(task, by, piece.to, stop)
+        {
+            // An event loop: what was asked of it has been in the other's hands since then, whatever the loop did.
+            from = from.min(handed);
+        }
+        let inner = self.enter(task, by, node, piece.to);
+        self.levels.push(Level { depth: self.tree.depth(node), cause });
+        self.walk(by, from, piece.to, inner, node);
+        self.levels.pop();
+        from
+    }
+
+    /// The last moment before `at` at which the loop gave `worker` something to do, not before `stop`.
+    fn handed_over(&self, of_loop: TaskId, worker: TaskId, at: Nanos, stop: Nanos) -> Option<Nanos> {
+        let woken = self.handed.get(&(of_loop, worker)).and_then(|times| {
+            let before = times.partition_point(|time| *time < at);
+            before.checked_sub(1).map(|last| times[last])
+        });
+        let task = self.known.recording.tasks.get(worker.0 as usize)?;
+        let born = (task.maker == Some(of_loop) && task.born < at).then_some(task.born);
+        let handed = woken.max(born)?;
+        (handed.plus(LATE_TO_SLEEP) >= stop).then(|| handed.max(stop))
+    }
+
+    fn place(&mut self, task: TaskId, base: NodeId, stack: Option<StackId>, at: Nanos) -> NodeId {
+        let functions = self.known.project.stack(stack);
+        if functions.is_empty() {
+            return base;
+        }
+        self.tree.descend(base, stack, functions, self.known.service(task, at))
+    }
+
+    /// Where the functions of `to` go when `from`, standing at `node`, waits for it: tools that a function runs get
+    /// a step of their own.
+    fn enter(&mut self, from: TaskId, to: TaskId, node: NodeId, at: Nanos) -> NodeId {
+        let known = self.known;
+        let (Some(waiter), Some(awaited)) = (known.process(from), known.process(to)) else { return node };
+        if waiter == awaited || known.services.is_service(awaited) || known.is_ancestor(awaited, waiter) {
+            return node;
+        }
+        let Some(process) = known.recording.processes.get(awaited.0 as usize) else { return node };
+        // A worker made by fork alone is a part of its program; and so is what has not executed anything yet.
+        if process.images.len() < 2 || services::before_exec(process, at) {
+            return node;
+        }
+        let leads = known.leads_to_project.get(awaited.0 as usize).copied().unwrap_or(false);
+        if node == OUTSIDE && leads {
+            return node; // a launcher's child: the program itself
+        }
+        let Some(image) = process.images.last() else { return node };
+        let service = known.service(to, at);
+        self.tree.subprocess(node, &services::program(image), service)
+    }
+}
+
+impl Known<'_> {
+    pub(super) fn process(&self, task: TaskId) -> Option<ProcessId> {
+        self.recording.tasks.get(task.0 as usize).map(|task| task.process)
+    }
+
+    pub(super) fn service(&self, task: TaskId, at: Nanos) -> u32 {
+        self.process(task).map_or(0, |process| self.services.at(self.recording, process, at))
+    }
+
+    fn is_interpreter_lock(&self, stack: Option<StackId>) -> bool {
+        stack.is_some_and(|stack| self.interpreter_lock.get(stack.0 as usize).copied().unwrap_or(false))
+    }
+
+    /// The stack of a wait's system call, else what the task was seen doing nearest to it.
+    pub(super) fn stack_of(&self, wait: WaitId, at: Nanos) -> Option<StackId> {
+        let wait = self.correlated.wait(wait);
+        wait.stack.or_else(|| self.points.nearest(wait.task, at))
+    }
+
+    pub(super) fn cause(&self, wait: WaitId) -> WaitCause {
+        let wait = self.correlated.wait(wait);
+        if wait.futex && self.is_interpreter_lock(wait.stack) {
+            return WaitCause::Lock;
+        }
+        cause(wait.cause)
+    }
+
+    /// An on-CPU piece in the proportion of its short waits.
+    pub(super) fn split(&self, short: Option<u32>, from: Nanos, to: Nanos) -> Vec<(Kind, Nanos, Nanos)> {
+        let Some(short) = short.and_then(|short| self.correlated.shorts.get(short as usize)) else {
+            return vec![(Kind::Cpu, from, to)];
+        };
+        let (run_queue, blocked) = short.split(to.since(from));
+        let mut found = Vec::with_capacity(blocked.len() + 2);
+        let mut now = from;
+        let waits = blocked.into_iter().map(|(of, length)| (cause(of), length));
+        for (cause, length) in waits.chain([(WaitCause::RunQueue, run_queue)]) {
+            let until = now.plus(length).min(to);
+            if until > now {
+                found.push((Kind::Wait(cause), now, until));
+                now = until;
+            }
+        }
+        if to > now {
+            found.push((Kind::Cpu, now, to));
+        }
+        found
+    }
+
+    fn is_ancestor(&self, ancestor: ProcessId, of: ProcessId) -> bool {
+        let mut at = of;
+        while let Some(parent) = self.recording.processes.get(at.0 as usize).and_then(|process| process.parent) {
+            if parent == ancestor {
+                return true;
+            }
+            if parent.0 >= at.0 {
+                return false; // parents are older; anything else would be a cycle
+            }
+            at = parent;
+        }
+        false
+    }
+}
+
+fn cause(cause: Cause) -> WaitCause {
+    match cause {
+        Cause::Network => WaitCause::Network,
+        Cause::Disk => WaitCause::Disk,
+        Cause::Lock => WaitCause::Lock,
+        Cause::Sleep => WaitCause::Sleep,
+        Cause::Child => WaitCause::Child,
+        Cause::Pipe => WaitCause::Pipe,
+        Cause::Other => WaitCause::Other,
+    }
+}
