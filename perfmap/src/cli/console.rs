@@ -40,6 +40,17 @@ impl Console {
         self.colour
     }
 
+    /// The locale can show more than ASCII.
+    pub fn unicode(&self) -> bool {
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+            .into_iter()
+            .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+        locale.is_none_or(|name| {
+            let name = name.to_ascii_lowercase();
+            name.contains("utf-8") || name.contains("utf8")
+        })
+    }
+
     pub fn width(&self) -> usize {
         let size = terminal_size::terminal_size_of(std::io::stderr());
         size.map_or(PLAIN_WIDTH, |(width, _)| usize::from(width.0).max(40))

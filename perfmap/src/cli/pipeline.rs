@@ -6,7 +6,8 @@ use crate::{
     analyze, correlate,
     map::{self, MapOptions},
     recording::Recording,
-    report, resolve,
+    report::{self, terminal::View},
+    resolve,
 };
 
 /// Everything that is shown or written.
@@ -16,21 +17,25 @@ pub struct Products {
     pub terminal: String,
 }
 
-pub fn products(recording: &Recording, plan: &OutputPlan, console: &Console) -> Products {
+pub fn products(recording: &Recording, plan: &OutputPlan, console: &Console) -> Result<Products, Failure> {
     let resolved = resolve::resolve(recording);
     let correlated = correlate::correlate(recording);
     let map = map::build(recording, &resolved, &correlated, &MapOptions { min_share: plan.min_share });
-    let analysis = analyze::analyze(recording, &map);
+    let analysis = analyze::analyze(recording, &resolved, &map);
     let format = match plan.format {
-        Format::Yaml => report::Format::Yaml,
-        Format::Json => report::Format::Json,
+        Format::Yaml => report::MapFormat::Yaml,
+        Format::Json => report::MapFormat::Json,
     };
-    let terminal =
-        report::TerminalOptions { width: console.width(), colour: console.colour(), verbose: console.verbose() };
-    Products {
-        files: report::render(recording, &resolved, &map, &analysis, format),
-        terminal: report::terminal(recording, &map, &analysis, &terminal),
-    }
+    let view = View {
+        width: console.width(),
+        colour: console.colour(),
+        unicode: console.unicode(),
+        all_steps: console.verbose(),
+    };
+    let files = report::render(recording, &resolved, &map, &analysis, &report::Settings { format })
+        .map_err(|error| Failure::Internal { what: error.to_string() })?;
+    let terminal = report::terminal::render(recording, &map, &analysis, view, None);
+    Ok(Products { files, terminal })
 }
 
 /// The terminal report comes also when the disk is full; the failure is told after it.

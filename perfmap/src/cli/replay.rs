@@ -23,7 +23,7 @@ pub fn replay(typed: &ReportArgs, console: &Console) -> Result<u8, Failure> {
     drop(bytes);
     let beside = typed.file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let directory = Directory::prepare(typed.out.as_deref().unwrap_or(beside), owner)?;
-    let products = pipeline::products(&recording, &plan, console);
+    let products = pipeline::products(&recording, &plan, console)?;
     pipeline::deliver(&products, &plan, &directory, console)?;
     Ok(0)
 }

@@ -126,7 +126,7 @@ fn finish(
 ) -> Result<u8, Failure> {
     let stage = progress.stage("writing the map");
     let saved = save(plan, recording, directory);
-    let products = pipeline::products(recording, &plan.output, console);
+    let products = pipeline::products(recording, &plan.output, console)?;
     drop(stage);
     let delivered = pipeline::deliver(&products, &plan.output, directory, console);
     saved.and(delivered)?;
@@ -141,7 +141,7 @@ fn finish(
 }
 
 fn save(plan: &TracePlan, recording: &Recording, directory: &Directory) -> Result<(), Failure> {
-    directory.write(RECORDING_NAME, &file::encode(recording))?;
+    directory.write(RECORDING_NAME, &file::encode(recording).map_err(|error| Failure::Internal { what: error.to_string() })?)?;
     match (&plan.baseline, &recording.baseline) {
         (BaselinePlan::Measure(_), Some(baseline)) => {
             let bytes = BaselineFile::new(recording.meta.command.clone(), baseline.clone())

@@ -94,7 +94,7 @@ pub enum CollectError {
 
 impl CollectError {
     /// Tells a lack of privilege from other failures of loading.
-    fn from_load(what: &str, error: &dyn std::error::Error) -> CollectError {
+    fn from_load(what: &str, error: &(dyn std::error::Error + 'static)) -> CollectError {
         let mut source = Some(error);
         let mut text = String::new();
         while let Some(error) = source {

@@ -283,7 +283,7 @@ fn open(settings: wire::Settings) -> Result<Ebpf, CollectError> {
 }
 
 fn attach(ebpf: &mut Ebpf, probe: &Probe, btf: &Btf, hz: u32, cpus: &[usize]) -> Result<(), CollectError> {
-    let fail = |error: &dyn std::error::Error| CollectError::from_load(probe.program, error);
+    let fail = |error: &(dyn std::error::Error + 'static)| CollectError::from_load(probe.program, error);
     let program = ebpf
         .program_mut(probe.program)
         .ok_or_else(|| CollectError::Load { what: probe.program.into(), why: "not in the object".into() })?;

@@ -3,7 +3,6 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    os::fd::AsFd,
     thread,
     time::Duration,
 };
@@ -173,7 +172,8 @@ fn ended(running: &mut Running) -> Result<Option<Ending>, CollectError> {
 
 /// Until the target ends or the time is over.
 async fn pause(running: &Running, time: Duration) {
-    match AsyncFd::with_interest(running.pidfd(), Interest::READABLE) {
+    // SAFETY: the descriptor is borrowed from `running`, which outlives the registration at the end of this function.
+    match unsafe { AsyncFd::register_with_interest(running.pidfd(), Interest::READABLE) } {
         Ok(end) => {
             let _ = tokio::time::timeout(time, end.readable()).await;
         }

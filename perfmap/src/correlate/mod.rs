@@ -3,7 +3,7 @@
 //! times that contradict each other are dropped or clipped, never a panic.
 
 mod causes;
-mod flows;
+pub mod flows;
 pub mod syscalls;
 mod timeline;
 
@@ -11,7 +11,6 @@ pub use causes::{Cause, Wait, WaitId};
 pub use flows::{Counted, FailedRequest, Flows, PeerFlow, Protocol, RoundTrip};
 pub use timeline::{Segment, Short, State, Timeline, end_of};
 
-pub mod flows;
 
 use crate::recording::Recording;
 

@@ -190,10 +190,10 @@ impl Folding<'_> {
         let sequential = trips.windows(2).all(|pair| pair[1].sent >= pair[0].received);
         // More than one peer below one function: the one it called most, the first of equals.
         let mut by_peer: Vec<(usize, usize)> = Vec::new();
-        for trip in &trips {
-            match by_peer.iter_mut().find(|(peer, _)| *peer == trip.peer) {
+        for called in trips.iter().filter_map(|trip| trip.peer) {
+            match by_peer.iter_mut().find(|(peer, _)| *peer == called) {
                 Some((_, count)) => *count += 1,
-                None => by_peer.push((trip.peer, 1)),
+                None => by_peer.push((called, 1)),
             }
         }
         let most = by_peer.iter().map(|(_, count)| *count).max()?;

@@ -146,7 +146,12 @@ fn peers(flows: &[PeerFlow], services: &services::Services) -> Vec<Peer> {
             connections: flow.connections,
             bytes_sent: flow.bytes_sent,
             bytes_received: flow.bytes_received,
-            latency: flow.latency.map(|(min, median, p95, max)| Latency { min, median, p95, max }),
+            latency: flow.latency.map(|latency| Latency {
+                min: latency.min,
+                median: latency.median,
+                p95: latency.p95,
+                max: latency.max,
+            }),
             connect: flow.connect,
             tls_handshake: flow.tls_handshake,
             counted: match flow.counted {

@@ -16,7 +16,6 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub mod file;
 
 pub use baseline::{Baseline, GpuUse, Metrics};
 pub use event::{

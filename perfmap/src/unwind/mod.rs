@@ -17,3 +17,8 @@ pub mod spaces;
 #[cfg(test)]
 pub mod stopped;
 mod vdso;
+
+pub use kernel::KernelSymbols;
+pub use modules::ModuleFiles;
+pub use native::Unwinder;
+pub use spaces::Mapping;

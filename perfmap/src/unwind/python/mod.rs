@@ -6,6 +6,10 @@ pub mod layout;
 pub mod lines;
 pub mod table;
 
+pub use discover::{Discoverer, Discovery, worth_a_look};
+pub use layout::Version;
+pub use table::{CodeTable, ImageId};
+
 /// A CPython of this version on the machine that runs the tests.
 #[cfg(test)]
 fn installed(version: layout::Version) -> Option<std::path::PathBuf> {
