@@ -208,7 +208,8 @@ impl Recorder {
             (_, wake) => self.at(wake).max(off).min(on),
         };
         let waker = (block.wake != 0 && block.waker_pid != 0 && state != OffState::Runnable).then(|| Waker {
-            task: self.tree.task(block.waker_tid),
+            // Only the names of tasks that are not followed are sent.
+            task: if block.waker_comm[0] == 0 { self.tree.task(block.waker_tid) } else { None },
             pid: block.waker_pid,
             comm: name(&block.waker_comm),
             syscall: u32::try_from(block.waker_syscall).ok(),

@@ -214,11 +214,11 @@ impl Feed {
             }
             send(&self.sender, Item::Changes(changes))?;
         }
-        let searching = self.python.tick(monotonic_ns(), &self.sender)?;
         if !batch.is_empty() {
             send(&self.sender, Item::Events(batch))?;
         }
-        Ok(searching)
+        // After the events: the execve that started the interpreter is among them, and it ends what was known before.
+        self.python.tick(monotonic_ns(), &self.sender)
     }
 }
 

@@ -111,7 +111,8 @@ impl Tree {
 
     /// Returns the pid where the whole process is over.
     pub fn exit(&mut self, record: &wire::Exit, at: Nanos) -> Option<u32> {
-        if let Some(task) = self.by_tid.remove(&record.header.tid) {
+        // The ids stay known until they are used again: a task is switched out and in on its way out.
+        if let Some(task) = self.task(record.header.tid) {
             let task = &mut self.tasks[task.0 as usize];
             task.died = Some(at);
             if task.comm.is_empty() {
@@ -131,7 +132,6 @@ impl Tree {
         } else {
             Ending::Exited((record.code >> 8 & 0xff) as i32)
         });
-        self.by_pid.remove(&record.header.pid);
         Some(record.header.pid)
     }
 }
