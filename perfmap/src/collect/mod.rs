@@ -17,7 +17,7 @@ mod stacks;
 mod tree;
 
 pub use object::{PROBES, Probe, ProbeResult, probe};
-pub use run::run;
+pub use run::{Controller, run};
 
 use crate::{
     recording::{Nanos, Recording},

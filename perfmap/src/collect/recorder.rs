@@ -20,7 +20,7 @@ use crate::{
         Call, CallId, Event, FileIo, FileOperation, Loss, Losses, Message, Nanos, OffCpu, OffState, OnObject, Recording,
         Sample, ShortWaits, StackId, WaitClass, Waker,
     },
-    unwind::{Mapping, ModuleFiles},
+    unwind::{KernelSymbols, Mapping, ModuleFiles},
 };
 
 /// What the first thread sends.
@@ -72,12 +72,12 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    pub fn new(origin: u64, root_pid: u32) -> Recorder {
+    pub fn new(origin: u64, root_pid: u32, kernel: Option<KernelSymbols>) -> Recorder {
         Recorder {
             origin,
             tree: Tree::with_root(root_pid),
             sockets: Sockets::default(),
-            stacks: Stacks::new(),
+            stacks: Stacks::new(kernel),
             changes: VecDeque::new(),
             images: HashMap::new(),
             events: Vec::new(),

@@ -23,9 +23,9 @@ use super::{
 };
 use crate::{
     recording::{Ending, Losses, Meta, Nanos, Recording, TaskId},
-    target::{Held, Running},
+    target::{Held, LaunchError, Remote, Running},
     unwind::{
-        ModuleFiles,
+        KernelSymbols, ModuleFiles,
         python::{Discoverer, Discovery, worth_a_look},
     },
 };
@@ -38,24 +38,28 @@ const SEARCH_NS: u64 = 300_000_000;
 /// Batches between the threads. A batch holds at most one ring.
 const CHANNEL: usize = 64;
 
-/// Runs `held` under the probes of `plan`, asking `control` about every 10 ms.
+/// Asked about every 10 ms; may signal the target.
+pub type Controller<'a> = dyn FnMut(&Progress, &Remote) -> Control + 'a;
+
+/// Runs what `launch` makes under the probes of `plan`. It is launched only when all is ready: a process's life, and
+/// what it measures of itself, begins at its fork.
 pub fn run(
     plan: &Plan,
-    held: Held,
-    control: &mut dyn FnMut(&Progress) -> Control,
+    launch: impl FnOnce() -> Result<Held, LaunchError>,
+    control: &mut Controller<'_>,
 ) -> Result<Outcome, CollectError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .enable_io()
         .build()
         .map_err(|error| CollectError::Recorder(error.to_string()))?;
-    runtime.block_on(collect(plan, held, control))
+    runtime.block_on(collect(plan, launch, control))
 }
 
 async fn collect(
     plan: &Plan,
-    held: Held,
-    control: &mut dyn FnMut(&Progress) -> Control,
+    launch: impl FnOnce() -> Result<Held, LaunchError>,
+    control: &mut Controller<'_>,
 ) -> Result<Outcome, CollectError> {
     let cpus = online_cpus();
     let mut object = Object::load(plan, &cpus)?;
@@ -63,24 +67,7 @@ async fn collect(
         Mode::Profile => Some(Mappings::open(&cpus).map_err(|error| CollectError::from_load("memory mappings", &error))?),
         Mode::Count => None,
     };
-    let root = held.pid();
-    object
-        .roots()?
-        .insert(root, 1, 0)
-        .map_err(|error| CollectError::Load { what: "roots".into(), why: error.to_string() })?;
     let (sender, receiver) = bounded::<Item>(CHANNEL);
-    let origin = monotonic_ns();
-    let recorder = thread::Builder::new()
-        .name("recorder".into())
-        .spawn(move || {
-            let mut recorder = Recorder::new(origin, root);
-            for item in receiver {
-                recorder.accept(item);
-            }
-            recorder
-        })
-        .map_err(|error| CollectError::Recorder(error.to_string()))?;
-
     let mut feed = Feed {
         ring: object.ring()?,
         mappings,
@@ -91,10 +78,30 @@ async fn collect(
             enabled: plan.mode == Mode::Profile,
         },
         sender,
-        alive: BTreeSet::from([root]),
+        alive: BTreeSet::new(),
         events: 0,
     };
+    let kernel_symbols = (plan.mode == Mode::Profile).then(|| KernelSymbols::read().ok()).flatten();
+    let mut roots = object.roots()?;
     let cpu_before = children_cpu();
+
+    let held = launch()?;
+    let (root, remote) = (held.pid(), held.remote());
+    roots
+        .insert(root, 1, 0)
+        .map_err(|error| CollectError::Load { what: "roots".into(), why: error.to_string() })?;
+    feed.alive.insert(root);
+    let origin = monotonic_ns();
+    let recorder = thread::Builder::new()
+        .name("recorder".into())
+        .spawn(move || {
+            let mut recorder = Recorder::new(origin, root, kernel_symbols);
+            for item in receiver {
+                recorder.accept(item);
+            }
+            recorder
+        })
+        .map_err(|error| CollectError::Recorder(error.to_string()))?;
     let mut running = held.release()?;
     let mut memory = MemoryWatch::default();
     let mut aborted = false;
@@ -108,7 +115,7 @@ async fn collect(
         }
         let elapsed = Nanos(monotonic_ns().saturating_sub(origin));
         let progress = Progress { elapsed, events: feed.events, processes: feed.alive.len() as u32 };
-        if control(&progress) == Control::Abort {
+        if control(&progress, &remote) == Control::Abort {
             aborted = true;
             break None;
         }

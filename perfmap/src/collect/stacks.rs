@@ -53,8 +53,9 @@ pub struct Parts {
 }
 
 impl Stacks {
-    pub fn new() -> Stacks {
-        Stacks { kernel: KernelSymbols::read().ok(), ..Stacks::default() }
+    /// Without `kernel` symbols, kernel frames are left out.
+    pub fn new(kernel: Option<KernelSymbols>) -> Stacks {
+        Stacks { kernel, ..Stacks::default() }
     }
 
     pub fn python(&mut self, pid: u32, layout: &wire::PythonLayout) {
@@ -67,8 +68,7 @@ impl Stacks {
         self.codes.learn(image, record, variable)
     }
 
-    /// Code objects that the parent has sent are not sent again for the child's... the kernel keys them by process, so
-    /// the child sends its own; what the parent had is valid too.
+    /// What is known of the parent's code objects holds for the child, which has the same memory.
     pub fn forked(&mut self, parent: u32, child: u32) {
         let Some(from) = self.interpreters.get(&parent).copied() else { return };
         let image = self.new_image();
