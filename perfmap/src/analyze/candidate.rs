@@ -22,7 +22,7 @@ pub struct Candidate<'m> {
     pub parts: Parts,
     /// Position in a walk of the tree; breaks ties, so that the order is always the same.
     order: usize,
-    /// Positions of the steps whose time is counted in this one: itself up to this, without the ones kept out.
+    /// Positions of the steps below whose time is counted in this one.
     folded: Vec<usize>,
 }
 
@@ -82,10 +82,15 @@ fn visit<'m>(map: &Map, step: &'m Step, order: &mut usize, found: &mut Vec<Candi
     }
 }
 
-/// Adds everything below a step of another service than the caller's, whichever service it is in.
+/// Adds everything below a step of another service than the caller's, whichever service it is in. What lies below a
+/// further call of the caller's own is that call's.
 fn fold(step: &Step, caller: usize, inside: bool, order: &mut usize, time: &mut Nanos, folded: &mut Vec<usize>) {
     let inside = inside || step.service != caller;
-    if inside && !step.beside {
+    if !inside && !step.beside && is_call(step.kind) {
+        *order += size(step);
+        return;
+    }
+    if inside {
         *time = time.plus(step.self_time);
         folded.push(*order);
     }
@@ -93,6 +98,10 @@ fn fold(step: &Step, caller: usize, inside: bool, order: &mut usize, time: &mut 
     for child in &step.children {
         fold(child, caller, inside, order, time, folded);
     }
+}
+
+fn size(step: &Step) -> usize {
+    1 + step.children.iter().map(size).sum::<usize>()
 }
 
 /// Steps that hand work to a peer.
