@@ -200,7 +200,7 @@ fn outside_row(map: &Map) -> Row {
 
 fn print(page: &mut Page, rows: &[Row]) {
     let widest = |of: &dyn Fn(&Row) -> String| rows.iter().map(|row| width(&page.shown(&of(row)))).max().unwrap_or(0);
-    let services = match widest(&|row| row.service.clone()).min(WIDEST_SERVICE) {
+    let services = match widest(&|row| row.service.clone()).min(WIDEST_SERVICE).min(page.width() / 5) {
         0 => 0,
         some => some.max(width("service")) + GAP,
     };
