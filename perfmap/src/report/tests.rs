@@ -138,3 +138,14 @@ proptest! {
         }
     }
 }
+
+/// For looking at: `PERFMAP_SHOW=DIR cargo test -p perfmap show_the_example`.
+#[test]
+fn show_the_example() {
+    let Some(directory) = std::env::var_os("PERFMAP_SHOW") else { return };
+    let all = files(&recording(), &resolved(), &map(), MapFormat::Yaml);
+    files::write_all(std::path::Path::new(&directory), None, &all).expect("written");
+    let analysis = analyze(&recording(), &resolved(), &map());
+    let view = terminal::View { colour: true, ..terminal::View::PLAIN };
+    println!("{}", terminal::render(&recording(), &map(), &analysis, view, None));
+}
