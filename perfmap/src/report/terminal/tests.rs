@@ -131,6 +131,6 @@ fn a_small_run_that_failed() {
     recording.meta.ending = Some(crate::recording::Ending::Killed(11));
     recording.baseline = None;
     let mut map = Map { services: vec!["x".into()], ..map() };
-    map.steps = vec![Step { cpu: ms(300), file_read: 5000, ..step("1", "parse", 300, 300) }];
+    map.steps = vec![Step { own_cpu: ms(300), file_read: 5000, ..step("1", "parse", 300, 300) }];
     insta::assert_snapshot!(shown(&recording, &map, of_width(80)));
 }

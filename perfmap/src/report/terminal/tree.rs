@@ -152,7 +152,10 @@ fn why(map: &Map, step: &Step) -> Vec<String> {
     if step.beside {
         reasons.push("concurrent".to_owned());
     }
-    reasons.extend(parts(&Parts::of_step(step), map.wall));
+    // A call waits while the peer's steps below it run: its reason is the whole wait, not the little that is left.
+    let (cpu, waits) =
+        if is_round_trips(step.kind) { (step.cpu, &step.waits) } else { (step.own_cpu, &step.own_waits) };
+    reasons.extend(parts(&Parts { cpu, waits: waits.clone() }, map.wall));
     if let Some(call) = &step.call {
         let known = map.services.len() > 1 && step.children.iter().any(|child| child.service != step.service);
         if is_round_trips(step.kind) && !known {
