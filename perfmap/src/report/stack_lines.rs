@@ -21,16 +21,36 @@ pub enum Marks {
     Languages,
 }
 
-/// On-CPU: one for each sample.
-pub fn samples(recording: &Recording, resolved: &Resolved, marks: Marks) -> Lines {
-    let mut lines = Lines::new();
-    for event in &recording.events {
-        if let Event::Sample(sample) = event {
-            let line = Line { recording, resolved, marks }.of(sample.task, Some(sample.stack), None);
-            add(&mut lines, line, 1);
+/// What one line is made of; summed before any text is made, because there are far more events than stacks.
+type Site = (TaskId, Option<StackId>, Leaf);
+
+/// What stands above the stack's innermost function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Leaf {
+    None,
+    WaitsForCpu,
+    ShortWaits,
+}
+
+impl Leaf {
+    fn text(self) -> Option<&'static str> {
+        match self {
+            Leaf::None => None,
+            Leaf::WaitsForCpu => Some("[waits for a CPU]"),
+            Leaf::ShortWaits => Some("[short waits]"),
         }
     }
-    lines
+}
+
+/// On-CPU: one for each sample.
+pub fn samples(recording: &Recording, resolved: &Resolved, marks: Marks) -> Lines {
+    let mut sites = BTreeMap::new();
+    for event in &recording.events {
+        if let Event::Sample(sample) = event {
+            add(&mut sites, (sample.task, Some(sample.stack), Leaf::None), 1);
+        }
+    }
+    lines(sites, &Line { recording, resolved, marks })
 }
 
 /// On-CPU in microseconds, as far as the sampling rate tells.
@@ -42,24 +62,23 @@ pub fn on_cpu(recording: &Recording, resolved: &Resolved) -> Lines {
 
 /// Off-CPU in microseconds: blocked, and runnable without a CPU.
 pub fn off_cpu(recording: &Recording, resolved: &Resolved) -> Lines {
-    let line = Line { recording, resolved, marks: Marks::Languages };
-    // Summed in nanoseconds: many short waits would round to nothing.
-    let mut lines = Lines::new();
+    let mut sites = BTreeMap::new();
     for event in &recording.events {
         match event {
             Event::OffCpu(wait) => {
                 let (stack, blocked, runnable) = split(recording, wait);
-                add(&mut lines, line.of(wait.task, stack, None), blocked.0);
-                add(&mut lines, line.of(wait.task, stack, Some("[waits for a CPU]")), runnable.0);
+                add(&mut sites, (wait.task, stack, Leaf::None), blocked.0);
+                add(&mut sites, (wait.task, stack, Leaf::WaitsForCpu), runnable.0);
             }
             Event::ShortWaits(ShortWaits { task, run_queue, blocked, .. }) => {
                 let sum: Nanos = blocked.iter().map(|(_, length)| *length).sum();
-                add(&mut lines, line.of(*task, None, Some("[short waits]")), sum.0);
-                add(&mut lines, line.of(*task, None, Some("[waits for a CPU]")), run_queue.0);
+                add(&mut sites, (*task, None, Leaf::ShortWaits), sum.0);
+                add(&mut sites, (*task, None, Leaf::WaitsForCpu), run_queue.0);
             }
             Event::Sample(_) | Event::Message(_) | Event::FileIo(_) => {}
         }
     }
+    let lines = lines(sites, &Line { recording, resolved, marks: Marks::Languages });
     lines.into_iter().map(|(line, ns)| (line, ns / 1000)).filter(|(_, us)| *us > 0).collect()
 }
 
@@ -72,9 +91,18 @@ pub fn wall(recording: &Recording, resolved: &Resolved) -> Lines {
     lines
 }
 
-fn add(lines: &mut Lines, line: String, weight: u64) {
+/// Stacks that read the same are one line.
+fn lines(sites: BTreeMap<Site, u64>, names: &Line<'_>) -> Lines {
+    let mut lines = Lines::new();
+    for ((task, stack, leaf), weight) in sites {
+        add(&mut lines, names.of(task, stack, leaf.text()), weight);
+    }
+    lines
+}
+
+fn add<K: Ord>(sums: &mut BTreeMap<K, u64>, key: K, weight: u64) {
     if weight > 0 {
-        let sum = lines.entry(line).or_default();
+        let sum = sums.entry(key).or_default();
         *sum = sum.saturating_add(weight);
     }
 }
