@@ -6,6 +6,8 @@ mod beside;
 mod fold;
 mod glob;
 mod interpreter_lock;
+#[cfg(test)]
+mod laws;
 mod model;
 mod outside;
 mod points;

@@ -135,9 +135,9 @@ pub(super) fn program(image: &Image) -> String {
         "uvicorn" | "gunicorn" | "hypercorn" | "daphne" | "granian" => argv
             .iter()
             .skip(next)
-            .find(|argument| argument.contains(':') && !argument.contains('/') && !argument.starts_with('-'))
-            .and_then(|argument| argument.split(':').next())
-            .filter(|module| module.chars().next().is_some_and(char::is_alphabetic))
+            .filter(|argument| !argument.contains('/'))
+            .filter_map(|argument| argument.split_once(':').map(|(module, _)| module))
+            .find(|module| module.starts_with(|first: char| first.is_alphabetic() || first == '_'))
             .map_or(name.clone(), Into::into),
         _ => name,
     }
