@@ -48,6 +48,9 @@ pub struct Wait {
 /// A sender's record is made when its call returns, after the wake.
 const SEND_RETURNS_WITHIN: Nanos = Nanos(1_000_000);
 
+/// A task's exit is seen before its parent is woken, but on another CPU's clock.
+const EXIT_IS_SEEN_WITHIN: Nanos = Nanos(100_000);
+
 pub(super) fn waits(recording: &Recording, flows: &Flows) -> Vec<Wait> {
     let known = Known::new(recording, flows);
     recording
@@ -121,6 +124,7 @@ impl<'a> Known<'a> {
             matches!(number, Some(syscalls::POLL | syscalls::PPOLL)) && call.is_some_and(|call| call.arguments[1] == 1);
         let asked = Asked {
             number,
+            single,
             result: call.map(|call| call.result),
             object: call.map_or(OnObject::None, |call| call.object),
         };
@@ -174,7 +178,7 @@ impl<'a> Known<'a> {
             if timer || asked.result == Some(0) {
                 return (Cause::Sleep, None);
             }
-            return self.multiplexed(off, waker);
+            return self.multiplexed(off, waker, asked.single, woken);
         }
         match asked.object {
             OnObject::Socket(socket) => (Cause::Network, self.socket(number, waker, socket, woken)),
@@ -210,6 +214,15 @@ impl<'a> Known<'a> {
         (process.parent.is_some() && process.parent == self.process(off.task)).then_some(task)
     }
 
+    /// The waker, where it is a thread of a child that was ended in the middle of some call: the last one of a process
+    /// to go reports its end.
+    fn killed(&self, off: &OffCpu, task: TaskId, woken: Nanos) -> Option<TaskId> {
+        let ended = self.recording.tasks.get(task.0 as usize)?.died?;
+        let process = self.recording.processes.get(self.process(task)?.0 as usize)?;
+        let child = process.parent.is_some() && process.parent == self.process(off.task);
+        (child && ended <= woken.plus(EXIT_IS_SEEN_WITHIN)).then_some(task)
+    }
+
     /// The child that the call reports.
     fn reaped(&self, off: &OffCpu, asked: &Asked, woken: Nanos) -> Option<TaskId> {
         let pid = u32::try_from(asked.result?).ok()?;
@@ -218,14 +231,17 @@ impl<'a> Known<'a> {
         Some(*task)
     }
 
-    fn multiplexed(&self, off: &OffCpu, waker: Option<&Waker>) -> (Cause, Option<TaskId>) {
+    fn multiplexed(&self, off: &OffCpu, waker: Option<&Waker>, single: bool, woken: Nanos) -> (Cause, Option<TaskId>) {
         let Some((waker, task)) = waker.and_then(|waker| Some((waker, waker.task?))) else {
             // Nobody of ours: what comes from outside comes over the network.
             return (Cause::Network, None);
         };
-        let Some(number) = waker.syscall else { return (Cause::Other, self.child(off, Some(waker))) };
+        let Some(number) = waker.syscall else {
+            let child = self.child(off, Some(waker));
+            return (child.map_or(Cause::Other, |_| Cause::Child), child);
+        };
         let process = self.process(task);
-        let same = process == self.process(off.task);
+        let inside = process == self.process(off.task) && !single;
         let on_socket = process.is_some_and(|of| self.socket_descriptors.contains(&(of, waker.descriptor)));
         let network = syscalls::sends(number)
             || syscalls::connects(number)
@@ -234,10 +250,13 @@ impl<'a> Known<'a> {
         let pipe = syscalls::writes(number) || syscalls::closes(number) || syscalls::receives(number);
         match (network, pipe) {
             // A loop that its own worker calls: neither a peer nor a pipe to anybody.
-            (true, _) | (_, true) if same => (Cause::Other, Some(task)),
+            (true, _) | (_, true) if inside => (Cause::Other, Some(task)),
             (true, _) => (Cause::Network, Some(task)),
             (false, true) => (Cause::Pipe, Some(task)),
-            (false, false) => (Cause::Network, None),
+            (false, false) => match self.killed(off, task, woken) {
+                Some(child) => (Cause::Child, Some(child)),
+                None => (Cause::Network, None),
+            },
         }
     }
 
@@ -259,6 +278,8 @@ impl<'a> Known<'a> {
 /// What the waiting task's system call tells.
 struct Asked {
     number: Option<u32>,
+    /// A poll of one descriptor: a receive with a time-out.
+    single: bool,
     result: Option<i64>,
     object: OnObject,
 }

@@ -21,9 +21,13 @@ fn time() -> impl Strategy<Value = Nanos> {
     prop_oneof![20 => 0..WALL + 100, 1 => Just(u64::MAX), 1 => any::<u64>()].prop_map(Nanos)
 }
 
+fn birth() -> impl Strategy<Value = Nanos> {
+    prop_oneof![4 => 0..60u64, 1 => 0..WALL + 100, 1 => any::<u64>()].prop_map(Nanos)
+}
+
 /// Some ids lead nowhere.
 fn task() -> impl Strategy<Value = TaskId> {
-    (0..8u32).prop_map(TaskId)
+    prop_oneof![6 => 0..3u32, 1 => 0..9u32].prop_map(TaskId)
 }
 
 fn stack() -> impl Strategy<Value = StackId> {
@@ -65,13 +69,29 @@ fn off_cpu() -> impl Strategy<Value = Event> {
         OffState::Runnable,
         OffState::Interruptible,
         OffState::Interruptible,
+        OffState::Interruptible,
+        OffState::Interruptible,
         OffState::Uninterruptible,
         OffState::Stopped,
     ]);
-    let waker = prop::option::of((prop::option::of(task()), prop::option::of(number()), -1..9, any::<bool>()));
+    let waker = (prop::option::weighted(0.9, task()), prop::option::of(number()), -1..9, any::<bool>());
+    let waker = prop::option::weighted(0.9, waker);
     let stacks = (prop::option::of(0..12u32), prop::option::of(stack()), prop::option::of(number()));
-    (task(), time(), 0..400u64, 0..100u64, state, waker, stacks).prop_map(
-        |(task, off, blocked, queued, state, waker, (call, stack, syscall))| {
+    // Half of them make sense: a call together with one that ends it.
+    let pair = prop::option::of(prop::sample::select(vec![
+        (syscalls::FUTEX, syscalls::FUTEX),
+        (syscalls::FUTEX, syscalls::EXIT),
+        (syscalls::EPOLL_WAIT, syscalls::SENDTO),
+        (syscalls::EPOLL_WAIT, syscalls::WRITE),
+        (syscalls::WAIT4, syscalls::EXIT_GROUP),
+        (syscalls::VFORK, syscalls::EXECVE),
+    ]));
+    (task(), time(), 0..400u64, 0..100u64, state, waker, stacks, pair).prop_map(
+        |(task, off, blocked, queued, state, waker, (call, stack, syscall), pair)| {
+            let (call, syscall) = pair.map_or((call, syscall), |(asked, _)| (None, Some(asked)));
+            let waker = waker.map(|(task, number, descriptor, timer)| {
+                (task, pair.map_or(number, |(_, ended)| Some(ended)), descriptor, timer)
+            });
             let woken = off.plus(Nanos(blocked));
             Event::OffCpu(OffCpu {
                 task,
@@ -124,11 +144,11 @@ fn event() -> impl Strategy<Value = Event> {
 
 prop_compose! {
     fn recording()(
-        root in prop::option::weighted(0.95, task()),
+        root in prop::option::weighted(0.97, task()),
         processes in prop::collection::vec((prop::option::of(0..4u32), time(), 1..3usize), 1..4),
-        tasks in prop::collection::vec((0..4u32, prop::option::of(task()), time(), prop::option::of(time())), 1..7),
+        tasks in prop::collection::vec((0..3u32, prop::option::of(task()), birth(), prop::option::weighted(0.3, time())), 2..8),
         calls in prop::collection::vec((task(), time(), number(), -111..3i64, object(), prop::option::of(stack())), 0..12),
-        mut events in prop::collection::vec(event(), 0..60),
+        mut events in prop::collection::vec(event(), 0..120),
         sockets in 0..4u32,
     ) -> Recording {
         events.sort_by_key(Event::at);
@@ -264,7 +284,7 @@ fn check(recording: &Recording, min_share: f64) -> Result<Built, TestCaseError> 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn owners_add_up(recording in recording(), min_share in prop::sample::select(vec![0.0, 0.01, 0.2])) {
