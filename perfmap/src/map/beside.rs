@@ -17,12 +17,12 @@ use crate::{
 /// Adds all counts of the recording to the nodes of the functions that caused them. What no function caused stays at
 /// the two roots of the tree.
 pub(super) fn counts(known: &Known<'_>, tree: &mut Tree, visits: &[Vec<Visit>]) {
-    for (index, trip) in known.correlated.flows.round_trips.iter().enumerate() {
+    for (index, trip) in known.correlated.flows.round_trips.iter().enumerate().filter(|(_, trip)| !trip.inbound) {
         let node = attribute(known, tree, visits, trip.task, [trip.sent, trip.received], trip.stack);
         tree.node(node).round_trips.push(index as u32);
     }
-    for failed in &known.correlated.flows.failed {
-        let node = attribute(known, tree, visits, failed.task, [failed.sent, failed.sent], failed.stack);
+    for failed in known.correlated.flows.failed.iter().filter(|failed| !failed.inbound) {
+        let node = attribute(known, tree, visits, failed.task, [failed.at, failed.at], failed.stack);
         tree.node(node).failed += 1;
     }
     for event in &known.recording.events {

@@ -251,6 +251,7 @@ fn check(recording: &Recording, min_share: f64) -> Result<Built, TestCaseError> 
     for step in &steps {
         prop_assert!(step.wall <= map.wall, "{} {:?}", step.function, step.wall);
         prop_assert!(step.self_time <= step.wall);
+        prop_assert_eq!(step.own_cpu.plus(step.own_waits.total()), step.self_time);
         prop_assert!(step.thread_time >= step.wall);
         prop_assert!(step.service < map.services.len());
         prop_assert!(step.error_pct.is_finite() && step.error_pct <= 100.0);

@@ -148,7 +148,7 @@ fn peers(flows: &[PeerFlow], services: &services::Services) -> Vec<Peer> {
             connections: flow.connections,
             bytes_sent: flow.bytes_sent,
             bytes_received: flow.bytes_received,
-            latency: flow.latency.map(|(min, median, p95, max)| Latency { min, median, p95, max }),
+            latency: flow.latency.map(latency),
             connect: flow.connect,
             tls_handshake: flow.tls_handshake,
             counted: match flow.counted {
@@ -166,4 +166,9 @@ fn peers(flows: &[PeerFlow], services: &services::Services) -> Vec<Peer> {
             .then_with(|| a.address.cmp(&b.address))
     });
     peers
+}
+
+fn latency(of: correlate::flows::Latency) -> Latency {
+    let correlate::flows::Latency { min, median, p95, max } = of;
+    Latency { min, median, p95, max }
 }

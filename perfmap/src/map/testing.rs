@@ -273,7 +273,9 @@ impl Story {
             protocol: "http/1.1".into(),
             round_trips: 0,
             failed: 0,
+            host: None,
             connections: 1,
+            failed_connects: 0,
             bytes_sent: 0,
             bytes_received: 0,
             connect: None,
@@ -290,6 +292,8 @@ impl Story {
         self.peers[peer].round_trips += 1;
         self.trips.push(RoundTrip {
             socket: SocketId(0),
+            server_socket: None,
+            inbound: false,
             sent: ms(sent),
             received: ms(received),
             task,
@@ -301,7 +305,7 @@ impl Story {
             request_bytes: 10,
             response_bytes: 10,
             counted: Counted::Exact,
-            peer,
+            peer: Some(peer),
         });
     }
 
