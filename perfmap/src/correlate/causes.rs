@@ -70,6 +70,8 @@ struct Known<'a> {
     socket_descriptors: FxHashSet<(ProcessId, i32)>,
     /// By `SocketId`, in order of time.
     sends: Vec<Vec<(Nanos, TaskId)>>,
+    /// First thread of each process.
+    leaders: FxHashMap<ProcessId, TaskId>,
     /// (parent, pid) → first task of the child, in order of birth.
     children: FxHashMap<(ProcessId, u32), Vec<(Nanos, TaskId)>>,
 }
@@ -94,18 +96,21 @@ impl<'a> Known<'a> {
             of_socket.sort_by_key(|(at, _)| *at);
         }
         let mut children: FxHashMap<(ProcessId, u32), Vec<(Nanos, TaskId)>> = FxHashMap::default();
+        let mut leaders = FxHashMap::default();
         for (index, task) in recording.tasks.iter().enumerate() {
             if let Some(process) = recording.processes.get(task.process.0 as usize)
                 && process.pid == task.tid
-                && let Some(parent) = process.parent
             {
-                children.entry((parent, process.pid)).or_default().push((task.born, TaskId(index as u32)));
+                leaders.entry(task.process).or_insert(TaskId(index as u32));
+                if let Some(parent) = process.parent {
+                    children.entry((parent, process.pid)).or_default().push((task.born, TaskId(index as u32)));
+                }
             }
         }
         for of_pid in children.values_mut() {
             of_pid.sort_unstable();
         }
-        Self { recording, flows, socket_descriptors, sends, children }
+        Self { recording, flows, socket_descriptors, sends, leaders, children }
     }
 
     fn wait(&self, off: &OffCpu) -> Wait {
@@ -135,7 +140,9 @@ impl<'a> Known<'a> {
             woken,
             on,
             cause,
-            by: by.filter(|by| *by != off.task && (by.0 as usize) < self.recording.tasks.len()),
+            by: by
+                .map(|by| self.leader(off, by))
+                .filter(|by| *by != off.task && (by.0 as usize) < self.recording.tasks.len()),
             stack: call.and_then(|call| call.stack).or(off.stack),
             multiplexed: number.is_some_and(syscalls::multiplexes) && !single,
             futex: number.is_some_and(syscalls::locks),
@@ -145,7 +152,8 @@ impl<'a> Known<'a> {
     fn explain(&self, off: &OffCpu, asked: &Asked, woken: Nanos) -> (Cause, Option<TaskId>) {
         let waker = off.waker.as_ref();
         let timer = waker.is_some_and(|waker| waker.timer);
-        let believed = |can: fn(u32) -> bool| waker.and_then(|w| w.task.filter(|_| w.syscall.is_some_and(can)));
+        let believed =
+            |can: fn(u32) -> bool| waker.and_then(|w| w.task.filter(|_| !w.timer && w.syscall.is_some_and(can)));
         let number = asked.number.unwrap_or(u32::MAX);
         if off.state == OffState::Runnable {
             return (Cause::Other, None);
@@ -155,6 +163,7 @@ impl<'a> Known<'a> {
         }
         match off.state {
             // Block devices wake in softirq, inside a bystander.
+            OffState::Uninterruptible if matches!(asked.object, OnObject::Socket(_)) => return (Cause::Network, None),
             OffState::Uninterruptible => return (Cause::Disk, None),
             OffState::Stopped => return (Cause::Other, None),
             OffState::Runnable | OffState::Interruptible => {}
@@ -199,6 +208,18 @@ impl<'a> Known<'a> {
         }
     }
 
+    /// The last thread of a process to go reports its end, whichever that is. Who decided the end is found from the
+    /// first thread: it made the call, or was ended by the thread that did.
+    fn leader(&self, off: &OffCpu, by: TaskId) -> TaskId {
+        let gone = off.waker.as_ref().is_some_and(|waker| waker.syscall.is_none_or(syscalls::exits));
+        match self.process(by) {
+            Some(process) if gone && self.process(off.task) != Some(process) => {
+                self.leaders.get(&process).copied().unwrap_or(by)
+            }
+            Some(_) | None => by,
+        }
+    }
+
     fn process(&self, task: TaskId) -> Option<ProcessId> {
         self.recording.tasks.get(task.0 as usize).map(|task| task.process)
     }
@@ -236,10 +257,10 @@ impl<'a> Known<'a> {
             // Nobody of ours: what comes from outside comes over the network.
             return (Cause::Network, None);
         };
-        let Some(number) = waker.syscall else {
-            let child = self.child(off, Some(waker));
-            return (child.map_or(Cause::Other, |_| Cause::Child), child);
-        };
+        if let Some(child) = self.child(off, Some(waker)) {
+            return (Cause::Child, Some(child)); // its end: a signal, a process descriptor, or its end of a pipe
+        }
+        let Some(number) = waker.syscall else { return (Cause::Other, None) };
         let process = self.process(task);
         let inside = process == self.process(off.task) && !single;
         let on_socket = process.is_some_and(|of| self.socket_descriptors.contains(&(of, waker.descriptor)));

@@ -78,6 +78,16 @@ impl Services {
     }
 }
 
+/// True where the process runs another program than the one it was forked from.
+pub(super) fn executed(recording: &Recording, process: &Process) -> bool {
+    let parent = process.parent.and_then(|parent| recording.processes.get(parent.0 as usize));
+    match (process.images.as_slice(), parent) {
+        ([], _) => false,
+        ([only], Some(parent)) => !parent.images.iter().any(|image| image.arguments == only.arguments),
+        ([_], None) | ([_, _, ..], _) => true,
+    }
+}
+
 /// True where the process will execute something, but has not yet.
 pub(super) fn before_exec(process: &Process, at: Nanos) -> bool {
     process.parent.is_some() && process.images.get(1).is_some_and(|image| at < image.at)
