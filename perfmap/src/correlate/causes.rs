@@ -48,6 +48,9 @@ pub struct Wait {
 /// A sender's record is made when its call returns, after the wake.
 const SEND_RETURNS_WITHIN: Nanos = Nanos(1_000_000);
 
+/// A task's exit is seen before its parent is woken, but on another CPU's clock.
+const EXIT_IS_SEEN_WITHIN: Nanos = Nanos(100_000);
+
 pub(super) fn waits(recording: &Recording, flows: &Flows) -> Vec<Wait> {
     let known = Known::new(recording, flows);
     recording
@@ -67,6 +70,8 @@ struct Known<'a> {
     socket_descriptors: FxHashSet<(ProcessId, i32)>,
     /// By `SocketId`, in order of time.
     sends: Vec<Vec<(Nanos, TaskId)>>,
+    /// First thread of each process.
+    leaders: FxHashMap<ProcessId, TaskId>,
     /// (parent, pid) → first task of the child, in order of birth.
     children: FxHashMap<(ProcessId, u32), Vec<(Nanos, TaskId)>>,
 }
@@ -91,18 +96,21 @@ impl<'a> Known<'a> {
             of_socket.sort_by_key(|(at, _)| *at);
         }
         let mut children: FxHashMap<(ProcessId, u32), Vec<(Nanos, TaskId)>> = FxHashMap::default();
+        let mut leaders = FxHashMap::default();
         for (index, task) in recording.tasks.iter().enumerate() {
             if let Some(process) = recording.processes.get(task.process.0 as usize)
                 && process.pid == task.tid
-                && let Some(parent) = process.parent
             {
-                children.entry((parent, process.pid)).or_default().push((task.born, TaskId(index as u32)));
+                leaders.entry(task.process).or_insert(TaskId(index as u32));
+                if let Some(parent) = process.parent {
+                    children.entry((parent, process.pid)).or_default().push((task.born, TaskId(index as u32)));
+                }
             }
         }
         for of_pid in children.values_mut() {
             of_pid.sort_unstable();
         }
-        Self { recording, flows, socket_descriptors, sends, children }
+        Self { recording, flows, socket_descriptors, sends, leaders, children }
     }
 
     fn wait(&self, off: &OffCpu) -> Wait {
@@ -121,6 +129,7 @@ impl<'a> Known<'a> {
             matches!(number, Some(syscalls::POLL | syscalls::PPOLL)) && call.is_some_and(|call| call.arguments[1] == 1);
         let asked = Asked {
             number,
+            single,
             result: call.map(|call| call.result),
             object: call.map_or(OnObject::None, |call| call.object),
         };
@@ -131,7 +140,9 @@ impl<'a> Known<'a> {
             woken,
             on,
             cause,
-            by: by.filter(|by| *by != off.task && (by.0 as usize) < self.recording.tasks.len()),
+            by: by
+                .map(|by| self.leader(off, by))
+                .filter(|by| *by != off.task && (by.0 as usize) < self.recording.tasks.len()),
             stack: call.and_then(|call| call.stack).or(off.stack),
             multiplexed: number.is_some_and(syscalls::multiplexes) && !single,
             futex: number.is_some_and(syscalls::locks),
@@ -141,7 +152,8 @@ impl<'a> Known<'a> {
     fn explain(&self, off: &OffCpu, asked: &Asked, woken: Nanos) -> (Cause, Option<TaskId>) {
         let waker = off.waker.as_ref();
         let timer = waker.is_some_and(|waker| waker.timer);
-        let believed = |can: fn(u32) -> bool| waker.and_then(|w| w.task.filter(|_| w.syscall.is_some_and(can)));
+        let believed =
+            |can: fn(u32) -> bool| waker.and_then(|w| w.task.filter(|_| !w.timer && w.syscall.is_some_and(can)));
         let number = asked.number.unwrap_or(u32::MAX);
         if off.state == OffState::Runnable {
             return (Cause::Other, None);
@@ -151,6 +163,7 @@ impl<'a> Known<'a> {
         }
         match off.state {
             // Block devices wake in softirq, inside a bystander.
+            OffState::Uninterruptible if matches!(asked.object, OnObject::Socket(_)) => return (Cause::Network, None),
             OffState::Uninterruptible => return (Cause::Disk, None),
             OffState::Stopped => return (Cause::Other, None),
             OffState::Runnable | OffState::Interruptible => {}
@@ -174,7 +187,7 @@ impl<'a> Known<'a> {
             if timer || asked.result == Some(0) {
                 return (Cause::Sleep, None);
             }
-            return self.multiplexed(off, waker);
+            return self.multiplexed(off, waker, asked.single, woken);
         }
         match asked.object {
             OnObject::Socket(socket) => (Cause::Network, self.socket(number, waker, socket, woken)),
@@ -195,6 +208,18 @@ impl<'a> Known<'a> {
         }
     }
 
+    /// The last thread of a process to go reports its end, whichever that is. Who decided the end is found from the
+    /// first thread: it made the call, or was ended by the thread that did.
+    fn leader(&self, off: &OffCpu, by: TaskId) -> TaskId {
+        let gone = off.waker.as_ref().is_some_and(|waker| waker.syscall.is_none_or(syscalls::exits));
+        match self.process(by) {
+            Some(process) if gone && self.process(off.task) != Some(process) => {
+                self.leaders.get(&process).copied().unwrap_or(by)
+            }
+            Some(_) | None => by,
+        }
+    }
+
     fn process(&self, task: TaskId) -> Option<ProcessId> {
         self.recording.tasks.get(task.0 as usize).map(|task| task.process)
     }
@@ -210,6 +235,15 @@ impl<'a> Known<'a> {
         (process.parent.is_some() && process.parent == self.process(off.task)).then_some(task)
     }
 
+    /// The waker, where it is a thread of a child that was ended in the middle of some call: the last one of a process
+    /// to go reports its end.
+    fn killed(&self, off: &OffCpu, task: TaskId, woken: Nanos) -> Option<TaskId> {
+        let ended = self.recording.tasks.get(task.0 as usize)?.died?;
+        let process = self.recording.processes.get(self.process(task)?.0 as usize)?;
+        let child = process.parent.is_some() && process.parent == self.process(off.task);
+        (child && ended <= woken.plus(EXIT_IS_SEEN_WITHIN)).then_some(task)
+    }
+
     /// The child that the call reports.
     fn reaped(&self, off: &OffCpu, asked: &Asked, woken: Nanos) -> Option<TaskId> {
         let pid = u32::try_from(asked.result?).ok()?;
@@ -218,14 +252,17 @@ impl<'a> Known<'a> {
         Some(*task)
     }
 
-    fn multiplexed(&self, off: &OffCpu, waker: Option<&Waker>) -> (Cause, Option<TaskId>) {
+    fn multiplexed(&self, off: &OffCpu, waker: Option<&Waker>, single: bool, woken: Nanos) -> (Cause, Option<TaskId>) {
         let Some((waker, task)) = waker.and_then(|waker| Some((waker, waker.task?))) else {
             // Nobody of ours: what comes from outside comes over the network.
             return (Cause::Network, None);
         };
-        let Some(number) = waker.syscall else { return (Cause::Other, self.child(off, Some(waker))) };
+        if let Some(child) = self.child(off, Some(waker)) {
+            return (Cause::Child, Some(child)); // its end: a signal, a process descriptor, or its end of a pipe
+        }
+        let Some(number) = waker.syscall else { return (Cause::Other, None) };
         let process = self.process(task);
-        let same = process == self.process(off.task);
+        let inside = process == self.process(off.task) && !single;
         let on_socket = process.is_some_and(|of| self.socket_descriptors.contains(&(of, waker.descriptor)));
         let network = syscalls::sends(number)
             || syscalls::connects(number)
@@ -234,10 +271,13 @@ impl<'a> Known<'a> {
         let pipe = syscalls::writes(number) || syscalls::closes(number) || syscalls::receives(number);
         match (network, pipe) {
             // A loop that its own worker calls: neither a peer nor a pipe to anybody.
-            (true, _) | (_, true) if same => (Cause::Other, Some(task)),
+            (true, _) | (_, true) if inside => (Cause::Other, Some(task)),
             (true, _) => (Cause::Network, Some(task)),
             (false, true) => (Cause::Pipe, Some(task)),
-            (false, false) => (Cause::Network, None),
+            (false, false) => match self.killed(off, task, woken) {
+                Some(child) => (Cause::Child, Some(child)),
+                None => (Cause::Network, None),
+            },
         }
     }
 
@@ -259,6 +299,8 @@ impl<'a> Known<'a> {
 /// What the waiting task's system call tells.
 struct Asked {
     number: Option<u32>,
+    /// A poll of one descriptor: a receive with a time-out.
+    single: bool,
     result: Option<i64>,
     object: OnObject,
 }

@@ -175,6 +175,7 @@ pub fn flows(recording: &Recording) -> Flows {
             };
             peers.weaken(peer, counted);
             let Exchange { sent, received, task, stack, method, target, host, status, .. } = exchange;
+            let stack = stack.or_else(|| end.turn_stack(task, sent));
             let route = target.as_deref().map(route::template);
             match exchange.outcome {
                 Outcome::Open => {
@@ -232,6 +233,18 @@ struct End {
     handshake: Option<Nanos>,
     /// First to use it: for a server, who reads the requests.
     task: Option<TaskId>,
+    /// The messages that carry a stack, in order: a stack is taken where a turn opens.
+    stacks: Vec<(Nanos, TaskId, StackId)>,
+}
+
+impl End {
+    /// Where the turn was opened in which `task` sent something at `at`. A request that follows another one, or a
+    /// handshake's last flight, in the same direction has no stack of its own.
+    fn turn_stack(&self, task: TaskId, at: Nanos) -> Option<StackId> {
+        let until = self.stacks.partition_point(|(opened, ..)| *opened <= at);
+        let mut before = self.stacks[..until].iter().rev();
+        before.find(|(_, by, _)| *by == task).map(|(.., stack)| *stack)
+    }
 }
 
 fn ends(recording: &Recording) -> Vec<End> {
@@ -255,6 +268,8 @@ fn end(socket: &Socket, messages: &[&Message]) -> End {
         Role::Unknown => Speaks::Unknown,
     };
     let task = messages.first().map(|message| message.task);
+    let stacks: Vec<_> =
+        messages.iter().filter_map(|message| Some((message.at, message.task, message.stack?))).collect();
     let speaks = |requests| if requests == Direction::Sent { Speaks::Client } else { Speaks::Server };
     if let Some(http) = http::read(messages) {
         // A CONNECT tunnel carries TLS behind its HTTP: those turns come on top.
@@ -263,13 +278,13 @@ fn end(socket: &Socket, messages: &[&Message]) -> End {
         let handshake = tunnel.as_ref().and_then(|tunnel| tunnel.handshake);
         exchanges.extend(tunnel.into_iter().flat_map(|tunnel| tunnel.exchanges));
         let protocol = Some(Protocol::Http1);
-        return End { speaks: speaks(http.requests), protocol, exchanges, low: http.low, handshake, task };
+        return End { speaks: speaks(http.requests), protocol, exchanges, low: http.low, handshake, task, stacks };
     }
     let fallback = if opened == Speaks::Server { Direction::Received } else { Direction::Sent };
     if let Some(tls) = tls::read(messages, fallback) {
         let protocol = Some(Protocol::Tls);
         let tls::Turns { client, exchanges, handshake } = tls;
-        return End { speaks: speaks(client), protocol, exchanges, low: false, handshake, task };
+        return End { speaks: speaks(client), protocol, exchanges, low: false, handshake, task, stacks };
     }
-    End { speaks: opened, protocol: None, exchanges: Vec::new(), low: false, handshake: None, task }
+    End { speaks: opened, protocol: None, exchanges: Vec::new(), low: false, handshake: None, task, stacks }
 }

@@ -5,6 +5,8 @@
 mod causes;
 pub mod flows;
 pub mod syscalls;
+#[cfg(test)]
+mod tests;
 mod timeline;
 
 pub use causes::{Cause, Wait, WaitId};

@@ -1,12 +1,12 @@
 //! Tree of nodes → steps: small ones folded into their parents, kinds chosen, sorted, numbered.
 
 use super::{
-    model::{Latency, PeerCall, Step, StepKind, WaitCause, Waits},
+    model::{PeerCall, Step, StepKind, WaitCause, Waits},
     project::Project,
     tree::{BESIDE, Node, OUTSIDE, Tree, What},
 };
 use crate::{
-    correlate::{Flows, RoundTrip},
+    correlate::{Flows, RoundTrip, flows},
     recording::Nanos,
 };
 
@@ -50,7 +50,6 @@ impl Remainder {
 /// A node on its way to a step.
 struct Pending {
     step: Step,
-    own: super::tree::Kinds,
     /// It or one below it has I/O that keeps it, whatever its share.
     has_io: bool,
 }
@@ -123,6 +122,8 @@ impl Folding<'_> {
             self_time: if beside { Nanos::ZERO } else { node.own_time },
             cpu: node.all.cpu,
             waits: node.all.waits.clone(),
+            own_cpu: node.own.cpu,
+            own_waits: node.own.waits.clone(),
             thread_time: if beside { node.beside_time } else { node.wall.plus(node.beside_time) },
             beside,
             http_round_trips: node.round_trips.len() as u64,
@@ -136,7 +137,7 @@ impl Folding<'_> {
             children: Vec::new(),
         };
         let io = step.http_round_trips + step.failed_requests + step.file_read + step.file_written > 0;
-        let mut pending = Pending { step, own: node.own.clone(), has_io: io };
+        let mut pending = Pending { step, has_io: io };
         for child in children {
             if self.folds(&child, smallest) {
                 fold(&mut pending, child);
@@ -156,11 +157,11 @@ impl Folding<'_> {
 
     /// The kind, now that everything folded into the step is known.
     fn finish(&self, pending: Pending) -> Step {
-        let Pending { mut step, own, has_io: _ } = pending;
+        let Pending { mut step, has_io: _ } = pending;
         sort(&mut step.children);
         if step.kind == StepKind::FunctionCall {
-            let total = own.cpu.plus(own.waits.total());
-            let dominates = |cause| own.waits.of(cause).0 > total.0 / 2 && total.0 > step.wall.0 / 2;
+            let total = step.self_time;
+            let dominates = |cause| step.own_waits.of(cause).0 > total.0 / 2 && total.0 > step.wall.0 / 2;
             step.kind = match () {
                 () if step.http_round_trips > 0 => StepKind::HttpCall,
                 () if dominates(WaitCause::Sleep) => StepKind::Sleep,
@@ -189,11 +190,11 @@ impl Folding<'_> {
         let first = trips.first()?;
         let sequential = trips.windows(2).all(|pair| pair[1].sent >= pair[0].received);
         // More than one peer below one function: the one it called most, the first of equals.
-        let mut by_peer: Vec<(usize, usize)> = Vec::new();
-        for called in trips.iter().filter_map(|trip| trip.peer) {
-            match by_peer.iter_mut().find(|(peer, _)| *peer == called) {
+        let mut by_peer: Vec<(Option<usize>, usize)> = Vec::new();
+        for trip in &trips {
+            match by_peer.iter_mut().find(|(peer, _)| *peer == trip.peer) {
                 Some((_, count)) => *count += 1,
-                None => by_peer.push((called, 1)),
+                None => by_peer.push((trip.peer, 1)),
             }
         }
         let most = by_peer.iter().map(|(_, count)| *count).max()?;
@@ -205,17 +206,10 @@ impl Folding<'_> {
             Some(route) => format!("{method} {route}"),
             None => method.clone(),
         });
-        let latency = latency(trips.iter().map(|trip| trip.received.since(trip.sent)).collect());
-        let peer = self.peer_names.get(*peer).cloned().unwrap_or_default();
+        let latency = flows::Latency::of(trips.iter().map(|trip| trip.latency()).collect()).map(super::latency);
+        let peer = peer.and_then(|peer| self.peer_names.get(peer)).cloned().unwrap_or_default();
         Some(PeerCall { peer, endpoint, latency, sequential })
     }
-}
-
-/// Nearest rank.
-pub(super) fn latency(mut times: Vec<Nanos>) -> Option<Latency> {
-    times.sort_unstable();
-    let rank = |percent: usize| times.get((times.len() * percent).div_ceil(100).max(1) - 1).copied();
-    Some(Latency { min: *times.first()?, median: rank(50)?, p95: rank(95)?, max: *times.last()? })
 }
 
 fn union(intervals: &[(Nanos, Nanos)]) -> Nanos {
@@ -231,11 +225,11 @@ fn union(intervals: &[(Nanos, Nanos)]) -> Nanos {
 
 /// The child's time is in the parent's already; its own and its counts move up, and its children's did before.
 fn fold(into: &mut Pending, child: Pending) {
-    into.own.cpu = into.own.cpu.plus(child.own.cpu);
-    for (cause, length) in &child.own.waits.0 {
-        into.own.waits.add(*cause, *length);
-    }
     let step = &mut into.step;
+    step.own_cpu = step.own_cpu.plus(child.step.own_cpu);
+    for (cause, length) in &child.step.own_waits.0 {
+        step.own_waits.add(*cause, *length);
+    }
     step.self_time = step.self_time.plus(child.step.self_time);
     step.file_read = step.file_read.saturating_add(child.step.file_read);
     step.file_written = step.file_written.saturating_add(child.step.file_written);
@@ -244,11 +238,9 @@ fn fold(into: &mut Pending, child: Pending) {
 
 fn fold_into_remainder(remainder: &mut Remainder, child: Pending) {
     remainder.self_time = remainder.self_time.plus(child.step.self_time);
-    if !child.step.beside {
-        remainder.cpu = remainder.cpu.plus(child.own.cpu);
-        for (cause, length) in &child.own.waits.0 {
-            remainder.waits.add(*cause, *length);
-        }
+    remainder.cpu = remainder.cpu.plus(child.step.own_cpu);
+    for (cause, length) in &child.step.own_waits.0 {
+        remainder.waits.add(*cause, *length);
     }
     remainder.file_read = remainder.file_read.saturating_add(child.step.file_read);
     remainder.file_written = remainder.file_written.saturating_add(child.step.file_written);

@@ -6,6 +6,8 @@ mod beside;
 mod fold;
 mod glob;
 mod interpreter_lock;
+#[cfg(test)]
+mod laws;
 mod model;
 mod outside;
 mod points;
@@ -146,12 +148,7 @@ fn peers(flows: &[PeerFlow], services: &services::Services) -> Vec<Peer> {
             connections: flow.connections,
             bytes_sent: flow.bytes_sent,
             bytes_received: flow.bytes_received,
-            latency: flow.latency.map(|latency| Latency {
-                min: latency.min,
-                median: latency.median,
-                p95: latency.p95,
-                max: latency.max,
-            }),
+            latency: flow.latency.map(latency),
             connect: flow.connect,
             tls_handshake: flow.tls_handshake,
             counted: match flow.counted {
@@ -169,4 +166,9 @@ fn peers(flows: &[PeerFlow], services: &services::Services) -> Vec<Peer> {
             .then_with(|| a.address.cmp(&b.address))
     });
     peers
+}
+
+fn latency(of: correlate::flows::Latency) -> Latency {
+    let correlate::flows::Latency { min, median, p95, max } = of;
+    Latency { min, median, p95, max }
 }

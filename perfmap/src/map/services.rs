@@ -78,6 +78,16 @@ impl Services {
     }
 }
 
+/// True where the process runs another program than the one it was forked from.
+pub(super) fn executed(recording: &Recording, process: &Process) -> bool {
+    let parent = process.parent.and_then(|parent| recording.processes.get(parent.0 as usize));
+    match (process.images.as_slice(), parent) {
+        ([], _) => false,
+        ([only], Some(parent)) => !parent.images.iter().any(|image| image.arguments == only.arguments),
+        ([_], None) | ([_, _, ..], _) => true,
+    }
+}
+
 /// True where the process will execute something, but has not yet.
 pub(super) fn before_exec(process: &Process, at: Nanos) -> bool {
     process.parent.is_some() && process.images.get(1).is_some_and(|image| at < image.at)
@@ -135,9 +145,9 @@ pub(super) fn program(image: &Image) -> String {
         "uvicorn" | "gunicorn" | "hypercorn" | "daphne" | "granian" => argv
             .iter()
             .skip(next)
-            .find(|argument| argument.contains(':') && !argument.contains('/') && !argument.starts_with('-'))
-            .and_then(|argument| argument.split(':').next())
-            .filter(|module| module.chars().next().is_some_and(char::is_alphabetic))
+            .filter(|argument| !argument.contains('/'))
+            .filter_map(|argument| argument.split_once(':').map(|(module, _)| module))
+            .find(|module| module.starts_with(|first: char| first.is_alphabetic() || first == '_'))
             .map_or(name.clone(), Into::into),
         _ => name,
     }

@@ -261,7 +261,7 @@ impl<'a> Walk<'a> {
         }
         let Some(process) = known.recording.processes.get(awaited.0 as usize) else { return node };
         // A worker made by fork alone is a part of its program; and so is what has not executed anything yet.
-        if process.images.len() < 2 || services::before_exec(process, at) {
+        if !services::executed(known.recording, process) || services::before_exec(process, at) {
             return node;
         }
         let leads = known.leads_to_project.get(awaited.0 as usize).copied().unwrap_or(false);

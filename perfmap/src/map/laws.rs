@@ -1,0 +1,319 @@
+//! What holds for the map of every recording, sensible or not.
+
+use proptest::prelude::*;
+
+use super::{Built, MapOptions, Step, built};
+use crate::{
+    correlate::{self, State, syscalls},
+    recording::{
+        Call, CallId, Direction, Event, Family, FileIo, FileOperation, Image, Message, Meta, Nanos, OffCpu, OffState,
+        OnObject, Process, ProcessId, Recording, Role, Sample, ShortWaits, Socket, SocketId, StackId, Task, TaskId,
+        WaitClass, Waker,
+    },
+    resolve::{Language, Place, PlaceId, Resolved},
+};
+
+const WALL: u64 = 1000;
+const STACKS: u32 = 12;
+
+/// Mostly inside the recording, sometimes far out.
+fn time() -> impl Strategy<Value = Nanos> {
+    prop_oneof![20 => 0..WALL + 100, 1 => Just(u64::MAX), 1 => any::<u64>()].prop_map(Nanos)
+}
+
+fn birth() -> impl Strategy<Value = Nanos> {
+    prop_oneof![4 => 0..60u64, 1 => 0..WALL + 100, 1 => any::<u64>()].prop_map(Nanos)
+}
+
+/// Some ids lead nowhere.
+fn task() -> impl Strategy<Value = TaskId> {
+    prop_oneof![6 => 0..3u32, 1 => 0..9u32].prop_map(TaskId)
+}
+
+fn stack() -> impl Strategy<Value = StackId> {
+    (0..STACKS + 1).prop_map(StackId)
+}
+
+fn number() -> impl Strategy<Value = u32> {
+    prop::sample::select(vec![
+        syscalls::READ,
+        syscalls::WRITE,
+        syscalls::POLL,
+        syscalls::EPOLL_WAIT,
+        syscalls::SENDTO,
+        syscalls::RECVFROM,
+        syscalls::FUTEX,
+        syscalls::WAIT4,
+        syscalls::VFORK,
+        syscalls::EXECVE,
+        syscalls::EXIT,
+        syscalls::EXIT_GROUP,
+        syscalls::CLOCK_NANOSLEEP,
+        syscalls::RESTART_SYSCALL,
+        9999,
+    ])
+}
+
+fn object() -> impl Strategy<Value = OnObject> {
+    prop_oneof![
+        Just(OnObject::None),
+        Just(OnObject::File),
+        (0..3u64).prop_map(OnObject::Pipe),
+        (0..3u32).prop_map(|id| OnObject::Socket(SocketId(id))),
+        (0..3u64).prop_map(OnObject::Anonymous),
+    ]
+}
+
+fn off_cpu() -> impl Strategy<Value = Event> {
+    let state = prop::sample::select(vec![
+        OffState::Runnable,
+        OffState::Interruptible,
+        OffState::Interruptible,
+        OffState::Interruptible,
+        OffState::Interruptible,
+        OffState::Uninterruptible,
+        OffState::Stopped,
+    ]);
+    let waker = (prop::option::weighted(0.9, task()), prop::option::of(number()), -1..9, any::<bool>());
+    let waker = prop::option::weighted(0.9, waker);
+    let stacks = (prop::option::of(0..12u32), prop::option::of(stack()), prop::option::of(number()));
+    // Half of them make sense: a call together with one that ends it.
+    let pair = prop::option::of(prop::sample::select(vec![
+        (syscalls::FUTEX, syscalls::FUTEX),
+        (syscalls::FUTEX, syscalls::EXIT),
+        (syscalls::EPOLL_WAIT, syscalls::SENDTO),
+        (syscalls::EPOLL_WAIT, syscalls::WRITE),
+        (syscalls::WAIT4, syscalls::EXIT_GROUP),
+        (syscalls::VFORK, syscalls::EXECVE),
+    ]));
+    (task(), time(), 0..400u64, 0..100u64, state, waker, stacks, pair).prop_map(
+        |(task, off, blocked, queued, state, waker, (call, stack, syscall), pair)| {
+            let (call, syscall) = pair.map_or((call, syscall), |(asked, _)| (None, Some(asked)));
+            let waker = waker.map(|(task, number, descriptor, timer)| {
+                (task, pair.map_or(number, |(_, ended)| Some(ended)), descriptor, timer)
+            });
+            let woken = off.plus(Nanos(blocked));
+            Event::OffCpu(OffCpu {
+                task,
+                off,
+                woken,
+                on: woken.plus(Nanos(queued)),
+                state,
+                syscall,
+                waker: waker.map(|(task, syscall, descriptor, timer)| Waker {
+                    task,
+                    pid: 1,
+                    comm: String::new(),
+                    syscall,
+                    descriptor,
+                    timer: timer && task.is_none(),
+                }),
+                call: call.map(CallId),
+                stack,
+                unfinished: false,
+            })
+        },
+    )
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let class = prop::sample::select(vec![WaitClass::Socket, WaitClass::Futex, WaitClass::Sleep, WaitClass::Disk]);
+    prop_oneof![
+        4 => (time(), task(), stack()).prop_map(|(at, task, stack)| Event::Sample(Sample { at, task, stack })),
+        8 => off_cpu(),
+        1 => (task(), time(), time(), 0..90u64, prop::collection::vec((class, time()), 0..3), stack()).prop_map(
+            |(task, from, to, run_queue, blocked, stack)| Event::ShortWaits(ShortWaits {
+                task, from, to, run_queue: Nanos(run_queue), blocked, count: 1, stack: Some(stack),
+            })
+        ),
+        1 => (task(), time(), 0..4u32, prop::option::of(stack())).prop_map(|(task, at, socket, stack)| {
+            Event::Message(Message {
+                at, task, socket: SocketId(socket), direction: Direction::Sent, bytes: 1, descriptor: 5,
+                marks: vec![], stack,
+            })
+        }),
+        1 => (task(), time(), any::<bool>(), 0..5000u64, prop::option::of(stack())).prop_map(
+            |(task, at, read, bytes, stack)| Event::FileIo(FileIo {
+                task,
+                operation: if read { FileOperation::Read } else { FileOperation::Write },
+                first: at, last: at, calls: 1, bytes, stack,
+            })
+        ),
+    ]
+}
+
+prop_compose! {
+    fn recording()(
+        root in prop::option::weighted(0.97, task()),
+        processes in prop::collection::vec((prop::option::of(0..4u32), time(), 1..3usize), 1..4),
+        tasks in prop::collection::vec((0..3u32, prop::option::of(task()), birth(), prop::option::weighted(0.3, time())), 2..8),
+        calls in prop::collection::vec((task(), time(), number(), -111..3i64, object(), prop::option::of(stack())), 0..12),
+        mut events in prop::collection::vec(event(), 0..120),
+        sockets in 0..4u32,
+    ) -> Recording {
+        events.sort_by_key(Event::at);
+        Recording {
+            meta: Meta {
+                root,
+                wall: Nanos(WALL),
+                working_directory: "/p".into(),
+                project_roots: vec!["/p".into()],
+                ..Meta::default()
+            },
+            processes: processes.into_iter().enumerate().map(|(index, (parent, born, images))| Process {
+                pid: index as u32,
+                parent: parent.map(ProcessId),
+                born,
+                died: None,
+                ending: None,
+                images: (0..images).map(|image| Image {
+                    at: born,
+                    comm: format!("p{index}"),
+                    executable: String::new(),
+                    arguments: vec![format!("tool{image}")],
+                    working_directory: String::new(),
+                    service_name: None,
+                }).collect(),
+                own_name: (index == 2).then(|| "named".into()),
+                cpu: Nanos::ZERO,
+            }).collect(),
+            tasks: tasks.into_iter().enumerate().map(|(index, (process, maker, born, died))| Task {
+                tid: index as u32, process: ProcessId(process), maker, born, died, comm: String::new(),
+            }).collect(),
+            calls: calls.into_iter().map(|(task, returned, number, result, object, stack)| Call {
+                task, returned, number, result, arguments: [0, 1, 2], object, stack,
+            }).collect(),
+            sockets: (0..sockets).map(|_| Socket {
+                family: Family::Ipv4, kind: 1, kernel: 0, peer_kernel: 0, local: None, remote: None,
+                role: Role::Unknown, process: ProcessId(0), first_seen: Nanos::ZERO, states: vec![], closed: None,
+                sent_bytes: 0, received_bytes: 0, sent_messages: 0, received_messages: 0,
+            }).collect(),
+            events,
+            ..Recording::default()
+        }
+    }
+}
+
+/// Stacks of three own functions, a library's and a lock's, in all lengths up to three.
+fn resolved() -> Resolved {
+    let place = |name: &str, file: &str| Place {
+        function: name.into(),
+        file: Some(file.into()),
+        line: Some(3),
+        first_line: Some(2),
+        language: Language::Python,
+        module: None,
+        inlined: false,
+        unnamed: None,
+    };
+    let places =
+        vec![place("a", "/p/a.py"), place("b", "/p/b.py"), place("<module>", "/p/c.py"), place("l", "/usr/l.py")];
+    let stacks = (0..STACKS)
+        .map(|index| (0..index % 4).map(|depth| PlaceId((index / 3 + depth) % 4)).collect::<Vec<_>>().into())
+        .collect();
+    Resolved { places, stacks }
+}
+
+fn all<'a>(steps: &'a [Step], found: &mut Vec<&'a Step>) {
+    for step in steps {
+        found.push(step);
+        all(&step.children, found);
+    }
+}
+
+fn check(recording: &Recording, min_share: f64) -> Result<Built, TestCaseError> {
+    let resolved = resolved();
+    let correlated = correlate::correlate(recording);
+    let built = built(recording, &resolved, &correlated, &MapOptions { min_share });
+    let map = &built.map;
+
+    // Every nanosecond has exactly one owner.
+    prop_assert_eq!(map.closure_error, 0);
+    let mut pieces = built.pieces.clone();
+    pieces.sort_unstable();
+    let mut now = Nanos::ZERO;
+    for (from, to) in pieces {
+        prop_assert_eq!(from, now);
+        now = to;
+    }
+    prop_assert_eq!(now, Nanos(WALL));
+
+    let mut steps = Vec::new();
+    all(&map.steps, &mut steps);
+    let own: Nanos = steps.iter().map(|step| step.self_time).sum();
+    prop_assert_eq!(own.plus(map.outside.self_time), map.wall);
+    prop_assert_eq!(map.outside.cpu.plus(map.outside.waits.total()), map.outside.self_time);
+
+    let mut ids: Vec<&str> = steps.iter().map(|step| step.id.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    prop_assert_eq!(ids.len(), steps.len());
+    for step in &steps {
+        prop_assert!(step.wall <= map.wall, "{} {:?}", step.function, step.wall);
+        prop_assert!(step.self_time <= step.wall);
+        prop_assert_eq!(step.own_cpu.plus(step.own_waits.total()), step.self_time);
+        prop_assert!(step.thread_time >= step.wall);
+        prop_assert!(step.service < map.services.len());
+        prop_assert!(step.error_pct.is_finite() && step.error_pct <= 100.0);
+        if !step.beside {
+            prop_assert_eq!(step.cpu.plus(step.waits.total()), step.wall);
+            let below: Nanos = step.children.iter().map(|child| child.wall).sum();
+            prop_assert_eq!(below.plus(step.self_time), step.wall);
+        }
+        for pair in step.children.windows(2) {
+            prop_assert!(pair[0].wall >= pair[1].wall);
+        }
+        for child in &step.children {
+            prop_assert!(child.wall <= step.wall);
+            prop_assert_eq!(child.beside, step.beside);
+        }
+    }
+
+    // Bytes are neither lost nor doubled.
+    let (mut read, mut written) = (0, 0);
+    for event in &recording.events {
+        if let Event::FileIo(io) = event {
+            match io.operation {
+                FileOperation::Read => read += io.bytes,
+                FileOperation::Write => written += io.bytes,
+            }
+        }
+    }
+    prop_assert_eq!(steps.iter().map(|step| step.file_read).sum::<u64>() + built.remainder.file_read, read);
+    prop_assert_eq!(steps.iter().map(|step| step.file_written).sum::<u64>() + built.remainder.file_written, written);
+    Ok(built)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn owners_add_up(recording in recording(), min_share in prop::sample::select(vec![0.0, 0.01, 0.2])) {
+        check(&recording, min_share)?;
+    }
+
+    #[test]
+    fn the_same_recording_gives_the_same_map(recording in recording()) {
+        prop_assert_eq!(check(&recording, 0.01)?.map, check(&recording, 0.01)?.map);
+    }
+
+    #[test]
+    fn timelines_have_neither_gaps_nor_overlaps(recording in recording()) {
+        let correlated = correlate::correlate(&recording);
+        let end = correlate::end_of(&recording);
+        prop_assert_eq!(correlated.timelines.len(), recording.tasks.len());
+        for (task, timeline) in recording.tasks.iter().zip(&correlated.timelines) {
+            let mut now = task.born;
+            for segment in &timeline.0 {
+                prop_assert_eq!(segment.from, now);
+                prop_assert!(segment.to > segment.from);
+                now = segment.to;
+                if let State::Blocked(wait) | State::RunQueue(wait) = segment.state {
+                    let wait = correlated.wait(wait);
+                    prop_assert!(wait.off <= segment.from && segment.to <= wait.on);
+                }
+            }
+            prop_assert_eq!(now, task.died.unwrap_or(end).max(task.born));
+        }
+    }
+}
