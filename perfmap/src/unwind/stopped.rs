@@ -27,7 +27,10 @@ impl Stopped {
         let mut line = String::new();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         while output.read_line(&mut line).unwrap() > 0 && !line.contains("ready") {}
-        let thread = Pid::from_raw(sleeping_thread(child.id()).unwrap());
+        let Some(thread) = sleeping_thread(child.id()).map(Pid::from_raw) else {
+            child.kill().unwrap();
+            panic!("{command:?} does not sleep");
+        };
         ptrace::attach(thread).unwrap();
         waitpid(thread, Some(WaitPidFlag::__WALL)).unwrap();
         let r = ptrace::getregs(thread).unwrap();
@@ -62,19 +65,20 @@ impl Stopped {
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // Let go first: a traced thread that is killed would have to be waited for on its own.
         let _ = ptrace::detach(self.thread, None);
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The first thread that sleeps: 35 nanosleep, 230 clock_nanosleep, 23 select are the sleeps of libc and CPython.
+/// The first thread that sleeps: 35 nanosleep, 230 clock_nanosleep, 23 select and 270 pselect6 are the sleeps of libc and CPython.
 fn sleeping_thread(pid: u32) -> Option<i32> {
     let deadline = Instant::now() + Duration::from_secs(10);
     while Instant::now() < deadline {
         for task in std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
             let call = std::fs::read_to_string(task.path().join("syscall")).unwrap_or_default();
-            if ["35 ", "230 ", "23 "].iter().any(|number| call.starts_with(number)) {
+            if ["35 ", "230 ", "23 ", "270 "].iter().any(|number| call.starts_with(number)) {
                 return task.file_name().to_str()?.parse().ok();
             }
         }

@@ -39,7 +39,7 @@ def generator():
 
 def straße():
     for x in generator():
-        x = x + 1
+        x = 1
 
 def main():
     print("ready", flush=True)
@@ -141,8 +141,9 @@ fn check(python: &Path, version: Version) {
     assert!(found.len() == expected.len() && found.iter().zip(&expected).all(close), "{version}: {found:?}");
     if version >= Version::V3_11 {
         let entries: Vec<bool> = python_frames.iter().map(|frame| frame.entry).collect();
-        // Out of C were called: caller (by sorted), the generator (by its iterator), the module.
-        assert_eq!(entries, [false, true, false, true, false, false, true], "{version}");
+        // Out of C were called: caller (by sorted), the module, and before 3.12 the generator (by its iterator).
+        let generator = version < Version::V3_12;
+        assert_eq!(entries, [false, true, false, generator, false, false, true], "{version}");
     }
     check_merge(&stopped, table, python_frames, version);
 }
@@ -177,12 +178,15 @@ fn check_merge(stopped: &Stopped, table: CodeTable, python_frames: Vec<PythonFra
     let between = |from: &str, to: &str| &names[at(from) + 1..at(to)];
     assert!(!names.iter().any(|name| name.starts_with("_PyEval_EvalFrameDefault")), "{version}: {names:?}");
     assert!(names[..at("leaf")].iter().any(|name| name.contains("sleep") || name.contains("select")), "{names:?}");
-    // Native frames lie between exactly those Python frames that C called; `sorted` is seen as list.sort.
-    assert!(between("caller", "method").iter().any(|name| name.contains("sort")), "{version}: {names:?}");
+    // Native frames lie between exactly those Python frames that C called. Some are without a name where stripped.
+    assert!(!between("caller", "method").is_empty(), "{version}: {names:?}");
+    if stack.iter().all(|place| place.unnamed.is_none()) {
+        assert!(between("caller", "method").iter().any(|name| name.contains("sort")), "{version}: {names:?}");
+    }
     if version >= Version::V3_11 {
         assert!(between("leaf", "caller").is_empty(), "{version}: {names:?}");
         assert!(between("straße", "main").is_empty(), "{version}: {names:?}");
-        assert!(!between("generator", "straße").is_empty(), "{version}: {names:?}");
+        assert_eq!(between("generator", "straße").is_empty(), version >= Version::V3_12, "{version}: {names:?}");
     }
     // Everything outside the module is C again, down to the first function.
     assert!(stack[at("<module>") + 1..].iter().all(|place| place.language == Language::Native));
