@@ -168,7 +168,9 @@ fn check_merge(stopped: &Stopped, table: CodeTable, python_frames: Vec<PythonFra
         stacks: vec![stack],
         ..Recording::default()
     };
+    let began = std::time::Instant::now();
     symbolize(&mut recording, &files);
+    eprintln!("{version}: {} frames named in {:?}", recording.frames.len(), began.elapsed());
     let resolved = resolve(&recording);
     let stack: Vec<_> = resolved.stack(StackId(0)).iter().map(|id| resolved.place(*id)).collect();
     let names: Vec<&str> = stack.iter().map(|place| place.function.as_str()).collect();
