@@ -14,6 +14,7 @@ use blazesym::symbolize::{CodeInfo, Input, Reason, Sym, Symbolized, Symbolizer};
 
 use super::project::is_project_program;
 use crate::recording::{Frame, ModuleId, Recording, Symbol, SymbolFunction, Unnamed};
+use crate::unwind::elf::is_stripped;
 use crate::unwind::modules::ModuleFiles;
 
 /// Longer names (C++ templates) are cut.
@@ -29,8 +30,9 @@ pub fn symbolize(recording: &mut Recording, files: &ModuleFiles) {
             by_module.entry(*module).or_default().push((at, *offset));
         }
     }
-    let plain =
-        Symbolizer::builder().enable_auto_reload(false).enable_code_info(false).enable_inlined_fns(false).build();
+    let names_only =
+        || Symbolizer::builder().enable_auto_reload(false).enable_code_info(false).enable_inlined_fns(false);
+    let (own_symbols, debug_files) = (names_only().build(), names_only().build());
     let detailed = Symbolizer::builder().enable_auto_reload(false).build();
     for (module, frames) in by_module {
         let file = match files.file(module) {
@@ -47,7 +49,7 @@ pub fn symbolize(recording: &mut Recording, files: &ModuleFiles) {
         let named = if is_project_program(&recording.meta, path) {
             in_detail(&detailed, file, &offsets)
         } else {
-            by_name(&plain, &detailed, file, &offsets)
+            by_name(&own_symbols, &debug_files, file, &offsets)
         };
         for ((at, _), symbol) in frames.into_iter().zip(named) {
             symbols[at] = symbol;
@@ -63,13 +65,13 @@ fn source(file: &File, debug_syms: bool) -> Source<'static> {
     Source::Elf(elf)
 }
 
-/// Names from the file's own symbols; for those it has none for, from its debug file where one is installed.
-fn by_name(plain: &Symbolizer, detailed: &Symbolizer, file: &File, offsets: &[u64]) -> Vec<Symbol> {
-    let mut symbols = look_up(plain, &source(file, false), offsets);
+/// Names from the file's own symbols; where it is stripped, the others from its debug file if one is installed.
+fn by_name(own_symbols: &Symbolizer, debug_files: &Symbolizer, file: &File, offsets: &[u64]) -> Vec<Symbol> {
+    let mut symbols = look_up(own_symbols, &source(file, false), offsets);
     let open: Vec<usize> = (0..symbols.len()).filter(|at| symbols[*at].unnamed == Some(Unnamed::NoSymbol)).collect();
-    if !open.is_empty() {
+    if !open.is_empty() && is_stripped(file) {
         let offsets: Vec<u64> = open.iter().map(|at| offsets[*at]).collect();
-        for (at, symbol) in open.into_iter().zip(look_up(detailed, &source(file, true), &offsets)) {
+        for (at, symbol) in open.into_iter().zip(look_up(debug_files, &source(file, true), &offsets)) {
             if symbol.unnamed.is_none() {
                 symbols[at] = symbol;
             }

@@ -32,6 +32,9 @@ pub enum ElfError {
     Malformed,
 }
 
+/// Offset and size of a block.
+type At = (u64, u64);
+
 /// Positional reads of one file behind `object`'s reader interface. Blocks live as long as the cache, which lives as
 /// long as one look at the file.
 struct Blocks {
@@ -39,7 +42,7 @@ struct Blocks {
     length: u64,
     left: Cell<u64>,
     // Each block is its own allocation, is never changed and never removed before the whole is dropped.
-    kept: RefCell<FxHashMap<(u64, u64), Arc<[u8]>>>,
+    kept: RefCell<FxHashMap<At, Arc<[u8]>>>,
 }
 
 impl Blocks {
@@ -162,6 +165,12 @@ pub fn read_build_id(file: &File) -> Result<Vec<u8>, ElfError> {
     Ok(build_id_of(&parse(&blocks)?))
 }
 
+/// Whether the file was stripped of its full symbol table. True also where it can not be read.
+pub fn is_stripped(file: &File) -> bool {
+    let Ok(blocks) = Blocks::new(file) else { return true };
+    parse(&blocks).map_or(true, |elf| elf.section_by_name(".symtab").is_none())
+}
+
 /// A symbol's linked address and size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found {
@@ -239,7 +248,7 @@ fn segments_of(elf: &Elf<'_>) -> Vec<Segment> {
         .filter_map(|segment| {
             let (offset, size) = segment.file_range();
             let executable = match segment.flags() {
-                object::SegmentFlags::Elf { p_flags, .. } => p_flags & object::elf::PF_X != 0,
+                object::SegmentFlags::Elf { p_flags, .. } => p_flags & object::elf::PF_X == object::elf::PF_X,
                 _ => false,
             };
             Some(Segment { file: offset..offset.checked_add(size)?, address: segment.address(), executable })

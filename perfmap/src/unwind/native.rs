@@ -193,10 +193,10 @@ impl Unwinder {
             };
         };
         // Runtimes write generated code to anonymous memory, memfds and deleted files, never to a file that stays.
-        if self.modules.is_anonymous(range.module) || self.modules.image(range.module).is_none() {
-            if let Some(name) = self.perf_maps.name(pid, address) {
-                return Frame::Jit { name: name.to_owned() };
-            }
+        if (self.modules.is_anonymous(range.module) || self.modules.image(range.module).is_none())
+            && let Some(name) = self.perf_maps.name(pid, address)
+        {
+            return Frame::Jit { name: name.to_owned() };
         }
         Frame::Native { module: range.module, offset: range.offset_of(address) }
     }
