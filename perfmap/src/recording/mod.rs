@@ -15,8 +15,6 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub mod file;
-
 pub use baseline::{Baseline, GpuUse, Metrics};
 pub use event::{
     Call, CallId, Direction, Event, FileIo, FileOperation, Mark, Message, OffCpu, OffState, OnObject, Sample,

@@ -1,8 +1,6 @@
 //! Addresses → places: every stack of a recording as one list of named places, interpreter frames put where they
 //! belong. Pure: needs no files (the names of native frames are in the recording, see [`native`]).
 
-pub mod native;
-
 use crate::recording::{Recording, StackId, Unnamed};
 
 /// Index into [`Resolved::places`].
