@@ -6,6 +6,7 @@
 
 mod baseline;
 mod event;
+pub mod file;
 mod loss;
 mod process;
 mod socket;

@@ -1,0 +1,275 @@
+//! Socket messages and their marks → round trips, the peers they went to, and which two socket ends are one connection.
+//!
+//! A plain function of the recording, without function names or steps. A connection both of whose ends are traced is
+//! counted once, from the client's end; the server's end is only consulted where bytes of the client's were not seen.
+
+mod http;
+mod pairs;
+mod peers;
+mod route;
+mod tls;
+
+#[cfg(test)]
+mod tests;
+
+use crate::recording::{
+    Direction, Event, Loss, Message, Nanos, ProcessId, Recording, Role, Socket, SocketId, StackId, TaskId, TcpState,
+};
+use http::{Exchange, Outcome};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    Http1,
+    /// Not decrypted: a turn of application-data records there and back.
+    Tls,
+}
+
+/// How far a count can be relied on; the later the weaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Counted {
+    Exact,
+    Inferred,
+    AtLeast,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Flows {
+    /// By the time the request was sent.
+    pub round_trips: Vec<RoundTrip>,
+    /// Most round trips first.
+    pub peers: Vec<PeerFlow>,
+    /// By `SocketId`: the other end of the connection, where it is traced too.
+    pub pairs: Vec<Option<SocketId>>,
+    /// By the time the request was sent.
+    pub failed: Vec<FailedRequest>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoundTrip {
+    /// The client's end; the server's where only that is traced (`inbound`).
+    pub socket: SocketId,
+    pub server_socket: Option<SocketId>,
+    /// Made by somebody outside the traced tree: not one of the tree's round trips.
+    pub inbound: bool,
+    /// First byte of the request sent (read, where inbound).
+    pub sent: Nanos,
+    /// Last byte of the response read (sent, where inbound).
+    pub received: Nanos,
+    /// Who sent the request (read it, where inbound).
+    pub task: TaskId,
+    /// Where, if the message that opened the turn carried a stack.
+    pub stack: Option<StackId>,
+    pub protocol: Protocol,
+    pub method: Option<String>,
+    /// The target with ids replaced: `/item/{id}`.
+    pub route: Option<String>,
+    pub status: Option<u16>,
+    /// Heads included; bytes of one transfer that belong to several round trips are shared out evenly.
+    pub request_bytes: u64,
+    pub response_bytes: u64,
+    pub counted: Counted,
+    /// Index into [`Flows::peers`]; None where inbound.
+    pub peer: Option<usize>,
+}
+
+impl RoundTrip {
+    pub fn latency(&self) -> Nanos {
+        self.received.since(self.sent)
+    }
+}
+
+/// A request that got no answer, or not all of one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FailedRequest {
+    pub socket: SocketId,
+    pub inbound: bool,
+    pub at: Nanos,
+    pub task: TaskId,
+    pub stack: Option<StackId>,
+    pub method: Option<String>,
+    pub route: Option<String>,
+    /// Index into [`Flows::peers`]; None where inbound.
+    pub peer: Option<usize>,
+}
+
+/// An endpoint that the tree spoke to as a client, or tried to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PeerFlow {
+    /// `127.0.0.1:8002`, `[::1]:80`, `unix`.
+    pub address: String,
+    /// The traced process that reads on the other end.
+    pub process: Option<ProcessId>,
+    /// As the requests named it most often.
+    pub host: Option<String>,
+    /// `http/1.1`, `tls`, `tcp`, `udp`, `unix`.
+    pub protocol: String,
+    pub round_trips: u64,
+    pub failed: u64,
+    /// Connections that were established, also those without a request.
+    pub connections: u64,
+    /// Attempts that did not get that far; no request was made on them.
+    pub failed_connects: u64,
+    pub bytes_sent: u64,
+    pub bytes_received: u64,
+    pub latency: Option<Latency>,
+    /// Medians, where seen.
+    pub connect: Option<Nanos>,
+    pub tls_handshake: Option<Nanos>,
+    pub counted: Counted,
+    /// The address is on this host.
+    pub local: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Latency {
+    pub min: Nanos,
+    pub median: Nanos,
+    pub p95: Nanos,
+    pub max: Nanos,
+}
+
+impl Latency {
+    /// None for no values at all. Ranks are rounded up, so that every number is one that was measured.
+    pub fn of(mut values: Vec<Nanos>) -> Option<Latency> {
+        values.sort_unstable();
+        let rank = |percent: usize| values.get((values.len() * percent).div_ceil(100).saturating_sub(1)).copied();
+        Some(Latency { min: rank(0)?, median: rank(50)?, p95: rank(95)?, max: rank(100)? })
+    }
+}
+
+pub fn flows(recording: &Recording) -> Flows {
+    let pairs = pairs::pairs(&recording.sockets);
+    let lossy = recording.losses.of(Loss::RingFullMessage) > 0;
+    let ends = ends(recording);
+    let mut peers = peers::Peers::new(recording, &ends, &pairs);
+    let (mut round_trips, mut failed) = (Vec::new(), Vec::new());
+    for (index, end) in ends.iter().enumerate() {
+        let other = pairs.get(index).copied().flatten();
+        let other_end = other.and_then(|other| ends.get(other.0 as usize));
+        // The server's end of a connection whose client end is traced says nothing of its own.
+        if end.speaks == Speaks::Server && other_end.is_some_and(|other| other.speaks == Speaks::Client) {
+            continue;
+        }
+        let inbound = match end.speaks {
+            Speaks::Client => false,
+            Speaks::Server => true,
+            Speaks::Unknown => continue,
+        };
+        let socket = SocketId(index as u32);
+        let peer = if inbound { None } else { peers.of(socket) };
+        let (exchanges, low) = match other_end {
+            Some(other) if !inbound => http::better(end, other),
+            _ => (end.exchanges.clone(), end.low),
+        };
+        if low || lossy {
+            peers.weaken(peer, Counted::AtLeast);
+        }
+        if let Some(handshake) = end.handshake {
+            peers.handshake(peer, handshake);
+        }
+        for exchange in exchanges {
+            let counted = match exchange.protocol {
+                _ if low || lossy => Counted::AtLeast,
+                Protocol::Tls => Counted::Inferred,
+                Protocol::Http1 => Counted::Exact,
+            };
+            peers.weaken(peer, counted);
+            let Exchange { sent, received, task, stack, method, target, host, status, .. } = exchange;
+            let route = target.as_deref().map(route::template);
+            match exchange.outcome {
+                Outcome::Open => {
+                    peers.failed(peer);
+                    failed.push(FailedRequest { socket, inbound, at: sent, task, stack, method, route, peer });
+                }
+                Outcome::Answered => {
+                    peers.round_trip(peer, received.since(sent), host);
+                    round_trips.push(RoundTrip {
+                        socket,
+                        server_socket: if inbound { Some(socket) } else { other },
+                        inbound,
+                        sent,
+                        received,
+                        task,
+                        stack,
+                        protocol: exchange.protocol,
+                        method,
+                        route,
+                        status,
+                        request_bytes: exchange.request_bytes,
+                        response_bytes: exchange.response_bytes,
+                        counted,
+                        peer,
+                    });
+                }
+            }
+        }
+    }
+    let (peers, places) = peers.finish();
+    let place = |peer: Option<usize>| peer.and_then(|peer| places.get(peer).copied());
+    round_trips.iter_mut().for_each(|trip| trip.peer = place(trip.peer));
+    failed.iter_mut().for_each(|request| request.peer = place(request.peer));
+    round_trips.sort_by_key(|trip| (trip.sent, trip.socket));
+    failed.sort_by_key(|request| (request.at, request.socket));
+    Flows { round_trips, peers, pairs, failed }
+}
+
+/// Which part a socket end plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speaks {
+    Client,
+    Server,
+    Unknown,
+}
+
+/// What the messages of one socket end say.
+#[derive(Debug)]
+struct End {
+    speaks: Speaks,
+    protocol: Option<Protocol>,
+    exchanges: Vec<Exchange>,
+    /// Exchanges may be missing.
+    low: bool,
+    handshake: Option<Nanos>,
+    /// First to use it: for a server, who reads the requests.
+    task: Option<TaskId>,
+}
+
+fn ends(recording: &Recording) -> Vec<End> {
+    let mut messages: Vec<Vec<&Message>> = vec![Vec::new(); recording.sockets.len()];
+    for event in &recording.events {
+        if let Event::Message(message) = event
+            && let Some(of_socket) = messages.get_mut(message.socket.0 as usize)
+        {
+            of_socket.push(message);
+        }
+    }
+    recording.sockets.iter().zip(messages).map(|(socket, messages)| end(socket, &messages)).collect()
+}
+
+fn end(socket: &Socket, messages: &[&Message]) -> End {
+    let connected = socket.states.iter().any(|change| change.to == TcpState::SynSent);
+    let opened = match socket.role {
+        Role::Client => Speaks::Client,
+        Role::Server => Speaks::Server,
+        Role::Unknown if connected => Speaks::Client,
+        Role::Unknown => Speaks::Unknown,
+    };
+    let task = messages.first().map(|message| message.task);
+    let speaks = |requests| if requests == Direction::Sent { Speaks::Client } else { Speaks::Server };
+    if let Some(http) = http::read(messages) {
+        // A CONNECT tunnel carries TLS behind its HTTP: those turns come on top.
+        let tunnel = tls::read(messages, http.requests);
+        let mut exchanges = http.exchanges;
+        let handshake = tunnel.as_ref().and_then(|tunnel| tunnel.handshake);
+        exchanges.extend(tunnel.into_iter().flat_map(|tunnel| tunnel.exchanges));
+        let protocol = Some(Protocol::Http1);
+        return End { speaks: speaks(http.requests), protocol, exchanges, low: http.low, handshake, task };
+    }
+    let fallback = if opened == Speaks::Server { Direction::Received } else { Direction::Sent };
+    if let Some(tls) = tls::read(messages, fallback) {
+        let protocol = Some(Protocol::Tls);
+        let tls::Turns { client, exchanges, handshake } = tls;
+        return End { speaks: speaks(client), protocol, exchanges, low: false, handshake, task };
+    }
+    End { speaks: opened, protocol: None, exchanges: Vec::new(), low: false, handshake: None, task }
+}
