@@ -239,7 +239,7 @@ fn segments_of(elf: &Elf<'_>) -> Vec<Segment> {
         .filter_map(|segment| {
             let (offset, size) = segment.file_range();
             let executable = match segment.flags() {
-                object::SegmentFlags::Elf { p_flags, .. } => p_flags & object::elf::PF_X != Default::default(),
+                object::SegmentFlags::Elf { p_flags, .. } => p_flags & object::elf::PF_X != 0,
                 _ => false,
             };
             Some(Segment { file: offset..offset.checked_add(size)?, address: segment.address(), executable })
