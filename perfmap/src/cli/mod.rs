@@ -11,11 +11,10 @@ mod pipeline;
 mod plan;
 mod play;
 mod progress;
+mod read;
 mod replay;
 mod runner;
-mod slug;
 mod trace;
-mod write;
 
 use clap::Parser;
 

@@ -3,6 +3,7 @@
 use crate::{
     recording::{Nanos, Recording},
     target::{Held, LaunchError},
+    unwind::modules::ModuleFiles,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,10 +41,6 @@ pub struct MemoryCurve {
     pub is_pss: bool,
 }
 
-#[derive(Debug, Default)]
-pub struct ModuleFiles;
-
-#[derive(Debug)]
 pub struct Outcome {
     pub recording: Recording,
     pub files: ModuleFiles,
