@@ -69,6 +69,13 @@ impl Console {
         self.write(&format!("{} {text}\n", self.label("warning:", YELLOW)));
     }
 
+    /// What the report says too, for when there is none.
+    pub fn without_report(&self, text: &str) {
+        if self.quiet {
+            self.warning(text);
+        }
+    }
+
     pub fn failure(&self, failure: &Failure) {
         let mut text = String::new();
         for line in failure.quoted() {

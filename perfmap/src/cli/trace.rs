@@ -113,12 +113,7 @@ fn complete(plan: &TracePlan, baseline: Option<Baseline>, outcome: Outcome, prog
     recording
 }
 
-fn finish(
-    plan: &TracePlan,
-    recording: &Recording,
-    console: &Console,
-    progress: &Progress<'_>,
-) -> Result<u8, Failure> {
+fn finish(plan: &TracePlan, recording: &Recording, console: &Console, progress: &Progress<'_>) -> Result<u8, Failure> {
     let stage = progress.stage("writing the map");
     let more = raw_files(plan, recording)?;
     let products = pipeline::products(recording, &plan.output);
@@ -127,10 +122,9 @@ fn finish(
     pipeline::deliver(recording, products, more, &plan.output, to, console)?;
     let meta = &recording.meta;
     let code = errors::after_run(meta.ending, meta.interrupted);
-    if meta.interrupted {
-        console.note("interrupted: the map shows what was seen until then");
-    } else if code != 0 {
-        console.warning(&format!("the profiled run ended with {}", errors::ending_text(meta.ending)));
+    if code != 0 {
+        // The report has it among its warnings; a quiet run has no report.
+        console.without_report(&format!("the profiled run ended with {}", errors::ending_text(meta.ending)));
     }
     Ok(code)
 }
