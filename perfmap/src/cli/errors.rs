@@ -141,7 +141,7 @@ pub fn ending_text(ending: Option<Ending>) -> String {
 
 fn run_and_ending(phase: Phase, ending: Option<Ending>) -> String {
     let run = match phase {
-        Phase::WarmUp { number, of: 1 } if number == 1 => "warm-up run".to_owned(),
+        Phase::WarmUp { number: 1, of: 1 } => "warm-up run".to_owned(),
         Phase::WarmUp { number, of } => format!("warm-up run {number} of {of}"),
         Phase::Counted { number, of } => format!("baseline run {number} of {of}"),
     };

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     baseline::{self, BaselineError, BaselineFile, FILE_LIMIT, Phase, RunResult, Schedule, Witness},
     collect::{Mode, Outcome},
+    correlate::flows::flows,
     recording::{Baseline, Recording, file},
     report::{OutputFile, files},
     resolve,
@@ -87,7 +88,8 @@ fn measure(schedule: Schedule, runner: &mut Runner<'_>, progress: &mut Progress<
         }
         let meta = &outcome.recording.meta;
         progress.end(meta.wall);
-        Ok(RunResult { metrics: baseline::metrics(&outcome), ending: meta.ending, interrupted: meta.interrupted })
+        let trips = flows(&outcome.recording).round_trips.len() as u64;
+        Ok(RunResult { metrics: baseline::metrics(&outcome, trips), ending: meta.ending, interrupted: meta.interrupted })
     };
     let measured = baseline::measure(schedule, &mut run, &mut |_| {});
     measured.map_err(|error| match error {
