@@ -89,7 +89,11 @@ fn measure(schedule: Schedule, runner: &mut Runner<'_>, progress: &mut Progress<
         let meta = &outcome.recording.meta;
         progress.end(meta.wall);
         let trips = flows(&outcome.recording).round_trips.len() as u64;
-        Ok(RunResult { metrics: baseline::metrics(&outcome, trips), ending: meta.ending, interrupted: meta.interrupted })
+        Ok(RunResult {
+            metrics: baseline::metrics(&outcome, trips),
+            ending: meta.ending,
+            interrupted: meta.interrupted,
+        })
     };
     let measured = baseline::measure(schedule, &mut run, &mut |_| {});
     measured.map_err(|error| match error {
