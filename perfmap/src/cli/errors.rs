@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::play::PlayError;
 use crate::{
     baseline::{BaselineFileError, Phase},
     collect::CollectError,
@@ -40,6 +41,8 @@ pub enum Failure {
     Stopped(i32),
     #[error("{what}")]
     Internal { what: String },
+    #[error(transparent)]
+    Play(#[from] PlayError),
 }
 
 impl From<CollectError> for Failure {
@@ -66,7 +69,8 @@ impl Failure {
             Failure::Launch(error) => error.exit_code(),
             Failure::Interrupted { .. } => 130,
             Failure::Stopped(signal) => after_signal(*signal),
-            Failure::Internal { .. } => 1,
+            Failure::Play(PlayError::Usage) => 2,
+            Failure::Internal { .. } | Failure::Play(PlayError::Service { .. }) => 1,
         }
     }
 
@@ -99,6 +103,7 @@ impl Failure {
             Failure::Print(_) => None,
             Failure::Output(_) => Some("choose another directory with --out DIR, or make room on that disk".into()),
             Failure::Interrupted { .. } | Failure::Stopped(_) => None,
+            Failure::Play(_) => None,
             Failure::Internal { .. } => Some("this is a defect of perfmap: please report it with the command".into()),
         }
     }

@@ -49,6 +49,6 @@ fn dispatch(command: Subcommand, console: &Console) -> Result<u8, Failure> {
         Subcommand::Doctor => doctor::doctor(console),
         Subcommand::Completions { shell } => completions::completions(shell),
         Subcommand::Man => completions::man(),
-        Subcommand::Play { arguments } => play::play(&arguments),
+        Subcommand::Play { arguments } => Ok(play::play(&arguments)?),
     }
 }
