@@ -1,7 +1,9 @@
 //! The step tree → what could be the bottleneck, with the time that each owns, largest first.
 //!
 //! A call to a service whose inside is shown owns the time of that inside: from the caller's point of view it is the
-//! call that takes long. So a call step's time is its own plus all that lies below it in other services.
+//! call that takes long. So a call step's time is its own plus what lies below it in other services, down to the
+//! calls that these make in turn, which own what is below them. One call is left out: the entry call, with which a
+//! test or a load generator drives the whole program. It contains everything, so that naming it would say nothing.
 
 use std::cmp::Ordering;
 
@@ -11,6 +13,10 @@ use crate::{
 };
 
 use super::parts::Parts;
+
+/// Of the time in which functions of the project ran.
+const ENTRY_PCT: f64 = 80.0;
+const COMPUTES_PCT: f64 = 50.0;
 
 #[derive(Debug, Clone)]
 pub struct Candidate<'m> {
@@ -22,7 +28,7 @@ pub struct Candidate<'m> {
     pub parts: Parts,
     /// Position in a walk of the tree; breaks ties, so that the order is always the same.
     order: usize,
-    /// Positions of the steps whose time is counted in this one: itself up to this, without the ones kept out.
+    /// Positions of the steps below whose time is counted in this one.
     folded: Vec<usize>,
 }
 
@@ -62,7 +68,7 @@ fn visit<'m>(map: &Map, step: &'m Step, order: &mut usize, found: &mut Vec<Candi
     if !step.beside {
         let mut time = step.self_time;
         let mut folded = vec![];
-        if is_call(step.kind) {
+        if is_call(step.kind) && !is_entry(map, step) {
             let mut position = *order;
             for child in &step.children {
                 fold(child, step.service, false, &mut position, &mut time, &mut folded);
@@ -72,7 +78,7 @@ fn visit<'m>(map: &Map, step: &'m Step, order: &mut usize, found: &mut Vec<Candi
             step: Some(step),
             time,
             share_pct: share(time, map.wall),
-            parts: Parts::of_step(step),
+            parts: Parts { cpu: step.own_cpu, waits: step.own_waits.clone() },
             order: mine,
             folded,
         });
@@ -82,10 +88,29 @@ fn visit<'m>(map: &Map, step: &'m Step, order: &mut usize, found: &mut Vec<Candi
     }
 }
 
-/// Adds everything below a step of another service than the caller's, whichever service it is in.
+/// A single round trip that spans nearly all of the project's time and whose inside computes: its inside is named.
+/// Where the inside waits as well, the call as a whole is what the caller waits for.
+fn is_entry(map: &Map, step: &Step) -> bool {
+    let single = step.http_round_trips.max(step.db_round_trips) == 1;
+    let inside: Nanos =
+        step.children.iter().filter(|child| child.service != step.service).map(|child| own_cpu_below(child)).sum();
+    single
+        && share(step.wall, map.wall.since(map.outside.self_time)) >= ENTRY_PCT
+        && share(inside, step.wall) > COMPUTES_PCT
+}
+
+fn own_cpu_below(step: &Step) -> Nanos {
+    step.own_cpu.plus(step.children.iter().map(own_cpu_below).sum())
+}
+
+/// Adds what lies below in other services than the caller's. A further call owns what is below it.
 fn fold(step: &Step, caller: usize, inside: bool, order: &mut usize, time: &mut Nanos, folded: &mut Vec<usize>) {
     let inside = inside || step.service != caller;
-    if inside && !step.beside {
+    if !step.beside && is_call(step.kind) {
+        *order += size(step);
+        return;
+    }
+    if inside {
         *time = time.plus(step.self_time);
         folded.push(*order);
     }
@@ -93,6 +118,10 @@ fn fold(step: &Step, caller: usize, inside: bool, order: &mut usize, time: &mut 
     for child in &step.children {
         fold(child, caller, inside, order, time, folded);
     }
+}
+
+fn size(step: &Step) -> usize {
+    1 + step.children.iter().map(size).sum::<usize>()
 }
 
 /// Steps that hand work to a peer.

@@ -28,6 +28,8 @@ pub fn step(id: &str, function: &str, wall: u64, own: u64) -> Step {
         self_time: ms(own),
         cpu: Nanos::ZERO,
         waits: Waits::default(),
+        own_cpu: Nanos::ZERO,
+        own_waits: Waits::default(),
         thread_time: ms(wall),
         beside: false,
         http_round_trips: 0,
@@ -78,6 +80,8 @@ pub fn map() -> Map {
         service: 2,
         cpu: ms(20),
         waits: waits(&[(WaitCause::Sleep, 1560)]),
+        own_cpu: ms(20),
+        own_waits: waits(&[(WaitCause::Sleep, 1560)]),
         error_pct: 0.1,
         ..step("1.1.1.1", "handle_translate", 1580, 1580)
     };
@@ -86,6 +90,8 @@ pub fn map() -> Map {
         kind: StepKind::HttpCall,
         cpu: ms(8),
         waits: waits(&[(WaitCause::Network, 1582)]),
+        own_cpu: ms(8),
+        own_waits: waits(&[(WaitCause::Network, 2)]),
         http_round_trips: 13,
         call: call("mt-engine", "POST /translate", true, latency(121, 122, 124, 125)),
         error_pct: 0.2,
@@ -95,7 +101,8 @@ pub fn map() -> Map {
     let extract_text = Step {
         location: at("tikal/extract.py", 31),
         service: 1,
-        cpu: ms(900),
+        cpu: ms(901),
+        own_cpu: ms(901),
         error_pct: 1.8,
         ..step("1.1.2.1", "extract_text", 901, 901)
     };
@@ -104,6 +111,8 @@ pub fn map() -> Map {
         kind: StepKind::HttpCall,
         cpu: ms(2),
         waits: waits(&[(WaitCause::Network, 906)]),
+        own_cpu: ms(2),
+        own_waits: waits(&[(WaitCause::Network, 5)]),
         http_round_trips: 1,
         call: call("tikal", "POST /extract", true, latency(908, 908, 908, 908)),
         children: vec![extract_text],
@@ -111,8 +120,10 @@ pub fn map() -> Map {
     };
     let translate_binary = Step {
         location: at("app/services/job_processor.py", 30),
-        cpu: ms(4),
-        waits: waits(&[(WaitCause::Disk, 8)]),
+        cpu: ms(907),
+        waits: waits(&[(WaitCause::Network, 1595), (WaitCause::Disk, 8)]),
+        own_cpu: ms(4),
+        own_waits: waits(&[(WaitCause::Disk, 8)]),
         file_read: 1_200_000,
         file_written: 500_000,
         children: vec![mt_translate, tikal_extract],
@@ -120,7 +131,9 @@ pub fn map() -> Map {
     };
     let process_job = Step {
         location: at("app/main.py", 41),
-        cpu: ms(20),
+        cpu: ms(927),
+        waits: waits(&[(WaitCause::Network, 1595), (WaitCause::Disk, 8)]),
+        own_cpu: ms(20),
         memory_delta: 45 << 20,
         children: vec![translate_binary],
         ..step("1", "process_job", 2530, 20)

@@ -2,7 +2,7 @@
 //!
 //! The stages: [`parts`] says what a step's own time consists of, [`candidate`] what could be the bottleneck and how
 //! much it owns, [`rules`] which class that is (a visible table), [`warnings`] how far the figures can be trusted.
-//! No sentences here: `report` writes them. Rules as text: `docs/classification.md`.
+//! No sentences here: `report` writes them. The rules as text: `docs/classification.md`.
 
 pub mod baseline;
 mod candidate;

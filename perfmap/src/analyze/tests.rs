@@ -55,7 +55,7 @@ fn classes_by_the_largest_wait() {
         (WaitCause::Other, Class::Unknown),
     ];
     for (cause, class) in cases {
-        let found = of(&one(Step { cpu: ms(100), waits: waits(&[(cause, 500)]), ..step("1", "f", 600, 600) }));
+        let found = of(&one(Step { own_cpu: ms(100), own_waits: waits(&[(cause, 500)]), ..step("1", "f", 600, 600) }));
         assert_eq!(found.class, class, "{cause:?}");
     }
 }
@@ -74,10 +74,10 @@ fn classes_by_kind() {
         (StepKind::Gpu, Class::Infrastructure),
     ];
     for (kind, class) in cases {
-        let slow = Step { kind, waits: waits(&[(WaitCause::Other, 600)]), ..step("1", "f", 600, 600) };
+        let slow = Step { kind, own_waits: waits(&[(WaitCause::Other, 600)]), ..step("1", "f", 600, 600) };
         assert_eq!(of(&one(slow.clone())).class, class, "{kind:?}");
         // What computes is CPU, whatever it is called.
-        assert_eq!(of(&one(Step { cpu: ms(550), waits: waits(&[]), ..slow })).class, Class::Cpu, "{kind:?}");
+        assert_eq!(of(&one(Step { own_cpu: ms(550), own_waits: waits(&[]), ..slow })).class, Class::Cpu, "{kind:?}");
     }
 }
 
@@ -88,7 +88,7 @@ fn a_peer_out_of_reach_is_external_and_a_private_one_is_not() {
         let slow = Step {
             kind: StepKind::HttpCall,
             http_round_trips: 1,
-            waits: waits(&[(WaitCause::Network, 600)]),
+            own_waits: waits(&[(WaitCause::Network, 600)]),
             call: call(&address, "GET /", true, latency(600, 600, 600, 600)),
             ..step("1", "f", 600, 600)
         };
@@ -107,7 +107,7 @@ fn overlapping_calls_are_not_called_sequential() {
     let slow = Step {
         kind: StepKind::HttpCall,
         http_round_trips: 5,
-        waits: waits(&[(WaitCause::Network, 600)]),
+        own_waits: waits(&[(WaitCause::Network, 600)]),
         call: call("10.0.0.7:80", "GET /", false, latency(500, 500, 500, 500)),
         ..step("1", "f", 600, 600)
     };
@@ -116,7 +116,7 @@ fn overlapping_calls_are_not_called_sequential() {
 
 #[test]
 fn nothing_stands_out_below_a_fifth_and_nothing_measured_is_unknown() {
-    let even: Vec<Step> = (1..=6).map(|n| Step { cpu: ms(150), ..step(&n.to_string(), "f", 150, 150) }).collect();
+    let even: Vec<Step> = (1..=6).map(|n| Step { own_cpu: ms(150), ..step(&n.to_string(), "f", 150, 150) }).collect();
     let found = of(&Map { wall: ms(1000), steps: even, ..Map::default() });
     assert_eq!((found.class, found.top.len()), (Class::None, 3));
     assert_eq!(found.detail, Detail::NothingStandsOut { largest: ms(150) });
@@ -128,7 +128,7 @@ fn nothing_stands_out_below_a_fifth_and_nothing_measured_is_unknown() {
 #[test]
 fn the_remainder_can_be_the_largest() {
     let outside = Outside { self_time: ms(700), cpu: ms(650), waits: waits(&[]), top: vec![("sort".into(), ms(600))] };
-    let found = of(&Map { outside, ..one(Step { cpu: ms(300), ..step("1", "f", 300, 300) }) });
+    let found = of(&Map { outside, ..one(Step { own_cpu: ms(300), ..step("1", "f", 300, 300) }) });
     assert_eq!(found.class, Class::Cpu);
     assert_eq!(found.detail, Detail::Outside { time: ms(700), largest: Some("sort".into()) });
     assert_eq!((found.top[0].step.clone(), found.top[0].rank), (None, Rank::Primary));
@@ -136,19 +136,57 @@ fn the_remainder_can_be_the_largest() {
 
 #[test]
 fn steps_beside_the_chain_own_nothing() {
-    let beside = Step { beside: true, cpu: ms(900), ..step("2", "g", 900, 900) };
-    let mut map = one(Step { cpu: ms(600), ..step("1", "f", 600, 600) });
+    let beside = Step { beside: true, own_cpu: ms(900), ..step("2", "g", 900, 900) };
+    let mut map = one(Step { own_cpu: ms(600), ..step("1", "f", 600, 600) });
     map.steps.push(beside);
     assert_eq!(of(&map).top.len(), 1);
 }
 
+/// A test that posts one job to the program, which computes and calls the engine.
+fn driven(compute: u64, engine: u64) -> Map {
+    let handle = Step {
+        service: 2,
+        own_waits: waits(&[(WaitCause::Sleep, engine)]),
+        ..step("1.1.1.1", "handle", engine, engine)
+    };
+    let translate = Step {
+        service: 1,
+        kind: StepKind::HttpCall,
+        http_round_trips: 4,
+        call: call("engine", "POST /translate", true, latency(1, 1, 1, 1)),
+        children: vec![handle],
+        ..step("1.1.1", "translate", engine, 0)
+    };
+    let job = Step {
+        service: 1,
+        own_cpu: ms(compute),
+        children: vec![translate],
+        ..step("1.1", "job", compute + engine, compute)
+    };
+    let test = Step {
+        kind: StepKind::HttpCall,
+        http_round_trips: 1,
+        call: call("api", "POST /jobs", true, latency(1, 1, 1, 1)),
+        children: vec![job],
+        ..step("1", "test_job", compute + engine, 0)
+    };
+    let services = ["test", "api", "engine"].map(str::to_owned).into();
+    Map { wall: ms(compute + engine), services, steps: vec![test], ..Map::default() }
+}
+
 #[test]
-fn inclusive_and_own_parts_give_the_same_class() {
-    let below = Step { cpu: ms(500), ..step("1.1", "g", 500, 500) };
-    let own = Step { waits: waits(&[(WaitCause::Sleep, 400)]), children: vec![below], ..step("1", "f", 900, 400) };
-    let inclusive = Step { cpu: ms(500), ..own.clone() };
-    assert_eq!(parts::Parts::of_step(&own), parts::Parts::of_step(&inclusive));
-    assert_eq!(parts::Parts::of_step(&own).waits, waits(&[(WaitCause::Sleep, 400)]));
+fn the_innermost_call_owns_what_is_below_it() {
+    let found = of(&driven(300, 700));
+    assert_eq!((found.class, found.top[0].function.as_str()), (Class::IoNetwork, "translate"));
+    assert!(matches!(found.detail, Detail::SequentialCalls { count: 4, time, .. } if time == ms(700)));
+    assert_eq!((found.top[1].function.as_str(), found.top[1].share_pct.round()), ("test_job", 30.0));
+}
+
+#[test]
+fn the_call_that_drives_a_computing_program_is_not_its_bottleneck() {
+    let found = of(&driven(700, 300));
+    assert_eq!((found.class, found.top[0].function.as_str()), (Class::Cpu, "job"));
+    assert_eq!(found.top[1].function, "translate");
 }
 
 #[test]
@@ -176,7 +214,7 @@ fn every_doubt_has_its_warning() {
     let expected = [
         Warning::Interrupted,
         Warning::CommandKilled { signal: 9 },
-        Warning::UnstableBaseline { metric: baseline::Metric::Wall, cv_pct: 43.301_270_189_221_935 },
+        Warning::UnstableBaseline { metric: baseline::Metric::Wall, cv_pct: 43.301_270_189_221_94 },
         Warning::Overhead { pct: 175.0 },
         Warning::BaselineLost { count: 3 },
         Warning::Lost { kind: Loss::RingFullWait, count: 7 },
@@ -196,6 +234,8 @@ fn every_doubt_has_its_warning() {
 fn any_step() -> impl Strategy<Value = Step> {
     let leaf = (0..2000u64, 0..3usize, 0..4u8, any::<bool>()).prop_map(|(own, service, kind, beside)| Step {
         service,
+        http_round_trips: own % 3,
+        own_cpu: ms(own),
         kind: [StepKind::FunctionCall, StepKind::HttpCall, StepKind::DbQuery, StepKind::Sleep][usize::from(kind)],
         self_time: if beside { Nanos::ZERO } else { ms(own) },
         beside,

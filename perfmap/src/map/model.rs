@@ -95,6 +95,9 @@ pub struct Step {
     pub self_time: Nanos,
     pub cpu: Nanos,
     pub waits: Waits,
+    /// What `self_time` consists of: together they are as long as it.
+    pub own_cpu: Nanos,
+    pub own_waits: Waits,
     /// Sum over threads; differs from `wall` where they overlap.
     pub thread_time: Nanos,
     /// True for steps that nobody on the root's chain waited for: they own no wall time.

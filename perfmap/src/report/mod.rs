@@ -98,3 +98,6 @@ pub fn map_text(
         MapFormat::Json => json::to_string(&document)?,
     })
 }
+
+#[cfg(test)]
+mod tests;

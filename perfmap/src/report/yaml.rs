@@ -87,7 +87,7 @@ fn entry(text: &mut String, key: &Value, value: &Value, depth: usize) {
         text.push_str(&key);
     }
     match value {
-        Value::Mapping(entries) if !entries.is_empty() => {
+        Value::Mapping(entries) if !entries.is_empty() && !is_short(value) => {
             text.push_str(":\n");
             block(text, value, depth + 1);
         }
@@ -101,6 +101,15 @@ fn entry(text: &mut String, key: &Value, value: &Value, depth: usize) {
             text.push('\n');
         }
     }
+}
+
+/// A few numbers with plain names, as in `{min: 1, max: 2}`: on one line.
+fn is_short(value: &Value) -> bool {
+    let Value::Mapping(entries) = value else { return false };
+    entries.len() <= 6
+        && entries.iter().all(|(key, value)| {
+            matches!(value, Value::Number(_)) && key.as_str().is_some_and(|key| key.len() <= 32 && is_plain(key))
+        })
 }
 
 fn indent(text: &mut String, depth: usize) {

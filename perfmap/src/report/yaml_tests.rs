@@ -279,7 +279,8 @@ fn numbers_and_empty_values_read_the_same_under_both_versions() {
     let numbers = serde_json::json!({
         "reals": [0.0, 0.1, -2.5, 1e-9, 1e21, 1.5e300, 7280.0],
         "whole": [0, -1, u64::MAX, i64::MIN],
-        "rest": [null, true, false, [], {}, [[]], [{}], [[1, [2, []]]], {"a": []}, {"a": {}}],
+        "rest": [null, true, false, [], {}, [[]], [{}], [[1, [2, []]]], {"a": []}, {"a": {}},
+                 {"a": {"b": 1, "c": 2.5}}, {"a": {"no": 1}}, {"a": {"12:30:45": 1}}, {"a": {"b": {"c": -1}}}],
     });
     let text = to_string(&numbers).expect("YAML");
     let exact = |value: &serde_json::Value| value.as_f64();

@@ -89,24 +89,18 @@ pub fn verdict(page: &mut Page, map: &Map, analysis: &Analysis) {
         Class::None | Class::Unknown => Style::Strong,
         _ => Style::Verdict,
     };
-    let mut rest = analysis.top.iter();
-    let text = match (analysis.class, analysis.top.first()) {
-        (Class::None | Class::Unknown, _) | (_, None) => {
+    let decided = !matches!(analysis.class, Class::None | Class::Unknown);
+    let text = match analysis.top.first().filter(|_| decided) {
+        Some(first) => owning(first),
+        None => {
             let function = analysis.top.first().map_or("", |first| first.function.as_str());
             sentence::detail(&analysis.detail, function, map.wall)
         }
-        (_, Some(first)) => {
-            rest.next();
-            owning(first)
-        }
     };
     page.paragraph(class, style, &text);
-    for bottleneck in rest {
-        page.paragraph(
-            "then",
-            Style::Dim,
-            &format!("{} ({})", owning(bottleneck), sentence::class_name(bottleneck.class)),
-        );
+    for (position, bottleneck) in analysis.top.iter().enumerate().skip(usize::from(decided)) {
+        let text = format!("{} ({})", owning(bottleneck), sentence::class_name(bottleneck.class));
+        page.paragraph(if position == 0 { "largest" } else { "then" }, Style::Dim, &text);
     }
 }
 

@@ -126,27 +126,30 @@ impl Page {
         self.text.push('\n');
     }
 
-    /// Cut to the width.
+    /// Cut to the width, without blanks at its end.
     pub fn line(&mut self, line: &Line) {
         let mut room = self.width();
-        let spans = line.spans.iter().map(|(style, text)| (*style, self.shown(text))).collect::<Vec<_>>();
-        let last = spans.iter().rposition(|(_, text)| !text.trim_end().is_empty());
-        let mut written = String::new();
-        for (position, (style, text)) in spans.iter().enumerate() {
-            if last.is_none_or(|last| position > last) || room == 0 {
+        let mut spans: Vec<(Style, String)> = vec![];
+        for (style, text) in &line.spans {
+            let text = cut(&self.shown(text), room, self.ellipsis());
+            room -= width(&text);
+            spans.push((*style, text));
+        }
+        while let Some((_, last)) = spans.last_mut() {
+            last.truncate(last.trim_end().len());
+            if !last.is_empty() {
                 break;
             }
-            let text = if Some(position) == last { text.trim_end() } else { text };
-            let text = cut(text, room, self.ellipsis());
-            room -= width(&text);
-            if self.view.colour && *style != Style::Plain {
+            spans.pop();
+        }
+        for (style, text) in spans {
+            if self.view.colour && style != Style::Plain && !text.trim().is_empty() {
                 let ansi = style.ansi();
-                written.push_str(&format!("{ansi}{text}{ansi:#}"));
+                self.text.push_str(&format!("{ansi}{text}{ansi:#}"));
             } else {
-                written.push_str(&text);
+                self.text.push_str(&text);
             }
         }
-        self.text.push_str(&written);
         self.text.push('\n');
     }
 
@@ -177,14 +180,14 @@ impl Page {
         let indent = LABEL.max(width(label) + BETWEEN_ITEMS);
         let mut line = Line::of(style, &padded(label, indent));
         let mut used = 0;
-        for word in self.shown(text).split(' ') {
-            let needed = width(word) + usize::from(used > 0);
+        for word in words(&self.shown(text)) {
+            let needed = width(&word) + usize::from(used > 0);
             if used > 0 && indent + used + needed > self.width() {
                 self.line(&line);
-                line = Line::of(Style::Plain, &(" ".repeat(indent) + word));
-                used = width(word);
+                line = Line::of(Style::Plain, &(" ".repeat(indent) + &word));
+                used = width(&word);
             } else {
-                let word = if used > 0 { format!(" {word}") } else { word.to_owned() };
+                let word = if used > 0 { format!(" {word}") } else { word };
                 line.push(if style == Style::Verdict { Style::Strong } else { Style::Plain }, &word);
                 used += needed;
             }
@@ -195,6 +198,22 @@ impl Page {
     pub fn finish(self) -> String {
         self.text
     }
+}
+
+/// What a line is not broken in: a number stays with its unit.
+fn words(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = vec![];
+    for word in text.split(' ') {
+        let is_unit = ["%", "ms", "s"].contains(&word.trim_end_matches([')', ',', ':']));
+        match words.last_mut().filter(|before| is_unit && before.ends_with(|end: char| end.is_ascii_digit())) {
+            Some(number) => {
+                number.push(' ');
+                number.push_str(word);
+            }
+            None => words.push(word.to_owned()),
+        }
+    }
+    words
 }
 
 /// Our own signs by their usual stand-ins, letters of other scripts as escapes.

@@ -29,8 +29,10 @@ struct Row {
     share: f64,
     branch: String,
     step: String,
+    /// "×13": stays when the name is cut.
+    times: String,
     service: String,
-    why: String,
+    why: Vec<String>,
     style: Style,
 }
 
@@ -87,6 +89,7 @@ fn collect(map: &Map, step: &Step, least: f64, first: &str, rest: &str, rows: &m
         share,
         branch: first.to_owned(),
         step: label(step),
+        times: times(step),
         service: map.services.get(step.service).filter(|_| map.services.len() > 1).cloned().unwrap_or_default(),
         why: why(map, step),
         style: if step.beside {
@@ -113,21 +116,22 @@ fn size(step: &Step) -> usize {
     1 + step.children.iter().map(size).sum::<usize>()
 }
 
-/// "mt_translate · POST /translate ×13".
+/// "mt_translate · POST /translate".
 fn label(step: &Step) -> String {
-    let mut label = step.function.clone();
-    let what = step.call.as_ref().and_then(|call| call.endpoint.as_deref());
-    let count = step.http_round_trips.max(step.db_round_trips);
-    if is_round_trips(step.kind) {
-        if let Some(what) = what.filter(|what| *what != step.function) {
-            label.push_str(" · ");
-            label.push_str(what);
-        }
-        if count > 1 {
-            label.push_str(&format!(" ×{count}"));
-        }
+    let endpoint = step.call.as_ref().and_then(|call| call.endpoint.as_deref());
+    match endpoint.filter(|endpoint| is_round_trips(step.kind) && *endpoint != step.function) {
+        Some(endpoint) => format!("{} · {endpoint}", step.function),
+        None => step.function.clone(),
     }
-    label
+}
+
+fn times(step: &Step) -> String {
+    let count = round_trips(step);
+    if is_round_trips(step.kind) && count > 1 { format!(" ×{count}") } else { String::new() }
+}
+
+fn round_trips(step: &Step) -> u64 {
+    step.http_round_trips.max(step.db_round_trips)
 }
 
 fn is_round_trips(kind: StepKind) -> bool {
@@ -143,18 +147,21 @@ fn is_round_trips(kind: StepKind) -> bool {
     }
 }
 
-fn why(map: &Map, step: &Step) -> String {
+fn why(map: &Map, step: &Step) -> Vec<String> {
     let mut reasons = vec![];
     if step.beside {
         reasons.push("concurrent".to_owned());
     }
-    reasons.extend(parts(&Parts::of_step(step), map.wall));
+    // A call waits while the peer's steps below it run: its reason is the whole wait, not the little that is left.
+    let (cpu, waits) =
+        if is_round_trips(step.kind) { (step.cpu, &step.waits) } else { (step.own_cpu, &step.own_waits) };
+    reasons.extend(parts(&Parts { cpu, waits: waits.clone() }, map.wall));
     if let Some(call) = &step.call {
         let known = map.services.len() > 1 && step.children.iter().any(|child| child.service != step.service);
         if is_round_trips(step.kind) && !known {
             reasons.push(format!("to {}", call.peer));
         }
-        if let Some(latency) = call.latency.filter(|_| step.http_round_trips.max(step.db_round_trips) > 1) {
+        if let Some(latency) = call.latency.filter(|_| round_trips(step) > 1) {
             reasons.push(format!("{} median", duration(latency.median)));
             reasons.push(format!("{} max", duration(latency.max)));
         }
@@ -166,7 +173,7 @@ fn why(map: &Map, step: &Step) -> String {
     if step.children.is_empty() && step.file_read + step.file_written > 0 {
         reasons.push(format!("{} in, {} out", bytes(step.file_read), bytes(step.file_written)));
     }
-    reasons.join(", ")
+    reasons
 }
 
 /// Longest first: "network 3.41 s", "cpu 0.12 s".
@@ -187,22 +194,23 @@ fn outside_row(map: &Map) -> Row {
         share: share_pct(*self_time, map.wall),
         branch: String::new(),
         step: OUTSIDE.into(),
+        times: String::new(),
         service: String::new(),
-        why: reasons.join(", "),
+        why: reasons,
         style: Style::Dim,
     }
 }
 
 fn print(page: &mut Page, rows: &[Row]) {
     let widest = |of: &dyn Fn(&Row) -> String| rows.iter().map(|row| width(&page.shown(&of(row)))).max().unwrap_or(0);
-    let services = match widest(&|row| row.service.clone()).min(WIDEST_SERVICE) {
+    let services = match widest(&|row| row.service.clone()).min(WIDEST_SERVICE).min(page.width() / 5) {
         0 => 0,
         some => some.max(width("service")) + GAP,
     };
     let (steps, reasons) = shared(
         page.width().saturating_sub(WALL + SHARE + GAP + services),
-        widest(&|row| row.branch.clone() + &row.step).max(width("step")),
-        widest(&|row| row.why.clone()).max(width("why")),
+        widest(&|row| format!("{}{}{}", row.branch, row.step, row.times)).max(width("step")),
+        widest(&|row| row.why.join(", ")).max(width("why")),
     );
     let line = |wall: &str, share: &str, step: Line, service: &str, why: &str| {
         let mut line = Line::of(Style::Plain, &right(wall, WALL));
@@ -220,14 +228,30 @@ fn print(page: &mut Page, rows: &[Row]) {
         let ellipsis = page.ellipsis();
         // A deep tree keeps half of the column for the names.
         let branch = tail(&page.shown(&row.branch), steps / 2, ellipsis);
-        let name = cut(&page.shown(&row.step), steps.saturating_sub(width(&branch)), ellipsis);
+        let times = page.shown(&row.times);
+        let name = cut(&page.shown(&row.step), steps.saturating_sub(width(&branch) + width(&times)), ellipsis);
+        let used = width(&branch) + width(&name) + width(&times);
         let mut step = Line::of(Style::Dim, &branch);
         step.push(row.style, &name);
-        step.push(Style::Plain, &" ".repeat((steps + GAP).saturating_sub(width(&branch) + width(&name))));
+        step.push(row.style, &times);
+        step.push(Style::Plain, &" ".repeat((steps + GAP).saturating_sub(used)));
         let service = cut(&page.shown(&row.service), services.saturating_sub(GAP), ellipsis);
-        let why = cut(&page.shown(&row.why), reasons, ellipsis);
+        let why = cut(&page.shown(&fitting(page, &row.why, reasons)), reasons, ellipsis);
         page.line(&line(&duration(row.wall), &share_text(row.share), step, &service, &why));
     }
+}
+
+/// The first reasons as far as they fit; the very first one always.
+fn fitting(page: &Page, reasons: &[String], most: usize) -> String {
+    let mut text = String::new();
+    for reason in reasons {
+        let longer = if text.is_empty() { reason.clone() } else { format!("{text}, {reason}") };
+        if !text.is_empty() && width(&page.shown(&longer)) > most {
+            break;
+        }
+        text = longer;
+    }
+    text
 }
 
 /// Columns for the step and for its reason: what both need where that fits, else the reason has at least two fifths.
