@@ -137,10 +137,13 @@ impl Latency {
     }
 }
 
+const STREAM: u16 = 1;
+
 pub fn flows(recording: &Recording) -> Flows {
     let pairs = pairs::pairs(&recording.sockets);
     let lossy = recording.losses.of(Loss::RingFullMessage) > 0;
-    let ends = ends(recording);
+    let mut ends = ends(recording);
+    opposites(&mut ends, &pairs);
     let mut peers = peers::Peers::new(recording, &ends, &pairs);
     let (mut round_trips, mut failed) = (Vec::new(), Vec::new());
     for (index, end) in ends.iter().enumerate() {
@@ -246,27 +249,52 @@ fn ends(recording: &Recording) -> Vec<End> {
     recording.sockets.iter().zip(messages).map(|(socket, messages)| end(socket, &messages)).collect()
 }
 
+/// Of a connection older than the recording: Linux takes a client's port from 32768 on, and services lie below.
+fn calls_a_service(socket: &Socket) -> bool {
+    const EPHEMERAL: u16 = 32768;
+    socket.local.zip(socket.remote).is_some_and(|(local, remote)| {
+        socket.kind == STREAM && local.port >= EPHEMERAL && (1..EPHEMERAL).contains(&remote.port)
+    })
+}
+
+/// Where one end's part is known, so is the other's.
+fn opposites(ends: &mut [End], pairs: &[Option<SocketId>]) {
+    for index in 0..ends.len() {
+        let other = pairs.get(index).copied().flatten().and_then(|other| ends.get(other.0 as usize));
+        let speaks = match (ends[index].speaks, other.map(|other| other.speaks)) {
+            (Speaks::Unknown, Some(Speaks::Server)) => Speaks::Client,
+            (Speaks::Unknown, Some(Speaks::Client)) => Speaks::Server,
+            (own, _) => own,
+        };
+        ends[index].speaks = speaks;
+    }
+}
+
 fn end(socket: &Socket, messages: &[&Message]) -> End {
     let connected = socket.states.iter().any(|change| change.to == TcpState::SynSent);
     let opened = match socket.role {
         Role::Client => Speaks::Client,
         Role::Server => Speaks::Server,
-        Role::Unknown if connected => Speaks::Client,
+        Role::Unknown if connected || calls_a_service(socket) => Speaks::Client,
         Role::Unknown => Speaks::Unknown,
     };
     let task = messages.first().map(|message| message.task);
     let speaks = |requests| if requests == Direction::Sent { Speaks::Client } else { Speaks::Server };
     if let Some(http) = http::read(messages) {
         // A CONNECT tunnel carries TLS behind its HTTP: those turns come on top.
-        let tunnel = tls::read(messages, http.requests);
+        let tunnel = tls::read(messages, Some(http.requests));
         let mut exchanges = http.exchanges;
         let handshake = tunnel.as_ref().and_then(|tunnel| tunnel.handshake);
         exchanges.extend(tunnel.into_iter().flat_map(|tunnel| tunnel.exchanges));
         let protocol = Some(Protocol::Http1);
         return End { speaks: speaks(http.requests), protocol, exchanges, low: http.low, handshake, task };
     }
-    let fallback = if opened == Speaks::Server { Direction::Received } else { Direction::Sent };
-    if let Some(tls) = tls::read(messages, fallback) {
+    let known = match opened {
+        Speaks::Client => Some(Direction::Sent),
+        Speaks::Server => Some(Direction::Received),
+        Speaks::Unknown => None,
+    };
+    if let Some(tls) = tls::read(messages, known) {
         let protocol = Some(Protocol::Tls);
         let tls::Turns { client, exchanges, handshake } = tls;
         return End { speaks: speaks(client), protocol, exchanges, low: false, handshake, task };

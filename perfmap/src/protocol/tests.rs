@@ -239,7 +239,7 @@ proptest! {
     fn cuts_change_nothing(session in proptest::collection::vec(exchange(), 1..12), cuts in proptest::collection::vec(any::<usize>(), 0..40)) {
         let (asked, answered): (Vec<_>, Vec<_>) = session.into_iter().unzip();
         let (asked, answered) = (asked.concat(), answered.concat());
-        let whole = both(&[asked.clone()], &[answered.clone()]);
+        let whole = both(std::slice::from_ref(&asked), std::slice::from_ref(&answered));
         prop_assert!(!whole.contains(&HttpDesync));
         prop_assert_eq!(&whole, &both(&parts(&asked, &cuts), &parts(&answered, &cuts)));
         let single = |bytes: &[u8]| bytes.iter().map(|byte| vec![*byte]).collect::<Vec<_>>();

@@ -177,7 +177,7 @@ fn open(bytes: &[u8]) -> Result<Vec<u8>, FileError> {
     }
     let length = u64::from_le_bytes(field(bytes, 12)?);
     let frame = bytes.get(HEADER..).unwrap_or_default();
-    let most = (frame.len() as u64).saturating_mul(MAX_RATIO).max(SMALL_CONTENT).min(MAX_CONTENT);
+    let most = (frame.len() as u64).saturating_mul(MAX_RATIO).clamp(SMALL_CONTENT, MAX_CONTENT);
     if length > most {
         return Err(corrupt(format!("it claims {length} bytes of content in {} bytes", frame.len())));
     }

@@ -95,6 +95,8 @@ struct Reader {
     waiting: VecDeque<usize>,
     /// As many of `waiting`, from the front, may have been answered in a gap.
     unclear: usize,
+    /// Requests whose answer, if there was one, lies in a gap.
+    hidden: Vec<usize>,
     /// The answer that is being read, and whether its end was lost.
     reading: Option<(usize, bool)>,
     low: bool,
@@ -189,7 +191,7 @@ impl Reader {
         }
         if self.waiting.len() > self.unclear {
             // Requests were sent after the gap: those before it were answered in it, each uncounted.
-            self.waiting.drain(..std::mem::take(&mut self.unclear));
+            self.hidden.extend(self.waiting.drain(..std::mem::take(&mut self.unclear)));
         } else {
             self.unclear = self.unclear.saturating_sub(1);
         }
@@ -215,12 +217,13 @@ impl Reader {
             self.low = true;
         }
         // Whether these were answered is not known; they are neither counted nor called failed.
-        let mut unknown: Vec<usize> = self.waiting.drain(..self.unclear.min(self.waiting.len())).collect();
-        unknown.sort_unstable();
+        let unclear = self.unclear.min(self.waiting.len());
+        self.hidden.extend(self.waiting.drain(..unclear));
+        self.hidden.sort_unstable();
         let mut index = 0;
         self.exchanges.retain(|_| {
             index += 1;
-            unknown.binary_search(&(index - 1)).is_err()
+            self.hidden.binary_search(&(index - 1)).is_err()
         });
     }
 

@@ -296,6 +296,53 @@ fn pipelined_answers_beyond_what_is_captured() {
 }
 
 #[test]
+fn a_gap_before_further_requests() {
+    let answer = [b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n".as_slice(), &[b'x'; 500]].concat();
+    let mut session = Session::new(false, 65536);
+    let client = session.connect(4000);
+    session.ask(client, &GET.repeat(12));
+    session.answers(client, &[answer.as_slice(); 12]);
+    let later = session.now;
+    session.ask(client, GET);
+    session.answer(client, OK);
+    session.close(client);
+    let flows = session.flows();
+    assert_eq!(counts(&flows), (9, 0, 1, Counted::AtLeast));
+    assert_eq!(flows.round_trips[8].sent, Nanos(later + 100));
+}
+
+#[test]
+fn a_client_known_by_its_server_only() {
+    let mut session = Session::new(true, 65536);
+    let client = session.connect(4000);
+    session.ask(client, GET);
+    session.answer(client, OK);
+    session.recording.sockets[client].role = Role::Unknown;
+    session.recording.sockets[client].states.clear();
+    session.recording.events.retain(|event| !matches!(event, Event::Message(message) if message.socket == SocketId(0)));
+    let flows = session.flows();
+    assert_eq!(counts(&flows), (1, 0, 1, Counted::Exact));
+    assert!(!flows.round_trips[0].inbound);
+}
+
+#[test]
+fn tls_in_a_tunnel() {
+    each(
+        |session| {
+            let client = session.connect(4000);
+            session.ask(client, b"CONNECT far:443 HTTP/1.1\r\nHost: far:443\r\n\r\n");
+            session.answer(client, b"HTTP/1.1 200 Established\r\n\r\n");
+            handshake_13(session, client, true);
+            session.answer(client, &record(23, 300));
+            session.ask(client, &record(23, 150));
+            session.answer(client, &record(23, 300));
+            session.close(client);
+        },
+        (3, 0, 1, Counted::Inferred),
+    );
+}
+
+#[test]
 fn bodies_of_every_framing() {
     let large = [
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec(),

@@ -31,8 +31,8 @@ pub(super) struct Turns {
     pub handshake: Option<Nanos>,
 }
 
-/// None: no record was seen. `fallback`: the client's direction where no hello was seen.
-pub(super) fn read(messages: &[&Message], fallback: Direction) -> Option<Turns> {
+/// None: no record was seen. `known`: the client's direction, where somebody else knows it; else the first hello's.
+pub(super) fn read(messages: &[&Message], known: Option<Direction>) -> Option<Turns> {
     let first = |wanted: Option<u8>| {
         messages.iter().find(|message| {
             message.marks.iter().any(|mark| match mark {
@@ -43,7 +43,7 @@ pub(super) fn read(messages: &[&Message], fallback: Direction) -> Option<Turns> 
     };
     first(None)?;
     let hello = first(Some(HANDSHAKE));
-    let client = hello.map_or(fallback, |hello| hello.direction);
+    let client = known.or(hello.map(|hello| hello.direction)).unwrap_or(Direction::Sent);
     let mut reader = Reader { client, handshake_seen: hello.is_some(), ..Reader::new(client) };
     for message in messages {
         reader.message(message);
