@@ -132,3 +132,14 @@ fn every_frame_has_a_name_or_a_reason() {
     assert!(named("nanosleep"));
     assert!(named("__libc_start_main"));
 }
+
+#[test]
+fn rust_names_are_demangled_and_complete() {
+    let stopped = crate::unwind::stopped::ourselves();
+    let (mut recording, files) = recording(&stopped);
+    symbolize(&mut recording, &files);
+    let nested = recording.symbols.iter().filter(|symbol| {
+        symbol.functions.last().is_some_and(|function| function.name == "perfmap::unwind::stopped::nested")
+    });
+    assert_eq!(nested.count(), 11);
+}

@@ -4,33 +4,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use super::*;
-use crate::unwind::stopped::Stopped;
-
-const CHILD: &str = "PERFMAP_TEST_SLEEPER";
-
-#[inline(never)]
-fn nested(depth: u32) -> u32 {
-    if depth == 0 {
-        println!("ready");
-        std::thread::sleep(std::time::Duration::from_secs(60));
-        return 0;
-    }
-    std::hint::black_box(nested(std::hint::black_box(depth - 1)) + 1)
-}
-
-/// Not a test of its own: what the child of the other tests runs.
-#[test]
-fn sleeper() {
-    if std::env::var_os(CHILD).is_some() {
-        nested(10);
-    }
-}
-
-pub fn stopped_self() -> Stopped {
-    let mut command = Command::new("/proc/self/exe");
-    command.args(["--exact", "unwind::native::tests::sleeper", "--nocapture", "--test-threads=1"]).env(CHILD, "1");
-    Stopped::in_sleep(&mut command)
-}
+use crate::unwind::stopped::{Stopped, ourselves};
 
 #[test]
 fn unwinds_a_sleeping_program_to_its_first_function() {
@@ -52,7 +26,7 @@ fn unwinds_a_sleeping_program_to_its_first_function() {
 
 #[test]
 fn a_short_copy_and_a_missing_mapping_are_said() {
-    let stopped = stopped_self();
+    let stopped = ourselves();
     let mut unwinder = Unwinder::default();
     unwinder.read_from_proc(stopped.pid());
     let (whole, end) = unwinder.walk(stopped.pid(), &stopped.registers, &stopped.stack);
@@ -71,7 +45,7 @@ fn a_short_copy_and_a_missing_mapping_are_said() {
 
 #[test]
 fn a_forked_child_has_its_parents_mappings() {
-    let stopped = stopped_self();
+    let stopped = ourselves();
     let mut unwinder = Unwinder::default();
     unwinder.read_from_proc(stopped.pid());
     let parent = unwinder.walk(stopped.pid(), &stopped.registers, &stopped.stack);

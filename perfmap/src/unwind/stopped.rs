@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use nix::sys::ptrace;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
 use super::native::Registers;
 
 pub struct Stopped {
-    pub child: Child,
+    child: Child,
+    thread: Pid,
     pub registers: Registers,
     pub fs_base: u64,
     pub stack: Vec<u8>,
@@ -26,19 +27,10 @@ impl Stopped {
         let mut line = String::new();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         while output.read_line(&mut line).unwrap() > 0 && !line.contains("ready") {}
-        let pid = Pid::from_raw(child.id() as i32);
-        let deadline = Instant::now() + Duration::from_secs(10);
-        // 35 nanosleep, 230 clock_nanosleep, 23 select: what the sleeps of libc and CPython are.
-        while Instant::now() < deadline {
-            let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
-            if ["35 ", "230 ", "23 "].iter().any(|number| call.starts_with(number)) {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        ptrace::attach(pid).unwrap();
-        waitpid(pid, None).unwrap();
-        let r = ptrace::getregs(pid).unwrap();
+        let thread = Pid::from_raw(sleeping_thread(child.id()).unwrap());
+        ptrace::attach(thread).unwrap();
+        waitpid(thread, Some(WaitPidFlag::__WALL)).unwrap();
+        let r = ptrace::getregs(thread).unwrap();
         let registers = [
             r.rax, r.rdx, r.rcx, r.rbx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14,
             r.r15, r.rip,
@@ -48,7 +40,7 @@ impl Stopped {
             let Some(bytes) = read(child.id(), r.rsp + stack.len() as u64, 256) else { break };
             stack.extend(bytes);
         }
-        Stopped { child, registers, fs_base: r.fs_base, stack }
+        Stopped { child, thread, registers, fs_base: r.fs_base, stack }
     }
 
     pub fn pid(&self) -> u32 {
@@ -71,9 +63,51 @@ impl Stopped {
 impl Drop for Stopped {
     fn drop(&mut self) {
         let _ = self.child.kill();
-        let _ = ptrace::detach(Pid::from_raw(self.pid() as i32), None);
+        let _ = ptrace::detach(self.thread, None);
         let _ = self.child.wait();
     }
+}
+
+/// The first thread that sleeps: 35 nanosleep, 230 clock_nanosleep, 23 select are the sleeps of libc and CPython.
+fn sleeping_thread(pid: u32) -> Option<i32> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < deadline {
+        for task in std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
+            let call = std::fs::read_to_string(task.path().join("syscall")).unwrap_or_default();
+            if ["35 ", "230 ", "23 "].iter().any(|number| call.starts_with(number)) {
+                return task.file_name().to_str()?.parse().ok();
+            }
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    None
+}
+
+const CHILD: &str = "PERFMAP_TEST_SLEEPER";
+
+#[inline(never)]
+fn nested(depth: u32) -> u32 {
+    if depth == 0 {
+        println!("ready");
+        std::thread::sleep(Duration::from_secs(60));
+        return 0;
+    }
+    std::hint::black_box(nested(std::hint::black_box(depth - 1)) + 1)
+}
+
+/// Not a test of its own: what the child of other tests runs.
+#[test]
+fn sleeper() {
+    if std::env::var_os(CHILD).is_some() {
+        nested(10);
+    }
+}
+
+/// This test binary, started again in a function that called itself ten times and sleeps.
+pub fn ourselves() -> Stopped {
+    let mut command = Command::new("/proc/self/exe");
+    command.args(["--exact", "unwind::stopped::sleeper", "--nocapture"]).env(CHILD, "1");
+    Stopped::in_sleep(&mut command)
 }
 
 fn read(pid: u32, address: u64, size: usize) -> Option<Vec<u8>> {

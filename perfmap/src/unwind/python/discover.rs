@@ -185,7 +185,8 @@ mod tests {
         for minor in 7..=13 {
             let version = Version::of(3, minor);
             let Some(python) = super::super::installed(version) else { continue };
-            let library = python.parent().unwrap().join(format!("../lib/libpython{version}.so.1.0"));
+            let flags = if minor == 7 { "m" } else { "" };
+            let library = python.parent().unwrap().join(format!("../lib/libpython{version}{flags}.so.1.0"));
             let file = File::open(&library).or_else(|_| File::open(&python)).unwrap();
             match examine(&file) {
                 Program::Interpreter { version: found, .. } => assert_eq!(found, version),
