@@ -301,7 +301,8 @@ fn doctor_answers_root_and_nobody() -> Result<()> {
     let perfmap = places::perfmap()?;
     let root = Command::new(&perfmap).arg("doctor").output().context("run perfmap doctor")?;
     let said = format!("{}{}", String::from_utf8_lossy(&root.stdout), String::from_utf8_lossy(&root.stderr));
-    ensure!(root.status.success(), "{}: {said}", root.status);
+    // 0: a full profile can be made; 1: something is missing, and said.
+    ensure!(matches!(root.status.code(), Some(0 | 1)), "{}: {said}", root.status);
     ensure!(said.contains("BTF"), "no word on BTF:\n{said}");
     Ok(())
 }

@@ -79,8 +79,6 @@ mod linked {
             linker.add_file(&object).with_context(|| format!("add {} to the link", object.display()))?;
         }
         linker.link().context("link the BPF objects")?;
-        // The linker leaves no DWARF, but a stray section from a header would carry paths.
-        must(Command::new(STRIP).arg("-g").arg(&linked))?;
         no_paths(root, &linked)?;
         Ok(linked)
     }

@@ -101,7 +101,8 @@ mod tests {
         let shown = tail(&mut file, began);
         assert_eq!(shown.len(), LINES);
         assert_eq!((shown[0].as_str(), shown[LINES - 1].as_str()), ("line 10", "line 29"));
-        assert_eq!(tail(&mut file, file.metadata().expect("facts").len()), Vec::<String>::new());
+        let length = file.metadata().expect("facts").len();
+        assert_eq!(tail(&mut file, length), Vec::<String>::new());
     }
 
     #[test]

@@ -37,6 +37,6 @@ pub fn print(bytes: &[u8]) -> Result<u8, Failure> {
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Ok(()) => Ok(0),
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(0),
-        Err(error) => Err(Failure::Output { path: "standard output".into(), error }),
+        Err(error) => Err(Failure::Print(error)),
     }
 }

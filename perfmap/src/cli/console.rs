@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write};
 use anstyle::{AnsiColor, Style};
 
 use super::errors::Failure;
+use crate::report::terminal::View;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Console {
@@ -17,9 +18,6 @@ const RED: Style = AnsiColor::Red.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 const CYAN: Style = AnsiColor::Cyan.on_default().bold();
 
-/// Width where none can be asked for: piped output, the same on every machine.
-const PLAIN_WIDTH: usize = 100;
-
 impl Console {
     pub fn new(quiet: bool, verbose: bool, no_color: bool) -> Console {
         // https://no-color.org: present and not empty.
@@ -28,32 +26,24 @@ impl Console {
         Console { quiet, verbose, colour: !unwanted && !dumb && std::io::stderr().is_terminal() }
     }
 
-    pub fn quiet(&self) -> bool {
-        self.quiet
-    }
-
     pub fn verbose(&self) -> bool {
         self.verbose
     }
 
-    pub fn colour(&self) -> bool {
-        self.colour
+    /// Redrawing a line needs a terminal that can do more than print.
+    pub fn can_redraw(&self) -> bool {
+        !self.quiet && std::io::stderr().is_terminal() && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
     }
 
-    /// The locale can show more than ASCII.
-    pub fn unicode(&self) -> bool {
-        let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
-            .into_iter()
-            .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-        locale.is_none_or(|name| {
-            let name = name.to_ascii_lowercase();
-            name.contains("utf-8") || name.contains("utf8")
-        })
-    }
-
-    pub fn width(&self) -> usize {
-        let size = terminal_size::terminal_size_of(std::io::stderr());
-        size.map_or(PLAIN_WIDTH, |(width, _)| usize::from(width.0).max(40))
+    /// What the report may use. Piped it is the same on every machine.
+    pub fn view(&self) -> View {
+        let plain = View { all_steps: self.verbose, ..View::PLAIN };
+        match terminal_size::terminal_size_of(std::io::stderr()) {
+            Some((width, _)) => {
+                View { width: usize::from(width.0), colour: self.colour, unicode: unicode_locale(), ..plain }
+            }
+            None => View { colour: self.colour, ..plain },
+        }
     }
 
     pub fn line(&self, text: &str) {
@@ -77,6 +67,13 @@ impl Console {
     /// Shown in quiet mode too: what the reader must know about the result.
     pub fn warning(&self, text: &str) {
         self.write(&format!("{} {text}\n", self.label("warning:", YELLOW)));
+    }
+
+    /// What the report says too, for when there is none.
+    pub fn without_report(&self, text: &str) {
+        if self.quiet {
+            self.warning(text);
+        }
     }
 
     pub fn failure(&self, failure: &Failure) {
@@ -107,4 +104,15 @@ impl Console {
     fn write(&self, text: &str) {
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
     }
+}
+
+/// POSIX: the first of these that is set and not empty counts.
+fn unicode_locale() -> bool {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG"));
+    // Unset is what containers and sudo leave; their terminals show UTF-8 all the same.
+    locale.is_none_or(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
 }

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use super::play::PlayError;
 use crate::{
     baseline::{BaselineFileError, Phase},
     collect::CollectError,
     recording::{Ending, file::FileError},
+    report::files::FilesError,
     target::{IdentityError, LaunchError, signal_name},
 };
 
@@ -27,8 +29,10 @@ pub enum Failure {
     FailsUnprofiled { phase: Phase, ending: Option<Ending>, last_lines: Vec<String> },
     #[error(transparent)]
     Collect(CollectError),
-    #[error("{}: {error}", path.display())]
-    Output { path: PathBuf, error: std::io::Error },
+    #[error(transparent)]
+    Output(#[from] FilesError),
+    #[error("standard output could not be written: {0}")]
+    Print(std::io::Error),
     #[error(transparent)]
     Launch(#[from] LaunchError),
     #[error("interrupted{}", if *.nothing_written { ": nothing was written" } else { "" })]
@@ -37,6 +41,8 @@ pub enum Failure {
     Stopped(i32),
     #[error("{what}")]
     Internal { what: String },
+    #[error(transparent)]
+    Play(#[from] PlayError),
 }
 
 impl From<CollectError> for Failure {
@@ -59,11 +65,12 @@ impl Failure {
             | Failure::Identity(_) => 2,
             Failure::FailsUnprofiled { .. } => 3,
             Failure::Collect(_) => 4,
-            Failure::Output { .. } => 5,
+            Failure::Output(_) | Failure::Print(_) => 5,
             Failure::Launch(error) => error.exit_code(),
             Failure::Interrupted { .. } => 130,
             Failure::Stopped(signal) => after_signal(*signal),
-            Failure::Internal { .. } => 1,
+            Failure::Play(PlayError::Usage) => 2,
+            Failure::Internal { .. } | Failure::Play(PlayError::Service { .. }) => 1,
         }
     }
 
@@ -93,8 +100,10 @@ impl Failure {
                 "run it with sudo: the command itself still runs as you; perfmap doctor shows what is missing".into(),
             ),
             Failure::Collect(_) => Some("perfmap doctor shows what this machine can do".into()),
-            Failure::Output { .. } => Some("choose another directory with --out DIR, or make room on that disk".into()),
+            Failure::Print(_) => None,
+            Failure::Output(_) => Some("choose another directory with --out DIR, or make room on that disk".into()),
             Failure::Interrupted { .. } | Failure::Stopped(_) => None,
+            Failure::Play(_) => None,
             Failure::Internal { .. } => Some("this is a defect of perfmap: please report it with the command".into()),
         }
     }
@@ -137,7 +146,7 @@ pub fn ending_text(ending: Option<Ending>) -> String {
 
 fn run_and_ending(phase: Phase, ending: Option<Ending>) -> String {
     let run = match phase {
-        Phase::WarmUp { number, of: 1 } if number == 1 => "warm-up run".to_owned(),
+        Phase::WarmUp { number: 1, of: 1 } => "warm-up run".to_owned(),
         Phase::WarmUp { number, of } => format!("warm-up run {number} of {of}"),
         Phase::Counted { number, of } => format!("baseline run {number} of {of}"),
     };
@@ -160,7 +169,8 @@ mod tests {
             (failed, 3),
             (Failure::Collect(CollectError::NoPrivilege { missing: "CAP_BPF".into() }), 4),
             (Failure::Collect(CollectError::Unsupported { what: "BTF".into() }), 4),
-            (Failure::Output { path: "/full".into(), error: io() }, 5),
+            (Failure::Output(FilesError::DiskFull { path: "/full".into() }), 5),
+            (Failure::Print(io()), 5),
             (launch(LaunchError::NotFound { program: "x".into(), nearest: vec![] }), 127),
             (launch(LaunchError::NotExecutable { program: "x".into(), reason: "no".into() }), 126),
             (Failure::Interrupted { nothing_written: true }, 130),

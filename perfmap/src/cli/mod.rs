@@ -11,11 +11,10 @@ mod pipeline;
 mod plan;
 mod play;
 mod progress;
+mod read;
 mod replay;
 mod runner;
-mod slug;
 mod trace;
-mod write;
 
 use clap::Parser;
 
@@ -50,6 +49,6 @@ fn dispatch(command: Subcommand, console: &Console) -> Result<u8, Failure> {
         Subcommand::Doctor => doctor::doctor(console),
         Subcommand::Completions { shell } => completions::completions(shell),
         Subcommand::Man => completions::man(),
-        Subcommand::Play { arguments } => play::play(&arguments),
+        Subcommand::Play { arguments } => Ok(play::play(&arguments)?),
     }
 }

@@ -1,58 +1,87 @@
 //! A recording → all outputs: the rooms on the right side, in order. The same for `trace` and `report`, so that both
 //! give the same bytes.
 
-use super::{args::Format, completions::print, console::Console, errors::Failure, plan::OutputPlan, write::Directory};
+use std::path::Path;
+
+use super::{args::Format, completions::print, console::Console, errors::Failure, plan::OutputPlan};
 use crate::{
-    analyze, correlate,
-    map::{self, MapOptions},
+    analyze::{self, Analysis},
+    correlate,
+    map::{self, Map, MapOptions},
     recording::Recording,
-    report::{self, terminal::View},
+    report::{
+        self, MapFormat, OutputFile, RenderError, Settings,
+        files::{self, Owner},
+        terminal::{self, Written},
+    },
     resolve,
 };
 
-/// Everything that is shown or written.
-#[derive(Debug)]
-pub struct Products {
-    pub files: Vec<report::OutputFile>,
-    pub terminal: String,
+/// Where the files go, and whose they are.
+#[derive(Debug, Clone, Copy)]
+pub struct Destination<'a> {
+    pub directory: &'a Path,
+    pub owner: Option<Owner>,
 }
 
-pub fn products(recording: &Recording, plan: &OutputPlan, console: &Console) -> Result<Products, Failure> {
+/// Everything concluded from one recording, and its files.
+#[derive(Debug)]
+pub struct Products {
+    map: Map,
+    analysis: Analysis,
+    files: Result<Vec<OutputFile>, RenderError>,
+    format: MapFormat,
+}
+
+pub fn products(recording: &Recording, plan: &OutputPlan) -> Products {
     let resolved = resolve::resolve(recording);
     let correlated = correlate::correlate(recording);
     let map = map::build(recording, &resolved, &correlated, &MapOptions { min_share: plan.min_share });
     let analysis = analyze::analyze(recording, &resolved, &map);
     let format = match plan.format {
-        Format::Yaml => report::MapFormat::Yaml,
-        Format::Json => report::MapFormat::Json,
+        Format::Yaml => MapFormat::Yaml,
+        Format::Json => MapFormat::Json,
     };
-    let view = View {
-        width: console.width(),
-        colour: console.colour(),
-        unicode: console.unicode(),
-        all_steps: console.verbose(),
-    };
-    let files = report::render(recording, &resolved, &map, &analysis, &report::Settings { format })
-        .map_err(|error| Failure::Internal { what: error.to_string() })?;
-    let terminal = report::terminal::render(recording, &map, &analysis, view, None);
-    Ok(Products { files, terminal })
+    let files = report::render(recording, &resolved, &map, &analysis, &Settings { format });
+    Products { map, analysis, files, format }
 }
 
-/// The terminal report comes also when the disk is full; the failure is told after it.
+/// `more`: files that are no conclusions (the recording, the baseline). The terminal report comes also when nothing
+/// can be written; the failure is told after it.
 pub fn deliver(
-    products: &Products,
+    recording: &Recording,
+    products: Products,
+    more: Vec<OutputFile>,
     plan: &OutputPlan,
-    directory: &Directory,
+    to: Destination<'_>,
     console: &Console,
 ) -> Result<(), Failure> {
-    let written = products.files.iter().try_for_each(|file| directory.write(&file.name, &file.bytes));
-    console.report(&products.terminal);
-    if plan.print {
-        let map = products.files.iter().find(|file| file.name.starts_with("performance_map."));
-        print(map.map(|file| file.bytes.as_slice()).unwrap_or_default())?;
+    let Products { map, analysis, files: rendered, format } = products;
+    let (rendered, unrendered) = match rendered {
+        Ok(files) => (files, None),
+        Err(error) => (Vec::new(), Some(Failure::Internal { what: error.to_string() })),
+    };
+    let text = rendered.iter().find(|file| file.name == format.file_name()).map(|file| file.bytes.clone());
+    let all: Vec<OutputFile> = rendered.into_iter().chain(more).collect();
+    let written = files::write_all(to.directory, to.owner, &all);
+    let names: Vec<String> = all.into_iter().map(|file| file.name).collect();
+    let directory = as_typed(to.directory);
+    let shown = written.is_ok().then_some(Written { directory: &directory, files: &names });
+    console.report(&terminal::render(recording, &map, &analysis, console.view(), shown));
+    if let (true, Some(text)) = (plan.print, text) {
+        print(&text)?;
     }
     written?;
-    let names: Vec<&str> = products.files.iter().map(|file| file.name.as_str()).collect();
-    console.line(&format!("wrote  {}/   {}", directory.path().display(), names.join("  ")));
-    Ok(())
+    unrendered.map_or(Ok(()), Err)
+}
+
+/// Relative where it lies below the working directory.
+fn as_typed(directory: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    let relative = here.as_deref().and_then(|here| directory.strip_prefix(here).ok());
+    match relative {
+        Some(inside) if inside.as_os_str().is_empty() => ".".to_owned(),
+        Some(inside) => inside.display().to_string(),
+        None => directory.display().to_string(),
+    }
 }

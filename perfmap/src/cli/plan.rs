@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use super::{
     args::{Backend, Format, TraceArgs},
     errors::Failure,
-    slug::slug,
 };
 use crate::{
     baseline::Schedule,
     collect::{self, Mode},
     recording::Nanos,
+    report::{self, files::Owner},
     target::{self, Command, Invocation, Project},
 };
 
@@ -31,7 +31,7 @@ pub struct TracePlan {
     pub command: Command,
     pub project: Project,
     /// Owner of what is written; None: perfmap's own identity.
-    pub owner: Option<(u32, u32)>,
+    pub owner: Option<Owner>,
     pub out: PathBuf,
     pub baseline: BaselinePlan,
     pub sample_hz: u32,
@@ -58,6 +58,7 @@ impl TracePlan {
 
 pub fn trace_plan(typed: &TraceArgs, working_directory: &Path, invocation: Invocation) -> Result<TracePlan, Failure> {
     let Invocation { identity, environment, source: _, owner } = invocation;
+    let owner = owner.map(|(uid, gid)| Owner { uid, gid });
     let output = output_plan(typed.format, typed.print.as_deref(), typed.min_share)?;
     let command = Command {
         argv: typed.command.clone(),
@@ -76,7 +77,7 @@ pub fn trace_plan(typed: &TraceArgs, working_directory: &Path, invocation: Invoc
     };
     let out = match &typed.out {
         Some(directory) => working_directory.join(directory),
-        None => working_directory.join(".optimization").join(slug(&typed.command)),
+        None => working_directory.join(".optimization").join(report::slug(&report::name_of(&words(&command)))),
     };
     Ok(TracePlan {
         command,
@@ -89,6 +90,11 @@ pub fn trace_plan(typed: &TraceArgs, working_directory: &Path, invocation: Invoc
         backend: typed.backend,
         output,
     })
+}
+
+/// argv as text.
+pub fn words(command: &Command) -> Vec<String> {
+    command.argv.iter().map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 pub fn output_plan(format: Format, print: Option<&str>, min_share_pct: f64) -> Result<OutputPlan, Failure> {
@@ -141,10 +147,10 @@ mod tests {
 
     #[test]
     fn defaults() {
-        let plan = planned(&["--", "sh", "-c", "true"]).expect("a plan");
+        let plan = planned(&["--", "sh"]).expect("a plan");
         assert_eq!(plan.out, Path::new("/srv/app/.optimization/sh"));
         assert_eq!(plan.baseline, BaselinePlan::Measure(Schedule { warmups: 1, runs: 3 }));
-        assert_eq!((plan.sample_hz, plan.stack_bytes, plan.owner), (99, 16384, Some((1000, 1000))));
+        assert_eq!((plan.sample_hz, plan.stack_bytes, plan.owner), (99, 16384, Some(Owner { uid: 1000, gid: 1000 })));
         assert_eq!(plan.output, OutputPlan { format: Format::Yaml, print: false, min_share: 0.01 });
         assert!(!plan.command.stdout_to_stderr);
         let collect = plan.collect(Mode::Count);

@@ -4,7 +4,7 @@
 //! again and again would be torn apart by it. So runs get one plain line each, between the runs; the live line
 //! (indicatif) is for the stages after the last run, where the terminal is ours alone.
 
-use std::{io::IsTerminal, time::Duration};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -36,8 +36,7 @@ impl<'a> Progress<'a> {
 
     /// A stage after the runs; drawn where a terminal is there to draw on.
     pub fn stage(&self, what: &'static str) -> Stage {
-        let live = !self.console.quiet() && std::io::stderr().is_terminal() && self.console.colour();
-        if !live {
+        if !self.console.can_redraw() {
             self.console.detail(what);
             return Stage(None);
         }

@@ -4,16 +4,18 @@ use super::{
     args::TraceArgs,
     console::Console,
     errors::{self, Failure},
-    pipeline,
-    plan::{BaselinePlan, TracePlan, trace_plan},
+    pipeline::{self, Destination},
+    plan::{BaselinePlan, TracePlan, trace_plan, words},
     progress::Progress,
+    read::read_bounded,
     runner::Runner,
-    write::{Directory, read_bounded},
 };
 use crate::{
     baseline::{self, BaselineError, BaselineFile, FILE_LIMIT, Phase, RunResult, Schedule, Witness},
     collect::{Mode, Outcome},
+    correlate::flows::flows,
     recording::{Baseline, Recording, file},
+    report::{OutputFile, files},
     resolve,
     target::{EnvironmentSource, Invocation},
 };
@@ -33,11 +35,11 @@ pub fn trace(typed: &TraceArgs, console: &Console) -> Result<u8, Failure> {
         BaselinePlan::Reuse(path) => Some(reuse(path, &plan, console)?),
         BaselinePlan::Measure(_) | BaselinePlan::None => None,
     };
-    let directory = Directory::prepare(&plan.out, plan.owner)?;
+    files::check_writable(&plan.out)?;
     let mut progress = Progress::new(console, runs(&plan));
     let (baseline, outcome) = all_runs(&plan, reused, &mut progress)?;
     let recording = complete(&plan, baseline, outcome, &progress);
-    finish(&plan, &recording, &directory, console, &progress)
+    finish(&plan, &recording, console, &progress)
 }
 
 fn runs(plan: &TracePlan) -> u32 {
@@ -51,7 +53,7 @@ fn reuse(path: &std::path::Path, plan: &TracePlan, console: &Console) -> Result<
     let bytes = read_bounded(path, plan.owner, FILE_LIMIT)?;
     let BaselineFile { version: _, command, mut baseline } =
         BaselineFile::decode(&bytes).map_err(|error| Failure::BaselineFile { path: path.to_owned(), error })?;
-    if command != command_words(plan) {
+    if command != words(&plan.command) {
         console.warning(&format!("the baseline in {} is of another command: {}", path.display(), command.join(" ")));
     }
     baseline.reused_from = Some(path.display().to_string());
@@ -86,7 +88,12 @@ fn measure(schedule: Schedule, runner: &mut Runner<'_>, progress: &mut Progress<
         }
         let meta = &outcome.recording.meta;
         progress.end(meta.wall);
-        Ok(RunResult { metrics: baseline::metrics(&outcome), ending: meta.ending, interrupted: meta.interrupted })
+        let trips = flows(&outcome.recording).round_trips.len() as u64;
+        Ok(RunResult {
+            metrics: baseline::metrics(&outcome, trips),
+            ending: meta.ending,
+            interrupted: meta.interrupted,
+        })
     };
     let measured = baseline::measure(schedule, &mut run, &mut |_| {});
     measured.map_err(|error| match error {
@@ -102,7 +109,7 @@ fn measure(schedule: Schedule, runner: &mut Runner<'_>, progress: &mut Progress<
 fn complete(plan: &TracePlan, baseline: Option<Baseline>, outcome: Outcome, progress: &Progress<'_>) -> Recording {
     let Outcome { mut recording, files, memory: _ } = outcome;
     let meta = &mut recording.meta;
-    meta.command = command_words(plan);
+    meta.command = words(&plan.command);
     meta.working_directory.clone_from(&plan.command.working_directory);
     meta.project_roots = plan.project.roots.clone();
     meta.app_globs = plan.project.app_globs.clone();
@@ -112,43 +119,31 @@ fn complete(plan: &TracePlan, baseline: Option<Baseline>, outcome: Outcome, prog
     recording
 }
 
-fn command_words(plan: &TracePlan) -> Vec<String> {
-    plan.command.argv.iter().map(|word| word.to_string_lossy().into_owned()).collect()
-}
-
-/// The recording goes first: from it all else can be made again.
-fn finish(
-    plan: &TracePlan,
-    recording: &Recording,
-    directory: &Directory,
-    console: &Console,
-    progress: &Progress<'_>,
-) -> Result<u8, Failure> {
+fn finish(plan: &TracePlan, recording: &Recording, console: &Console, progress: &Progress<'_>) -> Result<u8, Failure> {
     let stage = progress.stage("writing the map");
-    let saved = save(plan, recording, directory);
-    let products = pipeline::products(recording, &plan.output, console)?;
+    let more = raw_files(plan, recording)?;
+    let products = pipeline::products(recording, &plan.output);
     drop(stage);
-    let delivered = pipeline::deliver(&products, &plan.output, directory, console);
-    saved.and(delivered)?;
+    let to = Destination { directory: &plan.out, owner: plan.owner };
+    pipeline::deliver(recording, products, more, &plan.output, to, console)?;
     let meta = &recording.meta;
     let code = errors::after_run(meta.ending, meta.interrupted);
-    if meta.interrupted {
-        console.note("interrupted: the map shows what was seen until then");
-    } else if code != 0 {
-        console.warning(&format!("the profiled run ended with {}", errors::ending_text(meta.ending)));
+    if code != 0 {
+        // The report has it among its warnings; a quiet run has no report.
+        console.without_report(&format!("the profiled run ended with {}", errors::ending_text(meta.ending)));
     }
     Ok(code)
 }
 
-fn save(plan: &TracePlan, recording: &Recording, directory: &Directory) -> Result<(), Failure> {
-    directory.write(RECORDING_NAME, &file::encode(recording).map_err(|error| Failure::Internal { what: error.to_string() })?)?;
-    match (&plan.baseline, &recording.baseline) {
-        (BaselinePlan::Measure(_), Some(baseline)) => {
-            let bytes = BaselineFile::new(recording.meta.command.clone(), baseline.clone())
-                .encode()
-                .map_err(|error| Failure::Internal { what: format!("the baseline file: {error}") })?;
-            directory.write(BASELINE_NAME, &bytes)
-        }
-        _ => Ok(()),
+/// What was observed, as against what is concluded from it.
+fn raw_files(plan: &TracePlan, recording: &Recording) -> Result<Vec<OutputFile>, Failure> {
+    let bytes = file::encode(recording).map_err(|error| Failure::Internal { what: error.to_string() })?;
+    let mut raw = vec![OutputFile { name: RECORDING_NAME.into(), bytes }];
+    if let (BaselinePlan::Measure(_), Some(baseline)) = (&plan.baseline, &recording.baseline) {
+        let bytes = BaselineFile::new(recording.meta.command.clone(), baseline.clone())
+            .encode()
+            .map_err(|error| Failure::Internal { what: format!("the baseline file: {error}") })?;
+        raw.push(OutputFile { name: BASELINE_NAME.into(), bytes });
     }
+    Ok(raw)
 }
