@@ -133,10 +133,17 @@ fn a_request_without_an_answer_is_a_failed_one() -> Result<()> {
     workload("w27_http", &["drop"])
 }
 
-/// Nothing was sent, so nothing is a round trip.
+/// Nothing was sent, so nothing is a round trip, nor a failed request.
 #[test]
 fn refused_connects_count_nothing() -> Result<()> {
-    workload("w27_http", &["connect"])
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let traced = Trace::workload("w27_http", &["connect"])?.passes()?;
+    exact(&traced)?;
+    for peer in traced.map()?.json["peers"].as_array().into_iter().flatten() {
+        let counts = ["round_trips", "failed"].map(|key| peer[key].as_u64().unwrap_or(0));
+        ensure!(counts == [0, 0], "a peer that refused has {peer}");
+    }
+    Ok(())
 }
 
 #[test]

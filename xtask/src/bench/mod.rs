@@ -1,4 +1,4 @@
-//! Overhead side by side: the fixed work of `w15_overhead` with nothing, with perfmap and with its peers, in interleaved pairs,
+//! Overhead side by side: fixed work and the example, with nothing, with perfmap and with its peers, in interleaved pairs,
 //! → medians and ratios in `docs/benchmarks.md`. Never a test: a machine's noise must not fail a build.
 
 mod table;
@@ -13,12 +13,25 @@ use tool::{Run, Tool};
 
 pub const DEFAULT_PAIRS: usize = 10;
 
-/// What `w15_overhead/run` can play.
-const VARIANTS: [&str; 4] = ["pycpu", "pysys", "pyswitch", "c"];
+/// What is run: fixed work of four kinds, and the example, for how long its files take.
+const WORKS: [Work; 5] = [
+    Work { workload: "w15_overhead", variant: "pycpu" },
+    Work { workload: "w15_overhead", variant: "pysys" },
+    Work { workload: "w15_overhead", variant: "pyswitch" },
+    Work { workload: "w15_overhead", variant: "c" },
+    Work { workload: "w01_example", variant: "default" },
+];
+
+/// A workload's `run` with one variant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Work {
+    pub workload: &'static str,
+    pub variant: &'static str,
+}
 
 /// All runs of one tool on one variant; `None` in a pair where the tool failed.
 pub struct Series {
-    pub variant: &'static str,
+    pub work: Work,
     pub tool: Tool,
     pub runs: Vec<Option<Run>>,
 }
@@ -32,24 +45,26 @@ pub fn bench(pairs: usize) -> Result<()> {
     }
     setup::setup(For::Tests)?;
     must(cargo().args(["build", "--release", "--locked", "-p", "perfmap"]))?;
-    must(std::process::Command::new("sh").arg(root().join("tests/workloads/w15_overhead/setup.sh")))?;
+    for workload in ["w15_overhead", "w01_example"] {
+        let setup = root().join("tests/workloads").join(workload).join("setup.sh");
+        must(std::process::Command::new(setup).env("PATH", tool::path()))?;
+    }
     let scratch = shell::target_dir().join("bench");
     std::fs::create_dir_all(&scratch).with_context(|| format!("make {}", scratch.display()))?;
 
     let mut all = Vec::new();
-    for variant in VARIANTS {
-        let mut rows: Vec<Series> =
-            Tool::ALL.into_iter().map(|tool| Series { variant, tool, runs: Vec::new() }).collect();
+    for work in WORKS {
+        let mut rows: Vec<Series> = Tool::ALL.into_iter().map(|tool| Series { work, tool, runs: Vec::new() }).collect();
         let count = rows.len();
         for pair in 0..pairs {
             for turn in 0..count {
                 // Rotated, so that no tool always runs first on a machine that has just rested.
                 let Some(row) = rows.get_mut((turn + pair) % count) else { continue };
-                if !row.tool.installed() || pair >= row.tool.most_pairs(variant) {
+                if !row.tool.installed() || pair >= row.tool.most_pairs(work) {
                     continue;
                 }
-                eprintln!("{variant}: pair {} of {pairs}: {}", pair + 1, row.tool.name());
-                let run = row.tool.run(variant, &scratch);
+                eprintln!("{}: pair {} of {pairs}: {}", work.variant, pair + 1, row.tool.name());
+                let run = row.tool.run(work, &scratch);
                 if let Err(e) = &run {
                     eprintln!("  {e:#}");
                 }

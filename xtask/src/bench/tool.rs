@@ -1,6 +1,7 @@
 //! One tool on one variant, once → what it cost: the program's own wall and CPU time, time until all files are on disk, and
 //! the tool's own peak memory.
 
+use super::Work;
 use crate::shell::{in_path, release_binary, root, tools_venv};
 use anyhow::{Context, Result, bail};
 use std::{
@@ -41,8 +42,8 @@ impl Tool {
             Self::Nothing => "nothing",
             Self::Perfmap99 => "perfmap, 99 Hz",
             Self::Perfmap999 => "perfmap, 999 Hz",
-            Self::PerfDwarf => "perf record --call-graph dwarf -F 999",
-            Self::PySpy => "py-spy record -r 999",
+            Self::PerfDwarf => "perf record --call-graph dwarf -F 999, perf script",
+            Self::PySpy => "py-spy record -s -r 999",
             Self::Strace => "strace -c -f",
         }
     }
@@ -57,8 +58,8 @@ impl Tool {
     }
 
     /// strace makes these two 20 to 50 times slower: three runs say enough.
-    pub fn most_pairs(self, variant: &str) -> usize {
-        match (self, variant) {
+    pub fn most_pairs(self, work: Work) -> usize {
+        match (self, work.variant) {
             (Self::Strace, "pysys" | "pyswitch") => 3,
             // It reads Python's frames alone.
             (Self::PySpy, "c") => 0,
@@ -86,7 +87,7 @@ impl Tool {
             Self::PySpy => {
                 let venv = tools_venv().join("bin/py-spy");
                 let mut spy = Command::new(if venv.is_file() { venv.as_os_str() } else { "py-spy".as_ref() });
-                spy.args(["record", "-r", "999", "-f", "raw", "-o"]).arg(out.join("py-spy.txt")).arg("--");
+                spy.args(["record", "-s", "-r", "999", "-f", "raw", "-o"]).arg(out.join("py-spy.txt")).arg("--");
                 spy
             }
             Self::Strace => {
@@ -99,17 +100,36 @@ impl Tool {
         with_work(command, variant)
     }
 
-    pub fn run(self, variant: &str, scratch: &Path) -> Result<Run> {
+    pub fn run(self, work: Work, scratch: &Path) -> Result<Run> {
+        let Work { workload, variant } = work;
         let out = scratch.join("out");
         // A stale file would pass for a fresh one.
         let _ = std::fs::remove_dir_all(&out);
         std::fs::create_dir_all(&out).with_context(|| format!("make {}", out.display()))?;
-        let work = root().join("tests/workloads/w15_overhead/run");
-        let mut command = self.command(&out, &work, variant);
-        command.env("TRUTH_DIR", &out).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let program = root().join("tests/workloads").join(workload).join("run");
+        let mut command = self.command(&out, &program, variant);
+        command
+            .env("TRUTH_DIR", &out)
+            .env("PATH", path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let child = command.spawn().with_context(|| format!("start {}", self.name()))?;
-        let (peak_mib, ended) = watch(child).with_context(|| format!("run {}", self.name()))?;
-        let truth = out.join(format!("w15_overhead.{variant}.json"));
+        let (mut peak_mib, mut ended) = watch(child).with_context(|| format!("run {}", self.name()))?;
+        if self == Self::PerfDwarf {
+            // Its file of raw stacks is no result yet: unwinding and names come with perf script.
+            let text = std::fs::File::create(out.join("perf.txt")).context("make perf.txt")?;
+            let mut script = Command::new("perf");
+            script
+                .args(["script", "-i"])
+                .arg(out.join("perf.data"))
+                .stdin(Stdio::null())
+                .stdout(text)
+                .stderr(Stdio::null());
+            let (peak, end) = watch(script.spawn().context("start perf script")?).context("run perf script")?;
+            (peak_mib, ended) = (peak_mib.into_iter().chain(peak).reduce(f64::max), end);
+        }
+        let truth = out.join(format!("{workload}.{variant}.json"));
         let text = std::fs::read(&truth).with_context(|| format!("read {}", truth.display()))?;
         let json: serde_json::Value = serde_json::from_slice(&text).context("read the truth")?;
         let number = |key: &str| json["process"][key].as_f64().with_context(|| format!("no process.{key}"));
@@ -122,6 +142,11 @@ impl Tool {
             bpf_ms: bpf_ms(&out.join("map/performance_map.yaml")),
         })
     }
+}
+
+/// With the tools that `setup` put beside the build.
+pub fn path() -> String {
+    format!("{}:{}", tools_venv().join("bin").display(), std::env::var("PATH").unwrap_or_default())
 }
 
 fn with_work(mut command: Command, variant: &str) -> Command {
