@@ -9,7 +9,7 @@ use rustc_hash::FxBuildHasher;
 use super::decode::RawStack;
 use crate::{
     recording::{
-        Code, Frame, FrameId, KernelSymbolId, Module, PythonFrame, PythonFrameId, Stack, StackId,
+        Code, Frame, FrameId, KernelSymbolId, Module, PythonFrame, PythonFrameId, Stack, StackEnd, StackId,
     },
     unwind::{
         KernelSymbols, ModuleFiles, Unwinder,
@@ -103,6 +103,8 @@ impl Stacks {
 
     pub fn intern(&mut self, pid: u32, raw: &RawStack<'_>) -> StackId {
         let (native, end) = self.unwinder.walk(pid, &raw.registers, raw.user);
+        let python_cut = raw.flags & wire::STACK_PYTHON_CUT != 0;
+        let end = if python_cut && end == StackEnd::Complete { StackEnd::TooDeep } else { end };
         let native = native.into_iter().map(|frame| FrameId(intern(&mut self.frames, frame))).collect();
         let kernel = raw
             .kernel()
