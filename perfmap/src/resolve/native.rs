@@ -14,7 +14,7 @@ use blazesym::symbolize::{CodeInfo, Input, Reason, Sym, Symbolized, Symbolizer};
 
 use super::project::is_project_program;
 use crate::recording::{Frame, ModuleId, Recording, Symbol, SymbolFunction, Unnamed};
-use crate::unwind::elf::is_stripped;
+use crate::unwind::elf::{is_stripped, linked_address, read_segments};
 use crate::unwind::modules::ModuleFiles;
 
 /// Longer names (C++ templates) are cut.
@@ -31,8 +31,7 @@ pub fn symbolize(recording: &mut Recording, files: &ModuleFiles) {
         }
     }
     let names_only =
-        || Symbolizer::builder().enable_auto_reload(false).enable_code_info(false).enable_inlined_fns(false);
-    let (own_symbols, debug_files) = (names_only().build(), names_only().build());
+        Symbolizer::builder().enable_auto_reload(false).enable_code_info(false).enable_inlined_fns(false).build();
     let detailed = Symbolizer::builder().enable_auto_reload(false).build();
     for (module, frames) in by_module {
         let file = match files.file(module) {
@@ -44,12 +43,15 @@ pub fn symbolize(recording: &mut Recording, files: &ModuleFiles) {
                 continue;
             }
         };
-        let path = recording.modules.get(module.0 as usize).map_or("", |module| module.path.as_str());
+        let (path, build_id) = match recording.modules.get(module.0 as usize) {
+            Some(module) => (module.path.as_str(), module.build_id.as_str()),
+            None => ("", ""),
+        };
         let offsets: Vec<u64> = frames.iter().map(|(_, offset)| *offset).collect();
         let named = if is_project_program(&recording.meta, path) {
             in_detail(&detailed, file, &offsets)
         } else {
-            by_name(&own_symbols, &debug_files, file, &offsets)
+            by_name(&names_only, file, build_id, &offsets)
         };
         for ((at, _), symbol) in frames.into_iter().zip(named) {
             symbols[at] = symbol;
@@ -66,24 +68,38 @@ fn source(file: &File, debug_syms: bool) -> Source<'static> {
 }
 
 /// Names from the file's own symbols; where it is stripped, the others from its debug file if one is installed.
-fn by_name(own_symbols: &Symbolizer, debug_files: &Symbolizer, file: &File, offsets: &[u64]) -> Vec<Symbol> {
-    let mut symbols = look_up(own_symbols, &source(file, false), offsets);
+fn by_name(symbolizer: &Symbolizer, file: &File, build_id: &str, offsets: &[u64]) -> Vec<Symbol> {
+    let mut symbols = look_up(symbolizer, &source(file, false), Input::FileOffset(offsets));
     let open: Vec<usize> = (0..symbols.len()).filter(|at| symbols[*at].unnamed == Some(Unnamed::NoSymbol)).collect();
-    if !open.is_empty() && is_stripped(file) {
-        let offsets: Vec<u64> = open.iter().map(|at| offsets[*at]).collect();
-        for (at, symbol) in open.into_iter().zip(look_up(debug_files, &source(file, true), &offsets)) {
-            if symbol.unnamed.is_none() {
-                symbols[at] = symbol;
-            }
+    if open.is_empty() || !is_stripped(file) {
+        return symbols;
+    }
+    let Some(debug_file) = debug_file(build_id) else { return symbols };
+    let Ok(segments) = read_segments(file) else { return symbols };
+    // A debug file has the addresses of the original and none of its bytes. Its symbol table alone is read: to inflate
+    // and read libc's debug information costs 60 ms.
+    let addresses: Vec<u64> = open.iter().map(|at| linked_address(&segments, offsets[*at]).unwrap_or(0)).collect();
+    let mut elf = Elf::new(debug_file);
+    elf.debug_syms = false;
+    for (at, symbol) in open.into_iter().zip(look_up(symbolizer, &Source::Elf(elf), Input::VirtOffset(&addresses))) {
+        if symbol.unnamed.is_none() {
+            symbols[at] = symbol;
         }
     }
     symbols
 }
 
+/// Where distributions install the symbols that they strip.
+fn debug_file(build_id: &str) -> Option<PathBuf> {
+    let (head, rest) = build_id.split_at_checked(2)?;
+    let path = PathBuf::from(format!("/usr/lib/debug/.build-id/{head}/{rest}.debug"));
+    path.is_file().then_some(path)
+}
+
 /// Names, lines, inlined functions and where each function begins.
 fn in_detail(symbolizer: &Symbolizer, file: &File, offsets: &[u64]) -> Vec<Symbol> {
     let source = source(file, true);
-    let mut symbols = look_up(symbolizer, &source, offsets);
+    let mut symbols = look_up(symbolizer, &source, Input::FileOffset(offsets));
     let Ok(found) = symbolizer.symbolize(&source, Input::FileOffset(offsets)) else { return symbols };
     let starts: Vec<u64> = found.iter().map(|found| found.as_sym().map_or(0, |symbol| symbol.addr)).collect();
     let Ok(begins) = symbolizer.symbolize(&source, Input::VirtOffset(&starts)) else { return symbols };
@@ -97,10 +113,11 @@ fn in_detail(symbolizer: &Symbolizer, file: &File, offsets: &[u64]) -> Vec<Symbo
     symbols
 }
 
-fn look_up(symbolizer: &Symbolizer, source: &Source<'_>, offsets: &[u64]) -> Vec<Symbol> {
-    match symbolizer.symbolize(source, Input::FileOffset(offsets)) {
+fn look_up(symbolizer: &Symbolizer, source: &Source<'_>, addresses: Input<&[u64]>) -> Vec<Symbol> {
+    let count = addresses.as_inner_ref().len();
+    match symbolizer.symbolize(source, addresses) {
         Ok(found) => found.into_iter().map(symbol).collect(),
-        Err(_) => vec![unnamed(Unnamed::Malformed); offsets.len()],
+        Err(_) => vec![unnamed(Unnamed::Malformed); count],
     }
 }
 

@@ -165,6 +165,17 @@ pub fn read_build_id(file: &File) -> Result<Vec<u8>, ElfError> {
     Ok(build_id_of(&parse(&blocks)?))
 }
 
+pub fn read_segments(file: &File) -> Result<Vec<Segment>, ElfError> {
+    let blocks = Blocks::new(file)?;
+    Ok(segments_of(&parse(&blocks)?))
+}
+
+/// Where the byte at a file offset is linked to.
+pub fn linked_address(segments: &[Segment], offset: u64) -> Option<u64> {
+    let segment = segments.iter().find(|segment| segment.file.contains(&offset))?;
+    segment.address.checked_add(offset - segment.file.start)
+}
+
 /// Whether the file was stripped of its full symbol table. True also where it can not be read.
 pub fn is_stripped(file: &File) -> bool {
     let Ok(blocks) = Blocks::new(file) else { return true };

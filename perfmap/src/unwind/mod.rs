@@ -4,6 +4,9 @@
 //! Frames are addresses in files and code objects; native names come later (`resolve::native`). Knows nothing of
 //! events, tasks or the wire's transport; whoever feeds it keeps the order of time. The left side's second thread
 //! owns one [`native::Unwinder`] and one [`python::table::CodeTable`].
+//!
+//! Not guarded against: a file whose unwind tables hold an endless DWARF expression stops that thread (framehop sets no
+//! bound on an evaluation).
 
 pub mod elf;
 pub mod kernel;

@@ -6,6 +6,14 @@ use std::time::Instant;
 use super::*;
 use crate::unwind::stopped::{Stopped, ourselves};
 
+/// It is made in one thread and used in another.
+#[test]
+fn can_be_moved_to_a_thread() {
+    fn sendable<T: Send>() {}
+    sendable::<Unwinder>();
+    sendable::<crate::unwind::python::table::CodeTable>();
+}
+
 #[test]
 fn unwinds_a_sleeping_program_to_its_first_function() {
     let stopped = Stopped::in_sleep(Command::new("/bin/sh").args(["-c", "echo ready; exec sleep 60"]));
