@@ -12,7 +12,7 @@ pub fn metrics(outcome: &Outcome, http_round_trips: u64) -> Metrics {
     let Outcome { recording, files: _, memory } = outcome;
     let mut metrics = Metrics {
         wall: recording.meta.wall,
-        cpu: recording.processes.iter().map(|process| process.cpu).sum(),
+        cpu: recording.meta.tree_cpu,
         memory_peak: memory.peak,
         memory_delta: difference(memory.end, memory.start),
         memory_is_pss: memory.is_pss,

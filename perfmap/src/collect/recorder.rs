@@ -11,13 +11,13 @@ use super::{
     decode::{RawStack, Record, decode},
     mappings::{Change, What},
     process::Seen,
-    sockets::Sockets,
+    sockets::{Closed, Sockets},
     stacks::Stacks,
     tree::{Tree, name},
 };
 use crate::{
     recording::{
-        Call, CallId, Event, FileIo, FileOperation, Loss, Losses, Message, Nanos, OffCpu, OffState, OnObject, Recording,
+        Call, CallId, Direction, Event, FileIo, FileOperation, Loss, Losses, Message, Nanos, OffCpu, OffState, OnObject, Recording,
         Sample, ShortWaits, StackId, WaitClass, Waker,
     },
     unwind::{KernelSymbols, Mapping, ModuleFiles},
@@ -181,7 +181,20 @@ impl Recorder {
             Record::SocketState(state) => {
                 let process = self.tree.process(state.seen.header.pid);
                 let at = self.at(state.seen.header.at);
-                self.sockets.state(&state, process, at);
+                if let Some(Closed { socket, tid, marks }) = self.sockets.state(&state, process, at)
+                    && let Some(task) = self.tree.task(tid)
+                {
+                    self.events.push(Event::Message(Message {
+                        at,
+                        task,
+                        socket,
+                        direction: Direction::Received,
+                        bytes: 0,
+                        descriptor: -1,
+                        marks,
+                        stack: None,
+                    }));
+                }
             }
             Record::Message(message, raw, payload) => self.message(&message, raw.as_ref(), payload),
             Record::FileIo(io, raw) => self.file_io(&io, raw.as_ref()),

@@ -102,6 +102,8 @@ async fn collect(
             recorder
         })
         .map_err(|error| CollectError::Recorder(error.to_string()))?;
+    // Every mapped file is kept open; the target was made before, so its own limit is as it was.
+    let _limit = DescriptorLimit::raise();
     let mut running = held.release()?;
     let mut memory = MemoryWatch::default();
     let mut aborted = false;
@@ -293,6 +295,27 @@ impl Interpreters {
             send(sender, Item::Python { pid, layout })?;
         }
         Ok(!self.searching.is_empty())
+    }
+}
+
+/// Our limit of open files at its maximum; put back when dropped, because later targets would inherit it.
+struct DescriptorLimit(Option<(u64, u64)>);
+
+impl DescriptorLimit {
+    fn raise() -> DescriptorLimit {
+        use nix::sys::resource::{Resource, getrlimit, setrlimit};
+        let before = getrlimit(Resource::RLIMIT_NOFILE).ok();
+        let raised = before.filter(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, *hard, *hard).is_ok());
+        DescriptorLimit(raised)
+    }
+}
+
+impl Drop for DescriptorLimit {
+    fn drop(&mut self) {
+        use nix::sys::resource::{Resource, setrlimit};
+        if let Some((soft, hard)) = self.0 {
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, hard); // lowering a soft limit cannot fail
+        }
     }
 }
 

@@ -15,6 +15,16 @@ use crate::{
 struct Known {
     id: SocketId,
     decoder: Decoder,
+    /// Who used it last.
+    tid: u32,
+}
+
+/// A message that no transfer brought: what closing the connection completed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Closed {
+    pub socket: SocketId,
+    pub tid: u32,
+    pub marks: Vec<Mark>,
 }
 
 #[derive(Default)]
@@ -61,7 +71,7 @@ impl Sockets {
                     sent_messages: 0,
                     received_messages: 0,
                 });
-                self.by_cookie.insert(record.socket, Known { id, decoder: Decoder::new() });
+                self.by_cookie.insert(record.socket, Known { id, decoder: Decoder::new(), tid: record.header.tid });
                 id
             }
         };
@@ -83,7 +93,7 @@ impl Sockets {
     }
 
     /// `process` is the running one, where it is followed.
-    pub fn state(&mut self, record: &wire::SocketState, process: Option<ProcessId>, at: Nanos) {
+    pub fn state(&mut self, record: &wire::SocketState, process: Option<ProcessId>, at: Nanos) -> Option<Closed> {
         let change = StateChange { at, from: tcp_state(record.from), to: tcp_state(record.to) };
         let cookie = record.seen.socket;
         let connects = change.to == TcpState::SynSent || change.to == TcpState::Listen;
@@ -92,7 +102,7 @@ impl Sockets {
             (None, Some(process)) if connects => self.seen(&record.seen, process, at),
             (None, _) => {
                 self.early.entry(cookie).or_default().push(change);
-                return;
+                return None;
             }
         };
         let owner = self.sockets[id.0 as usize].process;
@@ -102,10 +112,13 @@ impl Sockets {
         if change.to == TcpState::SynSent {
             socket.role = Role::Client;
         }
-        if change.to == TcpState::Close {
-            socket.closed = Some(at);
-            self.by_cookie.remove(&cookie);
+        if change.to != TcpState::Close {
+            return None;
         }
+        socket.closed = Some(at);
+        let mut known = self.by_cookie.remove(&cookie)?;
+        let marks = known.decoder.closed();
+        (!marks.is_empty()).then_some(Closed { socket: id, tid: known.tid, marks })
     }
 
     /// Adds to the sums; None for a socket that was never announced.
@@ -114,6 +127,7 @@ impl Sockets {
         let direction =
             if record.flags & wire::MESSAGE_SENT != 0 { Direction::Sent } else { Direction::Received };
         let known = known?;
+        known.tid = record.header.tid;
         let socket = &mut self.sockets[known.id.0 as usize];
         let (bytes, messages) = match direction {
             Direction::Sent => (&mut socket.sent_bytes, &mut socket.sent_messages),
