@@ -96,6 +96,7 @@ mod tests {
         };
         let mut recording = Recording { processes: vec![process.clone(), process], ..Recording::default() };
         recording.meta.wall = Nanos(100);
+        recording.meta.tree_cpu = Nanos(10);
         recording.meta.bpf_cost = vec![("a".into(), 2, Nanos(3)), ("b".into(), 1, Nanos(4))];
         recording.sockets = vec![socket(Family::Ipv4, 1, 2), socket(Family::Ipv6, 10, 20), socket(Family::Unix, 7, 7)];
         recording.events = vec![io(FileOperation::Read, 3), io(FileOperation::Read, 4), io(FileOperation::Write, 5)];
