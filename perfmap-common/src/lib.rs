@@ -125,9 +125,6 @@ pub struct Exit {
     /// CPU time of this thread.
     pub cpu_ns: u64,
     pub comm: [u8; 16],
-    /// Bytes and calls of file I/O that no `FileIo` record has carried yet, read then write.
-    pub pending_bytes: [u64; 2],
-    pub pending_calls: [u64; 2],
 }
 
 /// What precedes the variable parts of a stack: `python` frames (32 bytes each), `kernel` addresses (8), `user` bytes,
@@ -242,10 +239,12 @@ pub struct ShortWaits {
 #[repr(C)]
 pub struct SocketSeen {
     pub header: Header,
+    /// The kernel's cookie: never used again while the machine is up.
     pub socket: u64,
+    /// Kernel address of this end; used again after close.
+    pub kernel: u64,
     /// Unix sockets: kernel address of the other end.
     pub peer: u64,
-    pub inode: u64,
     pub netns: u32,
     pub family: u16,
     pub kind: u16,
@@ -288,6 +287,8 @@ pub const MESSAGE_SENT: u32 = 1;
 pub const MESSAGE_OPAQUE: u32 = 2;
 /// A stack was taken.
 pub const MESSAGE_STACK: u32 = 4;
+/// The socket's last sums (`bytes` is 0): it was closed.
+pub const MESSAGE_CLOSED: u32 = 8;
 
 /// Sums of file I/O of one call site: header (`at` = last call), fields, then a stack where the site is new.
 #[derive(Debug, Clone, Copy)]
@@ -351,6 +352,24 @@ pub struct PythonLayout {
     pub str_compact: u32,
 }
 
+/// Value of the `sockets` map, key cookie: what is known of one socket in the kernel. Read by user space at the end,
+/// for the sums of sockets that were never closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct SocketSums {
+    /// Received, then sent: transfers and bytes that no `Message` has carried yet.
+    pub skipped_messages: [u64; 2],
+    pub skipped_bytes: [u64; 2],
+    pub messages: u32,
+    /// 0 undecided, 1 HTTP/1, 2 TLS, 3 opaque.
+    pub protocol: u32,
+    /// Direction of the last transfer plus 1; 0: none yet.
+    pub last: u32,
+    pub pid: u32,
+    pub tid: u32,
+    pub reserved: u32,
+}
+
 /// Settings that are written into the object before it is loaded (`settings` in .rodata).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
@@ -400,7 +419,7 @@ plain! {
     Header = 24,
     Fork = 48,
     Named = 48,
-    Exit = 88,
+    Exit = 56,
     StackHead = 152,
     PythonFrame = 32,
     Sample = 176,
@@ -413,5 +432,6 @@ plain! {
     FileIo = 216,
     PythonCode = 72,
     PythonLayout = 64,
+    SocketSums = 56,
     Settings = 32,
 }

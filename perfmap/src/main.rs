@@ -1,1 +1,7 @@
-fn main() {}
+//! See [`perfmap::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(perfmap::cli::main())
+}

@@ -1,1 +1,53 @@
-fn main() {}
+//! The project's own commands: what was typed → one function. Every command says what it will do before it does it.
+
+mod bench;
+mod build_ebpf;
+mod checks;
+mod demo;
+mod setup;
+mod shell;
+mod tally;
+mod test;
+
+const USAGE: &str = "\
+cargo xtask COMMAND
+
+  demo                    build perfmap and trace the built-in example: api, tikal, mt-engine (sudo where not root)
+  test [--unit]           install what is missing, run every check and test; --unit needs nothing but Rust
+  setup                   install what the tests need, and only what is missing
+  build-ebpf [--check]    make perfmap-ebpf/perfmap.bpf.o again; --check compares it with the committed one
+  bench [--pairs N]       overhead beside perf, py-spy and strace; writes docs/benchmarks.md
+";
+
+fn main() -> std::process::ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["demo"] => demo::demo(),
+        ["test"] => test::all(),
+        ["test", "--unit"] => test::unit(),
+        ["setup"] => setup::setup(setup::For::Tests),
+        ["build-ebpf"] => build_ebpf::run(build_ebpf::Mode::Write),
+        ["build-ebpf", "--check"] => build_ebpf::run(build_ebpf::Mode::Check),
+        ["bench"] => bench::bench(bench::DEFAULT_PAIRS),
+        ["bench", "--pairs", n] => match n.parse() {
+            Ok(n) => bench::bench(n),
+            Err(_) => Err(anyhow::anyhow!("--pairs wants a number, not {n:?}")),
+        },
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => {
+            eprint!("{USAGE}");
+            return std::process::ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("xtask: {e:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

@@ -1,138 +1,85 @@
-//! Map → class, bottlenecks, warnings. Rules in `docs/`; no text here but names that the map already has.
+//! Map → class, bottlenecks, warnings.
+//!
+//! The stages: [`parts`] says what a step's own time consists of, [`candidate`] what could be the bottleneck and how
+//! much it owns, [`rules`] which class that is (a visible table), [`warnings`] how far the figures can be trusted.
+//! No sentences here: `report` writes them. The rules as text: `docs/classification.md`.
 
-use crate::{
-    map::Map,
-    recording::{Nanos, Recording},
-};
+pub mod baseline;
+mod candidate;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub mod parts;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod types;
+mod warnings;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Class {
-    Cpu,
-    IoDb,
-    IoNetwork,
-    IoFile,
-    External,
-    Cache,
-    Architecture,
-    Lock,
-    Wait,
-    Infrastructure,
-    None,
-    Unknown,
+pub use types::{Analysis, Bottleneck, CallProtocol, Class, Detail, Rank, Warning};
+
+use crate::{map::Map, recording::Recording, resolve::Resolved};
+use candidate::Candidate;
+
+/// A share (in percent) up to which nothing is worth acting on.
+pub const ACTIONABLE_PCT: f64 = 20.0;
+/// A share above which a bottleneck is the primary one.
+pub const PRIMARY_PCT: f64 = 50.0;
+/// How many bottlenecks are named.
+const TOP: usize = 3;
+/// Bottlenecks below this share are not named at all.
+const NAMED_PCT: f64 = 1.0;
+
+pub fn analyze(recording: &Recording, resolved: &Resolved, map: &Map) -> Analysis {
+    let warnings = warnings::all(recording, resolved, map);
+    let candidates = candidate::ranked(map);
+    let Some(largest) = candidates.first() else {
+        return Analysis { class: Class::Unknown, detail: Detail::NothingMeasured, top: vec![], warnings };
+    };
+    let top: Vec<Bottleneck> = disjoint(&candidates, TOP)
+        .into_iter()
+        .filter(|candidate| candidate.share_pct >= NAMED_PCT)
+        .map(|candidate| bottleneck(map, candidate))
+        .collect();
+    let (class, detail) = if largest.share_pct > ACTIONABLE_PCT {
+        rules::judge(map, largest)
+    } else {
+        (Class::None, Detail::NothingStandsOut { largest: largest.time })
+    };
+    Analysis { class, detail, top, warnings }
 }
 
-/// How much of the wall time a bottleneck owns: over 50 %, 20–50 %, under 20 %.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Rank {
-    Primary,
-    Secondary,
-    Tertiary,
+/// The largest candidates that do not contain one another: time below a call is named once, as the call's.
+fn disjoint<'m, 'c>(candidates: &'c [Candidate<'m>], most: usize) -> Vec<&'c Candidate<'m>> {
+    let mut taken: Vec<&Candidate<'_>> = vec![];
+    for candidate in candidates {
+        if taken.len() == most {
+            break;
+        }
+        if !taken.iter().any(|other| other.owns(candidate)) {
+            taken.push(candidate);
+        }
+    }
+    taken
 }
 
-/// What can be said in one sentence about a bottleneck; `report` writes the sentence.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Detail {
-    /// Round trips to one peer, each after the one before.
-    SequentialCalls {
-        count: u64,
-        protocol: String,
-        peer: String,
-        time: Nanos,
-    },
-    Calls {
-        count: u64,
-        protocol: String,
-        peer: String,
-        time: Nanos,
-    },
-    /// The step's own time by its largest part.
-    OnCpu {
-        time: Nanos,
-    },
-    Waiting {
-        cause: crate::map::WaitCause,
-        time: Nanos,
-    },
-    FileIo {
-        bytes_read: u64,
-        bytes_written: u64,
-        time: Nanos,
-    },
-    /// Nothing owns more than 20 %.
-    NothingStandsOut {
-        largest: Nanos,
-    },
-    /// Time outside the project's functions.
-    Outside {
-        time: Nanos,
-    },
+fn bottleneck(map: &Map, candidate: &Candidate<'_>) -> Bottleneck {
+    let (class, detail) = rules::judge(map, candidate);
+    Bottleneck {
+        step: candidate.step.map(|step| step.id.clone()),
+        function: candidate.step.map(|step| step.function.clone()).unwrap_or_default(),
+        class,
+        rank: rank(candidate.share_pct),
+        share_pct: candidate.share_pct,
+        detail,
+    }
 }
 
-#[derive(Debug, Clone, PartialEq)]
-pub struct Bottleneck {
-    /// `Step::id`; None for the remainder outside the project.
-    pub step: Option<String>,
-    pub function: String,
-    pub class: Class,
-    pub rank: Rank,
-    /// Share of wall time in percent: the step's own time plus its folded calls.
-    pub share_pct: f64,
-    pub detail: Detail,
-}
-
-/// What the reader must know about how far the figures can be trusted.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Warning {
-    UnstableBaseline {
-        metric: &'static str,
-        cv_pct: f64,
-    },
-    Overhead {
-        pct: f64,
-    },
-    Lost {
-        kind: crate::recording::Loss,
-        count: u64,
-    },
-    TruncatedStacks {
-        share_pct: f64,
-    },
-    /// Frames without a name, by file, with the package that would bring names where known.
-    MissingSymbols {
-        file: String,
-        share_pct: f64,
-    },
-    FewSamples {
-        samples: u64,
-    },
-    CommandFailed {
-        code: i32,
-    },
-    CommandKilled {
-        signal: i32,
-    },
-    Interrupted,
-    InferredCounts {
-        peer: String,
-    },
-    NoBaseline,
-    Note(String),
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct Analysis {
-    pub class: Class,
-    pub detail: Detail,
-    /// Three at most, largest share first.
-    pub top: Vec<Bottleneck>,
-    pub warnings: Vec<Warning>,
-}
-
-pub fn analyze(_recording: &Recording, _map: &Map) -> Analysis {
-    Analysis {
-        class: Class::Unknown,
-        detail: Detail::NothingStandsOut { largest: Nanos::ZERO },
-        top: vec![],
-        warnings: vec![],
+fn rank(share_pct: f64) -> Rank {
+    if share_pct > PRIMARY_PCT {
+        Rank::Primary
+    } else if share_pct >= ACTIONABLE_PCT {
+        Rank::Secondary
+    } else {
+        Rank::Tertiary
     }
 }

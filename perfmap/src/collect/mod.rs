@@ -1,1 +1,135 @@
-//! (room)
+//! The live side: runs a held target under the probes and returns what was recorded. The only room that knows aya,
+//! perf-event2 and the wire.
+//!
+//! Two threads: this one empties the kernel's buffers and looks after the target (`run`), a second one decodes,
+//! unwinds and interns (`recorder`), so that a slow unwind never lets a buffer run full. A bounded channel between
+//! them; both are joined.
+
+mod decode;
+mod mappings;
+mod memory;
+mod object;
+mod process;
+mod recorder;
+mod run;
+mod sockets;
+mod stacks;
+mod tree;
+
+pub use object::{PROBES, Probe, ProbeResult, probe};
+pub use run::{Controller, run};
+
+use crate::{
+    recording::{Nanos, Recording},
+    target::LaunchError,
+    unwind::ModuleFiles,
+};
+
+/// What is collected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Counts only: processes, bytes, messages; no samples, no waits, no stacks.
+    Count,
+    Profile,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    pub mode: Mode,
+    /// CPU samples per second and CPU.
+    pub sample_hz: u32,
+    /// Blocks at least this long are recorded one by one.
+    pub wait_threshold: Nanos,
+    /// Most bytes of user stack that are copied for a stack.
+    pub stack_bytes: u32,
+}
+
+/// What the caller wants next; asked about every 10 ms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    Continue,
+    /// Stop recording now, whatever the target does.
+    Abort,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Progress {
+    pub elapsed: Nanos,
+    pub events: u64,
+    /// Processes alive now.
+    pub processes: u32,
+}
+
+/// Resident memory of the target's tree over the run, in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MemoryCurve {
+    pub peak: u64,
+    pub start: u64,
+    pub end: u64,
+    /// Shared pages were counted once (PSS), not per process (RSS).
+    pub is_pss: bool,
+}
+
+#[derive(Debug)]
+pub struct Outcome {
+    pub recording: Recording,
+    /// The mapped files, kept open for the look-up of names.
+    pub files: ModuleFiles,
+    pub memory: MemoryCurve,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    #[error("no privilege for eBPF: {missing}")]
+    NoPrivilege { missing: String },
+    #[error("this kernel cannot do it: {what}")]
+    Unsupported { what: String },
+    #[error("could not load {what}: {why}")]
+    Load { what: String, why: String },
+    #[error("the recorder stopped: {0}")]
+    Recorder(String),
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+}
+
+impl CollectError {
+    /// Tells a lack of privilege from other failures of loading.
+    fn from_load(what: &str, error: &(dyn std::error::Error + 'static)) -> CollectError {
+        let mut source = Some(error);
+        let mut text = String::new();
+        while let Some(error) = source {
+            if let Some(io) = error.downcast_ref::<std::io::Error>()
+                && matches!(io.raw_os_error(), Some(libc::EPERM | libc::EACCES))
+                && !crate::collect::process::is_root()
+            {
+                return CollectError::NoPrivilege { missing: format!("{what} was refused ({io})") };
+            }
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&error.to_string());
+            source = error.source();
+        }
+        // The verifier's log can have megabytes; its last words say what was wrong.
+        let tail: String = text.chars().rev().take(600).collect::<Vec<_>>().into_iter().rev().collect();
+        CollectError::Load { what: what.into(), why: tail }
+    }
+}
+
+/// CPUs that are online, from /sys; all that exist where it cannot be read.
+fn online_cpus() -> Vec<usize> {
+    let text = std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
+    let mut cpus: Vec<usize> = text
+        .trim()
+        .split(',')
+        .filter_map(|part| {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            Some(first.parse().ok()?..=last.parse().ok()?)
+        })
+        .flatten()
+        .collect();
+    if cpus.is_empty() {
+        cpus = (0..std::thread::available_parallelism().map_or(1, usize::from)).collect();
+    }
+    cpus
+}

@@ -1,6 +1,21 @@
-//! Sockets → connections and round trips: the types, until the file that fills them takes this one's place.
+//! Socket messages and their marks → round trips, the peers they went to, and which two socket ends are one connection.
+//!
+//! A plain function of the recording, without function names or steps. A connection both of whose ends are traced is
+//! counted once, from the client's end; the server's end is only consulted where bytes of the client's were not seen.
 
-use crate::recording::{Nanos, ProcessId, Recording, SocketId, StackId, TaskId};
+mod http;
+mod pairs;
+mod peers;
+mod route;
+mod tls;
+
+#[cfg(test)]
+mod tests;
+
+use crate::recording::{
+    Direction, Event, Loss, Message, Nanos, ProcessId, Recording, Role, Socket, SocketId, StackId, TaskId, TcpState,
+};
+use http::{Exchange, Outcome};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
@@ -123,5 +138,138 @@ impl Latency {
 }
 
 pub fn flows(recording: &Recording) -> Flows {
-    Flows { pairs: vec![None; recording.sockets.len()], ..Flows::default() }
+    let pairs = pairs::pairs(&recording.sockets);
+    let lossy = recording.losses.of(Loss::RingFullMessage) > 0;
+    let ends = ends(recording);
+    let mut peers = peers::Peers::new(recording, &ends, &pairs);
+    let (mut round_trips, mut failed) = (Vec::new(), Vec::new());
+    for (index, end) in ends.iter().enumerate() {
+        let other = pairs.get(index).copied().flatten();
+        let other_end = other.and_then(|other| ends.get(other.0 as usize));
+        // The server's end of a connection whose client end is traced says nothing of its own.
+        if end.speaks == Speaks::Server && other_end.is_some_and(|other| other.speaks == Speaks::Client) {
+            continue;
+        }
+        let inbound = match end.speaks {
+            Speaks::Client => false,
+            Speaks::Server => true,
+            Speaks::Unknown => continue,
+        };
+        let socket = SocketId(index as u32);
+        let peer = if inbound { None } else { peers.of(socket) };
+        let (exchanges, low) = match other_end {
+            Some(other) if !inbound => http::better(end, other),
+            _ => (end.exchanges.clone(), end.low),
+        };
+        if low || lossy {
+            peers.weaken(peer, Counted::AtLeast);
+        }
+        if let Some(handshake) = end.handshake {
+            peers.handshake(peer, handshake);
+        }
+        for exchange in exchanges {
+            let counted = match exchange.protocol {
+                _ if low || lossy => Counted::AtLeast,
+                Protocol::Tls => Counted::Inferred,
+                Protocol::Http1 => Counted::Exact,
+            };
+            peers.weaken(peer, counted);
+            let Exchange { sent, received, task, stack, method, target, host, status, .. } = exchange;
+            let route = target.as_deref().map(route::template);
+            match exchange.outcome {
+                Outcome::Open => {
+                    peers.failed(peer);
+                    failed.push(FailedRequest { socket, inbound, at: sent, task, stack, method, route, peer });
+                }
+                Outcome::Answered => {
+                    peers.round_trip(peer, received.since(sent), host);
+                    round_trips.push(RoundTrip {
+                        socket,
+                        server_socket: if inbound { Some(socket) } else { other },
+                        inbound,
+                        sent,
+                        received,
+                        task,
+                        stack,
+                        protocol: exchange.protocol,
+                        method,
+                        route,
+                        status,
+                        request_bytes: exchange.request_bytes,
+                        response_bytes: exchange.response_bytes,
+                        counted,
+                        peer,
+                    });
+                }
+            }
+        }
+    }
+    let (peers, places) = peers.finish();
+    let place = |peer: Option<usize>| peer.and_then(|peer| places.get(peer).copied());
+    round_trips.iter_mut().for_each(|trip| trip.peer = place(trip.peer));
+    failed.iter_mut().for_each(|request| request.peer = place(request.peer));
+    round_trips.sort_by_key(|trip| (trip.sent, trip.socket));
+    failed.sort_by_key(|request| (request.at, request.socket));
+    Flows { round_trips, peers, pairs, failed }
+}
+
+/// Which part a socket end plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speaks {
+    Client,
+    Server,
+    Unknown,
+}
+
+/// What the messages of one socket end say.
+#[derive(Debug)]
+struct End {
+    speaks: Speaks,
+    protocol: Option<Protocol>,
+    exchanges: Vec<Exchange>,
+    /// Exchanges may be missing.
+    low: bool,
+    handshake: Option<Nanos>,
+    /// First to use it: for a server, who reads the requests.
+    task: Option<TaskId>,
+}
+
+fn ends(recording: &Recording) -> Vec<End> {
+    let mut messages: Vec<Vec<&Message>> = vec![Vec::new(); recording.sockets.len()];
+    for event in &recording.events {
+        if let Event::Message(message) = event
+            && let Some(of_socket) = messages.get_mut(message.socket.0 as usize)
+        {
+            of_socket.push(message);
+        }
+    }
+    recording.sockets.iter().zip(messages).map(|(socket, messages)| end(socket, &messages)).collect()
+}
+
+fn end(socket: &Socket, messages: &[&Message]) -> End {
+    let connected = socket.states.iter().any(|change| change.to == TcpState::SynSent);
+    let opened = match socket.role {
+        Role::Client => Speaks::Client,
+        Role::Server => Speaks::Server,
+        Role::Unknown if connected => Speaks::Client,
+        Role::Unknown => Speaks::Unknown,
+    };
+    let task = messages.first().map(|message| message.task);
+    let speaks = |requests| if requests == Direction::Sent { Speaks::Client } else { Speaks::Server };
+    if let Some(http) = http::read(messages) {
+        // A CONNECT tunnel carries TLS behind its HTTP: those turns come on top.
+        let tunnel = tls::read(messages, http.requests);
+        let mut exchanges = http.exchanges;
+        let handshake = tunnel.as_ref().and_then(|tunnel| tunnel.handshake);
+        exchanges.extend(tunnel.into_iter().flat_map(|tunnel| tunnel.exchanges));
+        let protocol = Some(Protocol::Http1);
+        return End { speaks: speaks(http.requests), protocol, exchanges, low: http.low, handshake, task };
+    }
+    let fallback = if opened == Speaks::Server { Direction::Received } else { Direction::Sent };
+    if let Some(tls) = tls::read(messages, fallback) {
+        let protocol = Some(Protocol::Tls);
+        let tls::Turns { client, exchanges, handshake } = tls;
+        return End { speaks: speaks(client), protocol, exchanges, low: false, handshake, task };
+    }
+    End { speaks: opened, protocol: None, exchanges: Vec::new(), low: false, handshake: None, task }
 }

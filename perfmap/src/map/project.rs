@@ -110,7 +110,9 @@ fn own_file(meta: &Meta, place: &Place) -> Option<String> {
         Language::Kernel => None,
         Language::Python | Language::Jit => own_path(meta, place.file.as_deref()?),
         Language::Native => match &place.file {
-            Some(file) => own_path(meta, file),
+            // Libraries with installed debug information name their sources by relative paths.
+            Some(file) if Path::new(file).is_absolute() => own_path(meta, file),
+            Some(file) => place.module.as_deref().and_then(|module| own_path(meta, module)).and(own_path(meta, file)),
             // Without debug information the whole file counts, but for what its language's runtime brought into it.
             None if place.unnamed.is_some() || of_runtime(&place.function) => None,
             None => own_path(meta, place.module.as_deref()?),

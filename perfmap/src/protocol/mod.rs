@@ -1,1 +1,158 @@
-//! (room)
+//! Captured bytes of one connection end → marks: requests, responses, TLS record headers.
+//!
+//! Runs while recording, beside the unwinder, so that no payload, header value or query string is ever stored. It
+//! sees only the first bytes of each transfer and its length; what cannot be known from these is said with a desync
+//! mark. It knows nothing of sockets, times or processes; pairing marks to round trips is `correlate::flows`.
+
+mod detect;
+mod http1;
+mod tls;
+
+#[cfg(test)]
+mod tests;
+
+use crate::recording::{Direction, Mark};
+use detect::{Guess, Kind, Probe};
+
+/// Transfers that may begin with no known protocol before the connection is given up. Above the plain-text preludes
+/// of protocols that start TLS later (PostgreSQL 2, MySQL 2, SMTP 5 to 7).
+const MAX_MISSES: u8 = 8;
+
+/// What a connection carries, as far as its bytes have told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Undecided,
+    Http1,
+    Tls,
+    /// No known protocol, or one that was switched to: the kernel need not send its messages any more.
+    Opaque,
+}
+
+/// The protocol state of one socket end, both directions.
+#[derive(Debug)]
+pub struct Decoder {
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Undecided {
+        sent: Probe,
+        received: Probe,
+        misses: u8,
+        /// Inside a CONNECT tunnel: only TLS is looked for.
+        tunnel: bool,
+    },
+    Http1 {
+        connection: Box<http1::Connection>,
+        requests: Direction,
+    },
+    Tls {
+        sent: tls::Lane,
+        received: tls::Lane,
+    },
+    Opaque,
+}
+
+impl Default for Decoder {
+    fn default() -> Decoder {
+        Decoder::new()
+    }
+}
+
+impl Decoder {
+    pub fn new() -> Decoder {
+        Decoder { phase: Phase::undecided(false) }
+    }
+
+    /// One transfer. `captured` are its first bytes, `length` its full length. Transfers that were not seen one by
+    /// one are fed with nothing captured: known lengths are skipped over them exactly.
+    pub fn feed(&mut self, direction: Direction, captured: &[u8], length: u64) -> Vec<Mark> {
+        let mut marks = Vec::new();
+        if length > 0 {
+            let kept = usize::try_from(length).map_or(captured.len(), |length| captured.len().min(length));
+            self.step(direction, &captured[..kept], length, &mut marks);
+        }
+        marks
+    }
+
+    /// The connection's end was read or made: completes a response that ends with the connection.
+    pub fn closed(&mut self) -> Vec<Mark> {
+        let mut marks = Vec::new();
+        if let Phase::Http1 { connection, .. } = &mut self.phase {
+            connection.closed(&mut marks);
+        }
+        marks
+    }
+
+    pub fn verdict(&self) -> Verdict {
+        match self.phase {
+            Phase::Undecided { .. } => Verdict::Undecided,
+            Phase::Http1 { .. } => Verdict::Http1,
+            Phase::Tls { .. } => Verdict::Tls,
+            Phase::Opaque => Verdict::Opaque,
+        }
+    }
+
+    fn step(&mut self, direction: Direction, captured: &[u8], length: u64, marks: &mut Vec<Mark>) {
+        match &mut self.phase {
+            Phase::Undecided { .. } => self.detect(direction, captured, length, marks),
+            Phase::Http1 { connection, requests } => {
+                let side = if direction == *requests { http1::Side::Requests } else { http1::Side::Responses };
+                connection.feed(side, captured, length, marks);
+                match connection.switched() {
+                    None => {}
+                    Some(http1::Switched::Protocol) => self.phase = Phase::Opaque,
+                    Some(http1::Switched::Tunnel) => self.phase = Phase::undecided(true),
+                }
+            }
+            Phase::Tls { sent, received } => {
+                let lane = if direction == Direction::Sent { sent } else { received };
+                lane.feed(captured, length, marks);
+            }
+            Phase::Opaque => {}
+        }
+    }
+
+    fn detect(&mut self, direction: Direction, captured: &[u8], length: u64, marks: &mut Vec<Mark>) {
+        let Phase::Undecided { sent, received, misses, tunnel } = &mut self.phase else { return };
+        let (probe, other) = if direction == Direction::Sent { (sent, received) } else { (received, sent) };
+        let missing = length - captured.len() as u64;
+        let guess = if *tunnel { detect::tls } else { detect::any };
+        let kind = match probe.offer(captured, missing > 0, guess) {
+            Guess::NeedMore => return,
+            Guess::No => {
+                *misses += 1;
+                if *misses >= MAX_MISSES {
+                    self.phase = Phase::Opaque;
+                }
+                return;
+            }
+            Guess::Yes(kind) => kind,
+        };
+        let (seen, seen_other) = (probe.take(), other.take());
+        self.phase = match kind {
+            Kind::Http2 => Phase::Opaque,
+            Kind::Tls => Phase::Tls { sent: tls::Lane::default(), received: tls::Lane::default() },
+            Kind::Request => Phase::Http1 { connection: Box::default(), requests: direction },
+            Kind::Response => Phase::Http1 { connection: Box::default(), requests: opposite(direction) },
+        };
+        if !seen_other.is_empty() {
+            self.step(opposite(direction), &seen_other, seen_other.len() as u64, marks);
+        }
+        self.step(direction, &seen, seen.len() as u64 + missing, marks);
+    }
+}
+
+impl Phase {
+    fn undecided(tunnel: bool) -> Phase {
+        Phase::Undecided { sent: Probe::default(), received: Probe::default(), misses: 0, tunnel }
+    }
+}
+
+fn opposite(direction: Direction) -> Direction {
+    match direction {
+        Direction::Sent => Direction::Received,
+        Direction::Received => Direction::Sent,
+    }
+}

@@ -6,6 +6,7 @@
 
 mod baseline;
 mod event;
+pub mod file;
 mod loss;
 mod process;
 mod socket;
@@ -14,6 +15,7 @@ mod stack;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
 
 pub use baseline::{Baseline, GpuUse, Metrics};
 pub use event::{
@@ -82,6 +84,9 @@ pub struct Meta {
     pub interrupted: bool,
     /// Run time of our BPF programs in the profiled run, by program: (name, runs, total).
     pub bpf_cost: Vec<(String, u64, Nanos)>,
+    /// CPU time of the target's tree: what wait4 reported for the root and all that was waited for below it, or the sum
+    /// over the threads that ended, whichever is larger.
+    pub tree_cpu: Nanos,
     /// CPU time that perfmap itself used while recording.
     pub own_cpu: Nanos,
     pub notes: Vec<String>,

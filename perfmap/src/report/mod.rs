@@ -1,1 +1,103 @@
-//! (room)
+//! Map and analysis → the files and the terminal report. The only room that knows output formats and writes sentences.
+//!
+//! Everything here is a plain function: the same recording gives the same bytes, whenever and wherever. Only
+//! [`files`] touches the world.
+
+pub mod files;
+mod flame;
+mod folded;
+mod from_map;
+mod human;
+mod json;
+mod number;
+pub mod output;
+mod sentence;
+mod slug;
+mod stack_lines;
+pub mod terminal;
+mod text;
+mod yaml;
+
+pub use from_map::document;
+pub use sentence::{class_name, warning as warning_text};
+pub use slug::{name_of, slug};
+pub use text::{command_line, visible};
+
+use crate::{analyze::Analysis, map::Map, recording::Recording, resolve::Resolved};
+
+/// One file of the output directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputFile {
+    /// A plain file name.
+    pub name: String,
+    pub bytes: Vec<u8>,
+}
+
+/// How the map is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MapFormat {
+    #[default]
+    Yaml,
+    Json,
+}
+
+impl MapFormat {
+    pub fn file_name(self) -> &'static str {
+        match self {
+            MapFormat::Yaml => "performance_map.yaml",
+            MapFormat::Json => "performance_map.json",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Settings {
+    pub format: MapFormat,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    #[error("the performance map could not be written as YAML: {0}")]
+    Yaml(#[from] yaml::YamlError),
+    #[error("the performance map could not be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// All files of a run but the recording itself.
+pub fn render(
+    recording: &Recording,
+    resolved: &Resolved,
+    map: &Map,
+    analysis: &Analysis,
+    settings: &Settings,
+) -> Result<Vec<OutputFile>, RenderError> {
+    let mut files = vec![OutputFile {
+        name: settings.format.file_name().into(),
+        bytes: map_text(recording, map, analysis, settings.format)?.into_bytes(),
+    }];
+    files.extend(
+        flame::Graph::ALL.map(|graph| OutputFile {
+            name: graph.file_name().into(),
+            bytes: flame::render(graph, recording, resolved),
+        }),
+    );
+    files.push(OutputFile { name: "profile.folded".into(), bytes: folded::render(recording, resolved).into_bytes() });
+    Ok(files)
+}
+
+/// The map alone, as it stands in its file (`-o -`).
+pub fn map_text(
+    recording: &Recording,
+    map: &Map,
+    analysis: &Analysis,
+    format: MapFormat,
+) -> Result<String, RenderError> {
+    let document = document(recording, map, analysis);
+    Ok(match format {
+        MapFormat::Yaml => yaml::to_string(&document)?,
+        MapFormat::Json => json::to_string(&document)?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

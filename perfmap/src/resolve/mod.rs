@@ -1,6 +1,12 @@
 //! Addresses → places: every stack of a recording as one list of named places, interpreter frames put where they
 //! belong. Pure: needs no files (the names of native frames are in the recording, see [`native`]).
 
+mod jit;
+mod merge;
+pub mod native;
+mod places;
+mod project;
+
 use crate::recording::{Recording, StackId, Unnamed};
 
 /// Index into [`Resolved::places`].
@@ -50,6 +56,9 @@ impl Resolved {
     }
 }
 
-pub fn resolve(_recording: &Recording) -> Resolved {
-    Resolved::default()
+/// Name all stacks. A plain function of the recording.
+pub fn resolve(recording: &Recording) -> Resolved {
+    let mut places = places::Places::new(recording);
+    let stacks = recording.stacks.iter().map(|stack| merge::merge(stack, &mut places)).collect();
+    Resolved { places: places.into_inner(), stacks }
 }

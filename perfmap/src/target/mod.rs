@@ -1,1 +1,28 @@
-//! (room)
+//! The command to be measured → a process that is held until everything is attached, then runs as it would have run
+//! without us: the user's identity, environment, terminal and signals.
+//!
+//! Does not know what is measured, nor why. [`Held`] is a process that has not executed anything yet, [`Running`] one
+//! that was let go, [`Remote`] a handle that can signal it from anywhere without ever hitting a reused pid.
+
+mod command;
+mod environment;
+mod fork;
+mod held;
+mod identity;
+mod program;
+mod project;
+mod running;
+mod signals;
+mod terminal;
+
+pub use command::Command;
+pub use environment::Source as EnvironmentSource;
+pub use held::{Held, LaunchError};
+pub use identity::{Identity, IdentityError, Invocation};
+pub use program::{NotFound, find as find_program};
+pub use project::{Project, discover as discover_project};
+pub use running::{Remote, Running};
+pub use signals::{Escalation, Pending, Signals, Step, name as signal_name};
+
+#[cfg(test)]
+mod tests;

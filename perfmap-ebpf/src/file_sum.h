@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: (MIT OR Apache-2.0) AND GPL-2.0 */
+/* Writing out the sums of one task's file I/O: while it goes on, when its call site changes, and when the task ends. */
+#ifndef PERFMAP_FILE_SUM_H
+#define PERFMAP_FILE_SUM_H
+
+#include "emit.h"
+
+#define READ 0
+#define WRITE 1
+
+static __always_inline void fill_file_io(struct file_io_record *record, u32 operation, struct file_sum *sum) {
+	fill_header_current(&record->header, KIND_FILE_IO, sum->last);
+	record->first = sum->first;
+	record->bytes = sum->bytes;
+	record->calls = sum->calls;
+	record->site = sum->site;
+	record->operation = operation;
+}
+
+static __always_inline void flush_sum(u32 operation, struct file_sum *sum) {
+	if (!sum->calls)
+		return;
+	struct file_io_record record = {};
+	fill_file_io(&record, operation, sum);
+	emit(&record, sizeof(record), LOSS_RING_FILE);
+	sum->calls = 0;
+	sum->bytes = 0;
+}
+
+#endif

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: (MIT OR Apache-2.0) AND GPL-2.0 */
+/* What goes over sockets: the transfers' heads of connections that speak (or may speak) a protocol that can be read,
+ * sums of all others. sock_send_length and sock_recv_length fire for every kind of transfer (write, send*, sendfile,
+ * read, recv*, …) on sockets alone, with a trusted socket; the user's buffer is found in the call's registers. */
+#include "stack.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u64);
+	__type(value, struct socket_sums);
+} sockets SEC(".maps");
+
+struct payload {
+	u8 bytes[2 * MAX_PAYLOAD_BYTES]; /* the second half is slack for the verifier */
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct payload);
+} payloads SEC(".maps");
+
+#define MSG_PEEK 2
+#define RECEIVED 0
+#define SENT 1
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+/* A connection that shows no known protocol within this many transfers has none. */
+#define UNDECIDED_MESSAGES 6
+
+struct iovec {
+	u64 base, length;
+};
+
+static __always_inline u32 add_payload(struct payload *payload, u32 have, u64 base, u64 length) {
+	u64 offset = have, bytes = length;
+	barrier_var(offset);
+	if (offset >= MAX_PAYLOAD_BYTES)
+		return have;
+	if (bytes > MAX_PAYLOAD_BYTES - offset)
+		bytes = MAX_PAYLOAD_BYTES - offset;
+	BOUND(bytes, MAX_PAYLOAD_BYTES);
+	if (bytes == 0)
+		return have;
+	if (bpf_probe_read_user(payload->bytes + offset, bytes, (void *)base)) {
+		lose(LOSS_PAYLOAD_UNREADABLE);
+		return have;
+	}
+	return have + bytes;
+}
+
+/* The first bytes of the transfer, up to MAX_PAYLOAD_BYTES, from the buffers that the system call names. */
+static __always_inline u32 read_payload(struct payload *payload, struct pt_regs *regs, u32 call, u64 length) {
+	u64 vectors = 0, count = 0, left = length;
+	switch (call) {
+	case 0: case 1: case 44: case 45: /* read write sendto recvfrom */
+		return add_payload(payload, 0, regs->si, left);
+	case 19: case 20: /* readv writev */
+		vectors = regs->si;
+		count = regs->dx;
+		break;
+	case 46: case 47: /* sendmsg recvmsg: struct user_msghdr, msg_iov at 16, msg_iovlen at 24 */
+		bpf_probe_read_user(&vectors, 8, (void *)(regs->si + 16));
+		bpf_probe_read_user(&count, 8, (void *)(regs->si + 24));
+		break;
+	default:
+		return 0;
+	}
+	u32 have = 0;
+	for (u32 i = 0; i < 4; i++) {
+		struct iovec vector;
+		if (i >= count || !left || have >= MAX_PAYLOAD_BYTES || bpf_probe_read_user(&vector, sizeof(vector), (void *)(vectors + i * sizeof(vector))))
+			break;
+		u64 part = vector.length < left ? vector.length : left;
+		u32 now = add_payload(payload, have, vector.base, part);
+		if (now != have + part)
+			return now;
+		have = now;
+		left -= part;
+	}
+	return have;
+}
+
+/* What the first bytes of a connection say. A look at four bytes: user space decides for good. */
+static __always_inline u32 classify(const u8 *head, u32 bytes) {
+	if (bytes < 4)
+		return PROTOCOL_UNDECIDED;
+	if (head[0] >= 0x14 && head[0] <= 0x18 && head[1] == 3 && head[2] <= 4)
+		return PROTOCOL_TLS;
+	u32 word = head[0] | head[1] << 8 | head[2] << 16 | (u32)head[3] << 24;
+	switch (word) {
+	case 'H' | 'T' << 8 | 'T' << 16 | 'P' << 24:
+	case 'G' | 'E' << 8 | 'T' << 16 | ' ' << 24:
+	case 'P' | 'O' << 8 | 'S' << 16 | 'T' << 24:
+	case 'P' | 'U' << 8 | 'T' << 16 | ' ' << 24:
+	case 'H' | 'E' << 8 | 'A' << 16 | 'D' << 24:
+	case 'D' | 'E' << 8 | 'L' << 16 | 'E' << 24:
+	case 'P' | 'A' << 8 | 'T' << 16 | 'C' << 24:
+	case 'O' | 'P' << 8 | 'T' << 16 | 'I' << 24:
+	case 'C' | 'O' << 8 | 'N' << 16 | 'N' << 24:
+	case 'T' | 'R' << 8 | 'A' << 16 | 'C' << 24:
+	case 'P' | 'R' << 8 | 'O' << 16 | 'P' << 24:
+		return PROTOCOL_HTTP1;
+	}
+	return PROTOCOL_UNDECIDED;
+}
+
+static __always_inline void describe(struct socket_seen_record *record, struct sock *sk, u64 cookie) {
+	struct sock_common *common = &sk->__sk_common;
+	record->socket = cookie;
+	record->kernel = (u64)sk;
+	record->family = common->skc_family;
+	record->state = common->skc_state;
+	record->kind = sk->sk_type;
+	record->protocol = sk->sk_protocol;
+	record->netns = BPF_CORE_READ(common, skc_net.net, ns.inum);
+	if (record->family == AF_UNIX) {
+		record->peer = (u64)BPF_CORE_READ((struct unix_sock *)sk, peer);
+		return;
+	}
+	record->local_port = common->skc_num;
+	record->remote_port = __builtin_bswap16(common->skc_dport);
+	if (record->family == AF_INET) { /* as ::ffff:a.b.c.d, so that it matches the other end of a dual-stack server */
+		record->local_ip[10] = record->local_ip[11] = record->remote_ip[10] = record->remote_ip[11] = 0xff;
+		u32 local = common->skc_rcv_saddr, remote = common->skc_daddr;
+		__builtin_memcpy(record->local_ip + 12, &local, 4);
+		__builtin_memcpy(record->remote_ip + 12, &remote, 4);
+	} else if (record->family == AF_INET6) {
+		bpf_probe_read_kernel(record->local_ip, 16, &common->skc_v6_rcv_saddr);
+		bpf_probe_read_kernel(record->remote_ip, 16, &common->skc_v6_daddr);
+	}
+}
+
+static __always_inline int transfer(struct sock *sk, int length, u32 direction, u64 cookie) {
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *state = state_of(task);
+	if (!state || length < 0)
+		return 0;
+	state->on_socket = 1;
+	u32 zero = 0, pid = task->tgid;
+	struct socket_sums *sums = bpf_map_lookup_elem(&sockets, &cookie);
+	if (!sums) {
+		struct socket_sums fresh = {.pid = pid, .tid = task->pid};
+		if (sk->__sk_common.skc_family != AF_UNIX && sk->__sk_common.skc_family != AF_INET && sk->__sk_common.skc_family != AF_INET6)
+			fresh.protocol = PROTOCOL_OPAQUE;
+		if (sk->sk_type != 1) /* only streams carry what can be read yet */
+			fresh.protocol = PROTOCOL_OPAQUE;
+		if (bpf_map_update_elem(&sockets, &cookie, &fresh, BPF_ANY)) {
+			lose(LOSS_RING_MESSAGE);
+			return 0;
+		}
+		struct socket_seen_record seen = {};
+		fill_header(&seen.header, KIND_SOCKET_SEEN, pid, task->pid, bpf_ktime_get_ns());
+		describe(&seen, sk, cookie);
+		emit(&seen, sizeof(seen), LOSS_RING_MESSAGE);
+		sums = bpf_map_lookup_elem(&sockets, &cookie);
+		if (!sums)
+			return 0;
+	}
+	if (sums->protocol == PROTOCOL_OPAQUE) {
+		__sync_fetch_and_add(&sums->skipped_messages[direction & 1], 1);
+		__sync_fetch_and_add(&sums->skipped_bytes[direction & 1], length);
+		return 0;
+	}
+	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
+	struct scratch *scratch = scratch_of(CONTEXT_CALL);
+	if (!payload || !scratch)
+		return 0;
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+	s32 call = syscall_of(task);
+	struct message_record *record = &scratch->record.message;
+	__builtin_memset(record, 0, sizeof(*record));
+	fill_header(&record->header, KIND_MESSAGE, pid, task->pid, bpf_ktime_get_ns());
+	record->socket = cookie;
+	record->bytes = length;
+	record->syscall = call;
+	record->descriptor = regs->di;
+	record->flags = direction == SENT ? MESSAGE_SENT : 0;
+	u32 captured = length > 0 ? read_payload(payload, regs, call, length) : 0;
+	BOUND(captured, MAX_PAYLOAD_BYTES);
+	sums->messages++;
+	if (sums->protocol == PROTOCOL_UNDECIDED && length > 0) {
+		sums->protocol = classify(payload->bytes, captured);
+		if (sums->protocol == PROTOCOL_UNDECIDED && sums->messages >= UNDECIDED_MESSAGES) {
+			sums->protocol = PROTOCOL_OPAQUE;
+			record->flags |= MESSAGE_OPAQUE;
+		}
+	}
+	bool turn = direction == SENT && sums->last != SENT + 1;
+	if (length > 0)
+		sums->last = direction + 1;
+	record->captured = captured;
+	if (turn && !settings.counting_only) {
+		record->flags |= MESSAGE_STACK;
+		take_stack(&record->stack, scratch, CONTEXT_CALL, pid);
+	}
+	emit_with_stack(record, sizeof(*record), &record->stack, scratch, payload->bytes, captured, LOSS_RING_MESSAGE);
+	return 0;
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(on_send, struct sock *sk, int length, int flags) {
+	if (!state_of(bpf_get_current_task_btf()))
+		return 0;
+	return transfer(sk, length, SENT, bpf_get_socket_cookie(sk));
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(on_receive, struct sock *sk, int length, int flags) {
+	if (flags & MSG_PEEK || !state_of(bpf_get_current_task_btf()))
+		return 0;
+	return transfer(sk, length, RECEIVED, bpf_get_socket_cookie(sk));
+}
+
+#define TCP_CLOSE 7
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(on_socket_state, struct sock *sk, int from, int to) {
+	/* Runs in whatever context moved the socket, the peer's included: user space keeps what belongs to a known socket
+	 * or to a followed task. */
+	struct task_struct *task = bpf_get_current_task_btf();
+	u64 cookie = bpf_get_socket_cookie(sk);
+	struct socket_sums *sums = bpf_map_lookup_elem(&sockets, &cookie);
+	if (!sums && !state_of(task))
+		return 0;
+	struct socket_state_record record = {};
+	u64 now = bpf_ktime_get_ns();
+	fill_header(&record.seen.header, KIND_SOCKET_STATE, task->tgid, task->pid, now);
+	describe(&record.seen, sk, cookie);
+	record.from = from;
+	record.to = to;
+	emit(&record, sizeof(record), LOSS_RING_MESSAGE);
+	if (to != TCP_CLOSE || !sums)
+		return 0;
+	for (u32 direction = 0; direction < 2; direction++) {
+		struct message_record last = {};
+		if (!sums->skipped_messages[direction])
+			continue;
+		fill_header(&last.header, KIND_MESSAGE, sums->pid, sums->tid, now);
+		last.socket = cookie;
+		last.skipped_messages = sums->skipped_messages[direction];
+		last.skipped_bytes = sums->skipped_bytes[direction];
+		last.flags = MESSAGE_CLOSED | (direction == SENT ? MESSAGE_SENT : 0);
+		emit(&last, sizeof(last), LOSS_RING_MESSAGE);
+	}
+	bpf_map_delete_elem(&sockets, &cookie);
+	return 0;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: (MIT OR Apache-2.0) AND GPL-2.0 */
+/* A stack in three parts: Python frames, kernel addresses, and a copy of the user stack with the registers, which user
+ * space unwinds with the binary's own tables (code without frame pointers). */
+#ifndef PERFMAP_STACK_H
+#define PERFMAP_STACK_H
+
+#include "python.h"
+
+/* The user's registers as they were at kernel entry; framehop's (DWARF) order. */
+static __always_inline void read_registers(u64 *to) {
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	to[0] = regs->ax;
+	to[1] = regs->dx;
+	to[2] = regs->cx;
+	to[3] = regs->bx;
+	to[4] = regs->si;
+	to[5] = regs->di;
+	to[6] = regs->bp;
+	to[7] = regs->sp;
+	to[8] = regs->r8;
+	to[9] = regs->r9;
+	to[10] = regs->r10;
+	to[11] = regs->r11;
+	to[12] = regs->r12;
+	to[13] = regs->r13;
+	to[14] = regs->r14;
+	to[15] = regs->r15;
+	to[16] = regs->ip;
+}
+
+#define CHUNK 2048
+#define SMALL_CHUNK 256
+
+/* A read past the top of the stack fails as a whole, so the copy goes in chunks, and in small ones at the end. */
+static __always_inline u32 copy_user_stack(struct scratch *scratch, u64 sp) {
+	u32 copied = 0, limit = settings.stack_bytes;
+	for (u32 i = 0; i < MAX_STACK_BYTES / CHUNK; i++) {
+		if (copied >= limit)
+			break;
+		if (bpf_probe_read_user(&scratch->user[i * CHUNK], CHUNK, (void *)(sp + i * CHUNK))) {
+			for (u32 j = 0; j < CHUNK / SMALL_CHUNK; j++) {
+				if (bpf_probe_read_user(&scratch->user[i * CHUNK + j * SMALL_CHUNK], SMALL_CHUNK,
+							(void *)(sp + i * CHUNK + j * SMALL_CHUNK)))
+					break;
+				copied += SMALL_CHUNK;
+			}
+			break;
+		}
+		copied += CHUNK;
+	}
+	return copied;
+}
+
+/* Everything but the kernel part. The scratch of `context` then holds the variable parts. */
+static __noinline int take_stack(struct stack_head *head, struct scratch *scratch, u32 context, u32 pid) {
+	if (!head || !scratch)
+		return 0;
+	head->kernel = 0;
+	read_registers(head->registers);
+	head->python = walk_python(scratch, context, pid);
+	head->flags = scratch->walk.flags;
+	head->user = copy_user_stack(scratch, head->registers[7]);
+	if (head->user >= MAX_STACK_BYTES)
+		head->flags |= STACK_USER_CUT;
+	return 0;
+}
+
+/* `record` (whose last field is `head`), the stack's variable parts, and `extra` bytes of payload, as one ring entry. */
+static __always_inline void emit_with_stack(void *record, u32 record_size, struct stack_head *head,
+					    struct scratch *scratch, u8 *extra, u32 extra_bytes, u32 loss) {
+	u32 python = head->python, kernel = head->kernel, user = head->user;
+	BOUND(python, MAX_PYTHON_FRAMES);
+	BOUND(kernel, MAX_KERNEL_FRAMES);
+	BOUND(user, MAX_STACK_BYTES);
+	BOUND(extra_bytes, MAX_PAYLOAD_BYTES);
+	u32 python_bytes = python * sizeof(struct python_frame), kernel_bytes = kernel * 8;
+	struct bpf_dynptr to;
+	if (bpf_ringbuf_reserve_dynptr(&events, record_size + python_bytes + kernel_bytes + user + extra_bytes, 0, &to)) {
+		bpf_ringbuf_discard_dynptr(&to, BPF_RB_NO_WAKEUP);
+		lose(loss);
+		return;
+	}
+	u32 at = record_size;
+	bpf_dynptr_write(&to, 0, record, record_size, 0);
+	if (python_bytes)
+		bpf_dynptr_write(&to, at, scratch->python, python_bytes, 0);
+	at += python_bytes;
+	if (kernel_bytes)
+		bpf_dynptr_write(&to, at, scratch->kernel, kernel_bytes, 0);
+	at += kernel_bytes;
+	if (user)
+		bpf_dynptr_write(&to, at, scratch->user, user, 0);
+	at += user;
+	if (extra && extra_bytes)
+		bpf_dynptr_write(&to, at, extra, extra_bytes, 0);
+	bpf_ringbuf_submit_dynptr(&to, BPF_RB_NO_WAKEUP);
+}
+
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: (MIT OR Apache-2.0) AND GPL-2.0 */
+/* At the return of a system call: the stack of a wait that lay in it, and file I/O summed by call site.
+ *
+ * There is no program at sys_enter: orig_ax still holds the call's number, the registers its arguments, and the times
+ * of a wait come from the scheduler. That halves what every system call of a followed task costs. */
+#include "stack.h"
+#include "descriptor.h"
+#include "file_sum.h"
+
+#define SYS_CLOSE 3
+#define SYS_OPEN 2
+#define SYS_OPENAT 257
+/* How long sums go on before the Python frames are looked at again, because calls between Python functions do not move
+ * the C stack and so do not change the cheap part of the site's key. */
+#define SITE_RECHECK_NS 200000
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 32768);
+	__type(key, u64);
+	__type(value, u32);
+} sites SEC(".maps");
+
+static __always_inline u64 mix(u64 hash, u64 word) {
+	hash ^= word;
+	hash *= 0x9E3779B97F4A7C15ull;
+	return hash ^ hash >> 29;
+}
+
+struct site_hash {
+	u64 hash;
+	u32 context;
+};
+static long hash_one(u32 index, struct site_hash *site) {
+	u32 key = site->context;
+	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &key);
+	if (!scratch || index >= MAX_PYTHON_FRAMES)
+		return 1;
+	site->hash = mix(mix(site->hash, scratch->python[index].code), scratch->python[index].instruction);
+	return 0;
+}
+
+/* Identity of the call site: process, call, instruction and stack pointer, the first return addresses, and the whole
+ * Python stack. Native callers of one wrapper often have the same stack pointer; what lies on top of their stacks
+ * differs. Values near the stack pointer and small numbers are left out: they differ within one site. */
+static __always_inline u64 site_of(struct pt_regs *regs, u32 pid, u32 call, u32 python) {
+	u64 top[4] = {}, sp = regs->sp;
+	struct site_hash site = {.hash = mix(mix(mix(pid, call), regs->ip), sp), .context = CONTEXT_CALL};
+	bpf_probe_read_user(top, sizeof(top), (void *)sp);
+	for (u32 i = 0; i < 4; i++)
+		if (top[i] > 0x10000 && top[i] + (16 << 20) - sp > 32 << 20)
+			site.hash = mix(site.hash, top[i]);
+	bpf_loop(python, hash_one, &site, 0);
+	return site.hash | 1;
+}
+
+static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u32 operation, s32 descriptor, u64 bytes) {
+	u32 call = regs->orig_ax;
+	struct file_sum *sum = operation == WRITE ? &state->io[1] : &state->io[0];
+	struct file *file = file_of(descriptor);
+	if (!file)
+		return 0;
+	if ((u64)file != sum->file || descriptor != sum->descriptor) {
+		u64 identity = 0;
+		flush_sum(operation, sum);
+		sum->site = 0;
+		sum->object = object_of(file, &identity);
+		sum->file = (u64)file;
+		sum->descriptor = descriptor;
+	}
+	if (sum->object != OBJECT_FILE)
+		return 0;
+	u64 now = bpf_ktime_get_ns();
+	bool same = sum->site && sum->ip == regs->ip && sum->sp == regs->sp && sum->syscall == call;
+	if (same && (settings.counting_only || now - sum->checked < SITE_RECHECK_NS)) {
+		if (!sum->calls++)
+			sum->first = now;
+		sum->bytes += bytes;
+		sum->last = now;
+		if (now - sum->first > settings.file_io_every_ns)
+			flush_sum(operation, sum);
+		return 0;
+	}
+	u32 pid = bpf_get_current_pid_tgid() >> 32;
+	u64 site = 1;
+	struct scratch *scratch = scratch_of(CONTEXT_CALL);
+	if (!scratch)
+		return 0;
+	struct file_io_record *record = &scratch->record.file_io;
+	if (!settings.counting_only) {
+		record->stack.python = walk_python(scratch, CONTEXT_CALL, pid);
+		record->stack.flags = scratch->walk.flags;
+		site = site_of(regs, pid, call, record->stack.python);
+	}
+	if (site != sum->site)
+		flush_sum(operation, sum);
+	sum->ip = regs->ip;
+	sum->sp = regs->sp;
+	sum->syscall = call;
+	sum->site = site;
+	sum->checked = now;
+	if (!sum->calls++)
+		sum->first = now;
+	sum->bytes += bytes;
+	sum->last = now;
+	if (settings.counting_only || bpf_map_lookup_elem(&sites, &site))
+		return 0;
+	u32 one = 1;
+	if (bpf_map_update_elem(&sites, &site, &one, BPF_ANY))
+		lose(LOSS_SITE_TABLE);
+	fill_file_io(record, operation, sum);
+	sum->calls = 0;
+	sum->bytes = 0;
+	record->has_stack = 1;
+	record->stack.kernel = 0;
+	read_registers(record->stack.registers);
+	record->stack.user = copy_user_stack(scratch, record->stack.registers[7]);
+	emit_with_stack(record, sizeof(*record), &record->stack, scratch, 0, 0, LOSS_RING_FILE);
+	return 0;
+}
+
+static __noinline int emit_call(struct pt_regs *regs, s64 result) {
+	u32 pid = bpf_get_current_pid_tgid() >> 32, call = regs->orig_ax;
+	struct scratch *scratch = scratch_of(CONTEXT_CALL);
+	if (!scratch)
+		return 0;
+	struct call_record *record = &scratch->record.call;
+	fill_header_current(&record->header, KIND_CALL, bpf_ktime_get_ns());
+	record->result = result;
+	record->arguments[0] = regs->di;
+	record->arguments[1] = regs->si;
+	record->arguments[2] = regs->dx;
+	record->identity = 0;
+	record->syscall = call;
+	record->object = OBJECT_NONE;
+	switch (call) { /* the calls whose first argument is a descriptor that can block */
+	case 0: case 1: case 17: case 18: case 19: case 20: case 42: case 43: case 44: case 45: case 46: case 47: case 72:
+	case 73: case 74: case 75: case 232: case 281: case 288: case 295: case 296: case 299: case 307: case 441: {
+		struct file *file = file_of(regs->di);
+		if (file)
+			record->object = object_of(file, &record->identity);
+	}
+	}
+	take_stack(&record->stack, scratch, CONTEXT_CALL, pid);
+	emit_with_stack(record, sizeof(*record), &record->stack, scratch, 0, 0, LOSS_RING_WAIT);
+	return 0;
+}
+
+static __noinline int emit_short_waits(struct task_state *state) {
+	u32 pid = bpf_get_current_pid_tgid() >> 32;
+	struct scratch *scratch = scratch_of(CONTEXT_CALL);
+	if (!scratch || !state)
+		return 0;
+	struct short_waits_record *record = &scratch->record.short_waits;
+	fill_header_current(&record->header, KIND_SHORT_WAITS, bpf_ktime_get_ns());
+	record->from = state->short_from;
+	record->run_queue = state->short_run_queue;
+	for (u32 i = 0; i < WAIT_CLASSES; i++) {
+		record->blocked[i] = state->short_blocked[i];
+		state->short_blocked[i] = 0;
+	}
+	record->count = state->short_count;
+	state->short_run_queue = 0;
+	state->short_count = 0;
+	state->short_due = 0;
+	take_stack(&record->stack, scratch, CONTEXT_CALL, pid);
+	emit_with_stack(record, sizeof(*record), &record->stack, scratch, 0, 0, LOSS_RING_WAIT);
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result) {
+	struct task_state *state = state_of(bpf_get_current_task_btf());
+	if (!state)
+		return 0;
+	u32 call = regs->orig_ax;
+	if (state->on_socket) {
+		state->on_socket = 0;
+		if (call == 40 && result > 0) /* sendfile to a socket: the file was read */
+			file_io(state, regs, READ, regs->si, result);
+	} else {
+		switch (call) {
+		case SYS_CLOSE: case SYS_OPEN: case SYS_OPENAT:
+			/* The struct file's memory is used again at once: what is cached about it ends here. */
+			state->io[0].file = 0;
+			state->io[1].file = 0;
+			break;
+		case 0: case 17: case 19: case 295: case 327: /* read pread64 readv preadv preadv2 */
+			if (result > 0)
+				file_io(state, regs, READ, regs->di, result);
+			break;
+		case 1: case 18: case 20: case 296: case 328: /* write pwrite64 writev pwritev pwritev2 */
+			if (result > 0)
+				file_io(state, regs, WRITE, regs->di, result);
+			break;
+		case 40: /* sendfile: out di, in si */
+			if (result > 0) {
+				file_io(state, regs, READ, regs->si, result);
+				file_io(state, regs, WRITE, regs->di, result);
+			}
+			break;
+		case 326: case 275: /* copy_file_range, splice: in di, out dx */
+			if (result > 0) {
+				file_io(state, regs, READ, regs->di, result);
+				file_io(state, regs, WRITE, regs->dx, result);
+			}
+			break;
+		}
+	}
+	if (state->blocks) {
+		state->blocks = 0;
+		emit_call(regs, result);
+	}
+	if (state->short_due)
+		emit_short_waits(state);
+	return 0;
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: (MIT OR Apache-2.0) AND GPL-2.0 */
+/* The records of perfmap-common/src/lib.rs, which documents them, in C. The sizes are asserted on both sides. */
+#ifndef PERFMAP_WIRE_H
+#define PERFMAP_WIRE_H
+
+#define MAX_PYTHON_FRAMES 128
+#define MAX_KERNEL_FRAMES 48
+#define MAX_STACK_BYTES (16 * 1024)
+#define MAX_PAYLOAD_BYTES 4096
+#define MAX_LINE_TABLE_BYTES 8192
+#define MAX_STRING_BYTES 512
+#define WAIT_CLASSES 8
+
+enum kind {
+	KIND_FORK = 1,
+	KIND_EXEC,
+	KIND_EXIT,
+	KIND_RENAME,
+	KIND_SAMPLE,
+	KIND_BLOCK,
+	KIND_CALL,
+	KIND_SHORT_WAITS,
+	KIND_SOCKET_SEEN,
+	KIND_SOCKET_STATE,
+	KIND_MESSAGE,
+	KIND_FILE_IO,
+	KIND_PYTHON_CODE,
+	KIND_FAULT_STACK,
+};
+enum loss {
+	LOSS_RING_SAMPLE,
+	LOSS_RING_WAIT,
+	LOSS_RING_MESSAGE,
+	LOSS_RING_TASK,
+	LOSS_RING_FILE,
+	LOSS_RING_PYTHON,
+	LOSS_TASK_STORAGE,
+	LOSS_PYTHON_UNREADABLE,
+	LOSS_SITE_TABLE,
+	LOSS_PAYLOAD_UNREADABLE,
+	LOSS_SLOTS,
+};
+enum object {
+	OBJECT_NONE,
+	OBJECT_SOCKET,
+	OBJECT_PIPE,
+	OBJECT_FILE,
+	OBJECT_ANONYMOUS,
+	OBJECT_OTHER,
+};
+enum wait_class {
+	WAIT_SOCKET,
+	WAIT_PIPE,
+	WAIT_POLL,
+	WAIT_FUTEX,
+	WAIT_SLEEP,
+	WAIT_CHILD,
+	WAIT_DISK,
+	WAIT_OTHER,
+};
+enum {
+	STACK_PYTHON_CUT = 1,
+	STACK_NO_THREAD_STATE = 2,
+	STACK_USER_CUT = 4,
+};
+enum {
+	MESSAGE_SENT = 1,
+	MESSAGE_OPAQUE = 2,
+	MESSAGE_STACK = 4,
+	MESSAGE_CLOSED = 8,
+};
+enum protocol {
+	PROTOCOL_UNDECIDED,
+	PROTOCOL_HTTP1,
+	PROTOCOL_TLS,
+	PROTOCOL_OPAQUE,
+};
+
+struct header {
+	u32 kind, pid, tid, cpu;
+	u64 at;
+};
+struct fork_record {
+	struct header header;
+	u32 child_pid, child_tid;
+	char comm[16];
+};
+struct named_record {
+	struct header header;
+	u64 value;
+	char comm[16];
+};
+struct exit_record {
+	struct header header;
+	u32 code, alive;
+	u64 cpu_ns;
+	char comm[16];
+};
+struct stack_head {
+	u64 registers[17];
+	u32 python, kernel, user, flags;
+};
+struct python_frame {
+	u64 code, instruction, name;
+	u32 first_line, owner;
+};
+struct sample_record {
+	struct header header;
+	struct stack_head stack;
+};
+struct block_record {
+	struct header header;
+	u64 off, wake;
+	u32 state;
+	s32 syscall;
+	u32 waker_pid, waker_tid;
+	s32 waker_syscall, waker_descriptor;
+	char waker_comm[16];
+	u32 flags, reserved;
+};
+struct call_record {
+	struct header header;
+	s64 result;
+	u64 arguments[3];
+	u64 identity;
+	u32 syscall, object;
+	struct stack_head stack;
+};
+struct short_waits_record {
+	struct header header;
+	u64 from, run_queue;
+	u64 blocked[WAIT_CLASSES];
+	u64 count;
+	struct stack_head stack;
+};
+struct socket_seen_record {
+	struct header header;
+	u64 socket, kernel, peer;
+	u32 netns;
+	u16 family, kind, local_port, remote_port, state, protocol;
+	u8 local_ip[16], remote_ip[16];
+};
+struct socket_state_record {
+	struct socket_seen_record seen;
+	u32 from, to;
+};
+struct message_record {
+	struct header header;
+	u64 socket, bytes, skipped_messages, skipped_bytes;
+	u32 syscall;
+	s32 descriptor;
+	u32 captured, flags;
+	struct stack_head stack;
+};
+struct file_io_record {
+	struct header header;
+	u64 first, bytes, calls, site;
+	u32 operation, has_stack;
+	struct stack_head stack;
+};
+struct python_code_record {
+	struct header header;
+	u64 code, name_address;
+	u32 first_line, name_bytes, name_width, file_bytes, file_width, table_bytes;
+	u64 table_length;
+};
+struct python_layout {
+	u64 runtime;
+	u32 version, tss_key, thread_frame, has_cframe, cframe_current;
+	u32 frame_code, frame_back, frame_instruction;
+	u32 code_file, code_name, code_first_line, code_table;
+	u32 str_ascii, str_compact;
+};
+struct socket_sums {
+	u64 skipped_messages[2], skipped_bytes[2];
+	u32 messages, protocol, last, pid, tid, reserved;
+};
+struct settings {
+	u64 wait_threshold_ns, short_waits_every_ns, file_io_every_ns;
+	u32 stack_bytes, counting_only;
+};
+
+#define SIZE(record, bytes) _Static_assert(sizeof(struct record) == (bytes), #record)
+SIZE(header, 24);
+SIZE(fork_record, 48);
+SIZE(named_record, 48);
+SIZE(exit_record, 56);
+SIZE(stack_head, 152);
+SIZE(python_frame, 32);
+SIZE(sample_record, 176);
+SIZE(block_record, 88);
+SIZE(call_record, 224);
+SIZE(short_waits_record, 264);
+SIZE(socket_seen_record, 96);
+SIZE(socket_state_record, 104);
+SIZE(message_record, 224);
+SIZE(file_io_record, 216);
+SIZE(python_code_record, 72);
+SIZE(python_layout, 64);
+SIZE(socket_sums, 56);
+SIZE(settings, 32);
+
+#endif

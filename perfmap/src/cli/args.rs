@@ -1,0 +1,173 @@
+//! What the user typed, and nothing decided yet (see `plan`).
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Args as ClapArgs, Parser, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  sudo perfmap trace -- uv run pytest tests/e2e/test_checkout.py -s
+  sudo perfmap trace --runs 5 -- ./target/release/import data.csv
+  perfmap report .optimization/test_checkout/recording.perfmap
+  perfmap doctor";
+
+const TRACE_EXAMPLES: &str = "\
+Examples:
+  sudo perfmap trace -- uv run pytest tests/e2e/test_checkout.py -s
+  sudo perfmap trace --no-baseline -- python3 job.py          one profiled run and nothing else
+  sudo perfmap trace --freq 999 -- ./parse big.json           ten times the samples, for short programs
+  sudo perfmap trace --app 'vendor/ours/*' -- npm test        files elsewhere that are your code too
+  sudo perfmap trace --format json -o - -- make check | jq .  the map on standard output
+  sudo perfmap trace --baseline-file .optimization/check/baseline.json -- make check
+
+The command runs as you, with your environment, though perfmap runs as root (--as-root keeps root).
+It runs once to warm up, three times to measure (the baseline), and once profiled.
+
+Exit codes: the command's own; 2 wrong use, 3 the command fails before profiling, 4 no privilege or an unfit
+kernel, 5 output cannot be written, 126/127 the command cannot be run, 128+n killed by signal n, 130 Ctrl-C.";
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  perfmap report .optimization/test_checkout/recording.perfmap
+  perfmap report recording.perfmap --out /tmp/again      the same files, byte for byte
+  perfmap report recording.perfmap --format json -o -    the map on standard output
+
+Needs no root, no network, and none of the traced program's files.";
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  sudo perfmap doctor
+  perfmap doctor         what works without root
+
+Exit codes: 0 a full profile can be made, 1 something is missing (each line says what it costs and what mends it).";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  perfmap completions bash > ~/.local/share/bash-completion/completions/perfmap
+  perfmap completions zsh  > ~/.zfunc/_perfmap
+  perfmap completions fish > ~/.config/fish/completions/perfmap.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  perfmap man | man -l -
+  perfmap man > /usr/local/share/man/man1/perfmap.1";
+
+/// Where did the wall time go, across every process and service it touches, and what should be changed?
+#[derive(Debug, Parser)]
+#[command(name = "perfmap", version, after_help = EXAMPLES, max_term_width = 110, propagate_version = true)]
+pub struct Args {
+    /// Only errors; no progress and no report
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// More detail in the report, and what is done meanwhile
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// No colours (also: NO_COLOR set, or output not a terminal)
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    #[command(subcommand)]
+    pub command: Subcommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Subcommand {
+    /// Run a command, measure it, and write its performance map
+    #[command(after_help = TRACE_EXAMPLES)]
+    Trace(TraceArgs),
+    /// Make all outputs again from a recording
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report(ReportArgs),
+    /// Show what works on this machine, and how to mend what does not
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor,
+    /// Print shell completions
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions { shell: clap_complete::Shell },
+    /// Print the manual page
+    #[command(after_help = MAN_EXAMPLES)]
+    Man,
+    /// Play the services of the demonstration
+    #[command(hide = true)]
+    Play {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct TraceArgs {
+    /// Directory for the results [default: .optimization/NAME, named after the command]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Counted runs of the baseline
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub runs: u32,
+    /// Runs before them that do not count
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub warmup: u32,
+    /// Only the profiled run: no medians, no spread, no overhead figure
+    #[arg(long, conflicts_with_all = ["baseline_file", "runs", "warmup"])]
+    pub no_baseline: bool,
+    /// Use the baseline.json of an earlier trace instead of running the command for one
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["runs", "warmup"])]
+    pub baseline_file: Option<PathBuf>,
+    /// CPU samples per second and CPU
+    #[arg(long, value_name = "HZ", default_value_t = 99, value_parser = clap::value_parser!(u32).range(1..=4999))]
+    pub freq: u32,
+    /// Fold steps below this share of the wall time, in percent, into their parent
+    #[arg(long, value_name = "PCT", default_value_t = 1.0)]
+    pub min_share: f64,
+    /// A directory, file or pattern whose functions count as the project's (repeatable)
+    #[arg(long, value_name = "PATH|GLOB")]
+    pub app: Vec<String>,
+    /// Run the command as root too
+    #[arg(long)]
+    pub as_root: bool,
+    /// Format of the map
+    #[arg(long, value_enum, default_value_t = Format::Yaml)]
+    pub format: Format,
+    /// `-`: print the map on standard output as well (the command's own standard output then goes to standard error)
+    #[arg(short = 'o', value_name = "-")]
+    pub print: Option<String>,
+    /// How to collect; `ebpf` makes it an error where eBPF cannot be used
+    #[arg(long, value_enum, default_value_t = Backend::Auto)]
+    pub backend: Backend,
+    /// Bytes of stack copied with each sample; deep native stacks need more, each costs time
+    #[arg(long, value_name = "BYTES", default_value_t = 16384, value_parser = clap::value_parser!(u32).range(1024..=16384))]
+    pub stack_bytes: u32,
+    /// The command and its arguments, after --
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct ReportArgs {
+    /// A recording.perfmap
+    pub file: PathBuf,
+    /// Directory for the results [default: the recording's own]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Fold steps below this share of the wall time, in percent, into their parent
+    #[arg(long, value_name = "PCT", default_value_t = 1.0)]
+    pub min_share: f64,
+    /// Format of the map
+    #[arg(long, value_enum, default_value_t = Format::Yaml)]
+    pub format: Format,
+    /// `-`: print the map on standard output as well
+    #[arg(short = 'o', value_name = "-")]
+    pub print: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Yaml,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Backend {
+    /// The best that works here
+    Auto,
+    /// eBPF or nothing
+    Ebpf,
+}

@@ -1,0 +1,331 @@
+//! Facts → judgements. Each names what it costs the user and the command that mends it.
+
+use super::facts::Facts;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Good,
+    /// Works, with something less.
+    Limited,
+    /// No full profile without it.
+    Missing,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    pub name: String,
+    pub state: State,
+    pub finding: String,
+    pub cost: Option<String>,
+    pub mend: Option<String>,
+}
+
+/// Numbers of include/uapi/linux/capability.h. What each is needed for was measured with all others taken away.
+const CAPABILITIES: [(u32, &str, State, &str); 5] = [
+    (39, "CAP_BPF", State::Missing, "no eBPF program loads"),
+    (38, "CAP_PERFMON", State::Missing, "no eBPF program of this kind loads, no CPU samples"),
+    (
+        2,
+        "CAP_DAC_READ_SEARCH",
+        State::Missing,
+        "files of other users' processes are not readable: functions without names",
+    ),
+    (19, "CAP_SYS_PTRACE", State::Limited, "memory and mappings of other users' processes are not readable"),
+    (21, "CAP_SYS_ADMIN", State::Limited, "no CPU samples where perf_event_paranoid is 3; no probes in TLS libraries"),
+];
+
+pub fn checks(facts: &Facts) -> Vec<Check> {
+    let mut all = vec![kernel(facts), btf(facts)];
+    all.extend(capabilities(facts));
+    all.extend([
+        paranoid(facts),
+        lockdown(facts),
+        tracefs(facts),
+        unprivileged(facts),
+        symbols(facts),
+        statistics(facts),
+    ]);
+    all
+}
+
+pub fn of_probe(name: &str, loaded: &Result<(), String>) -> Check {
+    match loaded {
+        Ok(()) => good(&format!("probe {name}"), "loads"),
+        Err(why) => Check {
+            name: format!("probe {name}"),
+            state: State::Missing,
+            finding: format!("does not load: {}", why.lines().next().unwrap_or_default()),
+            cost: Some(format!("everything that {name} sees")),
+            mend: Some("see the lines above; if they are all ok, report the message with your kernel's version".into()),
+        },
+    }
+}
+
+fn good(name: &str, finding: &str) -> Check {
+    Check { name: name.into(), state: State::Good, finding: finding.into(), cost: None, mend: None }
+}
+
+fn bad(name: &str, state: State, finding: &str, cost: &str, mend: &str) -> Check {
+    Check { name: name.into(), state, finding: finding.into(), cost: Some(cost.into()), mend: Some(mend.into()) }
+}
+
+/// Task storage and BPF timers of tracing programs, ring buffer: 5.11; the oldest that is tested is 6.1.
+const OLDEST: (u32, u32) = (5, 11);
+const TESTED: (u32, u32) = (6, 1);
+
+fn kernel(facts: &Facts) -> Check {
+    let release = facts.release.clone().unwrap_or_default();
+    match version(&release) {
+        None => bad(
+            "kernel",
+            State::Limited,
+            &format!("version {release:?} not understood"),
+            "nothing is known about it",
+            "-",
+        ),
+        Some(version) if version < OLDEST => bad(
+            "kernel",
+            State::Missing,
+            &release,
+            "the probes need 5.11 or newer",
+            "a newer kernel (Debian: sudo apt install -t bookworm-backports linux-image-amd64)",
+        ),
+        Some(version) if version < TESTED => {
+            bad("kernel", State::Limited, &release, "older than 6.1, the oldest that is tested", "a newer kernel")
+        }
+        Some(_) => good("kernel", &release),
+    }
+}
+
+pub fn version(release: &str) -> Option<(u32, u32)> {
+    let mut parts = release.split(|c: char| !c.is_ascii_digit());
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+fn btf(facts: &Facts) -> Check {
+    if facts.has_btf {
+        return good("BTF", "/sys/kernel/btf/vmlinux");
+    }
+    bad(
+        "BTF",
+        State::Missing,
+        "/sys/kernel/btf/vmlinux is not there",
+        "no eBPF: the probes cannot find the kernel's structures",
+        "a kernel built with CONFIG_DEBUG_INFO_BTF=y (all current distributions)",
+    )
+}
+
+fn capabilities(facts: &Facts) -> Vec<Check> {
+    let Some(mask) = facts.status.as_deref().and_then(effective) else {
+        return vec![bad(
+            "capabilities",
+            State::Limited,
+            "/proc/self/status could not be read",
+            "unknown",
+            "mount /proc",
+        )];
+    };
+    let mend = if facts.sudo_present { "sudo perfmap …" } else { "run it as root" };
+    let missing: Vec<Check> = CAPABILITIES
+        .iter()
+        .filter(|(number, ..)| mask & (1 << number) == 0)
+        .map(|(_, name, state, cost)| bad(name, *state, "not held", cost, mend))
+        .collect();
+    if missing.is_empty() {
+        let names: Vec<&str> = CAPABILITIES.iter().map(|(_, name, ..)| *name).collect();
+        return vec![good("capabilities", &names.join(" "))];
+    }
+    missing
+}
+
+pub fn effective(status: &str) -> Option<u64> {
+    let text = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(text.trim(), 16).ok()
+}
+
+fn paranoid(facts: &Facts) -> Check {
+    let name = "perf_event_paranoid";
+    let holds = |number: u32| facts.status.as_deref().and_then(effective).is_some_and(|mask| mask & (1 << number) != 0);
+    match facts.perf_event_paranoid.as_deref().map(str::parse::<i32>) {
+        // 3 is a patch of Debian and Ubuntu: only CAP_SYS_ADMIN passes, CAP_PERFMON does not.
+        Some(Ok(level)) if level >= 3 && !holds(21) => bad(
+            name,
+            State::Missing,
+            &format!("{level}, and CAP_SYS_ADMIN is not held"),
+            "no CPU samples",
+            "sudo sysctl kernel.perf_event_paranoid=2",
+        ),
+        Some(Ok(level)) if level >= 2 && !holds(38) && !holds(21) => bad(
+            name,
+            State::Limited,
+            &format!("{level}, without privilege"),
+            "samples of own processes only, without kernel functions",
+            "sudo sysctl kernel.perf_event_paranoid=1",
+        ),
+        Some(Ok(level)) => good(name, &level.to_string()),
+        Some(Err(_)) | None => bad(
+            name,
+            State::Missing,
+            "not there",
+            "no CPU samples: the kernel has no perf events, or /proc/sys is hidden",
+            "a kernel with CONFIG_PERF_EVENTS=y; in a container: run perfmap on the host",
+        ),
+    }
+}
+
+fn lockdown(facts: &Facts) -> Check {
+    // `none [integrity] confidentiality`
+    let mode = facts.lockdown.as_deref().and_then(|text| text.split('[').nth(1)?.split(']').next());
+    match mode {
+        Some("confidentiality") => bad(
+            "lockdown",
+            State::Missing,
+            "confidentiality",
+            "eBPF may not read kernel memory: no waits, no sockets",
+            "boot without lockdown=confidentiality",
+        ),
+        Some(mode) => good("lockdown", mode),
+        None => good("lockdown", "off"),
+    }
+}
+
+fn tracefs(facts: &Facts) -> Check {
+    match (&facts.tracefs, facts.tracefs_readable) {
+        (Some(path), true) => good("tracefs", path),
+        (Some(path), false) => bad(
+            "tracefs",
+            State::Limited,
+            &format!("{path} is not readable"),
+            "no optional tracepoints",
+            "run as root, or give CAP_DAC_READ_SEARCH",
+        ),
+        (None, _) => bad(
+            "tracefs",
+            State::Limited,
+            "not mounted",
+            "no optional tracepoints",
+            "sudo mount -t tracefs tracefs /sys/kernel/tracing",
+        ),
+    }
+}
+
+fn unprivileged(facts: &Facts) -> Check {
+    let name = "unprivileged_bpf_disabled";
+    match facts.unprivileged_bpf_disabled.as_deref() {
+        // Even 0 does not allow tracing programs: nothing is lost by the safe values.
+        Some(value) => good(name, &format!("{value} (no matter here: tracing always needs CAP_BPF)")),
+        None => {
+            bad(name, State::Missing, "not there", "the kernel has no bpf() call", "a kernel with CONFIG_BPF_SYSCALL=y")
+        }
+    }
+}
+
+fn symbols(facts: &Facts) -> Check {
+    if facts.kallsyms_has_addresses {
+        return good("kernel symbols", "/proc/kallsyms has addresses");
+    }
+    let value = facts.kptr_restrict.clone().unwrap_or_else(|| "unknown".into());
+    bad(
+        "kernel symbols",
+        State::Limited,
+        &format!("addresses are hidden (kptr_restrict {value})"),
+        "kernel functions without names",
+        if value == "2" { "sudo sysctl kernel.kptr_restrict=1" } else { "run as root" },
+    )
+}
+
+fn statistics(facts: &Facts) -> Check {
+    match facts.bpf_stats_enabled {
+        Some(_) => good("BPF run-time statistics", "available"),
+        None => bad(
+            "BPF run-time statistics",
+            State::Limited,
+            "not there",
+            "the cost of perfmap's own probes is not known",
+            "a kernel of 5.1 or newer",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::cli::doctor::facts::{has_addresses, mount_of};
+
+    fn healthy() -> Facts {
+        Facts {
+            release: Some("6.12.9-amd64".into()),
+            has_btf: true,
+            status: Some("Name:\tx\nCapEff:\t000001ffffffffff\n".into()),
+            perf_event_paranoid: Some("3".into()),
+            unprivileged_bpf_disabled: Some("2".into()),
+            bpf_stats_enabled: Some("0".into()),
+            kptr_restrict: Some("1".into()),
+            lockdown: Some("none [integrity] confidentiality".into()),
+            tracefs: Some("/sys/kernel/tracing".into()),
+            tracefs_readable: true,
+            kallsyms_has_addresses: true,
+            sudo_present: true,
+        }
+    }
+
+    fn judged(facts: &Facts, name: &str) -> State {
+        let all = checks(facts);
+        all.iter().find(|check| check.name == name).unwrap_or_else(|| panic!("no {name} in {all:?}")).state
+    }
+
+    #[test]
+    fn a_healthy_machine_is_all_good() {
+        assert!(checks(&healthy()).iter().all(|check| check.state == State::Good));
+    }
+
+    #[test]
+    fn each_lack_is_found_with_its_price_and_mend() {
+        let none = Facts::default();
+        for check in checks(&none).iter().filter(|check| check.state != State::Good) {
+            assert!(check.cost.is_some() && check.mend.is_some(), "{check:?}");
+        }
+        assert_eq!(judged(&none, "BTF"), State::Missing);
+        let plain = Facts { status: Some("CapEff:\t0000000000000000\n".into()), ..healthy() };
+        assert_eq!(judged(&plain, "CAP_BPF"), State::Missing);
+        assert_eq!(judged(&plain, "perf_event_paranoid"), State::Missing);
+        let relaxed = Facts { perf_event_paranoid: Some("2".into()), ..plain };
+        assert_eq!(judged(&relaxed, "perf_event_paranoid"), State::Limited);
+        let locked = Facts { lockdown: Some("none integrity [confidentiality]".into()), ..healthy() };
+        assert_eq!(judged(&locked, "lockdown"), State::Missing);
+        let old = Facts { release: Some("5.10.0-28-amd64".into()), ..healthy() };
+        assert_eq!(judged(&old, "kernel"), State::Missing);
+        let hidden = Facts { kallsyms_has_addresses: false, ..healthy() };
+        assert_eq!(judged(&hidden, "kernel symbols"), State::Limited);
+        assert_eq!(of_probe("sched", &Err("EPERM\nlog".into())).finding, "does not load: EPERM");
+    }
+
+    #[test]
+    fn texts_of_the_kernel() {
+        assert_eq!(version("6.18.3"), Some((6, 18)));
+        assert_eq!(version("6.1-rc3+"), Some((6, 1)));
+        assert_eq!(version("x"), None);
+        assert_eq!(effective("CapEff:\t00000000000000ff\n"), Some(255));
+        assert!(!has_addresses("0000000000000000 T _stext\n0000000000000000 t x\n"));
+        assert!(has_addresses("0000000000000000 A fixed\nffffffff81000000 T _stext\n"));
+        let mounts = "proc /proc proc rw 0 0\ntracefs /sys/kernel/tracing tracefs rw 0 0\n";
+        assert_eq!(mount_of(mounts, "tracefs").as_deref(), Some("/sys/kernel/tracing"));
+        assert_eq!(mount_of("", "tracefs"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_judged(text in "\\PC{0,60}") {
+            let facts = Facts {
+                release: Some(text.clone()),
+                status: Some(format!("CapEff:{text}")),
+                perf_event_paranoid: Some(text.clone()),
+                lockdown: Some(text),
+                ..Facts::default()
+            };
+            prop_assert!(!checks(&facts).is_empty());
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What was typed → what will be done, every decision taken and checked before anything is started.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    args::{Backend, Format, TraceArgs},
+    errors::Failure,
+    slug::slug,
+};
+use crate::{
+    baseline::Schedule,
+    collect::{self, Mode},
+    recording::Nanos,
+    target::{self, Command, Invocation, Project},
+};
+
+/// Blocks at least this long are recorded one by one: shorter ones cost more to record than they tell (measured:
+/// under 100 µs a thread hand-over loses a third to its own record), and their sums are kept.
+const WAIT_THRESHOLD: Nanos = Nanos(100_000);
+
+/// How the baseline comes about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BaselinePlan {
+    Measure(Schedule),
+    Reuse(PathBuf),
+    None,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct TracePlan {
+    pub command: Command,
+    pub project: Project,
+    /// Owner of what is written; None: perfmap's own identity.
+    pub owner: Option<(u32, u32)>,
+    pub out: PathBuf,
+    pub baseline: BaselinePlan,
+    pub sample_hz: u32,
+    pub stack_bytes: u32,
+    pub backend: Backend,
+    pub output: OutputPlan,
+}
+
+/// What `trace` and `report` have in common.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OutputPlan {
+    pub format: Format,
+    /// The map goes to standard output as well.
+    pub print: bool,
+    /// 0 to 1.
+    pub min_share: f64,
+}
+
+impl TracePlan {
+    pub fn collect(&self, mode: Mode) -> collect::Plan {
+        collect::Plan { mode, sample_hz: self.sample_hz, wait_threshold: WAIT_THRESHOLD, stack_bytes: self.stack_bytes }
+    }
+}
+
+pub fn trace_plan(typed: &TraceArgs, working_directory: &Path, invocation: Invocation) -> Result<TracePlan, Failure> {
+    let Invocation { identity, environment, source: _, owner } = invocation;
+    let output = output_plan(typed.format, typed.print.as_deref(), typed.min_share)?;
+    let command = Command {
+        argv: typed.command.clone(),
+        working_directory: working_directory.to_owned(),
+        identity,
+        environment,
+        stdout_to_stderr: output.print,
+    };
+    target::find_program(&command).map_err(|cause| target::LaunchError::from((&command, cause)))?;
+    let home = command.variable("HOME").map(PathBuf::from);
+    let project = target::discover_project(working_directory, home.as_deref(), &command.argv, &typed.app);
+    let baseline = match (&typed.baseline_file, typed.no_baseline) {
+        (Some(file), _) => BaselinePlan::Reuse(working_directory.join(file)),
+        (None, true) => BaselinePlan::None,
+        (None, false) => BaselinePlan::Measure(Schedule { warmups: typed.warmup, runs: typed.runs }),
+    };
+    let out = match &typed.out {
+        Some(directory) => working_directory.join(directory),
+        None => working_directory.join(".optimization").join(slug(&typed.command)),
+    };
+    Ok(TracePlan {
+        command,
+        project,
+        owner,
+        out,
+        baseline,
+        sample_hz: typed.freq,
+        stack_bytes: typed.stack_bytes,
+        backend: typed.backend,
+        output,
+    })
+}
+
+pub fn output_plan(format: Format, print: Option<&str>, min_share_pct: f64) -> Result<OutputPlan, Failure> {
+    if !(0.0..=100.0).contains(&min_share_pct) {
+        return Err(Failure::Usage {
+            what: format!("--min-share is {min_share_pct}, but a share lies between 0 and 100 percent"),
+            hint: None,
+        });
+    }
+    let print = match print {
+        None => false,
+        Some("-") => true,
+        Some(other) => {
+            return Err(Failure::Usage {
+                what: format!("-o takes only -, not {other}"),
+                hint: Some("--out DIR chooses where the files go".into()),
+            });
+        }
+    };
+    Ok(OutputPlan { format, print, min_share: min_share_pct / 100.0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::{
+        cli::args::{Args, Subcommand},
+        target::EnvironmentSource,
+    };
+
+    fn typed(words: &[&str]) -> Result<TraceArgs, clap::Error> {
+        let all = ["perfmap", "trace"].iter().chain(words);
+        Args::try_parse_from(all).map(|args| match args.command {
+            Subcommand::Trace(typed) => typed,
+            other => panic!("{other:?}"),
+        })
+    }
+
+    fn planned(words: &[&str]) -> Result<TracePlan, Failure> {
+        let invocation = Invocation {
+            identity: None,
+            environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
+            source: EnvironmentSource::Own,
+            owner: Some((1000, 1000)),
+        };
+        trace_plan(&typed(words).expect("parses"), Path::new("/srv/app"), invocation)
+    }
+
+    #[test]
+    fn defaults() {
+        let plan = planned(&["--", "sh", "-c", "true"]).expect("a plan");
+        assert_eq!(plan.out, Path::new("/srv/app/.optimization/sh"));
+        assert_eq!(plan.baseline, BaselinePlan::Measure(Schedule { warmups: 1, runs: 3 }));
+        assert_eq!((plan.sample_hz, plan.stack_bytes, plan.owner), (99, 16384, Some((1000, 1000))));
+        assert_eq!(plan.output, OutputPlan { format: Format::Yaml, print: false, min_share: 0.01 });
+        assert!(!plan.command.stdout_to_stderr);
+        let collect = plan.collect(Mode::Count);
+        assert_eq!((collect.mode, collect.wait_threshold), (Mode::Count, WAIT_THRESHOLD));
+    }
+
+    #[test]
+    fn options_of_the_command_are_its_own() {
+        let plan = planned(&["--runs", "5", "sh", "--runs", "7", "-q"]).expect("a plan");
+        assert_eq!(plan.command.argv, ["sh", "--runs", "7", "-q"]);
+        assert_eq!(plan.baseline, BaselinePlan::Measure(Schedule { warmups: 1, runs: 5 }));
+    }
+
+    #[test]
+    fn printing_the_map_keeps_the_commands_output_away() {
+        assert!(planned(&["-o", "-", "--", "sh"]).expect("a plan").command.stdout_to_stderr);
+        let refused = planned(&["-o", "file", "--", "sh"]).expect_err("only -");
+        assert_eq!(refused.exit_code(), 2);
+    }
+
+    #[test]
+    fn other_baselines() {
+        assert_eq!(planned(&["--no-baseline", "sh"]).expect("a plan").baseline, BaselinePlan::None);
+        let reuse = planned(&["--baseline-file", "b.json", "sh"]).expect("a plan").baseline;
+        assert_eq!(reuse, BaselinePlan::Reuse("/srv/app/b.json".into()));
+        assert!(typed(&["--no-baseline", "--runs", "2", "sh"]).is_err());
+        assert!(typed(&["--freq", "0", "sh"]).is_err());
+        assert!(typed(&["--runs", "0", "sh"]).is_err());
+        assert!(typed(&[]).is_err());
+    }
+
+    #[test]
+    fn a_missing_command_is_refused_before_anything_starts() {
+        assert_eq!(planned(&["--", "no-such-program-here"]).expect_err("missing").exit_code(), 127);
+        assert_eq!(planned(&["--", "/etc/passwd"]).expect_err("no program").exit_code(), 126);
+        assert_eq!(planned(&["--min-share", "101", "sh"]).expect_err("over 100").exit_code(), 2);
+        assert_eq!(planned(&["--min-share", "nan", "sh"]).expect_err("no number").exit_code(), 2);
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+        for sub in Args::command().get_subcommands().filter(|sub| !sub.is_hide_set()) {
+            let text = sub.clone().render_long_help().to_string();
+            assert!(text.contains("Examples:"), "{} --help has no examples", sub.get_name());
+        }
+    }
+}

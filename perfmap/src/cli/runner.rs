@@ -1,0 +1,79 @@
+//! One run: launch held, collect, pass signals on meanwhile.
+
+use std::{io::IsTerminal, time::Instant};
+
+use super::{errors::Failure, plan::TracePlan};
+use crate::{
+    collect::{self, Control, Mode, Outcome, Progress},
+    recording::{Ending, Nanos},
+    target::{Escalation, Held, Remote, Signals, Step},
+};
+
+#[derive(Debug)]
+pub struct Runner<'a> {
+    plan: &'a TracePlan,
+    signals: Signals,
+    escalation: Escalation,
+    began: Instant,
+}
+
+impl<'a> Runner<'a> {
+    pub fn new(plan: &'a TracePlan) -> Result<Runner<'a>, Failure> {
+        let signals =
+            Signals::install().map_err(|error| Failure::Internal { what: format!("signal handlers: {error}") })?;
+        Ok(Runner { plan, signals, escalation: Escalation::default(), began: Instant::now() })
+    }
+
+    /// Fails where nothing was recorded; a command that fails is an outcome.
+    pub fn run(&mut self, mode: Mode, observe: &mut dyn FnMut(&Progress)) -> Result<Outcome, Failure> {
+        let (signals, escalation, began) = (&self.signals, &mut self.escalation, self.began);
+        let outcome = collect::run(&self.plan.collect(mode), || Held::spawn(&self.plan.command), &mut |progress, remote| {
+            observe(progress);
+            control(signals, escalation, now(began), remote)
+        });
+        if self.escalation.at_once() {
+            return Err(Failure::Interrupted { nothing_written: true });
+        }
+        let mut outcome = outcome?;
+        outcome.recording.meta.interrupted |=
+            self.escalation.interrupted() || interrupted_by_terminal(outcome.recording.meta.ending);
+        Ok(outcome)
+    }
+
+    /// SIGTERM and the like to perfmap: no further run is started.
+    pub fn stop_signal(&self) -> Option<i32> {
+        self.escalation.stop_signal()
+    }
+}
+
+fn now(began: Instant) -> Nanos {
+    Nanos(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX))
+}
+
+fn control(signals: &Signals, escalation: &mut Escalation, now: Nanos, remote: &Remote) -> Control {
+    let arrived = signals.take();
+    let steps = arrived.into_iter().map(|signal| escalation.on_signal(signal, now)).collect::<Vec<_>>();
+    for step in steps.into_iter().chain([escalation.on_tick(now)]).flatten() {
+        match step {
+            Step::Send(signal) => {
+                remote.signal(signal);
+            }
+            Step::Suspend => {
+                remote.signal(libc::SIGTSTP);
+                signals.stop_self();
+                remote.signal(libc::SIGCONT);
+            }
+            Step::StopAtOnce => {
+                remote.signal(libc::SIGKILL);
+                return Control::Abort;
+            }
+        }
+    }
+    Control::Continue
+}
+
+/// While the target has the terminal's foreground, Ctrl-C goes to it and not to us: its ending is all that tells.
+fn interrupted_by_terminal(ending: Option<Ending>) -> bool {
+    let by_interrupt = matches!(ending, Some(Ending::Killed(libc::SIGINT) | Ending::Exited(130)));
+    by_interrupt && std::io::stdin().is_terminal()
+}

@@ -1,0 +1,154 @@
+//! `perfmap trace`: plan → baseline → profiled run → recording → outputs, and the exit code.
+
+use super::{
+    args::TraceArgs,
+    console::Console,
+    errors::{self, Failure},
+    pipeline,
+    plan::{BaselinePlan, TracePlan, trace_plan},
+    progress::Progress,
+    runner::Runner,
+    write::{Directory, read_bounded},
+};
+use crate::{
+    baseline::{self, BaselineError, BaselineFile, FILE_LIMIT, Phase, RunResult, Schedule, Witness},
+    collect::{Mode, Outcome},
+    recording::{Baseline, Recording, file},
+    resolve,
+    target::{EnvironmentSource, Invocation},
+};
+
+const RECORDING_NAME: &str = "recording.perfmap";
+const BASELINE_NAME: &str = "baseline.json";
+
+pub fn trace(typed: &TraceArgs, console: &Console) -> Result<u8, Failure> {
+    let working_directory =
+        std::env::current_dir().map_err(|error| Failure::Input { path: "the working directory".into(), error })?;
+    let invocation = Invocation::of_this_process(typed.as_root)?;
+    if invocation.source == EnvironmentSource::Account {
+        console.note("the environment of your shell could not be read: the command runs with sudo's, and a plain PATH");
+    }
+    let plan = trace_plan(typed, &working_directory, invocation)?;
+    let reused = match &plan.baseline {
+        BaselinePlan::Reuse(path) => Some(reuse(path, &plan, console)?),
+        BaselinePlan::Measure(_) | BaselinePlan::None => None,
+    };
+    let directory = Directory::prepare(&plan.out, plan.owner)?;
+    let mut progress = Progress::new(console, runs(&plan));
+    let (baseline, outcome) = all_runs(&plan, reused, &mut progress)?;
+    let recording = complete(&plan, baseline, outcome, &progress);
+    finish(&plan, &recording, &directory, console, &progress)
+}
+
+fn runs(plan: &TracePlan) -> u32 {
+    match plan.baseline {
+        BaselinePlan::Measure(Schedule { warmups, runs }) => warmups + runs + 1,
+        BaselinePlan::Reuse(_) | BaselinePlan::None => 1,
+    }
+}
+
+fn reuse(path: &std::path::Path, plan: &TracePlan, console: &Console) -> Result<Baseline, Failure> {
+    let bytes = read_bounded(path, plan.owner, FILE_LIMIT)?;
+    let BaselineFile { version: _, command, mut baseline } =
+        BaselineFile::decode(&bytes).map_err(|error| Failure::BaselineFile { path: path.to_owned(), error })?;
+    if command != command_words(plan) {
+        console.warning(&format!("the baseline in {} is of another command: {}", path.display(), command.join(" ")));
+    }
+    baseline.reused_from = Some(path.display().to_string());
+    Ok(baseline)
+}
+
+/// The handlers live as long as there is a target: afterwards Ctrl-C ends perfmap as any program.
+fn all_runs(
+    plan: &TracePlan,
+    reused: Option<Baseline>,
+    progress: &mut Progress<'_>,
+) -> Result<(Option<Baseline>, Outcome), Failure> {
+    let mut runner = Runner::new(plan)?;
+    let baseline = match plan.baseline {
+        BaselinePlan::Measure(schedule) => Some(measure(schedule, &mut runner, progress)?),
+        BaselinePlan::Reuse(_) | BaselinePlan::None => reused,
+    };
+    progress.begin(None);
+    let outcome = runner.run(Mode::Profile, &mut |_| {})?;
+    progress.end(outcome.recording.meta.wall);
+    Ok((baseline, outcome))
+}
+
+fn measure(schedule: Schedule, runner: &mut Runner<'_>, progress: &mut Progress<'_>) -> Result<Baseline, Failure> {
+    let mut witness = Witness::of_own_output();
+    let mut run = |phase: Phase| {
+        progress.begin(Some(phase));
+        witness = Witness::of_own_output();
+        let outcome = runner.run(Mode::Count, &mut |_| {})?;
+        if let Some(signal) = runner.stop_signal() {
+            return Err(Failure::Stopped(signal));
+        }
+        let meta = &outcome.recording.meta;
+        progress.end(meta.wall);
+        Ok(RunResult { metrics: baseline::metrics(&outcome), ending: meta.ending, interrupted: meta.interrupted })
+    };
+    let measured = baseline::measure(schedule, &mut run, &mut |_| {});
+    measured.map_err(|error| match error {
+        BaselineError::CommandFailed { phase, ending } => {
+            Failure::FailsUnprofiled { phase, ending, last_lines: witness.last_lines() }
+        }
+        BaselineError::Interrupted => Failure::Interrupted { nothing_written: true },
+        BaselineError::Run(failure) => failure,
+    })
+}
+
+/// Adds what only this side knows, while the traced files are still where they were.
+fn complete(plan: &TracePlan, baseline: Option<Baseline>, outcome: Outcome, progress: &Progress<'_>) -> Recording {
+    let Outcome { mut recording, files, memory: _ } = outcome;
+    let meta = &mut recording.meta;
+    meta.command = command_words(plan);
+    meta.working_directory.clone_from(&plan.command.working_directory);
+    meta.project_roots = plan.project.roots.clone();
+    meta.app_globs = plan.project.app_globs.clone();
+    recording.baseline = baseline;
+    let _stage = progress.stage("naming functions");
+    resolve::native::symbolize(&mut recording, &files);
+    recording
+}
+
+fn command_words(plan: &TracePlan) -> Vec<String> {
+    plan.command.argv.iter().map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+/// The recording goes first: from it all else can be made again.
+fn finish(
+    plan: &TracePlan,
+    recording: &Recording,
+    directory: &Directory,
+    console: &Console,
+    progress: &Progress<'_>,
+) -> Result<u8, Failure> {
+    let stage = progress.stage("writing the map");
+    let saved = save(plan, recording, directory);
+    let products = pipeline::products(recording, &plan.output, console)?;
+    drop(stage);
+    let delivered = pipeline::deliver(&products, &plan.output, directory, console);
+    saved.and(delivered)?;
+    let meta = &recording.meta;
+    let code = errors::after_run(meta.ending, meta.interrupted);
+    if meta.interrupted {
+        console.note("interrupted: the map shows what was seen until then");
+    } else if code != 0 {
+        console.warning(&format!("the profiled run ended with {}", errors::ending_text(meta.ending)));
+    }
+    Ok(code)
+}
+
+fn save(plan: &TracePlan, recording: &Recording, directory: &Directory) -> Result<(), Failure> {
+    directory.write(RECORDING_NAME, &file::encode(recording).map_err(|error| Failure::Internal { what: error.to_string() })?)?;
+    match (&plan.baseline, &recording.baseline) {
+        (BaselinePlan::Measure(_), Some(baseline)) => {
+            let bytes = BaselineFile::new(recording.meta.command.clone(), baseline.clone())
+                .encode()
+                .map_err(|error| Failure::Internal { what: format!("the baseline file: {error}") })?;
+            directory.write(BASELINE_NAME, &bytes)
+        }
+        _ => Ok(()),
+    }
+}

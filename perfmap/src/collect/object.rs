@@ -1,0 +1,316 @@
+//! The committed BPF object: loaded, its programs attached by one visible table, its maps handed out.
+
+use std::{fs, os::fd::AsRawFd};
+
+use aya::{
+    Btf, Ebpf, EbpfLoader,
+    maps::{HashMap, MapData, PerCpuArray, RingBuf},
+    programs::{
+        BtfTracePoint, PerfEvent,
+        perf_event::{PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent},
+    },
+};
+use perfmap_common as wire;
+use perfmap_common::Plain;
+
+use super::{CollectError, Mode, Plan};
+use crate::recording::{Loss, Losses, Nanos};
+
+/// Built by `cargo xtask build-ebpf` and committed, so that nobody needs clang to build perfmap.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../perfmap-ebpf/perfmap.bpf.o"));
+
+/// When a program is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    Always,
+    /// Not in counting runs.
+    Profile,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Attach {
+    /// A BTF-typed tracepoint of this name.
+    Tracepoint(&'static str),
+    /// The sampling clock of every CPU.
+    CpuClock,
+}
+
+/// One program of the object.
+#[derive(Debug, Clone, Copy)]
+pub struct Probe {
+    pub program: &'static str,
+    attach: Attach,
+    when: When,
+    /// What is missing from the map without it.
+    pub gives: &'static str,
+}
+
+/// Exit, exec and fork come first: the target is followed only once all three are there.
+pub const PROBES: [Probe; 11] = [
+    Probe {
+        program: "on_exit",
+        attach: Attach::Tracepoint("sched_process_exit"),
+        when: When::Always,
+        gives: "ends of processes and threads",
+    },
+    Probe {
+        program: "on_exec",
+        attach: Attach::Tracepoint("sched_process_exec"),
+        when: When::Always,
+        gives: "programs that are started",
+    },
+    Probe {
+        program: "on_fork",
+        attach: Attach::Tracepoint("sched_process_fork"),
+        when: When::Always,
+        gives: "child processes and threads",
+    },
+    Probe {
+        program: "on_rename",
+        attach: Attach::Tracepoint("task_rename"),
+        when: When::Always,
+        gives: "names that processes give themselves",
+    },
+    Probe {
+        program: "on_sample",
+        attach: Attach::CpuClock,
+        when: When::Profile,
+        gives: "CPU time by function",
+    },
+    Probe {
+        program: "on_waking",
+        attach: Attach::Tracepoint("sched_waking"),
+        when: When::Profile,
+        gives: "who ended a wait",
+    },
+    Probe {
+        program: "on_switch",
+        attach: Attach::Tracepoint("sched_switch"),
+        when: When::Profile,
+        gives: "waits and run-queue time",
+    },
+    Probe {
+        program: "on_send",
+        attach: Attach::Tracepoint("sock_send_length"),
+        when: When::Always,
+        gives: "requests and bytes sent",
+    },
+    Probe {
+        program: "on_receive",
+        attach: Attach::Tracepoint("sock_recv_length"),
+        when: When::Always,
+        gives: "responses and bytes received",
+    },
+    Probe {
+        program: "on_socket_state",
+        attach: Attach::Tracepoint("inet_sock_set_state"),
+        when: When::Always,
+        gives: "connections and their set-up time",
+    },
+    Probe {
+        program: "on_sys_exit",
+        attach: Attach::Tracepoint("sys_exit"),
+        when: When::Always,
+        gives: "file I/O, and where waits happened",
+    },
+];
+
+/// The loaded object with its attached programs. Dropping it detaches everything.
+pub struct Object {
+    ebpf: Ebpf,
+    /// While it is open, the kernel keeps run-time statistics of BPF programs.
+    _statistics: Option<std::os::fd::OwnedFd>,
+}
+
+impl Object {
+    /// Loads and attaches what `plan` needs.
+    pub fn load(plan: &Plan, cpus: &[usize]) -> Result<Object, CollectError> {
+        let statistics = aya::sys::enable_stats(aya::sys::Stats::RunTime).ok();
+        let counting = plan.mode == Mode::Count;
+        let settings = wire::Settings {
+            wait_threshold_ns: plan.wait_threshold.0,
+            short_waits_every_ns: 10_000_000,
+            file_io_every_ns: 10_000_000,
+            stack_bytes: plan.stack_bytes.min(wire::MAX_STACK_BYTES as u32),
+            counting_only: counting.into(),
+        };
+        let mut ebpf = open(settings)?;
+        let btf = Btf::from_sys_fs().map_err(|error| CollectError::Unsupported { what: format!("kernel BTF: {error}") })?;
+        for probe in PROBES.iter().filter(|probe| probe.when == When::Always || !counting) {
+            attach(&mut ebpf, probe, &btf, plan.sample_hz, cpus)?;
+        }
+        Ok(Object { ebpf, _statistics: statistics })
+    }
+
+    pub fn ring(&mut self) -> Result<RingBuf<MapData>, CollectError> {
+        let map = self.ebpf.take_map("events").ok_or_else(|| no_map("events"))?;
+        RingBuf::try_from(map).map_err(|error| CollectError::Load { what: "events".into(), why: error.to_string() })
+    }
+
+    pub fn roots(&mut self) -> Result<HashMap<MapData, u32, u32>, CollectError> {
+        let map = self.ebpf.take_map("roots").ok_or_else(|| no_map("roots"))?;
+        HashMap::try_from(map).map_err(|error| CollectError::Load { what: "roots".into(), why: error.to_string() })
+    }
+
+    pub fn python_processes(&mut self) -> Result<PythonProcesses, CollectError> {
+        let map = self.ebpf.take_map("python_processes").ok_or_else(|| no_map("python_processes"))?;
+        HashMap::try_from(map)
+            .map(PythonProcesses)
+            .map_err(|error| CollectError::Load { what: "python_processes".into(), why: error.to_string() })
+    }
+
+    /// Sums of sockets that are still open: (cookie, sums).
+    pub fn socket_sums(&self) -> Vec<(u64, wire::SocketSums)> {
+        let Some(map) = self.ebpf.map("sockets") else { return Vec::new() };
+        let Ok(sockets) = HashMap::<_, u64, [u8; size_of::<wire::SocketSums>()]>::try_from(map) else {
+            return Vec::new();
+        };
+        let mut sums: Vec<_> = sockets
+            .iter()
+            .filter_map(Result::ok)
+            .filter_map(|(cookie, bytes)| wire::SocketSums::read(&bytes).map(|sums| (cookie, sums)))
+            .collect();
+        sums.sort_by_key(|(cookie, _)| *cookie);
+        sums
+    }
+
+    /// What the kernel side could not keep.
+    pub fn losses(&self) -> Losses {
+        const SLOTS: [(wire::LossSlot, Loss); wire::LOSS_SLOTS] = [
+            (wire::LossSlot::RingSample, Loss::RingFullSample),
+            (wire::LossSlot::RingWait, Loss::RingFullWait),
+            (wire::LossSlot::RingMessage, Loss::RingFullMessage),
+            (wire::LossSlot::RingTask, Loss::RingFullTask),
+            (wire::LossSlot::RingFile, Loss::RingFullFile),
+            (wire::LossSlot::RingPython, Loss::RingFullPython),
+            (wire::LossSlot::TaskStorage, Loss::NoTaskStorage),
+            (wire::LossSlot::PythonUnreadable, Loss::PythonUnreadable),
+            (wire::LossSlot::SiteTable, Loss::SiteTableFull),
+            (wire::LossSlot::PayloadUnreadable, Loss::PayloadUnreadable),
+        ];
+        let mut losses = Losses::default();
+        let counters = self.ebpf.map("losses").and_then(|map| PerCpuArray::<_, u64>::try_from(map).ok());
+        if let Some(counters) = counters {
+            for (slot, kind) in SLOTS {
+                if let Ok(values) = counters.get(&(slot as u32), 0) {
+                    losses.add(kind, values.iter().sum());
+                }
+            }
+        }
+        losses
+    }
+
+    /// Run time of our programs so far: (program, runs, total), from /proc/self/fdinfo.
+    pub fn cost(&self) -> Vec<(String, u64, Nanos)> {
+        let mut cost: Vec<_> = self
+            .ebpf
+            .programs()
+            .filter_map(|(name, program)| {
+                let descriptor = program.fd().ok()?.as_fd().try_clone_to_owned().ok()?;
+                let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", descriptor.as_raw_fd())).ok()?;
+                let value = |key: &str| info.lines().find_map(|line| line.strip_prefix(key)?.trim().parse::<u64>().ok());
+                Some((name.to_owned(), value("run_cnt:")?, Nanos(value("run_time_ns:")?)))
+            })
+            .filter(|(_, runs, _)| *runs > 0)
+            .collect();
+        cost.sort();
+        cost
+    }
+}
+
+use std::os::fd::AsFd;
+
+/// Layouts of the interpreters of followed processes, key pid.
+pub struct PythonProcesses(HashMap<MapData, u32, [u8; size_of::<wire::PythonLayout>()]>);
+
+impl PythonProcesses {
+    /// False when the table is full or the process is gone.
+    pub fn insert(&mut self, pid: u32, layout: &wire::PythonLayout) -> bool {
+        let Ok(bytes) = layout.as_bytes().try_into() else { return false };
+        let bytes: [u8; size_of::<wire::PythonLayout>()] = bytes;
+        self.0.insert(pid, bytes, 0).is_ok()
+    }
+}
+
+/// What loads here, program by program, for `perfmap doctor`.
+pub fn probe() -> Vec<ProbeResult> {
+    let settings = wire::Settings {
+        wait_threshold_ns: 100_000,
+        short_waits_every_ns: 10_000_000,
+        file_io_every_ns: 10_000_000,
+        stack_bytes: wire::MAX_STACK_BYTES as u32,
+        counting_only: 0,
+    };
+    let loaded = open(settings).and_then(|ebpf| {
+        let btf = Btf::from_sys_fs().map_err(|error| CollectError::Unsupported { what: format!("kernel BTF: {error}") })?;
+        Ok((ebpf, btf))
+    });
+    let cpus = super::online_cpus();
+    match loaded {
+        Ok((mut ebpf, btf)) => PROBES
+            .iter()
+            .map(|probe| ProbeResult {
+                name: probe.program,
+                gives: probe.gives,
+                loaded: attach(&mut ebpf, probe, &btf, 99, &cpus).map_err(|error| error.to_string()),
+            })
+            .collect(),
+        Err(error) => PROBES
+            .iter()
+            .map(|probe| ProbeResult { name: probe.program, gives: probe.gives, loaded: Err(error.to_string()) })
+            .collect(),
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct ProbeResult {
+    pub name: &'static str,
+    pub gives: &'static str,
+    pub loaded: Result<(), String>,
+}
+
+fn open(settings: wire::Settings) -> Result<Ebpf, CollectError> {
+    let bytes: [u8; size_of::<wire::Settings>()] = settings
+        .as_bytes()
+        .try_into()
+        .map_err(|_| CollectError::Load { what: "settings".into(), why: "wrong size".into() })?;
+    EbpfLoader::new()
+        // Task storage is made and used in the kernel alone; aya has no typed access to it.
+        .allow_unsupported_maps()
+        .override_global("settings", &bytes, true)
+        .load(OBJECT)
+        .map_err(|error| CollectError::from_load("the BPF object", &error))
+}
+
+fn attach(ebpf: &mut Ebpf, probe: &Probe, btf: &Btf, hz: u32, cpus: &[usize]) -> Result<(), CollectError> {
+    let fail = |error: &(dyn std::error::Error + 'static)| CollectError::from_load(probe.program, error);
+    let program = ebpf
+        .program_mut(probe.program)
+        .ok_or_else(|| CollectError::Load { what: probe.program.into(), why: "not in the object".into() })?;
+    match probe.attach {
+        Attach::Tracepoint(name) => {
+            let program: &mut BtfTracePoint = program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
+            program.load(name, btf).map_err(|error| fail(&error))?;
+            program.attach().map_err(|error| fail(&error))?;
+        }
+        Attach::CpuClock => {
+            let program: &mut PerfEvent = program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
+            program.load().map_err(|error| fail(&error))?;
+            for cpu in cpus {
+                program
+                    .attach(
+                        PerfEventConfig::Software(SoftwareEvent::CpuClock),
+                        PerfEventScope::AllProcessesOneCpu { cpu: *cpu as u32 },
+                        SamplePolicy::Frequency(u64::from(hz)),
+                        false,
+                    )
+                    .map_err(|error| fail(&error))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn no_map(name: &str) -> CollectError {
+    CollectError::Load { what: name.into(), why: "not in the object".into() }
+}

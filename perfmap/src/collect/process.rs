@@ -1,0 +1,86 @@
+//! What /proc tells about a process right after its execve. Everything read is bounded: arguments and environment are
+//! the target's own bytes.
+
+use std::{
+    fs::File,
+    io::Read,
+    path::PathBuf,
+};
+
+/// Most bytes of arguments that are kept.
+const ARGUMENT_BYTES: u64 = 4096;
+const ARGUMENTS: usize = 64;
+/// An environment can be large; the variable that is looked for may come late.
+const ENVIRONMENT_BYTES: u64 = 1 << 20;
+const NAME_BYTES: usize = 128;
+
+/// The parts of `recording::Image` that only a living process can tell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    pub executable: String,
+    pub arguments: Vec<String>,
+    pub working_directory: String,
+    pub service_name: Option<String>,
+}
+
+pub fn read(pid: u32) -> Seen {
+    let link = |name: &str| {
+        let path: Option<PathBuf> = std::fs::read_link(format!("/proc/{pid}/{name}")).ok();
+        path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default()
+    };
+    Seen {
+        executable: link("exe"),
+        arguments: strings(&bytes(pid, "cmdline", ARGUMENT_BYTES)).take(ARGUMENTS).collect(),
+        working_directory: link("cwd"),
+        service_name: service_name(&bytes(pid, "environ", ENVIRONMENT_BYTES)),
+    }
+}
+
+fn service_name(environment: &[u8]) -> Option<String> {
+    let value = environment.split(|byte| *byte == 0).find_map(|entry| entry.strip_prefix(b"OTEL_SERVICE_NAME="))?;
+    let value = &value[..value.len().min(NAME_BYTES)];
+    (!value.is_empty()).then(|| String::from_utf8_lossy(value).into_owned())
+}
+
+fn strings(bytes: &[u8]) -> impl Iterator<Item = String> + '_ {
+    let bytes = bytes.strip_suffix(&[0]).unwrap_or(bytes);
+    let parts = bytes.split(|byte| *byte == 0).map(|part| String::from_utf8_lossy(part).into_owned());
+    parts.filter(move |_| !bytes.is_empty())
+}
+
+fn bytes(pid: u32, name: &str, limit: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Ok(file) = File::open(format!("/proc/{pid}/{name}")) {
+        let _ = file.take(limit).read_to_end(&mut bytes); // a process that ends midway leaves what was read
+    }
+    bytes
+}
+
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_itself() {
+        let seen = read(std::process::id());
+        assert!(!seen.executable.is_empty());
+        assert!(!seen.arguments.is_empty());
+        assert_eq!(seen.working_directory, std::env::current_dir().expect("a directory").to_string_lossy());
+    }
+
+    #[test]
+    fn finds_the_service_name() {
+        assert_eq!(service_name(b"A=1\0OTEL_SERVICE_NAME=api\0B=2\0").as_deref(), Some("api"));
+        assert_eq!(service_name(b"XOTEL_SERVICE_NAME=api\0"), None);
+        assert_eq!(service_name(b"OTEL_SERVICE_NAME=\0"), None);
+    }
+
+    #[test]
+    fn a_dead_process_tells_nothing() {
+        assert_eq!(read(u32::MAX), Seen::default());
+    }
+}

@@ -1,0 +1,375 @@
+//! The second thread: the kernel's bytes, put in order with the mappings' changes → a [`Recording`].
+//!
+//! Mapping changes come through perf's buffers, everything else through the ring, so both streams are merged by time:
+//! before an event is taken, all changes up to its time are applied. It knows nothing of the target's fate.
+
+use std::collections::{HashMap, VecDeque};
+
+use perfmap_common as wire;
+
+use super::{
+    decode::{RawStack, Record, decode},
+    mappings::{Change, What},
+    process::Seen,
+    sockets::Sockets,
+    stacks::Stacks,
+    tree::{Tree, name},
+};
+use crate::{
+    recording::{
+        Call, CallId, Event, FileIo, FileOperation, Loss, Losses, Message, Nanos, OffCpu, OffState, OnObject, Recording,
+        Sample, ShortWaits, StackId, WaitClass, Waker,
+    },
+    unwind::{KernelSymbols, Mapping, ModuleFiles},
+};
+
+/// What the first thread sends.
+pub enum Item {
+    /// Changes of address spaces; at least all up to the next `Events`' last time.
+    Changes(Vec<Change>),
+    /// Ring entries, each preceded by its length in four bytes.
+    Events(Vec<u8>),
+    Python {
+        pid: u32,
+        layout: wire::PythonLayout,
+    },
+    /// What /proc told about a process at its execve.
+    Image {
+        pid: u32,
+        seen: Seen,
+    },
+    /// Sums of sockets still open at the end.
+    OpenSockets(Vec<(u64, wire::SocketSums)>),
+}
+
+const WAIT_CLASSES: [WaitClass; wire::WAIT_CLASSES] = [
+    WaitClass::Socket,
+    WaitClass::Pipe,
+    WaitClass::Poll,
+    WaitClass::Futex,
+    WaitClass::Sleep,
+    WaitClass::Child,
+    WaitClass::Disk,
+    WaitClass::Other,
+];
+
+pub struct Recorder {
+    /// CLOCK_MONOTONIC at the release of the target.
+    origin: u64,
+    tree: Tree,
+    sockets: Sockets,
+    stacks: Stacks,
+    changes: VecDeque<Change>,
+    images: HashMap<u32, Seen>,
+    events: Vec<Event>,
+    calls: Vec<Call>,
+    /// Indices of waits whose system call has not returned yet, by tid.
+    open_waits: HashMap<u32, Vec<usize>>,
+    /// Stacks of blocks outside system calls, by tid, with the time of the switch-out.
+    fault_stacks: HashMap<u32, (u64, StackId)>,
+    sites: HashMap<u64, StackId>,
+    losses: Losses,
+}
+
+impl Recorder {
+    pub fn new(origin: u64, root_pid: u32, kernel: Option<KernelSymbols>) -> Recorder {
+        Recorder {
+            origin,
+            tree: Tree::with_root(root_pid),
+            sockets: Sockets::default(),
+            stacks: Stacks::new(kernel),
+            changes: VecDeque::new(),
+            images: HashMap::new(),
+            events: Vec::new(),
+            calls: Vec::new(),
+            open_waits: HashMap::new(),
+            fault_stacks: HashMap::new(),
+            sites: HashMap::new(),
+            losses: Losses::default(),
+        }
+    }
+
+    pub fn accept(&mut self, item: Item) {
+        match item {
+            Item::Changes(changes) => self.changes.extend(changes),
+            Item::Python { pid, layout } => self.stacks.python(pid, &layout),
+            Item::Image { pid, seen } => {
+                self.images.insert(pid, seen);
+            }
+            Item::OpenSockets(open) => {
+                for (cookie, sums) in &open {
+                    self.sockets.add_open(*cookie, sums);
+                }
+            }
+            Item::Events(bytes) => {
+                for entry in entries(&bytes) {
+                    match decode(entry) {
+                        Ok(record) => self.record(record),
+                        Err(_) => self.losses.add(Loss::Malformed, 1),
+                    }
+                }
+            }
+        }
+    }
+
+    fn at(&self, time: u64) -> Nanos {
+        Nanos(time.saturating_sub(self.origin))
+    }
+
+    fn apply_changes(&mut self, until: u64) {
+        while self.changes.front().is_some_and(|change| change.at <= until) {
+            let Some(Change { pid, what, .. }) = self.changes.pop_front() else { return };
+            match what {
+                What::Executed => self.stacks.unwinder.executed(pid),
+                What::Forked { parent } => self.stacks.unwinder.forked(parent, pid),
+                What::Mapped { start, length, file_offset, path, build_id } => {
+                    let path = String::from_utf8_lossy(&path).into_owned();
+                    let build_id = (!build_id.is_empty()).then_some(build_id);
+                    self.stacks.unwinder.mapped(pid, &Mapping { start, length, file_offset, path, build_id });
+                }
+            }
+        }
+    }
+
+    fn stack(&mut self, header: &wire::Header, raw: &RawStack<'_>) -> StackId {
+        self.apply_changes(header.at);
+        self.stacks.intern(header.pid, raw)
+    }
+
+    fn record(&mut self, record: Record<'_>) {
+        match record {
+            Record::Fork(fork) => {
+                let at = self.at(fork.header.at);
+                self.apply_changes(fork.header.at);
+                if let Some(child) = self.tree.fork(&fork, at) {
+                    self.stacks.forked(fork.header.pid, child);
+                }
+            }
+            Record::Exec(exec) => {
+                self.apply_changes(exec.header.at);
+                let at = self.at(exec.header.at);
+                let seen = self.images.remove(&exec.header.pid).unwrap_or_default();
+                self.tree.exec(&exec, seen, at);
+                self.stacks.executed(exec.header.pid);
+                self.open_waits.remove(&exec.header.tid);
+            }
+            Record::Exit(exit) => {
+                self.open_waits.remove(&exit.header.tid);
+                let at = self.at(exit.header.at);
+                if let Some(pid) = self.tree.exit(&exit, at) {
+                    self.stacks.exited(pid);
+                }
+            }
+            Record::Rename(rename) => self.tree.rename(&rename),
+            Record::Sample(header, raw) => {
+                let Some(task) = self.tree.task(header.tid) else { return self.unknown_task() };
+                let stack = self.stack(&header, &raw);
+                self.events.push(Event::Sample(Sample { at: self.at(header.at), task, stack }));
+            }
+            Record::FaultStack(header, raw) => {
+                let stack = self.stack(&header, &raw);
+                self.fault_stacks.insert(header.tid, (header.at, stack));
+            }
+            Record::Block(block) => self.block(&block),
+            Record::Call(call, raw) => self.call(&call, &raw),
+            Record::ShortWaits(waits, raw) => self.short_waits(&waits, &raw),
+            Record::SocketSeen(seen) => {
+                let at = self.at(seen.header.at);
+                let Some(process) = self.tree.process(seen.header.pid) else { return self.unknown_task() };
+                self.sockets.seen(&seen, process, at);
+            }
+            Record::SocketState(state) => {
+                let process = self.tree.process(state.seen.header.pid);
+                let at = self.at(state.seen.header.at);
+                self.sockets.state(&state, process, at);
+            }
+            Record::Message(message, raw, payload) => self.message(&message, raw.as_ref(), payload),
+            Record::FileIo(io, raw) => self.file_io(&io, raw.as_ref()),
+            Record::PythonCode { code, name, file, table } => {
+                let variable = [name, file, table].concat();
+                if !self.stacks.code(&code, &variable) {
+                    self.losses.add(Loss::PythonUnreadable, 1);
+                }
+            }
+        }
+    }
+
+    fn unknown_task(&mut self) {
+        self.losses.add(Loss::Malformed, 1);
+    }
+
+    fn block(&mut self, block: &wire::Block) {
+        let Some(task) = self.tree.task(block.header.tid) else { return self.unknown_task() };
+        let (off, on) = (self.at(block.off), self.at(block.header.at));
+        let state = off_state(block.state);
+        let woken = match (state, block.wake) {
+            (OffState::Runnable, _) => off,
+            (_, 0) => on,
+            (_, wake) => self.at(wake).max(off).min(on),
+        };
+        let waker = (block.wake != 0 && block.waker_pid != 0 && state != OffState::Runnable).then(|| Waker {
+            // Only the names of tasks that are not followed are sent.
+            task: if block.waker_comm[0] == 0 { self.tree.task(block.waker_tid) } else { None },
+            pid: block.waker_pid,
+            comm: name(&block.waker_comm),
+            syscall: u32::try_from(block.waker_syscall).ok(),
+            descriptor: block.waker_descriptor,
+            timer: false,
+        });
+        let stack = match self.fault_stacks.remove(&block.header.tid) {
+            Some((at, stack)) if at == block.off => Some(stack),
+            _ => None,
+        };
+        let syscall = u32::try_from(block.syscall).ok();
+        if syscall.is_some() && state != OffState::Runnable {
+            self.open_waits.entry(block.header.tid).or_default().push(self.events.len());
+        }
+        self.events.push(Event::OffCpu(OffCpu {
+            task,
+            off,
+            woken,
+            on,
+            state,
+            syscall,
+            waker,
+            call: None,
+            stack,
+            unfinished: false,
+        }));
+    }
+
+    fn call(&mut self, call: &wire::Call, raw: &RawStack<'_>) {
+        let Some(task) = self.tree.task(call.header.tid) else { return self.unknown_task() };
+        let stack = self.stack(&call.header, raw);
+        let object = match call.object {
+            object if object == wire::Object::Socket as u32 => {
+                self.sockets.at_kernel(call.identity).map_or(OnObject::None, OnObject::Socket)
+            }
+            object if object == wire::Object::Pipe as u32 => OnObject::Pipe(call.identity),
+            object if object == wire::Object::File as u32 => OnObject::File,
+            object if object == wire::Object::Anonymous as u32 => OnObject::Anonymous(call.identity),
+            _ => OnObject::None,
+        };
+        let id = CallId(self.calls.len() as u32);
+        self.calls.push(Call {
+            task,
+            returned: self.at(call.header.at),
+            number: call.syscall,
+            result: call.result,
+            arguments: call.arguments,
+            object,
+            stack: Some(stack),
+        });
+        for index in self.open_waits.remove(&call.header.tid).unwrap_or_default() {
+            if let Some(Event::OffCpu(wait)) = self.events.get_mut(index) {
+                wait.call = Some(id);
+            }
+        }
+    }
+
+    fn short_waits(&mut self, waits: &wire::ShortWaits, raw: &RawStack<'_>) {
+        let Some(task) = self.tree.task(waits.header.tid) else { return self.unknown_task() };
+        let stack = (raw.registers[16] != 0).then(|| self.stack(&waits.header, raw));
+        let blocked = WAIT_CLASSES
+            .into_iter()
+            .zip(waits.blocked)
+            .filter(|(_, length)| *length > 0)
+            .map(|(class, length)| (class, Nanos(length)))
+            .collect();
+        let (from, to) = (self.at(waits.from), self.at(waits.header.at));
+        self.events.push(Event::ShortWaits(ShortWaits {
+            task,
+            from: from.min(to),
+            to,
+            run_queue: Nanos(waits.run_queue),
+            blocked,
+            count: waits.count,
+            stack,
+        }));
+    }
+
+    fn message(&mut self, message: &wire::Message, raw: Option<&RawStack<'_>>, payload: &[u8]) {
+        let stack = raw.map(|raw| self.stack(&message.header, raw));
+        let Some((socket, direction, marks)) = self.sockets.message(message, payload) else {
+            return self.losses.add(Loss::RingFullMessage, 1);
+        };
+        if message.flags & wire::MESSAGE_CLOSED != 0 {
+            return;
+        }
+        let Some(task) = self.tree.task(message.header.tid) else { return self.unknown_task() };
+        self.events.push(Event::Message(Message {
+            at: self.at(message.header.at),
+            task,
+            socket,
+            direction,
+            bytes: message.bytes,
+            descriptor: message.descriptor,
+            marks,
+            stack,
+        }));
+    }
+
+    fn file_io(&mut self, io: &wire::FileIo, raw: Option<&RawStack<'_>>) {
+        let Some(task) = self.tree.task(io.header.tid) else { return self.unknown_task() };
+        if let Some(raw) = raw {
+            let stack = self.stack(&io.header, raw);
+            self.sites.insert(io.site, stack);
+        }
+        self.events.push(Event::FileIo(FileIo {
+            task,
+            operation: if io.operation == 0 { FileOperation::Read } else { FileOperation::Write },
+            first: self.at(io.first),
+            last: self.at(io.header.at),
+            calls: io.calls,
+            bytes: io.bytes,
+            stack: self.sites.get(&io.site).copied(),
+        }));
+    }
+
+    /// The recording without its meta data; `kernel_losses` are those that the kernel side counted.
+    pub fn finish(mut self, kernel_losses: &Losses) -> (Recording, ModuleFiles) {
+        for (kind, count) in &kernel_losses.0 {
+            self.losses.add(*kind, *count);
+        }
+        let parts = self.stacks.into_parts();
+        self.losses.add(Loss::PythonUnreadable, parts.unknown_codes);
+        self.events.sort_by_key(Event::at);
+        let recording = Recording {
+            processes: self.tree.processes,
+            tasks: self.tree.tasks,
+            sockets: self.sockets.sockets,
+            modules: parts.modules,
+            codes: parts.codes,
+            kernel_symbols: parts.kernel_symbols,
+            frames: parts.frames,
+            python_frames: parts.python_frames,
+            stacks: parts.stacks,
+            calls: self.calls,
+            events: self.events,
+            losses: self.losses,
+            ..Recording::default()
+        };
+        (recording, parts.files)
+    }
+}
+
+/// The kernel's task state at switch-out (include/linux/sched.h): 1 interruptible, 2 uninterruptible, 4 and 8 stopped
+/// or traced.
+fn off_state(state: u32) -> OffState {
+    match state {
+        0 => OffState::Runnable,
+        state if state & 2 != 0 => OffState::Uninterruptible,
+        state if state & 0xc != 0 => OffState::Stopped,
+        _ => OffState::Interruptible,
+    }
+}
+
+fn entries(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let (length, tail) = rest.split_first_chunk::<4>()?;
+        let (entry, tail) = tail.split_at_checked(u32::from_ne_bytes(*length) as usize)?;
+        rest = tail;
+        Some(entry)
+    })
+}

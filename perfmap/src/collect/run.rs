@@ -1,0 +1,322 @@
+//! The first thread: releases the target, empties the kernel's buffers every few milliseconds, looks after the target,
+//! and stops when its root process is gone. Asynchronous only here: timers and the end of the target.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    thread,
+    time::Duration,
+};
+
+use aya::maps::{MapData, RingBuf};
+use crossbeam_channel::{Sender, bounded};
+use perfmap_common as wire;
+use perfmap_common::Plain;
+use tokio::io::{Interest, unix::AsyncFd};
+
+use super::{
+    CollectError, Control, Mode, Outcome, Plan, Progress,
+    mappings::Mappings,
+    memory::MemoryWatch,
+    object::{Object, PythonProcesses},
+    online_cpus, process,
+    recorder::{Item, Recorder},
+};
+use crate::{
+    recording::{Ending, Losses, Meta, Nanos, Recording, TaskId},
+    target::{Held, LaunchError, Remote, Running},
+    unwind::{
+        KernelSymbols, ModuleFiles,
+        python::{Discoverer, Discovery, worth_a_look},
+    },
+};
+
+const TICK: Duration = Duration::from_millis(10);
+/// After an execve: an interpreter is to be found before it has run far.
+const BUSY_TICK: Duration = Duration::from_millis(2);
+/// How long an interpreter is looked for after an execve; a late one shows by its mapping.
+const SEARCH_NS: u64 = 300_000_000;
+/// Batches between the threads. A batch holds at most one ring.
+const CHANNEL: usize = 64;
+
+/// Asked about every 10 ms; may signal the target.
+pub type Controller<'a> = dyn FnMut(&Progress, &Remote) -> Control + 'a;
+
+/// Runs what `launch` makes under the probes of `plan`. It is launched only when all is ready: a process's life, and
+/// what it measures of itself, begins at its fork.
+pub fn run(
+    plan: &Plan,
+    launch: impl FnOnce() -> Result<Held, LaunchError>,
+    control: &mut Controller<'_>,
+) -> Result<Outcome, CollectError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .enable_io()
+        .build()
+        .map_err(|error| CollectError::Recorder(error.to_string()))?;
+    runtime.block_on(collect(plan, launch, control))
+}
+
+async fn collect(
+    plan: &Plan,
+    launch: impl FnOnce() -> Result<Held, LaunchError>,
+    control: &mut Controller<'_>,
+) -> Result<Outcome, CollectError> {
+    let cpus = online_cpus();
+    let mut object = Object::load(plan, &cpus)?;
+    let mappings = match plan.mode {
+        Mode::Profile => Some(Mappings::open(&cpus).map_err(|error| CollectError::from_load("memory mappings", &error))?),
+        Mode::Count => None,
+    };
+    let (sender, receiver) = bounded::<Item>(CHANNEL);
+    let mut feed = Feed {
+        ring: object.ring()?,
+        mappings,
+        python: Interpreters {
+            map: object.python_processes()?,
+            discoverer: Discoverer::default(),
+            searching: HashMap::new(),
+            enabled: plan.mode == Mode::Profile,
+        },
+        sender,
+        alive: BTreeSet::new(),
+        events: 0,
+    };
+    let kernel_symbols = (plan.mode == Mode::Profile).then(|| KernelSymbols::read().ok()).flatten();
+    let mut roots = object.roots()?;
+    let cpu_before = children_cpu();
+
+    let held = launch()?;
+    let (root, remote) = (held.pid(), held.remote());
+    roots
+        .insert(root, 1, 0)
+        .map_err(|error| CollectError::Load { what: "roots".into(), why: error.to_string() })?;
+    feed.alive.insert(root);
+    let origin = monotonic_ns();
+    let recorder = thread::Builder::new()
+        .name("recorder".into())
+        .spawn(move || {
+            let mut recorder = Recorder::new(origin, root, kernel_symbols);
+            for item in receiver {
+                recorder.accept(item);
+            }
+            recorder
+        })
+        .map_err(|error| CollectError::Recorder(error.to_string()))?;
+    let mut running = held.release()?;
+    let mut memory = MemoryWatch::default();
+    let mut aborted = false;
+    let ending = loop {
+        let busy = feed.drain()?;
+        if plan.mode == Mode::Count {
+            memory.tick(monotonic_ns(), &feed.alive);
+        }
+        if let Some(ending) = ended(&mut running)? {
+            break Some(ending);
+        }
+        let elapsed = Nanos(monotonic_ns().saturating_sub(origin));
+        let progress = Progress { elapsed, events: feed.events, processes: feed.alive.len() as u32 };
+        if control(&progress, &remote) == Control::Abort {
+            aborted = true;
+            break None;
+        }
+        pause(&running, if busy { BUSY_TICK } else { TICK }).await;
+    };
+    let stopped = Nanos(monotonic_ns().saturating_sub(origin));
+    let cost = object.cost();
+    feed.drain()?;
+    let _ = feed.sender.send(Item::OpenSockets(object.socket_sums()));
+    let losses = object.losses();
+    let lost_mappings = feed.mappings.as_ref().map_or(0, |mappings| mappings.lost);
+    // The programs go with their object, the recorder ends with the channel.
+    drop(object);
+    feed.drain()?;
+    drop(feed);
+    let recorder = recorder.join().map_err(|_| CollectError::Recorder("its thread panicked".into()))?;
+    let (mut recording, files) = finish(recorder, losses, lost_mappings);
+    let tree_cpu = children_cpu().since(cpu_before);
+    recording.meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
+    Ok(Outcome { recording, files, memory: memory.curve() })
+}
+
+fn finish(recorder: Recorder, mut losses: Losses, lost_mappings: u64) -> (Recording, ModuleFiles) {
+    losses.add(crate::recording::Loss::MappingLost, lost_mappings);
+    recorder.finish(&losses)
+}
+
+#[expect(clippy::too_many_arguments, reason = "each is one fact about the run, used once")]
+fn meta(
+    plan: &Plan,
+    recording: &Recording,
+    ending: Option<Ending>,
+    interrupted: bool,
+    stopped: Nanos,
+    bpf_cost: Vec<(String, u64, Nanos)>,
+    cpus: u32,
+    tree_cpu: Nanos,
+) -> Meta {
+    let root = recording.processes.first();
+    let ended: Nanos = recording.processes.iter().map(|process| process.cpu).sum();
+    Meta {
+        backend: "ebpf".into(),
+        kernel: nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned()).unwrap_or_default(),
+        sample_hz: plan.sample_hz,
+        wait_threshold: plan.wait_threshold,
+        cpus,
+        root: (!recording.tasks.is_empty()).then_some(TaskId(0)),
+        wall: root.and_then(|process| process.died).unwrap_or(stopped),
+        ending,
+        interrupted,
+        bpf_cost,
+        own_cpu: own_cpu(),
+        tree_cpu: tree_cpu.max(ended),
+        ..Meta::default()
+    }
+}
+
+fn ended(running: &mut Running) -> Result<Option<Ending>, CollectError> {
+    running.try_wait().map_err(|error| CollectError::Recorder(format!("waiting for the target: {error}")))
+}
+
+/// Until the target ends or the time is over.
+async fn pause(running: &Running, time: Duration) {
+    // SAFETY: the descriptor is borrowed from `running`, which outlives the registration at the end of this function.
+    match unsafe { AsyncFd::register_with_interest(running.pidfd(), Interest::READABLE) } {
+        Ok(end) => {
+            let _ = tokio::time::timeout(time, end.readable()).await;
+        }
+        Err(_) => tokio::time::sleep(time).await,
+    }
+}
+
+/// The kernel's buffers, and where their contents go.
+struct Feed {
+    ring: RingBuf<MapData>,
+    mappings: Option<Mappings>,
+    python: Interpreters,
+    sender: Sender<Item>,
+    alive: BTreeSet<u32>,
+    events: u64,
+}
+
+impl Feed {
+    /// Empties the buffers once; true while an interpreter is looked for. The ring first: what the mappings' buffers
+    /// then hold is at least as new as the ring's last event.
+    fn drain(&mut self) -> Result<bool, CollectError> {
+        let mut batch = Vec::new();
+        while let Some(entry) = self.ring.next() {
+            batch.extend_from_slice(&(entry.len() as u32).to_ne_bytes());
+            batch.extend_from_slice(&entry);
+            self.events += 1;
+            peek(&entry, &mut self.alive, &mut self.python, &self.sender)?;
+        }
+        if let Some(mappings) = &mut self.mappings {
+            let changes = mappings.drain();
+            for change in &changes {
+                if let super::mappings::What::Mapped { path, .. } = &change.what
+                    && self.alive.contains(&change.pid)
+                    && worth_a_look(&String::from_utf8_lossy(path))
+                {
+                    self.python.search(change.pid, monotonic_ns());
+                }
+            }
+            send(&self.sender, Item::Changes(changes))?;
+        }
+        if !batch.is_empty() {
+            send(&self.sender, Item::Events(batch))?;
+        }
+        // After the events: the execve that started the interpreter is among them, and it ends what was known before.
+        self.python.tick(monotonic_ns(), &self.sender)
+    }
+}
+
+/// What cannot wait for the other thread: a process that was just started may be gone in a moment.
+fn peek(
+    entry: &[u8],
+    alive: &mut BTreeSet<u32>,
+    python: &mut Interpreters,
+    sender: &Sender<Item>,
+) -> Result<(), CollectError> {
+    let Some(header) = wire::Header::read(entry) else { return Ok(()) };
+    match wire::Kind::from_u32(header.kind) {
+        Some(wire::Kind::Fork) => {
+            if let Some(fork) = wire::Fork::read(entry) {
+                alive.insert(fork.child_pid);
+            }
+        }
+        Some(wire::Kind::Exec) => {
+            alive.insert(header.pid);
+            send(sender, Item::Image { pid: header.pid, seen: process::read(header.pid) })?;
+            python.search(header.pid, header.at);
+        }
+        Some(wire::Kind::Exit) => {
+            if wire::Exit::read(entry).is_some_and(|exit| exit.alive == 0) {
+                alive.remove(&header.pid);
+                python.searching.remove(&header.pid);
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Finds the layouts of interpreters and tells both sides.
+struct Interpreters {
+    map: PythonProcesses,
+    discoverer: Discoverer,
+    /// Since when, by pid.
+    searching: HashMap<u32, u64>,
+    enabled: bool,
+}
+
+impl Interpreters {
+    fn search(&mut self, pid: u32, now: u64) {
+        if self.enabled {
+            self.searching.insert(pid, now);
+        }
+    }
+
+    /// True while something is looked for.
+    fn tick(&mut self, now: u64, sender: &Sender<Item>) -> Result<bool, CollectError> {
+        let mut found = Vec::new();
+        let (map, discoverer) = (&mut self.map, &mut self.discoverer);
+        self.searching.retain(|pid, since| match discoverer.discover(*pid) {
+            Discovery::Found(layout) => {
+                if map.insert(*pid, &layout) {
+                    found.push((*pid, layout));
+                }
+                false
+            }
+            Discovery::NotPython | Discovery::Refused(_) => false,
+            Discovery::NotYet => now.saturating_sub(*since) < SEARCH_NS,
+        });
+        for (pid, layout) in found {
+            send(sender, Item::Python { pid, layout })?;
+        }
+        Ok(!self.searching.is_empty())
+    }
+}
+
+fn send(sender: &Sender<Item>, item: Item) -> Result<(), CollectError> {
+    sender.send(item).map_err(|_| CollectError::Recorder("its thread is gone".into()))
+}
+
+fn monotonic_ns() -> u64 {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
+        .map(|time| time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
+        .unwrap_or(0)
+}
+
+/// User and system time of our children that have been waited for, with all that they waited for.
+fn children_cpu() -> Nanos {
+    cpu_of(nix::sys::resource::UsageWho::RUSAGE_CHILDREN)
+}
+
+fn own_cpu() -> Nanos {
+    cpu_of(nix::sys::resource::UsageWho::RUSAGE_SELF)
+}
+
+fn cpu_of(who: nix::sys::resource::UsageWho) -> Nanos {
+    let Ok(usage) = nix::sys::resource::getrusage(who) else { return Nanos::ZERO };
+    let nanos = |time: nix::sys::time::TimeVal| time.tv_sec() as u64 * 1_000_000_000 + time.tv_usec() as u64 * 1_000;
+    Nanos(nanos(usage.user_time()) + nanos(usage.system_time()))
+}

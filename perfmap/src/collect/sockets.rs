@@ -1,0 +1,156 @@
+//! Socket records → the recording's sockets and messages. Payload bytes go through the protocol decoders here and are
+//! dropped: only their marks are kept.
+
+use std::collections::HashMap;
+
+use perfmap_common as wire;
+
+use crate::{
+    protocol::Decoder,
+    recording::{
+        Address, Direction, Family, Mark, Nanos, ProcessId, Role, Socket, SocketId, StateChange, TcpState,
+    },
+};
+
+struct Known {
+    id: SocketId,
+    decoder: Decoder,
+}
+
+#[derive(Default)]
+pub struct Sockets {
+    pub sockets: Vec<Socket>,
+    by_cookie: HashMap<u64, Known>,
+    by_kernel: HashMap<u64, SocketId>,
+    /// State changes of sockets that nobody followed has used yet: a server's end changes its state in the client's
+    /// context, so whose it is shows at its first transfer.
+    early: HashMap<u64, Vec<StateChange>>,
+}
+
+impl Sockets {
+    /// By kernel address, as system calls name it: the socket that has it now.
+    pub fn at_kernel(&self, kernel: u64) -> Option<SocketId> {
+        self.by_kernel.get(&kernel).copied()
+    }
+
+    pub fn seen(&mut self, record: &wire::SocketSeen, process: ProcessId, at: Nanos) -> SocketId {
+        let family = match record.family {
+            1 => Family::Unix,
+            2 => Family::Ipv4,
+            10 => Family::Ipv6,
+            other => Family::Other(other),
+        };
+        let id = match self.by_cookie.get(&record.socket) {
+            Some(known) => known.id,
+            None => {
+                let id = SocketId(self.sockets.len() as u32);
+                self.sockets.push(Socket {
+                    family,
+                    kind: record.kind,
+                    kernel: record.kernel,
+                    peer_kernel: record.peer,
+                    local: None,
+                    remote: None,
+                    role: Role::Unknown,
+                    process,
+                    first_seen: at,
+                    states: self.early.remove(&record.socket).unwrap_or_default(),
+                    closed: None,
+                    sent_bytes: 0,
+                    received_bytes: 0,
+                    sent_messages: 0,
+                    received_messages: 0,
+                });
+                self.by_cookie.insert(record.socket, Known { id, decoder: Decoder::new() });
+                id
+            }
+        };
+        self.by_kernel.insert(record.kernel, id);
+        let socket = &mut self.sockets[id.0 as usize];
+        if matches!(family, Family::Ipv4 | Family::Ipv6) {
+            let local = Address { ip: record.local_ip, port: record.local_port };
+            let remote = Address { ip: record.remote_ip, port: record.remote_port };
+            socket.local = (local.port != 0).then_some(local).or(socket.local);
+            socket.remote = (remote.port != 0).then_some(remote).or(socket.remote);
+        }
+        if record.peer != 0 {
+            socket.peer_kernel = record.peer;
+        }
+        if socket.role == Role::Unknown && socket.states.iter().any(|change| change.from == TcpState::SynReceived) {
+            socket.role = Role::Server;
+        }
+        id
+    }
+
+    /// `process` is the running one, where it is followed.
+    pub fn state(&mut self, record: &wire::SocketState, process: Option<ProcessId>, at: Nanos) {
+        let change = StateChange { at, from: tcp_state(record.from), to: tcp_state(record.to) };
+        let cookie = record.seen.socket;
+        let connects = change.to == TcpState::SynSent || change.to == TcpState::Listen;
+        let id = match (self.by_cookie.get(&cookie), process) {
+            (Some(known), _) => known.id,
+            (None, Some(process)) if connects => self.seen(&record.seen, process, at),
+            (None, _) => {
+                self.early.entry(cookie).or_default().push(change);
+                return;
+            }
+        };
+        let owner = self.sockets[id.0 as usize].process;
+        self.seen(&record.seen, owner, at);
+        let socket = &mut self.sockets[id.0 as usize];
+        socket.states.push(change);
+        if change.to == TcpState::SynSent {
+            socket.role = Role::Client;
+        }
+        if change.to == TcpState::Close {
+            socket.closed = Some(at);
+            self.by_cookie.remove(&cookie);
+        }
+    }
+
+    /// Adds to the sums; None for a socket that was never announced.
+    pub fn message(&mut self, record: &wire::Message, payload: &[u8]) -> Option<(SocketId, Direction, Vec<Mark>)> {
+        let known = self.by_cookie.get_mut(&record.socket);
+        let direction =
+            if record.flags & wire::MESSAGE_SENT != 0 { Direction::Sent } else { Direction::Received };
+        let known = known?;
+        let socket = &mut self.sockets[known.id.0 as usize];
+        let (bytes, messages) = match direction {
+            Direction::Sent => (&mut socket.sent_bytes, &mut socket.sent_messages),
+            Direction::Received => (&mut socket.received_bytes, &mut socket.received_messages),
+        };
+        let closed = record.flags & wire::MESSAGE_CLOSED != 0;
+        *bytes += record.bytes + record.skipped_bytes;
+        *messages += record.skipped_messages + u64::from(!closed);
+        let marks = if closed {
+            Vec::new()
+        } else if record.bytes == 0 {
+            known.decoder.closed()
+        } else {
+            known.decoder.feed(direction, payload, record.bytes)
+        };
+        Some((known.id, direction, marks))
+    }
+
+    /// Sums of sockets that were still open at the end.
+    pub fn add_open(&mut self, cookie: u64, sums: &wire::SocketSums) {
+        let Some(known) = self.by_cookie.get(&cookie) else { return };
+        let socket = &mut self.sockets[known.id.0 as usize];
+        socket.received_bytes += sums.skipped_bytes[0];
+        socket.sent_bytes += sums.skipped_bytes[1];
+        socket.received_messages += sums.skipped_messages[0];
+        socket.sent_messages += sums.skipped_messages[1];
+    }
+}
+
+/// include/net/tcp_states.h
+fn tcp_state(number: u32) -> TcpState {
+    match number {
+        1 => TcpState::Established,
+        2 => TcpState::SynSent,
+        3 | 12 => TcpState::SynReceived,
+        7 => TcpState::Close,
+        10 => TcpState::Listen,
+        _ => TcpState::Closing,
+    }
+}

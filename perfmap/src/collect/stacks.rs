@@ -1,0 +1,150 @@
+//! Raw stacks → interned stacks: the native part unwound at once, so that a recording holds frames, not bytes.
+
+use std::{collections::HashMap, hash::Hash};
+
+use indexmap::IndexSet;
+use perfmap_common as wire;
+use rustc_hash::FxBuildHasher;
+
+use super::decode::RawStack;
+use crate::{
+    recording::{
+        Code, Frame, FrameId, KernelSymbolId, Module, PythonFrame, PythonFrameId, Stack, StackId,
+    },
+    unwind::{
+        KernelSymbols, ModuleFiles, Unwinder,
+        python::{CodeTable, ImageId, Version},
+    },
+};
+
+type Interned<T> = IndexSet<T, FxBuildHasher>;
+
+/// One process's interpreter.
+#[derive(Debug, Clone, Copy)]
+struct Interpreter {
+    image: ImageId,
+    version: Option<Version>,
+}
+
+#[derive(Default)]
+pub struct Stacks {
+    pub unwinder: Unwinder,
+    codes: CodeTable,
+    kernel: Option<KernelSymbols>,
+    interpreters: HashMap<u32, Interpreter>,
+    images: u64,
+    frames: Interned<Frame>,
+    python_frames: Interned<PythonFrame>,
+    kernel_symbols: Interned<String>,
+    stacks: Interned<Stack>,
+}
+
+/// What `Stacks` leaves to the recording.
+pub struct Parts {
+    pub modules: Vec<Module>,
+    pub files: ModuleFiles,
+    pub codes: Vec<Code>,
+    pub kernel_symbols: Vec<String>,
+    pub frames: Vec<Frame>,
+    pub python_frames: Vec<PythonFrame>,
+    pub stacks: Vec<Stack>,
+    /// Python frames whose code object was never named.
+    pub unknown_codes: u64,
+}
+
+impl Stacks {
+    /// Without `kernel` symbols, kernel frames are left out.
+    pub fn new(kernel: Option<KernelSymbols>) -> Stacks {
+        Stacks { kernel, ..Stacks::default() }
+    }
+
+    pub fn python(&mut self, pid: u32, layout: &wire::PythonLayout) {
+        let image = self.interpreter(pid).image;
+        self.interpreters.insert(pid, Interpreter { image, version: Some(Version(layout.version)) });
+    }
+
+    pub fn code(&mut self, record: &wire::PythonCode, variable: &[u8]) -> bool {
+        let image = self.interpreter(record.header.pid).image;
+        self.codes.learn(image, record, variable)
+    }
+
+    /// What is known of the parent's code objects holds for the child, which has the same memory.
+    pub fn forked(&mut self, parent: u32, child: u32) {
+        let Some(from) = self.interpreters.get(&parent).copied() else { return };
+        let image = self.new_image();
+        self.codes.forked(from.image, image);
+        self.interpreters.insert(child, Interpreter { image, version: from.version });
+    }
+
+    pub fn executed(&mut self, pid: u32) {
+        if let Some(old) = self.interpreters.remove(&pid) {
+            self.codes.forget(old.image);
+        }
+    }
+
+    pub fn exited(&mut self, pid: u32) {
+        self.executed(pid);
+        self.unwinder.exited(pid);
+    }
+
+    fn new_image(&mut self) -> ImageId {
+        self.images += 1;
+        ImageId(self.images)
+    }
+
+    fn interpreter(&mut self, pid: u32) -> Interpreter {
+        if let Some(known) = self.interpreters.get(&pid) {
+            return *known;
+        }
+        let fresh = Interpreter { image: self.new_image(), version: None };
+        self.interpreters.insert(pid, fresh);
+        fresh
+    }
+
+    pub fn intern(&mut self, pid: u32, raw: &RawStack<'_>) -> StackId {
+        let (native, end) = self.unwinder.walk(pid, &raw.registers, raw.user);
+        let native = native.into_iter().map(|frame| FrameId(intern(&mut self.frames, frame))).collect();
+        let kernel = raw
+            .kernel()
+            .filter_map(|address| {
+                let name = self.kernel.as_ref()?.lookup(address)?;
+                let symbol = match self.kernel_symbols.get_index_of(name) {
+                    Some(index) => index as u32,
+                    None => intern(&mut self.kernel_symbols, name.to_owned()),
+                };
+                Some(FrameId(intern(&mut self.frames, Frame::Kernel(KernelSymbolId(symbol)))))
+            })
+            .collect();
+        let sent: Vec<wire::PythonFrame> = raw.python().collect();
+        let python = if sent.is_empty() { Vec::new() } else { self.python_frames(pid, &sent) };
+        let python = python.into_iter().map(|frame| PythonFrameId(intern(&mut self.python_frames, frame))).collect();
+        StackId(intern(&mut self.stacks, Stack { kernel, native, python, end }))
+    }
+
+    fn python_frames(&mut self, pid: u32, sent: &[wire::PythonFrame]) -> Vec<PythonFrame> {
+        let interpreter = self.interpreter(pid);
+        match interpreter.version {
+            Some(version) => self.codes.frames(interpreter.image, version, sent),
+            None => Vec::new(),
+        }
+    }
+
+    pub fn into_parts(self) -> Parts {
+        let unknown_codes = self.codes.unknown();
+        let (modules, files) = self.unwinder.into_modules().into_parts();
+        Parts {
+            modules,
+            files,
+            codes: self.codes.into_codes(),
+            kernel_symbols: self.kernel_symbols.into_iter().collect(),
+            frames: self.frames.into_iter().collect(),
+            python_frames: self.python_frames.into_iter().collect(),
+            stacks: self.stacks.into_iter().collect(),
+            unknown_codes,
+        }
+    }
+}
+
+fn intern<T: Hash + Eq>(set: &mut Interned<T>, value: T) -> u32 {
+    set.insert_full(value).0 as u32
+}

@@ -1,0 +1,134 @@
+//! A decoded recording → whether every id in it points into its table, ancestors come to an end, and events are in
+//! order. What lies right of the recording relies on it.
+
+use super::{FileError, corrupt};
+use crate::recording::{
+    Call, CallId, Event, Frame, Meta, OnObject, Recording, SocketId, Stack, StackId, TaskId, Waker,
+};
+
+type Checked = Result<(), FileError>;
+
+pub(super) fn check(recording: &Recording) -> Checked {
+    let Recording {
+        meta,
+        baseline: _,
+        processes,
+        tasks,
+        sockets,
+        modules: _,
+        codes: _,
+        kernel_symbols: _,
+        frames,
+        python_frames,
+        stacks,
+        symbols,
+        calls,
+        events,
+        losses: _,
+    } = recording;
+    let Meta { root, .. } = meta;
+    root.map_or(Ok(()), |root| recording.known_task(root))?;
+    for task in tasks {
+        within(task.process.0, processes.len(), "process")?;
+        task.maker.map_or(Ok(()), |maker| recording.known_task(maker))?;
+    }
+    for process in processes {
+        process.parent.map_or(Ok(()), |parent| within(parent.0, processes.len(), "process"))?;
+    }
+    ends(processes.len(), "process", |index| processes[index].parent.map(|parent| parent.0 as usize))?;
+    ends(tasks.len(), "thread", |index| tasks[index].maker.map(|maker| maker.0 as usize))?;
+    sockets.iter().try_for_each(|socket| within(socket.process.0, processes.len(), "process"))?;
+    frames.iter().try_for_each(|frame| recording.known_frame(frame))?;
+    python_frames.iter().try_for_each(|frame| within(frame.code.0, recording.codes.len(), "code"))?;
+    stacks.iter().try_for_each(|stack| recording.known_stack_frames(stack))?;
+    calls.iter().try_for_each(|call| recording.known_call_ids(call))?;
+    events.iter().try_for_each(|event| recording.known_event_ids(event))?;
+    if !symbols.is_empty() && symbols.len() != frames.len() {
+        return Err(corrupt("it has not a symbol for each frame"));
+    }
+    if !events.is_sorted_by_key(Event::at) {
+        return Err(corrupt("its events are not in order"));
+    }
+    Ok(())
+}
+
+impl Recording {
+    fn known_task(&self, id: TaskId) -> Checked {
+        within(id.0, self.tasks.len(), "thread")
+    }
+
+    fn known_socket(&self, id: SocketId) -> Checked {
+        within(id.0, self.sockets.len(), "socket")
+    }
+
+    fn known_stack(&self, id: Option<StackId>) -> Checked {
+        id.map_or(Ok(()), |id| within(id.0, self.stacks.len(), "stack"))
+    }
+
+    fn known_frame(&self, frame: &Frame) -> Checked {
+        match frame {
+            Frame::Native { module, offset: _ } => within(module.0, self.modules.len(), "module"),
+            Frame::Kernel(symbol) => within(symbol.0, self.kernel_symbols.len(), "kernel symbol"),
+            Frame::Jit { .. } | Frame::Unmapped { .. } => Ok(()),
+        }
+    }
+
+    fn known_stack_frames(&self, stack: &Stack) -> Checked {
+        let Stack { kernel, native, python, end: _ } = stack;
+        kernel.iter().chain(native).try_for_each(|frame| within(frame.0, self.frames.len(), "frame"))?;
+        python.iter().try_for_each(|frame| within(frame.0, self.python_frames.len(), "Python frame"))
+    }
+
+    fn known_call_ids(&self, call: &Call) -> Checked {
+        self.known_task(call.task)?;
+        self.known_stack(call.stack)?;
+        match call.object {
+            OnObject::Socket(socket) => self.known_socket(socket),
+            OnObject::None | OnObject::Pipe(_) | OnObject::File | OnObject::Anonymous(_) => Ok(()),
+        }
+    }
+
+    fn known_event_ids(&self, event: &Event) -> Checked {
+        self.known_task(event.task())?;
+        match event {
+            Event::Sample(sample) => self.known_stack(Some(sample.stack)),
+            Event::OffCpu(off) => {
+                if let Some(Waker { task: Some(task), .. }) = off.waker {
+                    self.known_task(task)?;
+                }
+                if let Some(CallId(call)) = off.call {
+                    within(call, self.calls.len(), "call")?;
+                }
+                self.known_stack(off.stack)
+            }
+            Event::ShortWaits(waits) => self.known_stack(waits.stack),
+            Event::Message(message) => {
+                self.known_socket(message.socket)?;
+                self.known_stack(message.stack)
+            }
+            Event::FileIo(io) => self.known_stack(io.stack),
+        }
+    }
+}
+
+fn within(id: u32, count: usize, what: &str) -> Checked {
+    if (id as usize) < count { Ok(()) } else { Err(corrupt(format!("it names {what} {id} of {count}"))) }
+}
+
+/// Every way through `next` comes to an end: no process is its own ancestor.
+fn ends(count: usize, what: &str, next: impl Fn(usize) -> Option<usize>) -> Checked {
+    // Which walk came by: 0 none yet.
+    let mut seen = vec![0_usize; count];
+    for start in 0..count {
+        let mut at = Some(start);
+        while let Some(index) = at {
+            match seen[index] {
+                0 => seen[index] = start + 1,
+                walk if walk == start + 1 => return Err(corrupt(format!("{what} {index} is its own ancestor"))),
+                _ => break,
+            }
+            at = next(index);
+        }
+    }
+    Ok(())
+}

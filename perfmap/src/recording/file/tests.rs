@@ -1,0 +1,377 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::recording::*;
+
+/// One of everything that a recording can hold.
+fn sample() -> Recording {
+    let task = TaskId(0);
+    let stack = Some(StackId(0));
+    let waker =
+        Waker { task: Some(TaskId(1)), pid: 7, comm: "w".into(), syscall: Some(1), descriptor: 3, timer: false };
+    let metrics = Metrics {
+        wall: Nanos(9),
+        memory_delta: -4,
+        gpu: Some(GpuUse { device: "d".into(), utilization_pct: 1.5, memory_peak: 3 }),
+        ..Metrics::default()
+    };
+    let thread =
+        |maker| Task { tid: 5, process: ProcessId(0), maker, born: Nanos(0), died: Some(Nanos(9)), comm: "t".into() };
+    let call = |object| Call { task, returned: Nanos(4), number: 0, result: -11, arguments: [1, 2, 3], object, stack };
+    let states = [
+        TcpState::Established,
+        TcpState::SynSent,
+        TcpState::SynReceived,
+        TcpState::Close,
+        TcpState::Listen,
+        TcpState::Closing,
+    ];
+    let socket = |family, role| Socket {
+        family,
+        kind: 1,
+        kernel: 1 << 63,
+        peer_kernel: 2,
+        local: Some(Address { ip: [1; 16], port: 80 }),
+        remote: None,
+        role,
+        process: ProcessId(0),
+        first_seen: Nanos(1),
+        states: states.iter().map(|state| StateChange { at: Nanos(1), from: *state, to: TcpState::Close }).collect(),
+        closed: None,
+        sent_bytes: 1,
+        received_bytes: 2,
+        sent_messages: 3,
+        received_messages: 4,
+    };
+    let off = |state| OffCpu {
+        task,
+        off: Nanos(1),
+        woken: Nanos(2),
+        on: Nanos(3),
+        state,
+        syscall: Some(0),
+        waker: Some(waker.clone()),
+        call: Some(CallId(0)),
+        stack,
+        unfinished: true,
+    };
+    let marks = vec![
+        Mark::HttpRequest {
+            method: WebMethod("GET".into()),
+            target: "/".into(),
+            host: Some("h".into()),
+            expects_continue: true,
+            upgrade: false,
+        },
+        Mark::HttpRequestEnd,
+        Mark::HttpResponse { status: 200, upgrade: true },
+        Mark::HttpResponseEnd,
+        Mark::HttpDesync,
+        Mark::TlsRecord { content: 23, length: 53 },
+        Mark::TlsDesync,
+        Mark::Upgraded,
+    ];
+    let message = |direction| {
+        Event::Message(Message {
+            at: Nanos(6),
+            task,
+            socket: SocketId(0),
+            direction,
+            bytes: 8,
+            descriptor: 4,
+            marks: marks.clone(),
+            stack,
+        })
+    };
+    let classes = [
+        WaitClass::Socket,
+        WaitClass::Pipe,
+        WaitClass::Poll,
+        WaitClass::Futex,
+        WaitClass::Sleep,
+        WaitClass::Child,
+        WaitClass::Disk,
+        WaitClass::Other,
+    ];
+    let file = |operation| {
+        Event::FileIo(FileIo { task, operation, first: Nanos(1), last: Nanos(7), calls: 2, bytes: 300, stack })
+    };
+    let frames = vec![
+        Frame::Native { module: ModuleId(0), offset: 0x1234 },
+        Frame::Jit { name: "j".into() },
+        Frame::Kernel(KernelSymbolId(0)),
+        Frame::Unmapped { address: 0xffff_0000 },
+        Frame::Unmapped { address: 1 },
+        Frame::Unmapped { address: 2 },
+    ];
+    let ends = [StackEnd::Complete, StackEnd::CopyTooShort, StackEnd::NoRule, StackEnd::TooDeep, StackEnd::NotWalked];
+    let unnamed = [
+        Unnamed::FileGone,
+        Unnamed::FileChanged,
+        Unnamed::NoSymbol,
+        Unnamed::NoFile,
+        Unnamed::Malformed,
+        Unnamed::NotLookedUp,
+    ];
+    Recording {
+        meta: Meta {
+            command: vec!["a".into()],
+            working_directory: "/w".into(),
+            project_roots: vec!["/w".into()],
+            root: Some(task),
+            ending: Some(Ending::Exited(0)),
+            bpf_cost: vec![("p".into(), 1, Nanos(2))],
+            ..Meta::default()
+        },
+        baseline: Some(Baseline { warmups: 1, runs: vec![metrics], reused_from: None }),
+        processes: vec![Process {
+            pid: 5,
+            parent: None,
+            born: Nanos(0),
+            died: None,
+            ending: Some(Ending::Killed(9)),
+            images: vec![Image {
+                at: Nanos(0),
+                comm: "c".into(),
+                executable: "/c".into(),
+                arguments: vec!["c".into()],
+                working_directory: "/".into(),
+                service_name: None,
+            }],
+            own_name: Some("n".into()),
+            cpu: Nanos(3),
+        }],
+        tasks: vec![thread(None), thread(Some(task))],
+        sockets: vec![
+            socket(Family::Ipv4, Role::Client),
+            socket(Family::Ipv6, Role::Server),
+            socket(Family::Unix, Role::Unknown),
+            socket(Family::Other(9), Role::Unknown),
+        ],
+        modules: vec![Module { path: "/m".into(), build_id: "ab".into() }],
+        codes: vec![Code { name: "f".into(), file: "/f.py".into(), first_line: 3 }],
+        kernel_symbols: vec!["k".into()],
+        symbols: unnamed
+            .iter()
+            .map(|why| Symbol {
+                functions: vec![SymbolFunction {
+                    name: "f".into(),
+                    file: Some("f.c".into()),
+                    line: Some(1),
+                    first_line: None,
+                }],
+                unnamed: Some(*why),
+            })
+            .collect(),
+        frames,
+        python_frames: vec![PythonFrame { code: CodeId(0), line: 4, entry: true }],
+        stacks: ends
+            .iter()
+            .map(|end| Stack {
+                kernel: Box::new([FrameId(2)]),
+                native: Box::new([FrameId(0)]),
+                python: Box::new([PythonFrameId(0)]),
+                end: *end,
+            })
+            .collect(),
+        calls: [
+            OnObject::None,
+            OnObject::Socket(SocketId(0)),
+            OnObject::Pipe(4),
+            OnObject::File,
+            OnObject::Anonymous(5),
+        ]
+        .map(call)
+        .to_vec(),
+        events: vec![
+            Event::Sample(Sample { at: Nanos(1), task, stack: StackId(0) }),
+            Event::OffCpu(off(OffState::Runnable)),
+            Event::OffCpu(off(OffState::Interruptible)),
+            Event::OffCpu(off(OffState::Uninterruptible)),
+            Event::OffCpu(off(OffState::Stopped)),
+            Event::ShortWaits(ShortWaits {
+                task,
+                from: Nanos(0),
+                to: Nanos(5),
+                run_queue: Nanos(1),
+                blocked: classes.map(|class| (class, Nanos(1))).to_vec(),
+                count: 2,
+                stack,
+            }),
+            message(Direction::Sent),
+            message(Direction::Received),
+            file(FileOperation::Read),
+            file(FileOperation::Write),
+        ],
+        losses: Losses(
+            [
+                Loss::RingFullSample,
+                Loss::RingFullWait,
+                Loss::RingFullMessage,
+                Loss::RingFullTask,
+                Loss::RingFullFile,
+                Loss::RingFullPython,
+                Loss::NoTaskStorage,
+                Loss::MappingLost,
+                Loss::Malformed,
+                Loss::PythonUnreadable,
+                Loss::SiteTableFull,
+                Loss::UnwinderLagged,
+                Loss::PayloadUnreadable,
+            ]
+            .map(|loss| (loss, 300))
+            .into(),
+        ),
+    }
+}
+
+/// FNV-1a: stable over releases of everything.
+fn fingerprint(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[test]
+fn comes_back_as_it_was() {
+    let recording = sample();
+    assert_eq!(decode(&encode(&recording).unwrap()), Ok(recording));
+    assert_eq!(decode(&encode(&Recording::default()).unwrap()), Ok(Recording::default()));
+}
+
+/// When this fails, a type of the recording has changed: files of the former shape can not be read any more, so bump
+/// `FORMAT_VERSION` and write the new fingerprint down.
+#[test]
+fn the_format_is_pinned() {
+    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (1, 12744164753306015960));
+}
+
+#[test]
+fn paths_that_are_no_text_are_kept_as_far_as_they_can() {
+    use std::os::unix::ffi::OsStringExt;
+    let mut recording = sample();
+    recording.meta.working_directory = std::ffi::OsString::from_vec(b"/w\xff/x".to_vec()).into();
+    let decoded = decode(&encode(&recording).unwrap()).unwrap();
+    assert_eq!(decoded.meta.working_directory.to_str(), Some("/w\u{fffd}/x"));
+    assert_eq!(decoded.events, recording.events);
+}
+
+#[test]
+fn says_what_is_wrong() {
+    let file = encode(&sample()).unwrap();
+    assert_eq!(decode(b""), Err(FileError::NotARecording));
+    assert_eq!(decode(b"perf"), Err(FileError::Truncated));
+    assert_eq!(decode(b"\x7fELF and so on, some more bytes"), Err(FileError::NotARecording));
+    let mut newer = file.clone();
+    newer[8] = 200;
+    assert_eq!(decode(&newer), Err(FileError::NewerVersion { found: 200, supported: FORMAT_VERSION }));
+    let mut older = file.clone();
+    older[8] = 0;
+    assert_eq!(decode(&older), Err(FileError::OtherVersion { found: 0, supported: FORMAT_VERSION }));
+    let mut longer = file.clone();
+    longer.push(0);
+    assert_eq!(decode(&longer), Err(corrupt("bytes behind its end")));
+    for end in 8..file.len() {
+        assert_eq!(decode(&file[..end]), Err(FileError::Truncated), "cut at {end} of {}", file.len());
+    }
+}
+
+#[test]
+fn a_bomb_is_refused_before_it_grows() {
+    let bomb = |claimed: u64, real: usize| {
+        let mut file = [MAGIC.as_slice(), &FORMAT_VERSION.to_le_bytes(), &claimed.to_le_bytes()].concat();
+        file.extend(zstd::bulk::compress(&vec![0; real], 1).unwrap());
+        decode(&file)
+    };
+    assert!(matches!(bomb(u64::MAX, 100), Err(FileError::Corrupt { what }) if what.contains("claims")));
+    assert!(matches!(bomb(1 << 26, 1 << 26), Err(FileError::Corrupt { what }) if what.contains("claims")));
+    assert!(matches!(bomb(1000, 1 << 26), Err(FileError::Corrupt { what }) if what.contains("length")));
+}
+
+type Break = fn(&mut Recording);
+
+#[test]
+fn every_id_is_checked() {
+    let breaks: [Break; 22] = [
+        |r| r.meta.root = Some(TaskId(2)),
+        |r| r.processes[0].parent = Some(ProcessId(1)),
+        |r| r.processes[0].parent = Some(ProcessId(0)),
+        |r| r.tasks[0].process = ProcessId(1),
+        |r| r.tasks[0].maker = Some(TaskId(9)),
+        |r| r.tasks[0].maker = Some(TaskId(1)),
+        |r| r.sockets[0].process = ProcessId(1),
+        |r| r.modules.clear(),
+        |r| r.kernel_symbols.clear(),
+        |r| r.codes.clear(),
+        |r| r.stacks[0].native = Box::new([FrameId(6)]),
+        |r| r.stacks[0].kernel = Box::new([FrameId(6)]),
+        |r| r.stacks[0].python = Box::new([PythonFrameId(1)]),
+        |r| r.symbols.truncate(1),
+        |r| r.calls[0].task = TaskId(2),
+        |r| r.calls[0].object = OnObject::Socket(SocketId(4)),
+        |r| r.calls[0].stack = Some(StackId(5)),
+        |r| r.calls.clear(),
+        |r| r.events.reverse(),
+        |r| r.stacks.clear(),
+        |r| r.sockets.clear(),
+        |r| {
+            if let Event::OffCpu(OffCpu { waker: Some(waker), .. }) = &mut r.events[1] {
+                waker.task = Some(TaskId(2));
+            }
+        },
+    ];
+    for (index, damage) in breaks.into_iter().enumerate() {
+        let mut recording = sample();
+        damage(&mut recording);
+        assert!(matches!(check::check(&recording), Err(FileError::Corrupt { .. })), "damage {index} passed");
+    }
+}
+
+#[test]
+fn long_chains_of_processes_are_walked_once() {
+    let mut recording = sample();
+    let first = recording.processes[0].clone();
+    recording.processes = (0..100_000_u32)
+        .map(|index| Process { parent: index.checked_sub(1).map(ProcessId), ..first.clone() })
+        .collect();
+    assert_eq!(check::check(&recording), Ok(()));
+    recording.processes.reverse();
+    let last = recording.processes.len() as u32 - 1;
+    for (index, process) in recording.processes.iter_mut().enumerate() {
+        process.parent = (index as u32 != last).then_some(ProcessId(index as u32 + 1));
+    }
+    assert_eq!(check::check(&recording), Ok(()));
+}
+
+proptest! {
+    #[test]
+    fn total_on_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..300), magic in any::<bool>()) {
+        let mut file = if magic { [MAGIC.as_slice(), &FORMAT_VERSION.to_le_bytes()].concat() } else { Vec::new() };
+        file.extend(bytes);
+        prop_assert!(decode(&file).is_err());
+    }
+
+    #[test]
+    fn a_flipped_bit_is_seen(at in any::<usize>(), bit in 0_u32..8) {
+        let mut file = encode(&sample()).unwrap();
+        let at = at % file.len();
+        file[at] ^= 1_u8 << bit;
+        // Some bits of a frame's header mean nothing: then the recording must be whole.
+        if let Ok(decoded) = decode(&file) {
+            prop_assert_eq!(decoded, sample());
+        }
+    }
+
+    /// Beneath the checksum: damaged content must not get past the decoder inconsistent, nor break it.
+    #[test]
+    fn damaged_content_is_refused_or_consistent(changes in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..6)) {
+        let mut raw = content(&sample()).unwrap();
+        for (at, byte) in changes {
+            let at = at % raw.len();
+            raw[at] = byte;
+        }
+        let mut file = [MAGIC.as_slice(), &FORMAT_VERSION.to_le_bytes(), &(raw.len() as u64).to_le_bytes()].concat();
+        file.extend(zstd::bulk::compress(&raw, 1).unwrap());
+        if let Ok(recording) = decode(&file) {
+            prop_assert_eq!(check::check(&recording), Ok(()));
+        }
+    }
+}

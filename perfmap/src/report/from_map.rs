@@ -1,0 +1,277 @@
+//! Map, analysis and recording → the public [`Document`]: units, rounding, and which keys are left out.
+
+use crate::{
+    analyze::baseline::{Metric, Spread},
+    analyze::{Analysis, Bottleneck, Rank, baseline},
+    map::{Counted, Latency, Map, Peer, Step, StepKind, WaitCause, Waits},
+    recording::{Baseline, Ending, Event, Nanos, Recording},
+};
+
+use super::{
+    number::{count, mib, ms, ms_of, pct, rounded, share_pct},
+    output::*,
+    sentence,
+    text::command_line,
+};
+
+pub fn document(recording: &Recording, map: &Map, analysis: &Analysis) -> Document {
+    let remainder = remainder_id(map);
+    let top = analysis.top.iter().map(|bottleneck| bottleneck_out(bottleneck, map, &remainder)).collect();
+    let primary = analysis.top.first().map_or("", |first| first.function.as_str());
+    let mut steps: Vec<StepOut> = map.steps.iter().map(|step| step_out(step, map)).collect();
+    if map.outside.self_time > Nanos::ZERO {
+        steps.push(remainder_out(map, remainder));
+    }
+    Document {
+        performance_map: PerformanceMap {
+            schema_version: SCHEMA_VERSION,
+            test_command: command_line(&recording.meta.command),
+            baseline: recording.baseline.as_ref().and_then(baseline_out),
+            peers: map.peers.iter().map(peer_out).collect(),
+            profiled_run: profiled_run(recording, map),
+            steps,
+            bottleneck_classification: sentence::class_out(analysis.class),
+            bottleneck_detail: sentence::detail(&analysis.detail, primary, map.wall),
+            top_bottlenecks: top,
+            warnings: analysis.warnings.iter().map(sentence::warning).collect(),
+        },
+    }
+}
+
+fn baseline_out(runs: &Baseline) -> Option<BaselineOut> {
+    let of = |metric| baseline::spread(runs, metric).unwrap_or_default();
+    let last = runs.runs.last()?;
+    let bpf = of(Metric::ProbeCost).median;
+    Some(BaselineOut {
+        runs: runs.runs.len() as u64,
+        warmups: runs.warmups,
+        wall_time_ms: ms_of(of(Metric::Wall).median),
+        cpu_time_ms: ms_of(of(Metric::Cpu).median),
+        memory_peak_mb: mib(of(Metric::MemoryPeak).median),
+        memory_delta_mb: mib(of(Metric::MemoryDelta).median),
+        io_read_bytes: count(of(Metric::FileRead).median),
+        io_write_bytes: count(of(Metric::FileWritten).median),
+        net_read_bytes: count(of(Metric::NetRead).median),
+        net_write_bytes: count(of(Metric::NetWritten).median),
+        http_round_trips: count(of(Metric::HttpRoundTrips).median),
+        db_round_trips: count(of(Metric::DbRoundTrips).median),
+        gpu: last.gpu.as_ref().map(|gpu| GpuOut {
+            utilization_pct: pct(gpu.utilization_pct),
+            memory_peak_mb: mib(gpu.memory_peak as f64),
+            device: gpu.device.clone(),
+        }),
+        bpf_run_time_ms: (bpf > 0.0).then(|| ms_of(bpf)),
+        memory_is_pss: runs.runs.iter().all(|run| run.memory_is_pss),
+        reused_from: runs.reused_from.clone(),
+        spread: SpreadsOut {
+            wall_time_ms: spread_out(of(Metric::Wall), ms_of),
+            cpu_time_ms: spread_out(of(Metric::Cpu), ms_of),
+            memory_peak_mb: spread_out(of(Metric::MemoryPeak), mib),
+            memory_delta_mb: spread_out(of(Metric::MemoryDelta), mib),
+            io_read_bytes: spread_out(of(Metric::FileRead), same),
+            io_write_bytes: spread_out(of(Metric::FileWritten), same),
+            net_read_bytes: spread_out(of(Metric::NetRead), same),
+            net_write_bytes: spread_out(of(Metric::NetWritten), same),
+            http_round_trips: spread_out(of(Metric::HttpRoundTrips), same),
+            db_round_trips: spread_out(of(Metric::DbRoundTrips), same),
+        },
+    })
+}
+
+fn same(value: f64) -> f64 {
+    rounded(value, 0)
+}
+
+fn spread_out(spread: Spread, unit: fn(f64) -> f64) -> SpreadOut {
+    SpreadOut { min: unit(spread.min), max: unit(spread.max), cv_pct: rounded(spread.cv_pct, 1) }
+}
+
+fn profiled_run(recording: &Recording, map: &Map) -> ProfiledRun {
+    let meta = &recording.meta;
+    let bpf: Nanos = meta.bpf_cost.iter().map(|(_, _, total)| *total).sum();
+    let (exit_code, signal) = match meta.ending {
+        Some(Ending::Exited(0)) | None => (None, None),
+        Some(Ending::Exited(code)) => (Some(code), None),
+        Some(Ending::Killed(signal)) => (None, Some(signal)),
+    };
+    ProfiledRun {
+        wall_time_ms: ms(map.wall),
+        overhead_pct: baseline::overhead_pct(recording.baseline.as_ref(), map.wall).map(|pct| rounded(pct, 1)),
+        samples: samples(recording),
+        events: recording.events.len() as u64,
+        lost_events: recording.losses.0.values().fold(0, |sum, count| sum.saturating_add(*count)),
+        backend: meta.backend.clone(),
+        exit_code,
+        signal,
+        bpf_run_time_ms: (bpf > Nanos::ZERO).then(|| ms(bpf)),
+        profiler_cpu_time_ms: (meta.own_cpu > Nanos::ZERO).then(|| ms(meta.own_cpu)),
+    }
+}
+
+/// CPU samples of a recording.
+pub fn samples(recording: &Recording) -> u64 {
+    recording.events.iter().filter(|event| matches!(event, Event::Sample(_))).count() as u64
+}
+
+fn peer_out(peer: &Peer) -> PeerOut {
+    PeerOut {
+        service: peer.service.clone(),
+        address: peer.address.clone(),
+        port: peer.address.rsplit_once(':').and_then(|(_, port)| port.parse().ok()),
+        protocol: peer.protocol.clone(),
+        round_trips: peer.round_trips,
+        failed: peer.failed,
+        connections: peer.connections,
+        bytes_sent: peer.bytes_sent,
+        bytes_received: peer.bytes_received,
+        latency_ms: peer.latency.map(latency_out),
+        connect_ms: peer.connect.map(ms),
+        tls_handshake_ms: peer.tls_handshake.map(ms),
+        counted: counted_out(peer.counted),
+    }
+}
+
+fn counted_out(counted: Counted) -> CountedOut {
+    match counted {
+        Counted::Exact => CountedOut::Exact,
+        Counted::Inferred => CountedOut::Inferred,
+        Counted::AtLeast => CountedOut::AtLeast,
+    }
+}
+
+fn latency_out(latency: Latency) -> LatencyOut {
+    let Latency { min, median, p95, max } = latency;
+    LatencyOut { min: ms(min), median: ms(median), p95: ms(p95), max: ms(max) }
+}
+
+fn step_out(step: &Step, map: &Map) -> StepOut {
+    let call = step.call.as_ref();
+    StepOut {
+        id: step.id.clone(),
+        function: step.function.clone(),
+        location: step.location.as_ref().map(|at| format!("{}:{}", at.file, at.line)),
+        service: (map.services.len() > 1).then(|| map.services.get(step.service).cloned()).flatten(),
+        kind: kind_out(step.kind),
+        wall_time_ms: ms(step.wall),
+        time_share_pct: pct(share_pct(step.wall, map.wall)),
+        self_ms: ms(step.self_time),
+        cpu_time_ms: ms(step.cpu),
+        wait_ms: wait_out(&step.waits),
+        thread_time_ms: (ms(step.thread_time) != ms(step.wall) && step.thread_time > Nanos::ZERO)
+            .then(|| ms(step.thread_time)),
+        concurrent: step.beside,
+        http_round_trips: step.http_round_trips,
+        failed_requests: step.failed_requests,
+        db_round_trips: step.db_round_trips,
+        io_read_bytes: step.file_read,
+        io_write_bytes: step.file_written,
+        memory_delta_mb: Some(mib(step.memory_delta as f64)).filter(|&delta| delta != 0.0),
+        peer: call.map(|call| call.peer.clone()),
+        endpoint: call.and_then(|call| call.endpoint.clone()),
+        latency_ms: call.and_then(|call| call.latency).map(latency_out),
+        sequential: call.filter(|_| step.http_round_trips + step.db_round_trips > 1).map(|call| call.sequential),
+        counted: call.and_then(|call| counted_of(&call.peer, map)),
+        error_pct: pct(step.error_pct),
+        largest: vec![],
+        children: step.children.iter().map(|child| step_out(child, map)).collect(),
+    }
+}
+
+/// None where it is exact.
+fn counted_of(peer: &str, map: &Map) -> Option<CountedOut> {
+    let of = map.peers.iter().filter(|known| known.address == peer || known.service.as_deref() == Some(peer));
+    let worst = of.map(|known| known.counted).max()?;
+    (worst != Counted::Exact).then(|| counted_out(worst))
+}
+
+fn kind_out(kind: StepKind) -> KindOut {
+    match kind {
+        StepKind::FunctionCall => KindOut::FunctionCall,
+        StepKind::HttpCall => KindOut::HttpCall,
+        StepKind::GrpcCall => KindOut::GrpcCall,
+        StepKind::DbQuery => KindOut::DbQuery,
+        StepKind::CacheOp => KindOut::CacheOp,
+        StepKind::QueueOp => KindOut::QueueOp,
+        StepKind::FileIo => KindOut::FileIo,
+        StepKind::LockWait => KindOut::LockWait,
+        StepKind::Sleep => KindOut::Sleep,
+        StepKind::Subprocess => KindOut::Subprocess,
+        StepKind::Gpu => KindOut::Gpu,
+        StepKind::Loop => KindOut::Loop,
+    }
+}
+
+fn wait_out(waits: &Waits) -> WaitOut {
+    let of = |cause| Some(ms(waits.of(cause))).filter(|&length| length > 0.0);
+    WaitOut {
+        network: of(WaitCause::Network),
+        db: of(WaitCause::Db),
+        disk: of(WaitCause::Disk),
+        lock: of(WaitCause::Lock),
+        sleep: of(WaitCause::Sleep),
+        child: of(WaitCause::Child),
+        pipe: of(WaitCause::Pipe),
+        runqueue: of(WaitCause::RunQueue),
+        throttled: of(WaitCause::Throttled),
+        gpu: of(WaitCause::Gpu),
+        other: of(WaitCause::Other),
+    }
+}
+
+/// The next position at the top of the tree.
+fn remainder_id(map: &Map) -> String {
+    let highest = map.steps.iter().filter_map(|step| step.id.parse::<usize>().ok()).max().unwrap_or(0);
+    (highest.max(map.steps.len()) + 1).to_string()
+}
+
+fn remainder_out(map: &Map, id: String) -> StepOut {
+    let outside = &map.outside;
+    StepOut {
+        id,
+        function: sentence::OUTSIDE.into(),
+        location: None,
+        service: None,
+        kind: KindOut::FunctionCall,
+        wall_time_ms: ms(outside.self_time),
+        time_share_pct: pct(share_pct(outside.self_time, map.wall)),
+        self_ms: ms(outside.self_time),
+        cpu_time_ms: ms(outside.cpu),
+        wait_ms: wait_out(&outside.waits),
+        thread_time_ms: None,
+        concurrent: false,
+        http_round_trips: 0,
+        failed_requests: 0,
+        db_round_trips: 0,
+        io_read_bytes: 0,
+        io_write_bytes: 0,
+        memory_delta_mb: None,
+        peer: None,
+        endpoint: None,
+        latency_ms: None,
+        sequential: None,
+        counted: None,
+        error_pct: 0.0,
+        largest: outside
+            .top
+            .iter()
+            .map(|(function, time)| LargestOut { function: function.clone(), self_ms: ms(*time) })
+            .collect(),
+        children: vec![],
+    }
+}
+
+fn bottleneck_out(bottleneck: &Bottleneck, map: &Map, remainder: &str) -> BottleneckOut {
+    let Bottleneck { step, function, class, rank, share_pct, detail } = bottleneck;
+    BottleneckOut {
+        step: step.clone().unwrap_or_else(|| remainder.to_owned()),
+        function: if step.is_some() { function.clone() } else { sentence::OUTSIDE.into() },
+        class: sentence::class_out(*class),
+        rank: match rank {
+            Rank::Primary => RankOut::Primary,
+            Rank::Secondary => RankOut::Secondary,
+            Rank::Tertiary => RankOut::Tertiary,
+        },
+        share_pct: rounded(*share_pct, 1),
+        description: sentence::detail(detail, function, map.wall),
+    }
+}

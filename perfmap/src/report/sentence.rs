@@ -1,0 +1,230 @@
+//! Findings → one plain sentence each, the same in every output.
+
+use crate::{
+    analyze::{CallProtocol, Class, Detail, Warning, baseline::Metric},
+    map::WaitCause,
+    recording::{Nanos, Unnamed},
+};
+
+use super::{
+    human::{bytes, percent},
+    output::ClassOut,
+};
+
+pub const OUTSIDE: &str = "(outside the project)";
+
+pub fn class_out(class: Class) -> ClassOut {
+    match class {
+        Class::Cpu => ClassOut::Cpu,
+        Class::IoDb => ClassOut::IoDb,
+        Class::IoNetwork => ClassOut::IoNetwork,
+        Class::IoFile => ClassOut::IoFile,
+        Class::External => ClassOut::External,
+        Class::Cache => ClassOut::Cache,
+        Class::Architecture => ClassOut::Architecture,
+        Class::Lock => ClassOut::Lock,
+        Class::Wait => ClassOut::Wait,
+        Class::Infrastructure => ClassOut::Infrastructure,
+        Class::None => ClassOut::None,
+        Class::Unknown => ClassOut::Unknown,
+    }
+}
+
+pub fn class_name(class: Class) -> &'static str {
+    match class {
+        Class::Cpu => "CPU",
+        Class::IoDb => "I/O-DB",
+        Class::IoNetwork => "I/O-Network",
+        Class::IoFile => "I/O-File",
+        Class::External => "External",
+        Class::Cache => "Cache",
+        Class::Architecture => "Architecture",
+        Class::Lock => "Lock",
+        Class::Wait => "Wait",
+        Class::Infrastructure => "Infrastructure",
+        Class::None => "none",
+        Class::Unknown => "Unknown",
+    }
+}
+
+pub fn cause_name(cause: WaitCause) -> &'static str {
+    match cause {
+        WaitCause::Network => "network",
+        WaitCause::Db => "db",
+        WaitCause::Disk => "disk",
+        WaitCause::Lock => "lock",
+        WaitCause::Sleep => "sleep",
+        WaitCause::Child => "child",
+        WaitCause::Pipe => "pipe",
+        WaitCause::RunQueue => "runqueue",
+        WaitCause::Throttled => "throttled",
+        WaitCause::Gpu => "gpu",
+        WaitCause::Other => "other",
+    }
+}
+
+fn waiting_for(cause: WaitCause) -> &'static str {
+    match cause {
+        WaitCause::Network => "waiting for the network",
+        WaitCause::Db => "waiting for a database",
+        WaitCause::Disk => "waiting for a disk",
+        WaitCause::Lock => "waiting for a lock",
+        WaitCause::Sleep => "sleeping",
+        WaitCause::Child => "waiting for a child process",
+        WaitCause::Pipe => "waiting for a pipe",
+        WaitCause::RunQueue => "waiting for a CPU (run queue)",
+        WaitCause::Throttled => "held back by the cgroup's CPU limit",
+        WaitCause::Gpu => "waiting for the GPU",
+        WaitCause::Other => "waiting, for what is not known",
+    }
+}
+
+fn calls(protocol: CallProtocol, count: u64) -> &'static str {
+    match (protocol, count == 1) {
+        (CallProtocol::Http, true) => "HTTP call",
+        (CallProtocol::Http, false) => "HTTP calls",
+        (CallProtocol::Grpc, true) => "gRPC call",
+        (CallProtocol::Grpc, false) => "gRPC calls",
+        (CallProtocol::Database, true) => "database call",
+        (CallProtocol::Database, false) => "database calls",
+        (CallProtocol::Cache, true) => "cache call",
+        (CallProtocol::Cache, false) => "cache calls",
+        (CallProtocol::Queue, true) => "queue call",
+        (CallProtocol::Queue, false) => "queue calls",
+    }
+}
+
+/// What it is, without figures of time: "13 sequential HTTP calls to mt-engine". `function` may be empty.
+pub fn what(detail: &Detail, function: &str) -> String {
+    let of = |what: &str| if function.is_empty() { what.to_owned() } else { format!("{function}: {what}") };
+    match detail {
+        Detail::SequentialCalls { count, protocol, peer, .. } => {
+            format!("{count} sequential {} to {peer}", calls(*protocol, *count))
+        }
+        Detail::Calls { count, protocol, peer, .. } => format!("{count} {} to {peer}", calls(*protocol, *count)),
+        Detail::OnCpu { .. } => of("on the CPU"),
+        Detail::Waiting { cause, .. } => of(waiting_for(*cause)),
+        Detail::FileIo { bytes_read, bytes_written, .. } => {
+            of(&format!("file I/O, {} read, {} written", bytes(*bytes_read), bytes(*bytes_written)))
+        }
+        Detail::NothingStandsOut { .. } => "no step owns more than 20 % of the wall time".into(),
+        Detail::Outside { largest: None, .. } => "outside the project's functions".into(),
+        Detail::Outside { largest: Some(name), .. } => {
+            format!("outside the project's functions, most of it in {name}")
+        }
+        Detail::Unexplained { .. } => of("time without a known cause"),
+        Detail::NothingMeasured => "nothing was measured".into(),
+    }
+}
+
+fn time(detail: &Detail) -> Option<Nanos> {
+    match detail {
+        Detail::SequentialCalls { time, .. }
+        | Detail::Calls { time, .. }
+        | Detail::OnCpu { time }
+        | Detail::Waiting { time, .. }
+        | Detail::FileIo { time, .. }
+        | Detail::Outside { time, .. }
+        | Detail::Unexplained { time } => Some(*time),
+        Detail::NothingStandsOut { largest } => Some(*largest),
+        Detail::NothingMeasured => None,
+    }
+}
+
+/// With its time: "13 sequential HTTP calls to mt-engine (1590 ms of 2750 ms)".
+pub fn detail(detail: &Detail, function: &str, wall: Nanos) -> String {
+    let what = what(detail, function);
+    let of = format!("of {} ms", whole_ms(wall));
+    match (detail, time(detail)) {
+        (_, None) => what,
+        (Detail::NothingStandsOut { .. }, Some(largest)) => format!("{what} (largest: {} ms {of})", whole_ms(largest)),
+        (_, Some(time)) => format!("{what} ({} ms {of})", whole_ms(time)),
+    }
+}
+
+/// Below 10 ms a decimal is needed to say anything.
+fn whole_ms(length: Nanos) -> String {
+    let ms = length.as_ms();
+    if ms >= 10.0 || ms == 0.0 { format!("{ms:.0}") } else { format!("{ms:.1}") }
+}
+
+pub fn warning(warning: &Warning) -> String {
+    match warning {
+        Warning::Interrupted => "interrupted: the map shows what was seen until then".into(),
+        Warning::CommandFailed { code } => {
+            format!("the command failed in the profiled run (exit code {code}): the map may show another path")
+        }
+        Warning::CommandKilled { signal } => {
+            format!("the command was killed by {}: the map ends there", signal_name(*signal))
+        }
+        Warning::NoBaseline => "no baseline: the profiler's overhead and the spread between runs are not known".into(),
+        Warning::UnstableBaseline { metric, cv_pct } => {
+            format!(
+                "unstable baseline: {} varies by {} between runs; use more runs",
+                metric_name(*metric),
+                percent(*cv_pct)
+            )
+        }
+        Warning::Overhead { pct } => {
+            format!("the profiled run was {} slower than the baseline: shares may be distorted", percent(*pct))
+        }
+        Warning::Lost { kind, count } => format!("{count} lost: {}", kind.meaning()),
+        Warning::BaselineLost { count } => {
+            format!("{count} events lost in the baseline runs: its counts are lower bounds")
+        }
+        Warning::TruncatedStacks { share_pct } => {
+            format!("truncated stacks: {} of the CPU samples do not reach their thread's start", percent(*share_pct))
+        }
+        Warning::MissingSymbols { file, why, share_pct } => {
+            let file = file.as_deref().unwrap_or("memory without a file");
+            format!("missing symbols: {} of the CPU samples are in {file} ({})", percent(*share_pct), unnamed(*why))
+        }
+        Warning::FewSamples { samples } => {
+            format!("only {samples} CPU samples: shares of CPU time are rough; raise --freq or profile a longer run")
+        }
+        Warning::InferredCounts { peer } => {
+            format!("round trips to {peer} are inferred from TLS records")
+        }
+        Warning::LowCounts { peer } => {
+            format!("round trips to {peer} are at least what is shown: parts of the traffic were not captured")
+        }
+        Warning::NotClosed { pct } => {
+            format!("owners miss the wall time by {}: this is a fault of perfmap, please report it", percent(*pct))
+        }
+        Warning::Note(note) => note.clone(),
+    }
+}
+
+fn metric_name(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Wall => "wall time",
+        Metric::Cpu => "CPU time",
+        Metric::MemoryPeak => "peak memory",
+        Metric::MemoryDelta => "memory delta",
+        Metric::FileRead => "bytes read from files",
+        Metric::FileWritten => "bytes written to files",
+        Metric::NetRead => "bytes received",
+        Metric::NetWritten => "bytes sent",
+        Metric::HttpRoundTrips => "HTTP round trips",
+        Metric::DbRoundTrips => "database round trips",
+        Metric::ProbeCost => "probe cost",
+    }
+}
+
+fn unnamed(why: Unnamed) -> &'static str {
+    match why {
+        Unnamed::FileGone => "the file was gone",
+        Unnamed::FileChanged => "the file on disk is another build",
+        Unnamed::NoSymbol => "stripped; install its debug symbols",
+        Unnamed::NoFile => "generated code; a perf map of the runtime would name it",
+        Unnamed::Malformed => "not an ELF file that can be read",
+        Unnamed::NotLookedUp => "not looked up",
+    }
+}
+
+fn signal_name(signal: i32) -> String {
+    match nix::sys::signal::Signal::try_from(signal) {
+        Ok(known) => known.as_str().to_owned(),
+        Err(_) => format!("signal {signal}"),
+    }
+}

@@ -1,0 +1,82 @@
+//! The map as a person sees it first: verdict, tree, warnings, files. A plain function of its input: width, colour and
+//! character set come from the caller, which knows the terminal.
+
+mod head;
+mod line;
+mod tree;
+
+use crate::{analyze::Analysis, map::Map, recording::Recording};
+
+use super::sentence;
+use line::{Line, Page, Style};
+
+/// What the terminal can show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// Columns; taken as 40 where it is less.
+    pub width: usize,
+    /// With ANSI colours. The text is the same without.
+    pub colour: bool,
+    /// Without: plain ASCII, for a locale that is not UTF-8.
+    pub unicode: bool,
+    /// All steps, however many.
+    pub all_steps: bool,
+}
+
+impl View {
+    /// What a pipe or a log gets.
+    pub const PLAIN: View = View { width: 120, colour: false, unicode: true, all_steps: false };
+}
+
+/// The files that the run left.
+#[derive(Debug, Clone, Copy)]
+pub struct Written<'a> {
+    /// As the user would type it.
+    pub directory: &'a str,
+    pub files: &'a [String],
+}
+
+pub fn render(
+    recording: &Recording,
+    map: &Map,
+    analysis: &Analysis,
+    view: View,
+    written: Option<Written<'_>>,
+) -> String {
+    let mut page = Page::new(view);
+    head::title(&mut page, recording);
+    page.gap();
+    head::baseline(&mut page, recording);
+    head::profiled(&mut page, recording, map);
+    page.gap();
+    head::verdict(&mut page, map, analysis);
+    page.gap();
+    if tree::table(&mut page, map) {
+        page.gap();
+    }
+    for warning in &analysis.warnings {
+        page.paragraph("warning", Style::Warning, &sentence::warning(warning));
+    }
+    if !analysis.warnings.is_empty() {
+        page.gap();
+    }
+    if let Some(written) = written {
+        files(&mut page, written);
+    }
+    page.finish()
+}
+
+fn files(page: &mut Page, written: Written<'_>) {
+    let directory = format!("{}/", written.directory.trim_end_matches('/'));
+    let mut items = vec![Line::of(Style::Plain, &directory)];
+    items.extend(written.files.iter().map(|name| Line::of(Style::Plain, name)));
+    page.items("wrote", &items);
+    let picture =
+        ["wall.svg", "cpu.svg", "offcpu.svg"].into_iter().find(|name| written.files.iter().any(|f| f == name));
+    if let Some(picture) = picture {
+        page.paragraph("hint", Style::Dim, &format!("open {directory}{picture} in a browser to see all stacks"));
+    }
+}
+
+#[cfg(test)]
+mod tests;

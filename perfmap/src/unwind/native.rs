@@ -1,0 +1,250 @@
+//! User registers and a copy of the stack → native frames, by the files' own unwind tables (framehop); through
+//! generated code by frame pointers. Keeps what is mapped where, and one unwinder per process over shared sections.
+//!
+//! Knows no names of native functions and no events.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use framehop::x86_64::{CacheX86_64, Reg, UnwindRegsX86_64, UnwinderX86_64};
+use framehop::{Error, ExplicitModuleSectionInfo, FrameAddress, Module, Unwinder as _};
+use rustc_hash::FxHashMap;
+
+use super::modules::Modules;
+use super::perf_map::PerfMaps;
+use super::spaces::{AddressSpaces, MappedRange, Mapping, parse_maps};
+use crate::recording::{Frame, StackEnd};
+
+/// Deepest native stack that is kept.
+pub const MAX_FRAMES: usize = 512;
+/// A read this far above the copied bytes is still the stack (default limit of a thread's stack: 8 MiB).
+const STACK_REACH: u64 = 64 << 20;
+/// Most bytes of one `/proc/PID/maps`.
+const MAPS_LIMIT: u64 = 32 << 20;
+
+/// ax dx cx bx si di bp sp r8..r15, then ip: the order of `perfmap_common::StackHead`.
+pub type Registers = [u64; 17];
+const STACK_POINTER: usize = 7;
+const FRAME_POINTER: usize = 6;
+const INSTRUCTION_POINTER: usize = 16;
+const ORDER: [Reg; 16] = [
+    Reg::RAX,
+    Reg::RDX,
+    Reg::RCX,
+    Reg::RBX,
+    Reg::RSI,
+    Reg::RDI,
+    Reg::RBP,
+    Reg::RSP,
+    Reg::R8,
+    Reg::R9,
+    Reg::R10,
+    Reg::R11,
+    Reg::R12,
+    Reg::R13,
+    Reg::R14,
+    Reg::R15,
+];
+
+/// A section's bytes as framehop wants them: shared by all processes that map the file.
+#[derive(Clone)]
+struct Section(Arc<[u8]>);
+
+impl Default for Section {
+    fn default() -> Section {
+        Section(Arc::from([]))
+    }
+}
+
+impl Deref for Section {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+struct ProcessUnwinder {
+    /// Version of the address space that it was built from.
+    version: u64,
+    rules: UnwinderX86_64<Section>,
+    cache: CacheX86_64,
+}
+
+/// Unwinds the stacks of all followed processes. Feed it the events of mappings and processes in time order.
+#[derive(Default)]
+pub struct Unwinder {
+    spaces: AddressSpaces,
+    modules: Modules,
+    perf_maps: PerfMaps,
+    unwinders: FxHashMap<u32, ProcessUnwinder>,
+}
+
+impl Unwinder {
+    pub fn mapped(&mut self, pid: u32, mapping: &Mapping) {
+        let Some(end) = mapping.start.checked_add(mapping.length) else { return };
+        let module = self.modules.see(pid, mapping);
+        // The kernel's offset of a mapping without a file is not a file offset.
+        let no_file = self.modules.is_vdso(module) || self.modules.is_anonymous(module);
+        let file_offset = if no_file { 0 } else { mapping.file_offset };
+        self.spaces.mapped(pid, MappedRange { start: mapping.start, end, file_offset, module });
+    }
+
+    pub fn forked(&mut self, parent: u32, child: u32) {
+        self.spaces.forked(parent, child);
+    }
+
+    pub fn executed(&mut self, pid: u32) {
+        self.spaces.executed(pid);
+        self.unwinders.remove(&pid);
+        self.perf_maps.forget(pid);
+    }
+
+    pub fn exited(&mut self, pid: u32) {
+        self.executed(pid);
+    }
+
+    /// Take the mappings from `/proc/PID/maps`: for processes that were there before us. False: it is gone.
+    pub fn read_from_proc(&mut self, pid: u32) -> bool {
+        use std::io::Read;
+        let mut text = Vec::new();
+        let read = std::fs::File::open(format!("/proc/{pid}/maps"))
+            .and_then(|file| file.take(MAPS_LIMIT).read_to_end(&mut text));
+        if read.is_err() || text.is_empty() {
+            return false;
+        }
+        for mapping in parse_maps(&text) {
+            self.mapped(pid, &mapping);
+        }
+        true
+    }
+
+    pub fn spaces(&self) -> &AddressSpaces {
+        &self.spaces
+    }
+
+    pub fn modules(&self) -> &Modules {
+        &self.modules
+    }
+
+    pub fn into_modules(self) -> Modules {
+        self.modules
+    }
+
+    /// Frames leaf first. `stack` is a copy of the memory from the stack pointer upwards.
+    pub fn walk(&mut self, pid: u32, registers: &Registers, stack: &[u8]) -> (Vec<Frame>, StackEnd) {
+        if registers[INSTRUCTION_POINTER] == 0 {
+            return (Vec::new(), StackEnd::NotWalked);
+        }
+        let mut addresses = Vec::with_capacity(64);
+        let end = self.addresses(pid, registers, stack, &mut addresses);
+        let frames = addresses.into_iter().map(|address| self.frame(pid, address)).collect();
+        (frames, end)
+    }
+
+    fn addresses(&mut self, pid: u32, registers: &Registers, stack: &[u8], addresses: &mut Vec<u64>) -> StackEnd {
+        let Self { spaces, modules, perf_maps: _, unwinders } = self;
+        let version = spaces.version(pid);
+        let process = unwinders.entry(pid).or_insert_with(|| ProcessUnwinder {
+            version: 0,
+            rules: UnwinderX86_64::new(),
+            cache: CacheX86_64::new(),
+        });
+        if process.version != version {
+            process.rules = build(spaces.ranges(pid), modules);
+            process.version = version;
+        }
+        let bottom = registers[STACK_POINTER];
+        let mut state = UnwindRegsX86_64::new(registers[INSTRUCTION_POINTER], bottom, registers[FRAME_POINTER]);
+        for (register, value) in ORDER.into_iter().zip(registers) {
+            state.set(register, *value);
+        }
+        let mut read = |address: u64| {
+            let at = usize::try_from(address.checked_sub(bottom).ok_or(())?).map_err(|_| ())?;
+            let bytes = stack.get(at..at.checked_add(8).ok_or(())?).ok_or(())?;
+            <[u8; 8]>::try_from(bytes).map(u64::from_le_bytes).map_err(|_| ())
+        };
+        let mut frames =
+            process.rules.iter_frames(registers[INSTRUCTION_POINTER], state, &mut process.cache, &mut read);
+        loop {
+            match frames.next() {
+                Ok(Some(frame)) => {
+                    let address = frame.address_for_lookup();
+                    // A caller that is not code: the rule before it was wrong. The interrupted address itself is
+                    // always kept, its mapping may only not have been reported yet.
+                    if matches!(frame, FrameAddress::ReturnAddress(_)) && spaces.find(pid, address).is_none() {
+                        return StackEnd::NoRule;
+                    }
+                    if addresses.len() >= MAX_FRAMES {
+                        return StackEnd::TooDeep;
+                    }
+                    addresses.push(address);
+                }
+                Ok(None) => return StackEnd::Complete,
+                Err(error) => return end_of(error, bottom, stack.len()),
+            }
+        }
+    }
+
+    fn frame(&mut self, pid: u32, address: u64) -> Frame {
+        let Some(range) = self.spaces.find(pid, address).copied() else {
+            return match self.perf_maps.name(pid, address) {
+                Some(name) => Frame::Jit { name: name.to_owned() },
+                None => Frame::Unmapped { address },
+            };
+        };
+        // Runtimes write generated code to anonymous memory, memfds and deleted files, never to a file that stays.
+        if self.modules.is_anonymous(range.module) || self.modules.image(range.module).is_none() {
+            if let Some(name) = self.perf_maps.name(pid, address) {
+                return Frame::Jit { name: name.to_owned() };
+            }
+        }
+        Frame::Native { module: range.module, offset: range.offset_of(address) }
+    }
+}
+
+fn end_of(error: Error, bottom: u64, copied: usize) -> StackEnd {
+    match error {
+        Error::CouldNotReadStack(address) => {
+            let above = address.checked_sub(bottom.saturating_add(copied as u64).saturating_sub(7));
+            match above {
+                Some(distance) if distance < STACK_REACH => StackEnd::CopyTooShort,
+                Some(_) | None => StackEnd::NoRule,
+            }
+        }
+        // The dynamic linker's and clone's first frames end in a null return address.
+        Error::ReturnAddressIsNull => StackEnd::Complete,
+        Error::FramepointerUnwindingMovedBackwards | Error::DidNotAdvance | Error::IntegerOverflow => StackEnd::NoRule,
+    }
+}
+
+fn build(ranges: &[MappedRange], modules: &mut Modules) -> UnwinderX86_64<Section> {
+    let mut rules = UnwinderX86_64::new();
+    for range in ranges {
+        let Some(image) = modules.image(range.module) else { continue };
+        let Some(bias) = image.bias(range.start, range.file_offset, true) else { continue };
+        let part = |section: &Option<(std::ops::Range<u64>, Arc<[u8]>)>| match section {
+            Some((addresses, bytes)) => (Some(addresses.clone()), Some(Section(Arc::clone(bytes)))),
+            None => (None, None),
+        };
+        let (eh_frame_svma, eh_frame) = part(&image.eh_frame);
+        let (eh_frame_hdr_svma, eh_frame_hdr) = part(&image.eh_frame_hdr);
+        rules.add_module(Module::new(
+            String::new(),
+            range.start..range.end,
+            bias,
+            ExplicitModuleSectionInfo {
+                text_svma: image.text.clone(),
+                eh_frame_svma,
+                eh_frame,
+                eh_frame_hdr_svma,
+                eh_frame_hdr,
+                ..ExplicitModuleSectionInfo::default()
+            },
+        ));
+    }
+    rules
+}
+
+#[cfg(test)]
+#[path = "native_tests.rs"]
+mod tests;

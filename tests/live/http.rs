@@ -1,0 +1,156 @@
+//! HTTP/1.x counted exactly, in its ordinary and its odd shapes; HTTPS inferred and marked so.
+
+use anyhow::{Context, Result, ensure};
+use perfmap_tests::{Trace, Traced, turn};
+
+/// Round trips and connections per peer, and round trips per function, as the server counted them.
+fn exact(traced: &Traced) -> Result<()> {
+    let (map, truth) = (traced.map()?, traced.truth()?);
+    let peers = truth.json["http"]["peers"].as_array().context("truth without http.peers")?;
+    for want in peers {
+        let number = |key: &str| want[key].as_u64().unwrap_or(0);
+        let (round_trips, connections, failed, counted) = map.peer(number("port"))?;
+        let name = want["service"].as_str().unwrap_or("?");
+        ensure!(
+            round_trips == number("round_trips"),
+            "{name}: {round_trips} round trips, truth {}",
+            number("round_trips")
+        );
+        ensure!(
+            connections == number("connections"),
+            "{name}: {connections} connections, truth {}",
+            number("connections")
+        );
+        ensure!(failed == number("failed"), "{name}: {failed} failed, truth {}", number("failed"));
+        let tls = want["tls"].as_bool() == Some(true);
+        ensure!(counted == if tls { "inferred" } else { "exact" }, "{name} is marked {counted:?}");
+    }
+    for f in truth.functions()? {
+        if let Some(want) = f.http_round_trips {
+            let got = map.round_trips(&f.name);
+            ensure!(got == want, "{}: {got} round trips, truth {want}", f.name);
+        }
+    }
+    traced.owns_its_time()
+}
+
+fn workload(name: &str, words: &[&str]) -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    exact(&Trace::workload(name, words)?.passes()?)
+}
+
+#[test]
+fn connections_new_and_kept() -> Result<()> {
+    workload("w05_http_conn", &[])
+}
+
+#[test]
+fn connections_counts_follow_the_program() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    exact(&Trace::workload("w05_http_conn", &[])?.env("WL_N", "37").passes()?)
+}
+
+#[test]
+fn baseline_counts_round_trips_too() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let traced = Trace::workload("w05_http_conn", &[])?.with_baseline().passes()?;
+    exact(&traced)?;
+    traced.check("schema,baseline,functions,location,http,class")
+}
+
+#[test]
+fn library_chunked() -> Result<()> {
+    workload("w11_protocols", &["chunked"])
+}
+
+#[test]
+fn library_pipelined() -> Result<()> {
+    workload("w11_protocols", &["pipelined"])
+}
+
+#[test]
+fn library_https_is_inferred() -> Result<()> {
+    workload("w11_protocols", &["https"])
+}
+
+#[test]
+fn curl_redirects() -> Result<()> {
+    workload("w11_protocols", &["curl"])
+}
+
+/// The truth of the function allows 0 or 1 there; the specification counts one, for the upgrade.
+#[test]
+fn library_websocket_counts_its_upgrade() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let traced = Trace::workload("w11_protocols", &["websocket"])?.passes()?;
+    let got = traced.map()?.round_trips("websocket_chat");
+    ensure!(got == 1, "websocket_chat: {got} round trips");
+    traced.owns_its_time()
+}
+
+#[test]
+fn head_has_a_length_and_no_body() -> Result<()> {
+    workload("w27_http", &["head"])
+}
+
+#[test]
+fn status_204() -> Result<()> {
+    workload("w27_http", &["nocontent"])
+}
+
+#[test]
+fn status_304() -> Result<()> {
+    workload("w27_http", &["notmodified"])
+}
+
+#[test]
+fn responses_ended_by_close() -> Result<()> {
+    workload("w27_http", &["close"])
+}
+
+#[test]
+fn hundred_continue_is_not_a_round_trip() -> Result<()> {
+    workload("w27_http", &["continue"])
+}
+
+#[test]
+fn fifty_pipelined_requests_over_seven_sends() -> Result<()> {
+    workload("w27_http", &["pipelined"])
+}
+
+#[test]
+fn chunked_uploads() -> Result<()> {
+    workload("w27_http", &["upload"])
+}
+
+#[test]
+fn websocket_messages_that_look_like_requests() -> Result<()> {
+    workload("w27_http", &["websocket"])
+}
+
+#[test]
+fn a_request_without_an_answer_is_a_failed_one() -> Result<()> {
+    workload("w27_http", &["drop"])
+}
+
+/// Nothing was sent, so nothing is a round trip.
+#[test]
+fn refused_connects_count_nothing() -> Result<()> {
+    workload("w27_http", &["connect"])
+}
+
+#[test]
+fn all_shapes_in_one_run() -> Result<()> {
+    workload("w27_http", &["all"])
+}
+
+/// Eight threads at a time: exact as well, and not called sequential.
+#[test]
+fn pooled_requests_of_a_healthy_program() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let traced = Trace::workload("w28_healthy", &["pooled"])?.passes()?;
+    exact(&traced)?;
+    let detail = traced.map()?.json["bottleneck_detail"].to_string();
+    ensure!(!detail.contains("sequential"), "parallel calls are called sequential: {detail}");
+    Ok(())
+}
