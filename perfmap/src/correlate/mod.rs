@@ -13,7 +13,6 @@ pub use causes::{Cause, Wait, WaitId};
 pub use flows::{Counted, FailedRequest, Flows, PeerFlow, Protocol, RoundTrip};
 pub use timeline::{Segment, Short, State, Timeline, end_of};
 
-
 use crate::recording::Recording;
 
 /// Everything that follows from the events without knowing any function's name.

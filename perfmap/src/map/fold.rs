@@ -149,9 +149,10 @@ impl Folding<'_> {
         pending
     }
 
-    /// Import frames are folded with their bytes: every module of a program reads its own file.
+    /// Import frames and tools are folded with their bytes: every module reads its own file, every program its libraries.
     fn folds(&self, child: &Pending, smallest: f64) -> bool {
-        let module = child.step.function == "<module>" && child.step.http_round_trips == 0;
+        let loads = child.step.function == "<module>" || child.step.kind == StepKind::Subprocess;
+        let module = loads && child.step.http_round_trips + child.step.failed_requests == 0;
         (child.step.wall.0 as f64) < smallest && (!child.has_io || module && child.step.children.is_empty())
     }
 

@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 use super::{services, walk};
 use crate::{
     recording::{Nanos, Recording, StackId, TaskId},
-    resolve::{Language, Resolved},
+    resolve::{Language, Place, Resolved},
 };
 
 const SHOWN: usize = 3;
@@ -24,15 +24,24 @@ pub(super) fn top(recording: &Recording, resolved: &Resolved, outside: &walk::Ou
 }
 
 /// The innermost function of an interpreter where there is one, else of a binary: nobody knows the C function below
-/// `Lib.thing`, and everybody knows `Lib.thing`.
+/// `Lib.thing`, and everybody knows `Lib.thing`. The import machinery stands for the module that it runs.
 fn function(resolved: &Resolved, stack: Option<StackId>) -> Option<String> {
     let stack = resolved.stacks.get(stack?.0 as usize)?;
     let places = || stack.iter().filter_map(|id| resolved.places.get(id.0 as usize));
+    let importing = |place: &Place| place.file.as_deref().is_some_and(|file| file.starts_with("<frozen importlib"));
     places()
-        .find(|place| place.language == Language::Python)
+        .find(|place| place.language == Language::Python && !importing(place))
         .or_else(|| places().find(|place| place.language != Language::Kernel && place.unnamed.is_none()))
         .or_else(|| places().find(|place| place.language != Language::Kernel))
-        .map(|place| place.function.clone())
+        .map(|place| match &place.file {
+            Some(file) if place.function == "<module>" => format!("<module> of {}", tail(file)),
+            Some(_) | None => place.function.clone(),
+        })
+}
+
+/// The last two components: `requests/__init__.py`.
+fn tail(file: &str) -> &str {
+    file.rmatch_indices('/').nth(1).map_or(file, |(at, _)| &file[at + 1..])
 }
 
 fn program(recording: &Recording, task: TaskId) -> Option<String> {

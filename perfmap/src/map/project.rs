@@ -121,7 +121,8 @@ fn own_file(meta: &Meta, place: &Place) -> Option<String> {
 }
 
 fn own_path(meta: &Meta, file: &str) -> Option<String> {
-    if file.starts_with('<') {
+    // `<frozen …>`, `<string>`; `[vdso]`, `[heap]`: no files at all.
+    if file.starts_with(['<', '[']) {
         return None;
     }
     let path = plain(&meta.working_directory.join(file));
@@ -227,6 +228,7 @@ mod tests {
             (Some("<frozen importlib._bootstrap>"), Python, None),
             (Some("/rustc/abc/library/core/src/x.rs"), Native, None),
             (Some("/p/src/main.rs"), Native, Some("src/main.rs")),
+            (Some("[vdso]"), Native, None),
             (None, Native, Some("target/release/app")),
             (None, Kernel, None),
         ] {

@@ -1,5 +1,7 @@
 //! Whole maps of small stories, through one printer.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
 use super::{
     Map, StepKind,
     testing::{Ended, Story, ms, show},
