@@ -127,7 +127,8 @@ fn nothing_stands_out_below_a_fifth_and_nothing_measured_is_unknown() {
 
 #[test]
 fn the_remainder_can_be_the_largest() {
-    let outside = Outside { self_time: ms(700), cpu: ms(650), waits: waits(&[]), top: vec![("sort".into(), ms(600))] };
+    let top = vec![("sort".into(), ms(600))];
+    let outside = Outside { self_time: ms(700), cpu: ms(650), waits: waits(&[]), top, ..Outside::default() };
     let found = of(&Map { outside, ..one(Step { own_cpu: ms(300), ..step("1", "f", 300, 300) }) });
     assert_eq!(found.class, Class::Cpu);
     assert_eq!(found.detail, Detail::Outside { time: ms(700), largest: Some("sort".into()) });

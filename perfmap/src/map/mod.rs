@@ -95,6 +95,10 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
         self_time: remainder.self_time,
         cpu: remainder.cpu,
         waits: remainder.waits.clone(),
+        http_round_trips: remainder.http_round_trips,
+        failed_requests: remainder.failed_requests,
+        file_read: remainder.file_read,
+        file_written: remainder.file_written,
         top: outside::top(recording, resolved, &outside),
     };
     let peers = peers(&correlated.flows.peers, &services);

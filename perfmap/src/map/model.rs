@@ -27,6 +27,10 @@ pub struct Outside {
     pub waits: Waits,
     /// The largest owners in it: library or binary function, with its time; three at most.
     pub top: Vec<(String, Nanos)>,
+    pub http_round_trips: u64,
+    pub failed_requests: u64,
+    pub file_read: u64,
+    pub file_written: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,6 +106,7 @@ pub struct Step {
     pub thread_time: Nanos,
     /// True for steps that nobody on the root's chain waited for: they own no wall time.
     pub beside: bool,
+    /// The counts are the step's own: those that its children caused are theirs alone.
     pub http_round_trips: u64,
     pub failed_requests: u64,
     pub db_round_trips: u64,

@@ -160,11 +160,11 @@ fn step_out(step: &Step, map: &Map) -> StepOut {
         thread_time_ms: (ms(step.thread_time) != ms(step.wall) && step.thread_time > Nanos::ZERO)
             .then(|| ms(step.thread_time)),
         concurrent: step.beside,
-        http_round_trips: step.http_round_trips,
-        failed_requests: step.failed_requests,
-        db_round_trips: step.db_round_trips,
-        io_read_bytes: step.file_read,
-        io_write_bytes: step.file_written,
+        http_round_trips: under(step, |step| step.http_round_trips),
+        failed_requests: under(step, |step| step.failed_requests),
+        db_round_trips: under(step, |step| step.db_round_trips),
+        io_read_bytes: under(step, |step| step.file_read),
+        io_write_bytes: under(step, |step| step.file_written),
         memory_delta_mb: Some(mib(step.memory_delta as f64)).filter(|&delta| delta != 0.0),
         peer: call.map(|call| call.peer.clone()),
         endpoint: call.and_then(|call| call.endpoint.clone()),
@@ -175,6 +175,11 @@ fn step_out(step: &Step, map: &Map) -> StepOut {
         largest: vec![],
         children: step.children.iter().map(|child| step_out(child, map)).collect(),
     }
+}
+
+/// A count of the step and all below it.
+fn under(step: &Step, own: fn(&Step) -> u64) -> u64 {
+    step.children.iter().fold(own(step), |sum, child| sum.saturating_add(under(child, own)))
 }
 
 /// None where it is exact.
@@ -239,11 +244,11 @@ fn remainder_out(map: &Map, id: String) -> StepOut {
         wait_ms: wait_out(&outside.waits),
         thread_time_ms: None,
         concurrent: false,
-        http_round_trips: 0,
-        failed_requests: 0,
+        http_round_trips: outside.http_round_trips,
+        failed_requests: outside.failed_requests,
         db_round_trips: 0,
-        io_read_bytes: 0,
-        io_write_bytes: 0,
+        io_read_bytes: outside.file_read,
+        io_write_bytes: outside.file_written,
         memory_delta_mb: None,
         peer: None,
         endpoint: None,

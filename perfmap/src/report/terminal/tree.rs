@@ -186,7 +186,7 @@ fn parts(parts: &Parts, wall: Nanos) -> Vec<String> {
 }
 
 fn outside_row(map: &Map) -> Row {
-    let Outside { self_time, cpu, waits, top } = &map.outside;
+    let Outside { self_time, cpu, waits, top, .. } = &map.outside;
     let mut reasons = parts(&Parts { cpu: *cpu, waits: waits.clone() }, map.wall);
     reasons.extend(top.first().map(|(name, _)| format!("mostly {name}")));
     Row {
