@@ -36,6 +36,7 @@ pub struct TracePlan {
     pub baseline: BaselinePlan,
     pub sample_hz: u32,
     pub stack_bytes: u32,
+    /// With one backend built in, `auto` and `ebpf` choose the same; without privilege both are an error.
     pub backend: Backend,
     pub output: OutputPlan,
 }

@@ -53,7 +53,7 @@ const DEPTH_LIMIT: usize = 128;
 pub struct Project {
     /// Absolute, sorted, none inside another. The first one given is in `main`.
     pub roots: Vec<PathBuf>,
-    /// Absolute patterns from `--app`.
+    /// Patterns from `--app`: absolute, or beginning with a wildcard.
     pub app_globs: Vec<String>,
     /// The root that belongs to the working directory.
     pub main: Option<PathBuf>,
@@ -72,6 +72,8 @@ pub fn discover(working_directory: &Path, home: Option<&Path>, argv: &[OsString]
         let path = normal(&working_directory.join(app));
         match path.canonicalize() {
             Ok(real) => roots.push(real),
+            // A pattern that begins with a wildcard is meant for any directory.
+            Err(_) if app.starts_with('*') => app_globs.push(app.clone()),
             Err(_) => app_globs.push(path.to_string_lossy().into_owned()),
         }
     }
@@ -182,12 +184,17 @@ mod tests {
         std::fs::write(there.path().join("app/pyproject.toml"), "").expect("file");
         std::fs::write(src.join("main.py"), "").expect("file");
         let argv: Vec<OsString> = vec!["python3".into(), src.join("main.py").into_os_string(), "missing.py".into()];
-        let project = discover(here.path(), None, &argv, &["lib/*.py".to_owned(), src.display().to_string()]);
+        let project = discover(
+            here.path(),
+            None,
+            &argv,
+            &["lib/*.py".to_owned(), "**/ours/*".to_owned(), src.display().to_string()],
+        );
         let mut expected = vec![here.path().to_owned(), there.path().join("app").canonicalize().expect("it exists")];
         expected.sort();
         assert_eq!(project.roots, expected, "--app inside a root adds nothing");
         assert_eq!(project.main.as_deref(), Some(here.path()));
-        assert_eq!(project.app_globs, vec![format!("{}/lib/*.py", here.path().display())]);
+        assert_eq!(project.app_globs, vec!["**/ours/*".to_owned(), format!("{}/lib/*.py", here.path().display())]);
     }
 
     #[test]
