@@ -146,6 +146,7 @@ pub fn map() -> Map {
             cpu: ms(200),
             waits: waits(&[(WaitCause::Disk, 20)]),
             top: vec![("_PyEval_EvalFrameDefault".into(), ms(90)), ("read".into(), ms(20))],
+            ..Outside::default()
         },
         peers: vec![
             Peer { latency: Some(latency(121, 122, 124, 125)), ..peer(Some("mt-engine"), "127.0.0.1:8002", 13) },

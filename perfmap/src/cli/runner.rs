@@ -27,10 +27,11 @@ impl<'a> Runner<'a> {
     /// Fails where nothing was recorded; a command that fails is an outcome.
     pub fn run(&mut self, mode: Mode, observe: &mut dyn FnMut(&Progress)) -> Result<Outcome, Failure> {
         let (signals, escalation, began) = (&self.signals, &mut self.escalation, self.began);
-        let outcome = collect::run(&self.plan.collect(mode), || Held::spawn(&self.plan.command), &mut |progress, remote| {
-            observe(progress);
-            control(signals, escalation, now(began), remote)
-        });
+        let outcome =
+            collect::run(&self.plan.collect(mode), || Held::spawn(&self.plan.command), &mut |progress, remote| {
+                observe(progress);
+                control(signals, escalation, now(began), remote)
+            });
         if self.escalation.at_once() {
             return Err(Failure::Interrupted { nothing_written: true });
         }

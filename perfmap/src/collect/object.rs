@@ -17,7 +17,8 @@ use super::{CollectError, Mode, Plan};
 use crate::recording::{Loss, Losses, Nanos};
 
 /// Built by `cargo xtask build-ebpf` and committed, so that nobody needs clang to build perfmap.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../perfmap-ebpf/perfmap.bpf.o"));
+static OBJECT: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../perfmap-ebpf/perfmap.bpf.o"));
 
 /// When a program is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,12 +72,7 @@ pub const PROBES: [Probe; 11] = [
         when: When::Always,
         gives: "names that processes give themselves",
     },
-    Probe {
-        program: "on_sample",
-        attach: Attach::CpuClock,
-        when: When::Profile,
-        gives: "CPU time by function",
-    },
+    Probe { program: "on_sample", attach: Attach::CpuClock, when: When::Profile, gives: "CPU time by function" },
     Probe {
         program: "on_waking",
         attach: Attach::Tracepoint("sched_waking"),
@@ -135,7 +131,8 @@ impl Object {
             counting_only: counting.into(),
         };
         let mut ebpf = open(settings)?;
-        let btf = Btf::from_sys_fs().map_err(|error| CollectError::Unsupported { what: format!("kernel BTF: {error}") })?;
+        let btf =
+            Btf::from_sys_fs().map_err(|error| CollectError::Unsupported { what: format!("kernel BTF: {error}") })?;
         for probe in PROBES.iter().filter(|probe| probe.when == When::Always || !counting) {
             attach(&mut ebpf, probe, &btf, plan.sample_hz, cpus)?;
         }
@@ -208,7 +205,8 @@ impl Object {
             .filter_map(|(name, program)| {
                 let descriptor = program.fd().ok()?.as_fd().try_clone_to_owned().ok()?;
                 let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", descriptor.as_raw_fd())).ok()?;
-                let value = |key: &str| info.lines().find_map(|line| line.strip_prefix(key)?.trim().parse::<u64>().ok());
+                let value =
+                    |key: &str| info.lines().find_map(|line| line.strip_prefix(key)?.trim().parse::<u64>().ok());
                 Some((name.to_owned(), value("run_cnt:")?, Nanos(value("run_time_ns:")?)))
             })
             .filter(|(_, runs, _)| *runs > 0)
@@ -242,7 +240,8 @@ pub fn probe() -> Vec<ProbeResult> {
         counting_only: 0,
     };
     let loaded = open(settings).and_then(|ebpf| {
-        let btf = Btf::from_sys_fs().map_err(|error| CollectError::Unsupported { what: format!("kernel BTF: {error}") })?;
+        let btf =
+            Btf::from_sys_fs().map_err(|error| CollectError::Unsupported { what: format!("kernel BTF: {error}") })?;
         Ok((ebpf, btf))
     });
     let cpus = super::online_cpus();
@@ -289,12 +288,14 @@ fn attach(ebpf: &mut Ebpf, probe: &Probe, btf: &Btf, hz: u32, cpus: &[usize]) ->
         .ok_or_else(|| CollectError::Load { what: probe.program.into(), why: "not in the object".into() })?;
     match probe.attach {
         Attach::Tracepoint(name) => {
-            let program: &mut BtfTracePoint = program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
+            let program: &mut BtfTracePoint =
+                program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
             program.load(name, btf).map_err(|error| fail(&error))?;
             program.attach().map_err(|error| fail(&error))?;
         }
         Attach::CpuClock => {
-            let program: &mut PerfEvent = program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
+            let program: &mut PerfEvent =
+                program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
             program.load().map_err(|error| fail(&error))?;
             for cpu in cpus {
                 program

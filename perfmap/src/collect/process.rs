@@ -1,11 +1,7 @@
 //! What /proc tells about a process right after its execve. Everything read is bounded: arguments and environment are
 //! the target's own bytes.
 
-use std::{
-    fs::File,
-    io::Read,
-    path::PathBuf,
-};
+use std::{fs::File, io::Read, path::PathBuf};
 
 /// Most bytes of arguments that are kept.
 const ARGUMENT_BYTES: u64 = 4096;

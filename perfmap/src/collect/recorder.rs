@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     recording::{
-        Call, CallId, Direction, Event, FileIo, FileOperation, Loss, Losses, Message, Nanos, OffCpu, OffState, OnObject, Recording,
-        Sample, ShortWaits, StackId, WaitClass, Waker,
+        Call, CallId, Direction, Event, FileIo, FileOperation, Loss, Losses, Message, Nanos, OffCpu, OffState,
+        OnObject, Recording, Sample, ShortWaits, StackId, WaitClass, Waker,
     },
     unwind::{KernelSymbols, Mapping, ModuleFiles},
 };

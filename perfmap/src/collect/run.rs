@@ -64,7 +64,9 @@ async fn collect(
     let cpus = online_cpus();
     let mut object = Object::load(plan, &cpus)?;
     let mappings = match plan.mode {
-        Mode::Profile => Some(Mappings::open(&cpus).map_err(|error| CollectError::from_load("memory mappings", &error))?),
+        Mode::Profile => {
+            Some(Mappings::open(&cpus).map_err(|error| CollectError::from_load("memory mappings", &error))?)
+        }
         Mode::Count => None,
     };
     let (sender, receiver) = bounded::<Item>(CHANNEL);
@@ -87,9 +89,7 @@ async fn collect(
 
     let held = launch()?;
     let (root, remote) = (held.pid(), held.remote());
-    roots
-        .insert(root, 1, 0)
-        .map_err(|error| CollectError::Load { what: "roots".into(), why: error.to_string() })?;
+    roots.insert(root, 1, 0).map_err(|error| CollectError::Load { what: "roots".into(), why: error.to_string() })?;
     feed.alive.insert(root);
     let origin = monotonic_ns();
     let recorder = thread::Builder::new()
@@ -160,7 +160,9 @@ fn meta(
     let ended: Nanos = recording.processes.iter().map(|process| process.cpu).sum();
     Meta {
         backend: "ebpf".into(),
-        kernel: nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned()).unwrap_or_default(),
+        kernel: nix::sys::utsname::uname()
+            .map(|name| name.release().to_string_lossy().into_owned())
+            .unwrap_or_default(),
         sample_hz: plan.sample_hz,
         wait_threshold: plan.wait_threshold,
         cpus,

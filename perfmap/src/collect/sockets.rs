@@ -7,9 +7,7 @@ use perfmap_common as wire;
 
 use crate::{
     protocol::Decoder,
-    recording::{
-        Address, Direction, Family, Mark, Nanos, ProcessId, Role, Socket, SocketId, StateChange, TcpState,
-    },
+    recording::{Address, Direction, Family, Mark, Nanos, ProcessId, Role, Socket, SocketId, StateChange, TcpState},
 };
 
 struct Known {
@@ -124,8 +122,7 @@ impl Sockets {
     /// Adds to the sums; None for a socket that was never announced.
     pub fn message(&mut self, record: &wire::Message, payload: &[u8]) -> Option<(SocketId, Direction, Vec<Mark>)> {
         let known = self.by_cookie.get_mut(&record.socket);
-        let direction =
-            if record.flags & wire::MESSAGE_SENT != 0 { Direction::Sent } else { Direction::Received };
+        let direction = if record.flags & wire::MESSAGE_SENT != 0 { Direction::Sent } else { Direction::Received };
         let known = known?;
         known.tid = record.header.tid;
         let socket = &mut self.sockets[known.id.0 as usize];

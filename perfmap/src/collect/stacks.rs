@@ -8,9 +8,7 @@ use rustc_hash::FxBuildHasher;
 
 use super::decode::RawStack;
 use crate::{
-    recording::{
-        Code, Frame, FrameId, KernelSymbolId, Module, PythonFrame, PythonFrameId, Stack, StackEnd, StackId,
-    },
+    recording::{Code, Frame, FrameId, KernelSymbolId, Module, PythonFrame, PythonFrameId, Stack, StackEnd, StackId},
     unwind::{
         KernelSymbols, ModuleFiles, Unwinder,
         python::{CodeTable, ImageId, Version},

@@ -16,7 +16,6 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-
 pub use baseline::{Baseline, GpuUse, Metrics};
 pub use event::{
     Call, CallId, Direction, Event, FileIo, FileOperation, Mark, Message, OffCpu, OffState, OnObject, Sample,
