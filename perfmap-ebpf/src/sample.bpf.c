@@ -26,6 +26,6 @@ int on_sample(struct sample_context *ctx) {
 		if (bytes > 0)
 			record->stack.kernel = bytes / 8;
 	}
-	emit_with_stack(record, sizeof(*record), &record->stack, scratch, 0, 0, LOSS_RING_SAMPLE);
+	emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_SAMPLE, 0, 0, LOSS_RING_SAMPLE);
 	return 0;
 }

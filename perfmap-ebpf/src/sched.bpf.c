@@ -64,7 +64,7 @@ static __always_inline void leave(struct task_struct *task, struct task_state *s
 	struct sample_record *record = &scratch->record.sample;
 	fill_header(&record->header, KIND_FAULT_STACK, pid, task->pid, now);
 	take_stack(&record->stack, scratch, CONTEXT_SWITCH, pid);
-	emit_with_stack(record, sizeof(*record), &record->stack, scratch, 0, 0, LOSS_RING_WAIT);
+	emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_SWITCH, 0, 0, LOSS_RING_WAIT);
 }
 
 static __always_inline void enter(struct task_struct *task, struct task_state *state, u64 now) {

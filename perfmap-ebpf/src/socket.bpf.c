@@ -197,7 +197,7 @@ static __always_inline int transfer(struct sock *sk, int length, u32 direction, 
 		record->flags |= MESSAGE_STACK;
 		take_stack(&record->stack, scratch, CONTEXT_CALL, pid);
 	}
-	emit_with_stack(record, sizeof(*record), &record->stack, scratch, payload->bytes, captured, LOSS_RING_MESSAGE);
+	emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_CALL, payload->bytes, captured, LOSS_RING_MESSAGE);
 	return 0;
 }
 

@@ -32,14 +32,17 @@ static __always_inline void read_registers(u64 *to) {
 #define SMALL_CHUNK 256
 
 /* A read past the top of the stack fails as a whole, so the copy goes in chunks, and in small ones at the end. */
-static __always_inline u32 copy_user_stack(struct scratch *scratch, u64 sp) {
+static __always_inline u32 copy_user_stack(u32 context, u64 sp) {
+	struct user_stack *to = bpf_map_lookup_elem(&user_stacks, &context);
+	if (!to)
+		return 0;
 	u32 copied = 0, limit = settings.stack_bytes;
 	for (u32 i = 0; i < MAX_STACK_BYTES / CHUNK; i++) {
 		if (copied >= limit)
 			break;
-		if (bpf_probe_read_user(&scratch->user[i * CHUNK], CHUNK, (void *)(sp + i * CHUNK))) {
+		if (bpf_probe_read_user(&to->bytes[i * CHUNK], CHUNK, (void *)(sp + i * CHUNK))) {
 			for (u32 j = 0; j < CHUNK / SMALL_CHUNK; j++) {
-				if (bpf_probe_read_user(&scratch->user[i * CHUNK + j * SMALL_CHUNK], SMALL_CHUNK,
+				if (bpf_probe_read_user(&to->bytes[i * CHUNK + j * SMALL_CHUNK], SMALL_CHUNK,
 							(void *)(sp + i * CHUNK + j * SMALL_CHUNK)))
 					break;
 				copied += SMALL_CHUNK;
@@ -59,7 +62,7 @@ static __noinline int take_stack(struct stack_head *head, struct scratch *scratc
 	read_registers(head->registers);
 	head->python = walk_python(scratch, context, pid);
 	head->flags = scratch->walk.flags;
-	head->user = copy_user_stack(scratch, head->registers[7]);
+	head->user = copy_user_stack(context, head->registers[7]);
 	if (head->user >= MAX_STACK_BYTES)
 		head->flags |= STACK_USER_CUT;
 	return 0;
@@ -67,7 +70,10 @@ static __noinline int take_stack(struct stack_head *head, struct scratch *scratc
 
 /* `record` (whose last field is `head`), the stack's variable parts, and `extra` bytes of payload, as one ring entry. */
 static __always_inline void emit_with_stack(void *record, u32 record_size, struct stack_head *head,
-					    struct scratch *scratch, u8 *extra, u32 extra_bytes, u32 loss) {
+					    struct scratch *scratch, u32 context, u8 *extra, u32 extra_bytes, u32 loss) {
+	struct user_stack *stack = bpf_map_lookup_elem(&user_stacks, &context);
+	if (!stack)
+		return;
 	u32 python = head->python, kernel = head->kernel, user = head->user;
 	BOUND(python, MAX_PYTHON_FRAMES);
 	BOUND(kernel, MAX_KERNEL_FRAMES);
@@ -89,7 +95,7 @@ static __always_inline void emit_with_stack(void *record, u32 record_size, struc
 		bpf_dynptr_write(&to, at, scratch->kernel, kernel_bytes, 0);
 	at += kernel_bytes;
 	if (user)
-		bpf_dynptr_write(&to, at, scratch->user, user, 0);
+		bpf_dynptr_write(&to, at, stack->bytes, user, 0);
 	at += user;
 	if (extra && extra_bytes)
 		bpf_dynptr_write(&to, at, extra, extra_bytes, 0);

@@ -123,8 +123,17 @@ struct scratch {
 		struct message_record message;
 		struct file_io_record file_io;
 	} record;
-	u8 user[MAX_STACK_BYTES];
 };
+/* Apart, because no value of a per-CPU map may be larger than 32 KiB. */
+struct user_stack {
+	u8 bytes[MAX_STACK_BYTES];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, CONTEXTS);
+	__type(key, u32);
+	__type(value, struct user_stack);
+} user_stacks SHARED;
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, CONTEXTS);

@@ -114,8 +114,8 @@ static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u3
 	record->has_stack = 1;
 	record->stack.kernel = 0;
 	read_registers(record->stack.registers);
-	record->stack.user = copy_user_stack(scratch, record->stack.registers[7]);
-	emit_with_stack(record, sizeof(*record), &record->stack, scratch, 0, 0, LOSS_RING_FILE);
+	record->stack.user = copy_user_stack(CONTEXT_CALL, record->stack.registers[7]);
+	emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_CALL, 0, 0, LOSS_RING_FILE);
 	return 0;
 }
 
@@ -142,7 +142,7 @@ static __noinline int emit_call(struct pt_regs *regs, s64 result) {
 	}
 	}
 	take_stack(&record->stack, scratch, CONTEXT_CALL, pid);
-	emit_with_stack(record, sizeof(*record), &record->stack, scratch, 0, 0, LOSS_RING_WAIT);
+	emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_CALL, 0, 0, LOSS_RING_WAIT);
 	return 0;
 }
 
@@ -164,7 +164,7 @@ static __noinline int emit_short_waits(struct task_state *state) {
 	state->short_count = 0;
 	state->short_due = 0;
 	take_stack(&record->stack, scratch, CONTEXT_CALL, pid);
-	emit_with_stack(record, sizeof(*record), &record->stack, scratch, 0, 0, LOSS_RING_WAIT);
+	emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_CALL, 0, 0, LOSS_RING_WAIT);
 	return 0;
 }
 

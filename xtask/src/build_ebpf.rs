@@ -33,7 +33,9 @@ mod linked {
         process::Command,
     };
 
-    const CLANG: &str = "clang-14";
+    /// Defines `MAPS_ARE_HERE`.
+const MAPS_OWNER: &str = "task.bpf.c";
+const CLANG: &str = "clang-14";
     const STRIP: &str = "llvm-strip-14";
 
     pub fn run(mode: Mode) -> Result<()> {
@@ -94,6 +96,9 @@ mod linked {
         }
         // The order of a directory differs between file systems; the object must not.
         names.sort();
+        // Its maps are the strong definitions of those that are weak elsewhere. They come first: where a weak copy
+        // came before, relocations of static functions keep pointing at the copy, which libbpf refuses to load.
+        names.sort_by_key(|name| name != MAPS_OWNER);
         anyhow::ensure!(!names.is_empty(), "no .bpf.c in {}", dir.display());
         Ok(names)
     }

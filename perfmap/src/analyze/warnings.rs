@@ -83,7 +83,7 @@ fn samples(recording: &Recording, resolved: &Resolved, found: &mut Vec<Warning>)
     for event in &recording.events {
         let Event::Sample(sample) = event else { continue };
         total += 1;
-        cut += u64::from(is_cut(recording, sample));
+        cut += u64::from(is_cut(recording, resolved, sample));
         if let Some(of) = nameless_leaf(resolved, sample) {
             *nameless.entry(of).or_default() += 1;
         }
@@ -107,15 +107,23 @@ fn samples(recording: &Recording, resolved: &Resolved, found: &mut Vec<Warning>)
     }
 }
 
-/// A walk that was not made counts only where no interpreter's frames stand in for it.
-fn is_cut(recording: &Recording, sample: &Sample) -> bool {
+/// Where threads and programs begin: what has no caller. Some of them have no unwind rule that says so.
+const BEGINNINGS: [&str; 6] = ["_start", "_dl_start_user", "_dl_start", "clone", "clone3", "__clone3"];
+
+/// Not where an interpreter's frames, which are walked for themselves, tell the whole way.
+fn is_cut(recording: &Recording, resolved: &Resolved, sample: &Sample) -> bool {
     let Some(stack) = recording.stacks.get(sample.stack.0 as usize) else {
         return true;
     };
     match stack.end {
         StackEnd::Complete => false,
-        StackEnd::CopyTooShort | StackEnd::NoRule | StackEnd::TooDeep => true,
-        StackEnd::NotWalked => stack.python.is_empty(),
+        StackEnd::TooDeep => true,
+        StackEnd::CopyTooShort | StackEnd::NotWalked => stack.python.is_empty(),
+        StackEnd::NoRule => {
+            let root = resolved.stacks.get(sample.stack.0 as usize).and_then(|places| places.last());
+            let root = root.and_then(|place| resolved.places.get(place.0 as usize));
+            stack.python.is_empty() && root.is_none_or(|place| !BEGINNINGS.contains(&place.function.as_str()))
+        }
     }
 }
 

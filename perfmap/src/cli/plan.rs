@@ -151,7 +151,7 @@ mod tests {
         let plan = planned(&["--", "sh"]).expect("a plan");
         assert_eq!(plan.out, Path::new("/srv/app/.optimization/sh"));
         assert_eq!(plan.baseline, BaselinePlan::Measure(Schedule { warmups: 1, runs: 3 }));
-        assert_eq!((plan.sample_hz, plan.stack_bytes, plan.owner), (99, 16384, Some(Owner { uid: 1000, gid: 1000 })));
+        assert_eq!((plan.sample_hz, plan.stack_bytes, plan.owner), (99, 32768, Some(Owner { uid: 1000, gid: 1000 })));
         assert_eq!(plan.output, OutputPlan { format: Format::Yaml, print: false, min_share: 0.01 });
         assert!(!plan.command.stdout_to_stderr);
         let collect = plan.collect(Mode::Count);

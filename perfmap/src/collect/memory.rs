@@ -5,44 +5,46 @@ use std::{collections::BTreeSet, fs::File, io::Read};
 
 use super::MemoryCurve;
 
-/// Reading smaps_rollup walks the target's page tables under its mmap lock (about 0.1 to 1 ms for 100 MiB), so the
-/// pauses between readings grow with what the last one took.
-const LEAST_PAUSE_MS: u64 = 25;
+/// RSS is a few counters, so it is looked at often; PSS is a walk over the page tables under the target's mmap lock
+/// (about 1 ms for 100 MiB), so it is read only where RSS says that something has changed, and now and then.
+const RSS_EVERY_NS: u64 = 20_000_000;
+const PSS_EVERY_NS: u64 = 500_000_000;
+/// A change of RSS by a twentieth asks for PSS.
+const CHANGE: u64 = 20;
 
 #[derive(Debug, Default)]
 pub struct MemoryWatch {
     curve: MemoryCurve,
-    started: bool,
     next_ns: u64,
+    /// RSS of the tree when PSS was last read, and when that was.
+    read_at: Option<(u64, u64)>,
 }
 
 impl MemoryWatch {
     pub fn tick(&mut self, now_ns: u64, processes: &BTreeSet<u32>) {
-        if now_ns < self.next_ns || processes.is_empty() {
+        if now_ns < self.next_ns {
             return;
         }
-        let began = std::time::Instant::now();
-        let mut total = 0;
-        let mut pss = true;
-        for pid in processes {
-            match proportional(*pid) {
-                Some(bytes) => total += bytes,
-                None => {
-                    if let Some(bytes) = resident(*pid) {
-                        total += bytes;
-                        pss = false;
-                    }
-                }
-            }
-        }
-        let took = began.elapsed().as_nanos() as u64;
-        self.next_ns = now_ns + (LEAST_PAUSE_MS * 1_000_000).max(took * 20);
-        if total == 0 {
+        self.next_ns = now_ns.saturating_add(RSS_EVERY_NS);
+        let resident: Vec<(u32, u64)> =
+            processes.iter().filter_map(|pid| Some((*pid, resident(*pid).filter(|bytes| *bytes > 0)?))).collect();
+        let sum: u64 = resident.iter().map(|(_, bytes)| bytes).sum();
+        let changed = self.read_at.is_none_or(|(before, at)| {
+            before.abs_diff(sum) > before / CHANGE || now_ns.saturating_sub(at) >= PSS_EVERY_NS
+        });
+        if sum == 0 || !changed {
             return;
         }
-        if !self.started {
-            self.started = true;
-            self.curve = MemoryCurve { start: total, is_pss: pss, ..self.curve };
+        let (mut total, mut pss) = (0, true);
+        for (pid, bytes) in resident {
+            let proportional = proportional(pid);
+            pss &= proportional.is_some() || self::resident(pid).is_none_or(|bytes| bytes == 0);
+            total += proportional.unwrap_or(bytes);
+        }
+        let first = self.read_at.is_none();
+        self.read_at = Some((sum, now_ns));
+        if first {
+            self.curve = MemoryCurve { start: total, is_pss: true, ..self.curve };
         }
         self.curve.is_pss &= pss;
         self.curve.peak = self.curve.peak.max(total);
