@@ -34,8 +34,8 @@ mod linked {
     };
 
     /// Defines `MAPS_ARE_HERE`.
-const MAPS_OWNER: &str = "task.bpf.c";
-const CLANG: &str = "clang-14";
+    const MAPS_OWNER: &str = "task.bpf.c";
+    const CLANG: &str = "clang-14";
     const STRIP: &str = "llvm-strip-14";
 
     pub fn run(mode: Mode) -> Result<()> {

@@ -1,7 +1,8 @@
 //! The step tree → what could be the bottleneck, with the time that each owns, largest first.
 //!
 //! A call to a service whose inside is shown owns the time of that inside: from the caller's point of view it is the
-//! call that takes long. So a call step's time is its own plus what lies below it in other services, down to the
+//! call that takes long. So a call step's time is its own plus what lies below it on the other side of its sockets (in
+//! other services, or in a server thread of the same process), down to the
 //! calls that these make in turn, which own what is below them. One call is left out: the entry call, with which a
 //! test or a load generator drives the whole program. It contains everything, so that naming it would say nothing.
 
@@ -102,9 +103,9 @@ fn own_cpu_below(step: &Step) -> Nanos {
     step.own_cpu.plus(step.children.iter().map(own_cpu_below).sum())
 }
 
-/// Adds what lies below in other services than the caller's. A further call owns what is below it.
+/// Adds what lies below on the other side, or in other services than the caller's. A further call owns what is below it.
 fn fold(step: &Step, caller: usize, inside: bool, order: &mut usize, time: &mut Nanos, folded: &mut Vec<usize>) {
-    let inside = inside || step.service != caller;
+    let inside = inside || step.over_socket || step.service != caller;
     if !step.beside && is_call(step.kind) {
         *order += size(step);
         return;

@@ -32,6 +32,7 @@ pub fn step(id: &str, function: &str, wall: u64, own: u64) -> Step {
         own_waits: Waits::default(),
         thread_time: ms(wall),
         beside: false,
+        over_socket: false,
         http_round_trips: 0,
         failed_requests: 0,
         db_round_trips: 0,

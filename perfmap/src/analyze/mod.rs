@@ -17,13 +17,19 @@ mod warnings;
 
 pub use types::{Analysis, Bottleneck, CallProtocol, Class, Detail, Rank, Warning};
 
-use crate::{map::Map, recording::Recording, resolve::Resolved};
+use crate::{
+    map::Map,
+    recording::{Nanos, Recording},
+    resolve::Resolved,
+};
 use candidate::Candidate;
 
 /// A share (in percent) up to which nothing is worth acting on.
 pub const ACTIONABLE_PCT: f64 = 20.0;
 /// A share above which a bottleneck is the primary one.
 pub const PRIMARY_PCT: f64 = 50.0;
+/// So many calls after one another are a pattern.
+const REPEATED: u64 = 3;
 /// How many bottlenecks are named.
 const TOP: usize = 3;
 /// Bottlenecks below this share are not named at all.
@@ -40,12 +46,33 @@ pub fn analyze(recording: &Recording, resolved: &Resolved, map: &Map) -> Analysi
         .filter(|candidate| candidate.share_pct >= NAMED_PCT)
         .map(|candidate| bottleneck(map, candidate))
         .collect();
-    let (class, detail) = if largest.share_pct > ACTIONABLE_PCT {
-        rules::judge(map, largest)
+    let (class, detail) = rules::judge(map, largest);
+    let (class, detail) = if largest.share_pct.max(calls_share(map, &candidates, class)) > ACTIONABLE_PCT {
+        (class, pattern(map, &candidates, class, largest.time).unwrap_or(detail))
     } else {
         (Class::None, Detail::NothingStandsOut { largest: largest.time })
     };
     Analysis { class, detail, top, warnings }
+}
+
+/// What all calls of a class take together: waits for several services stand out as much as waits for one.
+fn calls_share(map: &Map, candidates: &[Candidate<'_>], class: Class) -> f64 {
+    let of_class = candidates.iter().filter(|candidate| {
+        candidate.step.is_some_and(|step| candidate::is_call(step.kind)) && rules::judge(map, candidate).0 == class
+    });
+    of_class.map(|candidate| candidate.share_pct).sum()
+}
+
+/// A pattern of the same class that owns over half of the largest bottleneck's time says more than a single call.
+fn pattern(map: &Map, candidates: &[Candidate<'_>], class: Class, largest: Nanos) -> Option<Detail> {
+    candidates.iter().filter(|candidate| candidate.time.0 > largest.0 / 2).find_map(|candidate| {
+        match rules::judge(map, candidate) {
+            (found, detail @ Detail::SequentialCalls { count, .. }) if found == class && count >= REPEATED => {
+                Some(detail)
+            }
+            _ => None,
+        }
+    })
 }
 
 /// The largest candidates that do not contain one another: time below a call is named once, as the call's.

@@ -126,6 +126,7 @@ impl Folding<'_> {
             own_waits: node.own.waits.clone(),
             thread_time: if beside { node.beside_time } else { node.wall.plus(node.beside_time) },
             beside,
+            over_socket: node.over_socket,
             http_round_trips: node.round_trips.len() as u64,
             failed_requests: node.failed,
             db_round_trips: 0,

@@ -106,6 +106,8 @@ pub struct Step {
     pub thread_time: Nanos,
     /// True for steps that nobody on the root's chain waited for: they own no wall time.
     pub beside: bool,
+    /// The other side of a call: the step above it waited for this one at a socket.
+    pub over_socket: bool,
     /// The counts are the step's own: those that its children caused are theirs alone.
     pub http_round_trips: u64,
     pub failed_requests: u64,

@@ -90,8 +90,15 @@ impl Project {
     }
 }
 
-/// Comprehensions belong to the function that they are written in.
+/// Comprehensions and Rust's closures (async bodies are some) belong to the function that they are written in.
 fn function_name(place: &Place) -> String {
+    if place.language == Language::Native {
+        let mut name = place.function.as_str();
+        while let Some(outer) = name.strip_suffix("::{{closure}}") {
+            name = outer;
+        }
+        return name.into();
+    }
     if place.language == Language::Python {
         for inner in ["<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>"] {
             if let Some(outer) = place.function.strip_suffix(inner) {
@@ -111,7 +118,13 @@ fn own_file(meta: &Meta, place: &Place) -> Option<String> {
         Language::Python | Language::Jit => own_path(meta, place.file.as_deref()?),
         Language::Native => match &place.file {
             // Libraries with installed debug information name their sources by relative paths.
-            Some(file) if Path::new(file).is_absolute() => own_path(meta, file),
+            Some(file) if Path::new(file).is_absolute() => own_path(meta, file).or_else(|| {
+                // A program of the project that was built elsewhere (in a container, say) from sources that are not
+                // an installed library's.
+                let built_elsewhere = !INSTALLED.iter().any(|directory| file.contains(directory));
+                place.module.as_deref().filter(|_| built_elsewhere).and_then(|module| own_path(meta, module))?;
+                Some(file.clone())
+            }),
             Some(file) => place.module.as_deref().and_then(|module| own_path(meta, module)).and(own_path(meta, file)),
             // Without debug information the whole file counts, but for what its language's runtime brought into it.
             None if place.unnamed.is_some() || of_runtime(&place.function) => None,
@@ -119,6 +132,10 @@ fn own_file(meta: &Meta, place: &Place) -> Option<String> {
         },
     }
 }
+
+/// Where the sources of other people's code lie that compilers build into a program.
+const INSTALLED: [&str; 8] =
+    ["/usr/", "/rustc/", "/.cargo/", "/.rustup/", "/nix/store/", "/go/pkg/mod/", "/site-packages/", "/sysdeps/"];
 
 fn own_path(meta: &Meta, file: &str) -> Option<String> {
     // `<frozen …>`, `<string>`; `[vdso]`, `[heap]`: no files at all.

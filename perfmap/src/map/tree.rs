@@ -77,6 +77,8 @@ pub(super) struct Node {
     /// Indices into `Flows::round_trips`.
     pub round_trips: Vec<u32>,
     pub failed: u64,
+    /// Some of its time was waited for at a socket by the node above it.
+    pub over_socket: bool,
     pub file_read: u64,
     pub file_written: u64,
 }
@@ -126,6 +128,7 @@ impl Tree {
             intervals: Vec::new(),
             round_trips: Vec::new(),
             failed: 0,
+            over_socket: false,
             file_read: 0,
             file_written: 0,
         });
@@ -231,6 +234,8 @@ impl Tree {
                 Some(level) if node.key.is_some() => Kind::Wait(level.cause),
                 Some(_) | None => kind,
             };
+            let crossing = |level: &Level| level.depth + 1 == node.depth && level.cause == WaitCause::Network;
+            node.over_socket |= levels.iter().any(crossing);
             if at == id {
                 node.own_time = node.own_time.plus(length);
                 node.own.add(seen, length);
