@@ -148,6 +148,7 @@ static __noinline int walk_python(struct scratch *scratch, u32 context, u32 pid)
 	struct python_walk *walk = &scratch->walk;
 	walk->flags = 0;
 	walk->count = 0;
+	walk->thread = 0;
 	struct python_layout *layout = bpf_map_lookup_elem(&python_processes, &pid);
 	if (!layout)
 		return 0;
@@ -165,6 +166,7 @@ static __noinline int walk_python(struct scratch *scratch, u32 context, u32 pid)
 		return 0;
 	}
 	walk->frame = frame;
+	walk->thread = thread;
 	struct loop loop = {.context = context};
 	bpf_loop(MAX_PYTHON_FRAMES, walk_one, &loop, 0);
 	if (walk->count == MAX_PYTHON_FRAMES && walk->frame)

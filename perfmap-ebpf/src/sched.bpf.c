@@ -35,6 +35,11 @@ int BPF_PROG(on_waking, struct task_struct *task) {
 		return 0;
 	state->woken_after_switch = state->off != 0;
 	state->wake = bpf_ktime_get_ns();
+	/* Of a wait below the threshold only the length is kept. */
+	state->waker_pid = 0;
+	state->waker_tid = 0;
+	if (state->off && state->wake - state->off < settings.wait_threshold_ns)
+		return 0;
 	struct task_struct *waker = bpf_get_current_task_btf();
 	state->waker_pid = waker->tgid;
 	state->waker_tid = waker->pid;
@@ -104,8 +109,6 @@ static __always_inline void enter(struct task_struct *task, struct task_state *s
 	state->off = 0;
 	state->wake = 0;
 	state->woken_after_switch = 0;
-	state->waker_pid = 0;
-	state->waker_tid = 0;
 }
 
 SEC("tp_btf/sched_switch")

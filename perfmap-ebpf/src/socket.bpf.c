@@ -30,6 +30,8 @@ struct {
 #define AF_INET6 10
 /* A connection that shows no known protocol within this many transfers has none. */
 #define UNDECIDED_MESSAGES 6
+/* Transfers on an opaque socket after which a task adds them to the socket's sums. */
+#define SETTLE_MESSAGES 64
 
 struct iovec {
 	u64 base, length;
@@ -134,12 +136,32 @@ static __always_inline void describe(struct socket_seen_record *record, struct s
 	}
 }
 
-static __always_inline int transfer(struct sock *sk, int length, u32 direction, u64 cookie) {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *state = state_of(task);
-	if (!state || length < 0)
+/* Adds what a task has not yet added to the sums of the opaque socket that it used last. */
+static __always_inline void settle(struct task_state *state) {
+	struct socket_sums *sums = bpf_map_lookup_elem(&sockets, &state->opaque_socket);
+	for (u32 direction = 0; direction < 2; direction++) {
+		if (sums) {
+			__sync_fetch_and_add(&sums->skipped_messages[direction], state->opaque_messages[direction]);
+			__sync_fetch_and_add(&sums->skipped_bytes[direction], state->opaque_bytes[direction]);
+		}
+		state->opaque_messages[direction] = 0;
+		state->opaque_bytes[direction] = 0;
+	}
+}
+
+static __always_inline int transfer(struct task_struct *task, struct task_state *state, struct sock *sk, int length,
+				    u32 direction, u64 cookie) {
+	if (length < 0)
 		return 0;
 	state->on_socket = 1;
+	if (cookie == state->opaque_socket) {
+		state->opaque_messages[direction & 1]++;
+		state->opaque_bytes[direction & 1] += length;
+		/* Settled now and then, for those who read the sums while the task goes on. */
+		if (state->opaque_messages[direction & 1] >= SETTLE_MESSAGES)
+			settle(state);
+		return 0;
+	}
 	u32 zero = 0, pid = task->tgid;
 	struct socket_sums *sums = bpf_map_lookup_elem(&sockets, &cookie);
 	if (!sums) {
@@ -163,6 +185,12 @@ static __always_inline int transfer(struct sock *sk, int length, u32 direction, 
 	if (sums->protocol == PROTOCOL_OPAQUE) {
 		__sync_fetch_and_add(&sums->skipped_messages[direction & 1], 1);
 		__sync_fetch_and_add(&sums->skipped_bytes[direction & 1], length);
+		/* Nothing tells of a Unix socket's end but the ends of its tasks, so their sums can wait for these. */
+		if (sk->__sk_common.skc_family == AF_UNIX) {
+			if (state->opaque_socket)
+				settle(state);
+			state->opaque_socket = cookie;
+		}
 		return 0;
 	}
 	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
@@ -203,16 +231,26 @@ static __always_inline int transfer(struct sock *sk, int length, u32 direction, 
 
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(on_send, struct sock *sk, int length, int flags) {
-	if (!state_of(bpf_get_current_task_btf()))
-		return 0;
-	return transfer(sk, length, SENT, bpf_get_socket_cookie(sk));
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *state = state_of(task);
+	return state ? transfer(task, state, sk, length, SENT, bpf_get_socket_cookie(sk)) : 0;
 }
 
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(on_receive, struct sock *sk, int length, int flags) {
-	if (flags & MSG_PEEK || !state_of(bpf_get_current_task_btf()))
+	if (flags & MSG_PEEK)
 		return 0;
-	return transfer(sk, length, RECEIVED, bpf_get_socket_cookie(sk));
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *state = state_of(task);
+	return state ? transfer(task, state, sk, length, RECEIVED, bpf_get_socket_cookie(sk)) : 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit_sockets, struct task_struct *task) {
+	struct task_state *state = state_of(task);
+	if (state && state->opaque_socket)
+		settle(state);
+	return 0;
 }
 
 #define TCP_CLOSE 7

@@ -25,7 +25,8 @@ struct file_sum {
 	u64 first, last, bytes, calls;
 	u64 site; /* 0: none */
 	u64 ip, sp;
-	u64 checked; /* when the Python frames were last looked at */
+	u64 checked; /* when the whole stack was last looked at */
+	u64 caller;  /* what a cheap look at the caller said */
 	u64 file;    /* kernel address of the struct file, and what it is */
 	u32 object;
 	u32 syscall;
@@ -49,6 +50,10 @@ struct task_state {
 	/* a socket program saw the current call: it is not file I/O */
 	u32 on_socket;
 	u32 reserved;
+	/* the interpreter's thread state, once a walk has found it */
+	u64 python_thread;
+	/* transfers and bytes (received, sent) of the Unix socket used last, where it is opaque: not yet in its sums */
+	u64 opaque_socket, opaque_messages[2], opaque_bytes[2];
 	struct file_sum io[2];
 };
 
@@ -103,7 +108,7 @@ enum context {
 #define CODE_BYTES 112
 
 struct python_walk {
-	u64 frame;
+	u64 frame, thread;
 	u32 count, flags, pid, reserved;
 	struct python_layout layout;
 	u64 frame_words[FRAME_BYTES / 8];

@@ -10,9 +10,13 @@
 #define SYS_CLOSE 3
 #define SYS_OPEN 2
 #define SYS_OPENAT 257
-/* How long sums go on before the Python frames are looked at again, because calls between Python functions do not move
- * the C stack and so do not change the cheap part of the site's key. */
+/* How long a sum goes on before the whole stack is looked at again: two callers of one library function look alike to
+ * the cheap look. */
 #define SITE_RECHECK_NS 200000
+/* Calls closer together than this are a storm: even the cheap look, three reads of user memory, is taken at every 16th
+ * of them only. Bytes stay exact, their function may be wrong for 15 calls. */
+#define STORM_NS 4000
+#define STORM_SKIP 15
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -40,18 +44,41 @@ static long hash_one(u32 index, struct site_hash *site) {
 	return 0;
 }
 
-/* Identity of the call site: process, call, instruction and stack pointer, the first return addresses, and the whole
- * Python stack. Native callers of one wrapper often have the same stack pointer; what lies on top of their stacks
- * differs. Values near the stack pointer and small numbers are left out: they differ within one site. */
-static __always_inline u64 site_of(struct pt_regs *regs, u32 pid, u32 call, u32 python) {
-	u64 top[4] = {}, sp = regs->sp;
-	struct site_hash site = {.hash = mix(mix(mix(pid, call), regs->ip), sp), .context = CONTEXT_CALL};
-	bpf_probe_read_user(top, sizeof(top), (void *)sp);
+/* A cheap look at the caller: of Python the innermost frame and its code, because calls between Python functions do
+ * not move the C stack; else the words on top of the stack, among them the first return addresses. Values near the
+ * stack pointer and small numbers are left out: they differ within one site. */
+static __always_inline u64 caller_of(struct task_state *state, struct pt_regs *regs, u32 pid) {
+	u64 hash = regs->sp, top[4] = {};
+	if (state->python_thread) {
+		struct python_layout *layout = bpf_map_lookup_elem(&python_processes, &pid);
+		u64 frame = 0, code = 0;
+		if (layout) {
+			bpf_probe_read_user(&frame, 8, (void *)(state->python_thread + layout->thread_frame));
+			if (layout->has_cframe)
+				bpf_probe_read_user(&frame, 8, (void *)(frame + layout->cframe_current));
+			bpf_probe_read_user(&code, 8, (void *)(frame + layout->frame_code));
+			return mix(mix(hash, frame), code);
+		}
+	}
+	bpf_probe_read_user(top, sizeof(top), (void *)regs->sp);
 	for (u32 i = 0; i < 4; i++)
-		if (top[i] > 0x10000 && top[i] + (16 << 20) - sp > 32 << 20)
-			site.hash = mix(site.hash, top[i]);
+		if (top[i] > 0x10000 && top[i] + (16 << 20) - regs->sp > 32 << 20)
+			hash = mix(hash, top[i]);
+	return hash;
+}
+
+/* Identity of the call site: process, call, instruction and stack pointer, caller, and the whole Python stack. */
+static __always_inline u64 site_of(struct pt_regs *regs, u64 caller, u32 pid, u32 call, u32 python) {
+	struct site_hash site = {.hash = mix(mix(mix(mix(pid, call), regs->ip), regs->sp), caller), .context = CONTEXT_CALL};
 	bpf_loop(python, hash_one, &site, 0);
 	return site.hash | 1;
+}
+
+static __always_inline void add(struct file_sum *sum, u64 bytes, u64 now) {
+	if (!sum->calls++)
+		sum->first = now;
+	sum->bytes += bytes;
+	sum->last = now;
 }
 
 static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u32 operation, s32 descriptor, u64 bytes) {
@@ -71,17 +98,19 @@ static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u3
 	if (sum->object != OBJECT_FILE)
 		return 0;
 	u64 now = bpf_ktime_get_ns();
+	u32 pid = bpf_get_current_pid_tgid() >> 32;
 	bool same = sum->site && sum->ip == regs->ip && sum->sp == regs->sp && sum->syscall == call;
-	if (same && (settings.counting_only || now - sum->checked < SITE_RECHECK_NS)) {
-		if (!sum->calls++)
-			sum->first = now;
-		sum->bytes += bytes;
-		sum->last = now;
+	u64 caller = sum->caller;
+	if (same && !settings.counting_only && (now - sum->last > STORM_NS || !(sum->calls & STORM_SKIP))) {
+		caller = caller_of(state, regs, pid);
+		same = caller == sum->caller && now - sum->checked < SITE_RECHECK_NS;
+	}
+	if (same) {
+		add(sum, bytes, now);
 		if (now - sum->first > settings.file_io_every_ns)
 			flush_sum(operation, sum);
 		return 0;
 	}
-	u32 pid = bpf_get_current_pid_tgid() >> 32;
 	u64 site = 1;
 	struct scratch *scratch = scratch_of(CONTEXT_CALL);
 	if (!scratch)
@@ -90,7 +119,9 @@ static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u3
 	if (!settings.counting_only) {
 		record->stack.python = walk_python(scratch, CONTEXT_CALL, pid);
 		record->stack.flags = scratch->walk.flags;
-		site = site_of(regs, pid, call, record->stack.python);
+		state->python_thread = scratch->walk.thread;
+		caller = caller_of(state, regs, pid);
+		site = site_of(regs, caller, pid, call, record->stack.python);
 	}
 	if (site != sum->site)
 		flush_sum(operation, sum);
@@ -98,11 +129,9 @@ static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u3
 	sum->sp = regs->sp;
 	sum->syscall = call;
 	sum->site = site;
+	sum->caller = caller;
 	sum->checked = now;
-	if (!sum->calls++)
-		sum->first = now;
-	sum->bytes += bytes;
-	sum->last = now;
+	add(sum, bytes, now);
 	if (settings.counting_only || bpf_map_lookup_elem(&sites, &site))
 		return 0;
 	u32 one = 1;

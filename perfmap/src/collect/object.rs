@@ -47,7 +47,7 @@ pub struct Probe {
 }
 
 /// Exit, exec and fork come first: the target is followed only once all three are there.
-pub const PROBES: [Probe; 11] = [
+pub const PROBES: [Probe; 12] = [
     Probe {
         program: "on_exit",
         attach: Attach::Tracepoint("sched_process_exit"),
@@ -96,6 +96,12 @@ pub const PROBES: [Probe; 11] = [
         attach: Attach::Tracepoint("sock_recv_length"),
         when: When::Always,
         gives: "responses and bytes received",
+    },
+    Probe {
+        program: "on_exit_sockets",
+        attach: Attach::Tracepoint("sched_process_exit"),
+        when: When::Always,
+        gives: "the last sums of Unix sockets",
     },
     Probe {
         program: "on_socket_state",
