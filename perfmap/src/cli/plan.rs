@@ -36,7 +36,7 @@ pub struct TracePlan {
     pub baseline: BaselinePlan,
     pub sample_hz: u32,
     pub stack_bytes: u32,
-    /// With one backend built in, `auto` and `ebpf` choose the same; without privilege both are an error.
+    /// `auto` goes on without eBPF where it is refused, and says what is lost.
     pub backend: Backend,
     pub output: OutputPlan,
 }

@@ -2,9 +2,9 @@
 
 use std::{io::IsTerminal, time::Instant};
 
-use super::{errors::Failure, plan::TracePlan};
+use super::{args::Backend, console::Console, errors::Failure, plan::TracePlan};
 use crate::{
-    collect::{self, Control, Mode, Outcome, Progress},
+    collect::{self, CollectError, Control, Mode, Outcome, Progress},
     recording::{Ending, Nanos},
     target::{Escalation, Held, Remote, Signals, Step},
 };
@@ -15,23 +15,37 @@ pub struct Runner<'a> {
     signals: Signals,
     escalation: Escalation,
     began: Instant,
+    /// Set once eBPF was refused: what is lost by it.
+    plain: Option<String>,
 }
 
 impl<'a> Runner<'a> {
     pub fn new(plan: &'a TracePlan) -> Result<Runner<'a>, Failure> {
         let signals =
             Signals::install().map_err(|error| Failure::Internal { what: format!("signal handlers: {error}") })?;
-        Ok(Runner { plan, signals, escalation: Escalation::default(), began: Instant::now() })
+        Ok(Runner { plan, signals, escalation: Escalation::default(), began: Instant::now(), plain: None })
     }
 
     /// Fails where nothing was recorded; a command that fails is an outcome.
-    pub fn run(&mut self, mode: Mode, observe: &mut dyn FnMut(&Progress)) -> Result<Outcome, Failure> {
+    pub fn run(&mut self, mode: Mode, console: &Console) -> Result<Outcome, Failure> {
         let (signals, escalation, began) = (&self.signals, &mut self.escalation, self.began);
-        let outcome =
-            collect::run(&self.plan.collect(mode), || Held::spawn(&self.plan.command), &mut |progress, remote| {
-                observe(progress);
-                control(signals, escalation, now(began), remote)
-            });
+        let plan = self.plan.collect(mode);
+        let launch = || Held::spawn(&self.plan.command);
+        let mut asked = |_progress: &Progress, remote: &Remote| control(signals, escalation, now(began), remote);
+        let outcome = match &self.plain {
+            Some(lost) => collect::run_plain(&plan, launch, lost, &mut asked),
+            // Nothing is launched before the probes are loaded, so a refusal leaves nothing behind.
+            None => match collect::run(&plan, launch, &mut asked) {
+                Err(CollectError::NoPrivilege { missing }) if self.plan.backend == Backend::Auto => {
+                    let lost = without_privilege(&missing);
+                    console.warning(&lost);
+                    let outcome = collect::run_plain(&plan, launch, &lost, &mut asked);
+                    self.plain = Some(lost);
+                    outcome
+                }
+                outcome => outcome,
+            },
+        };
         if self.escalation.at_once() {
             return Err(Failure::Interrupted { nothing_written: true });
         }
@@ -45,6 +59,13 @@ impl<'a> Runner<'a> {
     pub fn stop_signal(&self) -> Option<i32> {
         self.escalation.stop_signal()
     }
+}
+
+fn without_privilege(missing: &str) -> String {
+    format!(
+        "no privilege for eBPF ({missing}): only wall time, CPU time and memory are measured; for functions, waits and \
+         requests run it as: sudo perfmap trace …"
+    )
 }
 
 fn now(began: Instant) -> Nanos {

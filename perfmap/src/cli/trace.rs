@@ -37,7 +37,7 @@ pub fn trace(typed: &TraceArgs, console: &Console) -> Result<u8, Failure> {
     };
     files::check_writable(&plan.out)?;
     let mut progress = Progress::new(console, runs(&plan));
-    let (baseline, outcome) = all_runs(&plan, reused, &mut progress)?;
+    let (baseline, outcome) = all_runs(&plan, reused, &mut progress, console)?;
     let recording = complete(&plan, baseline, outcome, &progress);
     finish(&plan, &recording, console, &progress)
 }
@@ -65,24 +65,30 @@ fn all_runs(
     plan: &TracePlan,
     reused: Option<Baseline>,
     progress: &mut Progress<'_>,
+    console: &Console,
 ) -> Result<(Option<Baseline>, Outcome), Failure> {
     let mut runner = Runner::new(plan)?;
     let baseline = match plan.baseline {
-        BaselinePlan::Measure(schedule) => Some(measure(schedule, &mut runner, progress)?),
+        BaselinePlan::Measure(schedule) => Some(measure(schedule, &mut runner, progress, console)?),
         BaselinePlan::Reuse(_) | BaselinePlan::None => reused,
     };
     progress.begin(None);
-    let outcome = runner.run(Mode::Profile, &mut |_| {})?;
+    let outcome = runner.run(Mode::Profile, console)?;
     progress.end(outcome.recording.meta.wall);
     Ok((baseline, outcome))
 }
 
-fn measure(schedule: Schedule, runner: &mut Runner<'_>, progress: &mut Progress<'_>) -> Result<Baseline, Failure> {
+fn measure(
+    schedule: Schedule,
+    runner: &mut Runner<'_>,
+    progress: &mut Progress<'_>,
+    console: &Console,
+) -> Result<Baseline, Failure> {
     let mut witness = Witness::of_own_output();
     let mut run = |phase: Phase| {
         progress.begin(Some(phase));
         witness = Witness::of_own_output();
-        let outcome = runner.run(Mode::Count, &mut |_| {})?;
+        let outcome = runner.run(Mode::Count, console)?;
         if let Some(signal) = runner.stop_signal() {
             return Err(Failure::Stopped(signal));
         }

@@ -5,10 +5,12 @@
 //! unwinds and interns (`recorder`), so that a slow unwind never lets a buffer run full. A bounded channel between
 //! them; both are joined.
 
+mod clock;
 mod decode;
 mod mappings;
 mod memory;
 mod object;
+mod plain;
 mod process;
 mod recorder;
 mod run;
@@ -17,6 +19,7 @@ mod stacks;
 mod tree;
 
 pub use object::{PROBES, Probe, ProbeResult, probe};
+pub use plain::run_plain;
 pub use run::{Controller, run};
 
 use crate::{
@@ -114,6 +117,10 @@ impl CollectError {
         let tail: String = text.chars().rev().take(600).collect::<Vec<_>>().into_iter().rev().collect();
         CollectError::Load { what: what.into(), why: tail }
     }
+}
+
+fn kernel_release() -> String {
+    nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// CPUs that are online, from /sys; all that exist where it cannot be read.

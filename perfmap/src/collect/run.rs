@@ -15,6 +15,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
     CollectError, Control, Mode, Outcome, Plan, Progress,
+    clock::{children_cpu, monotonic_ns, own_cpu},
     mappings::Mappings,
     memory::MemoryWatch,
     object::{Object, PythonProcesses},
@@ -323,25 +324,4 @@ impl Drop for DescriptorLimit {
 
 fn send(sender: &Sender<Item>, item: Item) -> Result<(), CollectError> {
     sender.send(item).map_err(|_| CollectError::Recorder("its thread is gone".into()))
-}
-
-fn monotonic_ns() -> u64 {
-    nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
-        .map(|time| time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
-        .unwrap_or(0)
-}
-
-/// User and system time of our children that have been waited for, with all that they waited for.
-fn children_cpu() -> Nanos {
-    cpu_of(nix::sys::resource::UsageWho::RUSAGE_CHILDREN)
-}
-
-fn own_cpu() -> Nanos {
-    cpu_of(nix::sys::resource::UsageWho::RUSAGE_SELF)
-}
-
-fn cpu_of(who: nix::sys::resource::UsageWho) -> Nanos {
-    let Ok(usage) = nix::sys::resource::getrusage(who) else { return Nanos::ZERO };
-    let nanos = |time: nix::sys::time::TimeVal| time.tv_sec() as u64 * 1_000_000_000 + time.tv_usec() as u64 * 1_000;
-    Nanos(nanos(usage.user_time()) + nanos(usage.system_time()))
 }
