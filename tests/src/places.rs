@@ -84,7 +84,7 @@ pub fn python(version: &str) -> Option<PathBuf> {
     let kept = [(".pyenv/versions", version.to_owned()), (".local/share/uv/python", format!("cpython-{version}"))];
     for (place, prefix) in kept {
         let programs = versions(place, &prefix).into_iter().map(|dir| dir.join(format!("bin/python{version}")));
-        if let Some(python) = programs.filter(|path| path.is_file()).last() {
+        if let Some(python) = programs.rev().find(|path| path.is_file()) {
             return Some(python);
         }
     }
