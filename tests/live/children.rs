@@ -1,12 +1,14 @@
 //! Process trees: storms of short children, none missed; children under the step that waited for them.
 
 use anyhow::{Result, ensure};
-use perfmap_tests::{Trace, recorded, turn};
+use perfmap_tests::{Trace, recorded, turn, workload};
 
 /// Every child that the program reaped is in the recording as a process of its own.
 fn storm(words: &[&str], executable: Option<&str>) -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
-    let traced = Trace::workload("w26_children", words)?.passes()?;
+    // The program itself, not its `run`: that script forks children of its own.
+    let program = ["bin/storm"].iter().chain(words);
+    let traced = Trace::command(program).dir(workload::ready("w26_children")?).option("--no-baseline").passes()?;
     let want = traced.truth()?.json["children"]["reaped"].as_u64().unwrap_or(0);
     ensure!(want == 1000, "the program reaped {want} children");
     let recording = recorded::read(&traced.recording())?;

@@ -167,15 +167,37 @@ impl Drop for Mounted {
     }
 }
 
-/// The report still appears, and no half-written file passes for a whole one.
+/// Said before the target starts, as far as it can be known then.
 #[test]
-fn disk_full_keeps_the_terminal_report() -> Result<()> {
+fn a_full_disk_is_said_before_the_start() -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
     let disk = Mounted::tmpfs("16k")?;
-    let traced = Trace::workload("w27_http", &["all"])?.out(disk.path().join("out")).run()?;
+    let target = Target::new()?;
+    let traced = target.trace().out(disk.path().join("out")).run()?;
     ensure!(traced.code() == Some(5), "{}:\n{}", traced.output.status, traced.words());
     let words = traced.words();
-    ensure!(words.contains("No space left") || words.contains("disk full"), "the cause is not said:\n{words}");
+    ensure!(words.contains("no space left"), "the cause is not said:\n{words}");
+    ensure!(words.contains(&disk.path().display().to_string()), "the directory is not named:\n{words}");
+    ensure!(!target.started.exists(), "the target was started all the same");
+    Ok(())
+}
+
+/// The target itself fills the disk: the report still appears, and no half-written file passes for a whole one.
+#[test]
+fn a_disk_that_fills_up_keeps_the_terminal_report() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let disk = Mounted::tmpfs("1600k")?;
+    let eat = "head -c 4000000 /dev/zero > \"$DISK/ballast\" 2>/dev/null; exec ./run all";
+    let traced = Trace::command(["sh", "-c", eat])
+        .dir(perfmap_tests::workload::ready("w27_http")?)
+        .env("DISK", disk.path())
+        .option("--no-baseline")
+        .out(disk.path().join("out"))
+        .run()?;
+    ensure!(disk.path().join("ballast").is_file(), "the disk was not filled: this test proves nothing");
+    ensure!(traced.code() == Some(5), "{}:\n{}", traced.output.status, traced.words());
+    let words = traced.words();
+    ensure!(words.contains("no space left"), "the cause is not said:\n{words}");
     ensure!(words.contains("pipelined_calls"), "no report on the terminal:\n{words}");
     if traced.map_path().exists() {
         traced.map().context("a half-written map passes for a whole one")?;

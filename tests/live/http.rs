@@ -68,14 +68,36 @@ fn library_pipelined() -> Result<()> {
     workload("w11_protocols", &["pipelined"])
 }
 
+/// Counted all the same, marked as inferred, and under the function that made the calls.
 #[test]
 fn library_https_is_inferred() -> Result<()> {
-    workload("w11_protocols", &["https"])
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let traced = Trace::workload("w11_protocols", &["https"])?.passes()?;
+    exact(&traced)?;
+    let (map, truth) = (traced.map()?, traced.truth()?);
+    let peers = truth.json["http"]["peers"].as_array().context("truth without http.peers")?;
+    let secure = peers.iter().find(|peer| peer["tls"] == true).context("truth without a peer that speaks TLS")?;
+    let (round_trips, _, _, counted) = map.peer(secure["port"].as_u64().context("a peer without a port")?)?;
+    ensure!((round_trips, counted.as_str()) == (20, "inferred"), "{round_trips} round trips, marked {counted:?}");
+    let got = map.round_trips("https_calls");
+    ensure!(got == 20, "https_calls: {got} of 20 round trips");
+    Ok(())
 }
 
+/// Requests of another program count for the function that ran it, and for the program below it.
 #[test]
 fn curl_redirects() -> Result<()> {
-    workload("w11_protocols", &["curl"])
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let traced = Trace::workload("w11_protocols", &["curl"])?.passes()?;
+    exact(&traced)?;
+    let map = traced.map()?;
+    // Five runs, each with three redirects.
+    let got = map.round_trips("curl_redirects");
+    ensure!(got == 20, "curl_redirects: {got} of 20 round trips");
+    ensure!(map.nested("curl_redirects", "curl"), "curl is not under the function that ran it");
+    let under: u64 = map.outermost("curl").map(|step| step.http_round_trips).sum();
+    ensure!(under == 20, "curl: {under} of 20 round trips");
+    Ok(())
 }
 
 /// The truth of the function allows 0 or 1 there; the specification counts one, for the upgrade.

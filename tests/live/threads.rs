@@ -8,6 +8,7 @@ fn cpu_times(traced: &Traced, functions: &[&str]) -> Result<()> {
     let (map, truth) = (traced.map()?, traced.truth()?);
     for name in functions {
         let (got, want) = (map.cpu_ms(name), truth.function(name)?.cpu_ms);
+        ensure!(map.has(name), "no step of {name}, which had {want:.0} ms of CPU");
         ensure!((got - want).abs() <= (want * 0.12).max(25.0), "{name}: {got:.0} ms of CPU, truth {want:.0} ms");
     }
     traced.owns_its_time()

@@ -74,15 +74,16 @@ impl Map {
 
     /// Share of the wall time in percent; 0 where there is no such step.
     pub fn share(&self, function: &str) -> f64 {
-        self.outermost(function).map(|step| step.share_pct).sum()
+        self.outermost(function).fold(0.0, |sum, step| sum + step.share_pct)
     }
 
     pub fn cpu_ms(&self, function: &str) -> f64 {
-        self.outermost(function).map(|step| step.cpu_ms).sum()
+        // Folded from 0: the sum of no floats is -0.
+        self.outermost(function).fold(0.0, |sum, step| sum + step.cpu_ms)
     }
 
     pub fn wall_of(&self, function: &str) -> f64 {
-        self.outermost(function).map(|step| step.wall_ms).sum()
+        self.outermost(function).fold(0.0, |sum, step| sum + step.wall_ms)
     }
 
     pub fn round_trips(&self, function: &str) -> u64 {

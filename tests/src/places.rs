@@ -1,7 +1,11 @@
 //! Where things lie: the repository, the binary under test, the interpreters of this machine.
 
 use anyhow::{Context, Result};
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 pub fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -32,25 +36,56 @@ pub fn program(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).chain(extra).map(|dir| dir.join(name)).find(|path| path.is_file())
 }
 
+/// The PATH of what is traced: the real `uv` and the real `python3` before pyenv's shims of them, which are scripts and would
+/// add 0.3 s of bash to every run.
+pub fn path() -> Result<OsString> {
+    static FRONT: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    let front = FRONT.get_or_init(|| {
+        let real = [uv(), real_python()].into_iter().flatten();
+        real.filter_map(|program| program.parent().map(Path::to_path_buf)).collect()
+    });
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::join_paths(front.iter().cloned().chain(std::env::split_paths(&path))).context("join the PATH")
+}
+
+/// `cargo xtask setup` puts one into target/tools.
+fn uv() -> Option<PathBuf> {
+    let tools = root().join("target/tools/bin/uv");
+    let kept = versions(".pyenv/versions", "").into_iter().map(|version| version.join("bin/uv"));
+    std::iter::once(tools).chain(kept).find(|uv| uv.is_file())
+}
+
+fn real_python() -> Option<PathBuf> {
+    let words = ["-c", "import os, sys; print(os.path.realpath(sys.executable))"];
+    let out = std::process::Command::new(program("python3")?).args(words).output().ok()?;
+    let python = PathBuf::from(String::from_utf8(out.stdout).ok()?.trim());
+    python.with_file_name("python3").is_file().then_some(python)
+}
+
+/// Directories of one place in the home whose names begin with the version: newest last.
+fn versions(place: &str, version: &str) -> Vec<PathBuf> {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let Ok(listing) = std::fs::read_dir(home.join(place)) else { return Vec::new() };
+    // "3.1" must not take 3.11.
+    let fits = |name: &str| {
+        name.strip_prefix(version).is_some_and(|rest| version.is_empty() || rest.is_empty() || rest.starts_with('.'))
+    };
+    let mut found: Vec<PathBuf> = listing
+        .flatten()
+        .filter(|entry| fits(&entry.file_name().to_string_lossy()))
+        .map(|entry| entry.path())
+        .collect();
+    found.sort();
+    found
+}
+
 /// The interpreter of one CPython version: one that pyenv or uv keeps, else one of the PATH. A pyenv shim is no interpreter.
 pub fn python(version: &str) -> Option<PathBuf> {
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     let kept = [(".pyenv/versions", version.to_owned()), (".local/share/uv/python", format!("cpython-{version}"))];
-    for (dir, prefix) in kept {
-        let Ok(listing) = std::fs::read_dir(home.join(dir)) else { continue };
-        let mut found: Vec<PathBuf> = listing
-            .flatten()
-            .filter(|entry| {
-                let name = entry.file_name().to_string_lossy().into_owned();
-                // "3.1" must not take 3.11.
-                name.strip_prefix(&prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-            })
-            .map(|entry| entry.path().join(format!("bin/python{version}")))
-            .filter(|path| path.is_file())
-            .collect();
-        found.sort();
-        if let Some(path) = found.pop() {
-            return Some(path);
+    for (place, prefix) in kept {
+        let programs = versions(place, &prefix).into_iter().map(|dir| dir.join(format!("bin/python{version}")));
+        if let Some(python) = programs.rev().find(|path| path.is_file()) {
+            return Some(python);
         }
     }
     program(&format!("python{version}")).filter(|path| !path.to_string_lossy().contains("/shims/"))

@@ -94,7 +94,12 @@ impl Trace {
         let out = self.out.unwrap_or_else(|| scratch.path().join("out"));
         let mut perfmap = Command::new(places::perfmap()?);
         perfmap.arg("trace").arg("--out").arg(&out).args(&self.options).arg("--").args(&self.command);
-        perfmap.env("TRUTH_DIR", &truth_dir).envs(self.env).env_remove("CARGO").env("NO_COLOR", "1");
+        perfmap
+            .env("PATH", places::path()?)
+            .env("TRUTH_DIR", &truth_dir)
+            .envs(self.env)
+            .env_remove("CARGO")
+            .env("NO_COLOR", "1");
         perfmap.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         if let Some(dir) = &self.dir {
             perfmap.current_dir(dir);
@@ -194,7 +199,8 @@ impl Traced {
             .context("run check.py")?;
         let said = String::from_utf8_lossy(&out.stdout);
         let failed: Vec<&str> = said.lines().filter(|line| line.starts_with("FAIL")).collect();
-        ensure!(out.status.success(), "check.py: {}\n{said}", failed.join("\n"));
+        let complaint = String::from_utf8_lossy(&out.stderr);
+        ensure!(out.status.success(), "check.py, {}:\n{}{complaint}", out.status, failed.join("\n"));
         Ok(())
     }
 

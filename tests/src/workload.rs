@@ -21,8 +21,11 @@ pub fn ready(name: &str) -> Result<PathBuf> {
         return Ok(dir);
     }
     let setup = dir.join("setup.sh");
-    let out =
-        as_invoking_user(&setup)?.current_dir(&dir).output().with_context(|| format!("run {}", setup.display()))?;
+    let out = as_invoking_user(&setup)?
+        .env("PATH", places::path()?)
+        .current_dir(&dir)
+        .output()
+        .with_context(|| format!("run {}", setup.display()))?;
     if !out.status.success() {
         bail!("{} ended with {}: {}", setup.display(), out.status, String::from_utf8_lossy(&out.stderr));
     }

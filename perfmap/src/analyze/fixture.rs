@@ -31,6 +31,7 @@ pub fn step(id: &str, function: &str, wall: u64, own: u64) -> Step {
         own_cpu: Nanos::ZERO,
         own_waits: Waits::default(),
         thread_time: ms(wall),
+        thread_cpu: Nanos::ZERO,
         beside: false,
         over_socket: false,
         http_round_trips: 0,

@@ -125,6 +125,7 @@ impl Folding<'_> {
             own_cpu: node.own.cpu,
             own_waits: node.own.waits.clone(),
             thread_time: if beside { node.beside_time } else { node.wall.plus(node.beside_time) },
+            thread_cpu: if beside { node.beside_cpu } else { node.all.cpu.plus(node.beside_cpu) },
             beside,
             over_socket: node.over_socket,
             http_round_trips: node.round_trips.len() as u64,
@@ -154,7 +155,8 @@ impl Folding<'_> {
     fn folds(&self, child: &Pending, smallest: f64) -> bool {
         let loads = child.step.function == "<module>" || child.step.kind == StepKind::Subprocess;
         let module = loads && child.step.http_round_trips + child.step.failed_requests == 0;
-        (child.step.wall.0 as f64) < smallest && (!child.has_io || module && child.step.children.is_empty())
+        (child.step.wall.max(child.step.thread_time).0 as f64) < smallest
+            && (!child.has_io || module && child.step.children.is_empty())
     }
 
     /// The kind, now that everything folded into the step is known.

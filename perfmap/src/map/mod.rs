@@ -73,9 +73,10 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
     #[cfg(test)]
     let pieces = std::mem::take(&mut walk.pieces);
     let walk::Walk { mut tree, visits, outside, owned, samples, .. } = walk;
+    let wall = recording.meta.wall;
+    tree.least_start = crate::recording::Nanos((options.min_share * wall.0 as f64) as u64);
     beside::counts(&known, &mut tree, &visits);
     beside::time(&known, &mut tree, &visits);
-    let wall = recording.meta.wall;
     let peer_names: Vec<String> = correlated
         .flows
         .peers

@@ -104,6 +104,8 @@ pub struct Step {
     pub own_waits: Waits,
     /// Sum over threads; differs from `wall` where they overlap.
     pub thread_time: Nanos,
+    /// CPU time of all threads in the step, on the chain of waits and off it.
+    pub thread_cpu: Nanos,
     /// True for steps that nobody on the root's chain waited for: they own no wall time.
     pub beside: bool,
     /// The other side of a call: the step above it waited for this one at a socket.

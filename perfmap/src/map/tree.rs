@@ -72,6 +72,7 @@ pub(super) struct Node {
     pub sampled: Nanos,
     /// Of tasks that were inside it while nobody on the chain waited for them.
     pub beside_time: Nanos,
+    pub beside_cpu: Nanos,
     /// Below [`BESIDE`]: when, for the union.
     pub intervals: Vec<(Nanos, Nanos)>,
     /// Indices into `Flows::round_trips`.
@@ -97,7 +98,9 @@ pub(super) struct Tree {
     children: FxHashMap<(NodeId, What, u32), NodeId>,
     descended: FxHashMap<(NodeId, StackId, u32), NodeId>,
     /// First own function of a task's stacks → the node that it became on the chain.
-    starts: FxHashMap<(FunctionId, u32), NodeId>,
+    starts: FxHashMap<(FunctionId, u32), Vec<NodeId>>,
+    /// A place on the chain with less time than this is no place for what ran off it: it would be folded away there.
+    pub least_start: Nanos,
 }
 
 impl Tree {
@@ -108,6 +111,7 @@ impl Tree {
             children: FxHashMap::default(),
             descended: FxHashMap::default(),
             starts: FxHashMap::default(),
+            least_start: Nanos::ZERO,
         };
         tree.push(None, OUTSIDE, 0);
         tree.push(None, BESIDE, 0);
@@ -125,6 +129,7 @@ impl Tree {
             own: Kinds::default(),
             sampled: Nanos::ZERO,
             beside_time: Nanos::ZERO,
+            beside_cpu: Nanos::ZERO,
             intervals: Vec::new(),
             round_trips: Vec::new(),
             failed: 0,
@@ -192,7 +197,10 @@ impl Tree {
         for (index, function) in functions.iter().enumerate() {
             let next = self.child(at, Key { what: What::Function(*function), service });
             if index == 0 && base != BESIDE && next != base {
-                self.starts.entry((*first, service)).or_insert(next);
+                let starts = self.starts.entry((*first, service)).or_default();
+                if !starts.contains(&next) {
+                    starts.push(next);
+                }
             }
             at = next;
         }
@@ -200,10 +208,12 @@ impl Tree {
         at
     }
 
-    /// Where tasks with such a stack were awaited: the parent of the first function's node.
+    /// Where tasks with such a stack were awaited longest: the parent of the first function's node.
     pub(super) fn base_for(&self, functions: &[FunctionId], service: u32) -> Option<NodeId> {
-        let start = self.starts.get(&(*functions.first()?, service))?;
-        Some(self.nodes[start.0 as usize].parent)
+        let starts = self.starts.get(&(*functions.first()?, service))?;
+        let node = |start: &NodeId| &self.nodes[start.0 as usize];
+        let longest = starts.iter().map(node).reduce(|best, next| if next.wall > best.wall { next } else { best })?;
+        (longest.wall >= self.least_start).then_some(longest.parent)
     }
 
     /// Deepest node that exists already for a stack below `base`.
@@ -261,6 +271,9 @@ impl Tree {
                 return;
             }
             node.beside_time = node.beside_time.plus(to.since(from));
+            if kind == Kind::Cpu {
+                node.beside_cpu = node.beside_cpu.plus(to.since(from));
+            }
             if base == BESIDE {
                 node.all.add(kind, to.since(from));
                 match node.intervals.last_mut() {

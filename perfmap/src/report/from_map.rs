@@ -155,7 +155,7 @@ fn step_out(step: &Step, map: &Map) -> StepOut {
         wall_time_ms: ms(step.wall),
         time_share_pct: pct(share_pct(step.wall, map.wall)),
         self_ms: ms(step.self_time),
-        cpu_time_ms: ms(step.cpu),
+        cpu_time_ms: ms(step.thread_cpu),
         wait_ms: wait_out(&step.waits),
         thread_time_ms: (ms(step.thread_time) != ms(step.wall) && step.thread_time > Nanos::ZERO)
             .then(|| ms(step.thread_time)),
