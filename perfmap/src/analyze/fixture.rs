@@ -81,6 +81,7 @@ pub fn map() -> Map {
         location: at("mt/app.py", 12),
         service: 2,
         cpu: ms(20),
+        thread_cpu: ms(20),
         waits: waits(&[(WaitCause::Sleep, 1560)]),
         own_cpu: ms(20),
         own_waits: waits(&[(WaitCause::Sleep, 1560)]),
@@ -91,6 +92,7 @@ pub fn map() -> Map {
         location: at("app/services/job_processor.py", 18),
         kind: StepKind::HttpCall,
         cpu: ms(8),
+        thread_cpu: ms(8),
         waits: waits(&[(WaitCause::Network, 1582)]),
         own_cpu: ms(8),
         own_waits: waits(&[(WaitCause::Network, 2)]),
@@ -104,6 +106,7 @@ pub fn map() -> Map {
         location: at("tikal/extract.py", 31),
         service: 1,
         cpu: ms(901),
+        thread_cpu: ms(901),
         own_cpu: ms(901),
         error_pct: 1.8,
         ..step("1.1.2.1", "extract_text", 901, 901)
@@ -112,6 +115,7 @@ pub fn map() -> Map {
         location: at("app/services/job_processor.py", 9),
         kind: StepKind::HttpCall,
         cpu: ms(2),
+        thread_cpu: ms(2),
         waits: waits(&[(WaitCause::Network, 906)]),
         own_cpu: ms(2),
         own_waits: waits(&[(WaitCause::Network, 5)]),
@@ -123,6 +127,7 @@ pub fn map() -> Map {
     let translate_binary = Step {
         location: at("app/services/job_processor.py", 30),
         cpu: ms(907),
+        thread_cpu: ms(907),
         waits: waits(&[(WaitCause::Network, 1595), (WaitCause::Disk, 8)]),
         own_cpu: ms(4),
         own_waits: waits(&[(WaitCause::Disk, 8)]),
@@ -134,6 +139,7 @@ pub fn map() -> Map {
     let process_job = Step {
         location: at("app/main.py", 41),
         cpu: ms(927),
+        thread_cpu: ms(927),
         waits: waits(&[(WaitCause::Network, 1595), (WaitCause::Disk, 8)]),
         own_cpu: ms(20),
         memory_delta: 45 << 20,

@@ -253,11 +253,9 @@ fn peek(
             send(sender, Item::Image { pid: header.pid, seen: process::read(header.pid) })?;
             python.search(header.pid, header.at);
         }
-        Some(wire::Kind::Exit) => {
-            if wire::Exit::read(entry).is_some_and(|exit| exit.alive == 0) {
-                alive.remove(&header.pid);
-                python.searching.remove(&header.pid);
-            }
+        Some(wire::Kind::Exit) if wire::Exit::read(entry).is_some_and(|exit| exit.alive == 0) => {
+            alive.remove(&header.pid);
+            python.searching.remove(&header.pid);
         }
         _ => {}
     }
