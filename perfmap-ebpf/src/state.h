@@ -31,7 +31,7 @@ struct file_sum {
 	u32 object;
 	u32 syscall;
 	s32 descriptor;
-	u32 reserved;
+	u32 unchecked; /* calls of a storm that may still go by without a look */
 };
 
 struct task_state {

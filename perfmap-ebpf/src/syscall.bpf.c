@@ -13,10 +13,12 @@
 /* How long a sum goes on before the whole stack is looked at again: two callers of one library function look alike to
  * the cheap look. */
 #define SITE_RECHECK_NS 200000
-/* Calls closer together than this are a storm: even the cheap look, three reads of user memory, is taken at every 16th
- * of them only. Bytes stay exact, their function may be wrong for 15 calls. */
+/* Calls closer together than this on average are a storm: of each 16 only one is looked at, the others are added to its sum where
+ * call, descriptor and instruction are the same. Bytes stay exact, their function may be wrong for 15 calls. */
 #define STORM_NS 4000
-#define STORM_SKIP 15
+#define STORM_CALLS 15
+/* So many calls of one site have to come that close together before it is one. */
+#define STORM_SEEN 64
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -84,6 +86,14 @@ static __always_inline void add(struct file_sum *sum, u64 bytes, u64 now) {
 static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u32 operation, s32 descriptor, u64 bytes) {
 	u32 call = regs->orig_ax;
 	struct file_sum *sum = operation == WRITE ? &state->io[1] : &state->io[0];
+	if (sum->unchecked && sum->ip == regs->ip && sum->sp == regs->sp && sum->syscall == call &&
+	    sum->descriptor == descriptor) {
+		sum->unchecked--;
+		sum->calls++;
+		sum->bytes += bytes;
+		return 0;
+	}
+	sum->unchecked = 0;
 	struct file *file = file_of(descriptor);
 	if (!file)
 		return 0;
@@ -101,12 +111,14 @@ static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u3
 	u32 pid = bpf_get_current_pid_tgid() >> 32;
 	bool same = sum->site && sum->ip == regs->ip && sum->sp == regs->sp && sum->syscall == call;
 	u64 caller = sum->caller;
-	if (same && !settings.counting_only && (now - sum->last > STORM_NS || !(sum->calls & STORM_SKIP))) {
+	if (same && !settings.counting_only) {
 		caller = caller_of(state, regs, pid);
 		same = caller == sum->caller && now - sum->checked < SITE_RECHECK_NS;
 	}
 	if (same) {
 		add(sum, bytes, now);
+		if (sum->calls >= STORM_SEEN && now - sum->first < sum->calls * STORM_NS)
+			sum->unchecked = STORM_CALLS;
 		if (now - sum->first > settings.file_io_every_ns)
 			flush_sum(operation, sum);
 		return 0;
@@ -211,8 +223,8 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result) {
 		switch (call) {
 		case SYS_CLOSE: case SYS_OPEN: case SYS_OPENAT:
 			/* The struct file's memory is used again at once: what is cached about it ends here. */
-			state->io[0].file = 0;
-			state->io[1].file = 0;
+			state->io[0].file = state->io[0].unchecked = 0;
+			state->io[1].file = state->io[1].unchecked = 0;
 			break;
 		case 0: case 17: case 19: case 295: case 327: /* read pread64 readv preadv preadv2 */
 			if (result > 0)
