@@ -3,8 +3,7 @@
  *
  * There is no program at sys_enter: orig_ax still holds the call's number, the registers its arguments, and the times
  * of a wait come from the scheduler. That halves what every system call of a followed task costs. */
-#include "stack.h"
-#include "descriptor.h"
+#include "call.h"
 #include "file_sum.h"
 
 #define SYS_CLOSE 3
@@ -157,33 +156,6 @@ static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u3
 	read_registers(record->stack.registers);
 	record->stack.user = copy_user_stack(CONTEXT_CALL, record->stack.registers[7]);
 	emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_CALL, 0, 0, LOSS_RING_FILE);
-	return 0;
-}
-
-static __noinline int emit_call(struct pt_regs *regs, s64 result) {
-	u32 pid = bpf_get_current_pid_tgid() >> 32, call = regs->orig_ax;
-	struct scratch *scratch = scratch_of(CONTEXT_CALL);
-	if (!scratch)
-		return 0;
-	struct call_record *record = &scratch->record.call;
-	fill_header_current(&record->header, KIND_CALL, bpf_ktime_get_ns());
-	record->result = result;
-	record->arguments[0] = regs->di;
-	record->arguments[1] = regs->si;
-	record->arguments[2] = regs->dx;
-	record->identity = 0;
-	record->syscall = call;
-	record->object = OBJECT_NONE;
-	switch (call) { /* the calls whose first argument is a descriptor that can block */
-	case 0: case 1: case 17: case 18: case 19: case 20: case 42: case 43: case 44: case 45: case 46: case 47: case 72:
-	case 73: case 74: case 75: case 232: case 281: case 288: case 295: case 296: case 299: case 307: case 441: {
-		struct file *file = file_of(regs->di);
-		if (file)
-			record->object = object_of(file, &record->identity);
-	}
-	}
-	take_stack(&record->stack, scratch, CONTEXT_CALL, pid);
-	emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_CALL, 0, 0, LOSS_RING_WAIT);
 	return 0;
 }
 

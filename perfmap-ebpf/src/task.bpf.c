@@ -2,12 +2,14 @@
 /* The process tree, without a gap: fork runs in the maker's context before the child can run, so a child of a followed
  * process is followed from its first instruction on. */
 #define MAPS_ARE_HERE
+#include "call.h"
 #include "file_sum.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 #define SYS_PRCTL 157
 #define SYS_WRITE 1
+#define EINTR 4
 
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child) {
@@ -100,6 +102,10 @@ int BPF_PROG(on_exit, struct task_struct *task) {
 	flush_sum(READ, &state->io[0]);
 	flush_sum(WRITE, &state->io[1]);
 	flush_short_waits(state);
+	/* Killed in a system call: it does not return. Since 6.16 this event comes before the memory is given up; on older
+	 * kernels the stack is empty. */
+	if (state->blocks && syscall_of(task) >= 0)
+		emit_call((void *)bpf_task_pt_regs(task), -EINTR);
 	struct exit_record record = {};
 	fill_header(&record.header, KIND_EXIT, pid, task->pid, bpf_ktime_get_ns());
 	record.code = task->exit_code;

@@ -36,8 +36,12 @@ const TICK: Duration = Duration::from_millis(10);
 const BUSY_TICK: Duration = Duration::from_millis(2);
 /// How long an interpreter is looked for after an execve; a late one shows by its mapping.
 const SEARCH_NS: u64 = 300_000_000;
-/// Batches between the threads. A batch holds at most one ring.
-const CHANNEL: usize = 64;
+/// A batch ends when it is this large; with `CHANNEL` of them under way, memory stays bounded, and what the other
+/// thread cannot follow is lost in the ring, where it is counted.
+const BATCH_BYTES: usize = 1 << 20;
+const CHANNEL: usize = 16;
+/// Batches of one go: a target that never pauses must not keep us from looking after it.
+const ROUNDS: usize = 16;
 
 /// Asked about every 10 ms; may signal the target.
 pub type Controller<'a> = dyn FnMut(&Progress, &Remote) -> Control + 'a;
@@ -204,11 +208,23 @@ struct Feed {
 }
 
 impl Feed {
-    /// Empties the buffers once; true while an interpreter is looked for. The ring first: what the mappings' buffers
-    /// then hold is at least as new as the ring's last event.
+    /// Empties the buffers; true while an interpreter is looked for.
     fn drain(&mut self) -> Result<bool, CollectError> {
+        for _ in 0..ROUNDS {
+            if self.batch()? < BATCH_BYTES {
+                break;
+            }
+        }
+        self.python.tick(monotonic_ns(), &self.sender)
+    }
+
+    /// Sends one batch and returns its size. The ring first: what the mappings' buffers then hold is at least as new as
+    /// the ring's last event.
+    fn batch(&mut self) -> Result<usize, CollectError> {
         let mut batch = Vec::new();
-        while let Some(entry) = self.ring.next() {
+        while batch.len() < BATCH_BYTES
+            && let Some(entry) = self.ring.next()
+        {
             batch.extend_from_slice(&(entry.len() as u32).to_ne_bytes());
             batch.extend_from_slice(&entry);
             self.events += 1;
@@ -226,11 +242,12 @@ impl Feed {
             }
             send(&self.sender, Item::Changes(changes))?;
         }
-        if !batch.is_empty() {
+        // Interpreters are told after the events: the execve that started one is among them, and it ends what was known.
+        let size = batch.len();
+        if size > 0 {
             send(&self.sender, Item::Events(batch))?;
         }
-        // After the events: the execve that started the interpreter is among them, and it ends what was known before.
-        self.python.tick(monotonic_ns(), &self.sender)
+        Ok(size)
     }
 }
 
