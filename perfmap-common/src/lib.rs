@@ -189,10 +189,15 @@ pub struct Block {
     pub waker_syscall: i32,
     pub waker_descriptor: i32,
     pub waker_comm: [u8; 16],
-    /// 1: the wake came before the switch-out was seen (other CPU).
+    /// `BLOCK_*` bits.
     pub flags: u32,
     pub reserved: u32,
 }
+
+/// The wake came before the switch-out was seen (other CPU).
+pub const BLOCK_EARLY_WAKE: u32 = 1;
+/// The task was still off the CPU when the recording ended.
+pub const BLOCK_UNFINISHED: u32 = 2;
 
 /// What a descriptor is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,7 +22,9 @@ static __always_inline void flush_sum(u32 operation, struct file_sum *sum) {
 		return;
 	struct file_io_record record = {};
 	fill_file_io(&record, operation, sum);
-	emit(&record, sizeof(record), LOSS_RING_FILE);
+	if (bpf_ringbuf_output(&events, &record, sizeof(record), BPF_RB_NO_WAKEUP))
+		return; /* kept: it goes out with a later record */
+	sum->unchecked = 0;
 	sum->calls = 0;
 	sum->bytes = 0;
 }

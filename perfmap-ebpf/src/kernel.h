@@ -92,6 +92,10 @@ struct task_struct {
 	struct thread_struct thread;
 } CORE;
 struct linux_binprm;
+struct bpf_iter__task {
+	void *meta;
+	struct task_struct *task;
+} CORE;
 
 struct in6_addr {
 	u8 bytes[16];

@@ -114,7 +114,7 @@ static __noinline int emit_code(struct scratch *scratch, struct python_frame *fr
 	if (bpf_ringbuf_reserve_dynptr(&events, size, 0, &to)) {
 		bpf_ringbuf_discard_dynptr(&to, BPF_RB_NO_WAKEUP);
 		lose(LOSS_RING_PYTHON);
-		return 0;
+		return 1;
 	}
 	bpf_dynptr_write(&to, 0, record, sizeof(*record), 0);
 	bpf_dynptr_write(&to, sizeof(*record), text->name, name_bytes, 0);
@@ -137,7 +137,8 @@ static long name_one(u32 index, struct loop *loop) {
 		return 0;
 	u32 one = 1;
 	bpf_map_update_elem(&seen_codes, &identity, &one, BPF_ANY);
-	emit_code(scratch, frame, loop->context);
+	if (emit_code(scratch, frame, loop->context))
+		bpf_map_delete_elem(&seen_codes, &identity); /* no room: sent at its next sight */
 	return 0;
 }
 

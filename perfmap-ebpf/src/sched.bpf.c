@@ -5,6 +5,8 @@
 #include "stack.h"
 
 #define PF_KTHREAD 0x00200000
+/* Faults that block come in swarms (swap, a contended address space): one stack a millisecond tells where. */
+#define FAULT_EVERY_NS 1000000
 
 static __always_inline u32 wait_class(s32 call, u32 state) {
 	if (state & 2)
@@ -60,8 +62,9 @@ static __always_inline void leave(struct task_struct *task, struct task_state *s
 	state->off = now;
 	state->state = why;
 	/* Outside system calls no return will follow at which the stack could be taken: a page fault's is taken now. */
-	if (why == 0 || syscall_of(task) >= 0)
+	if (why == 0 || syscall_of(task) >= 0 || now - state->fault < FAULT_EVERY_NS)
 		return;
+	state->fault = now;
 	u32 pid = task->tgid;
 	struct scratch *scratch = scratch_of(CONTEXT_SWITCH);
 	if (!scratch || task->flags & PF_KTHREAD)
@@ -91,9 +94,9 @@ static __always_inline void enter(struct task_struct *task, struct task_state *s
 		record.waker_syscall = state->waker_syscall;
 		record.waker_descriptor = state->waker_descriptor;
 		__builtin_memcpy(record.waker_comm, state->waker_comm, sizeof(record.waker_comm));
-		record.flags = state->state && wake && !state->woken_after_switch;
+		record.flags = state->state && wake && !state->woken_after_switch ? BLOCK_EARLY_WAKE : 0;
 		emit(&record, sizeof(record), LOSS_RING_WAIT);
-		if (state->state)
+		if (state->state && call >= 0)
 			state->blocks++;
 	} else {
 		u64 blocked = !state->state ? 0 : wake ? wake - off : now - off;

@@ -4,6 +4,7 @@
  * read, recv*, …) on sockets alone, with a trusted socket; the user's buffer is found in the call's registers. */
 #include "stack.h"
 
+/* TCP connections, until they are given up. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
@@ -11,6 +12,13 @@ struct {
 	__type(key, u64);
 	__type(value, struct socket_sums);
 } sockets SEC(".maps");
+/* Sockets whose end nothing tells (Unix, datagrams): apart, so that they cannot fill the table of connections. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, u64);
+	__type(value, struct socket_sums);
+} endless_sockets SEC(".maps");
 
 struct payload {
 	u8 bytes[2 * MAX_PAYLOAD_BYTES]; /* the second half is slack for the verifier */
@@ -23,6 +31,8 @@ struct {
 } payloads SEC(".maps");
 
 #define MSG_PEEK 2
+#define MSG_ERRQUEUE 0x2000 /* notices about sent data, no data */
+#define SOCK_STREAM 1
 #define RECEIVED 0
 #define SENT 1
 #define AF_UNIX 1
@@ -136,9 +146,15 @@ static __always_inline void describe(struct socket_seen_record *record, struct s
 	}
 }
 
+static __always_inline struct socket_sums *find(bool connection, u64 *cookie) {
+	if (connection)
+		return bpf_map_lookup_elem(&sockets, cookie);
+	return bpf_map_lookup_elem(&endless_sockets, cookie);
+}
+
 /* Adds what a task has not yet added to the sums of the opaque socket that it used last. */
 static __always_inline void settle(struct task_state *state) {
-	struct socket_sums *sums = bpf_map_lookup_elem(&sockets, &state->opaque_socket);
+	struct socket_sums *sums = bpf_map_lookup_elem(&endless_sockets, &state->opaque_socket);
 	for (u32 direction = 0; direction < 2; direction++) {
 		if (sums) {
 			__sync_fetch_and_add(&sums->skipped_messages[direction], state->opaque_messages[direction]);
@@ -163,14 +179,20 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 		return 0;
 	}
 	u32 zero = 0, pid = task->tgid;
-	struct socket_sums *sums = bpf_map_lookup_elem(&sockets, &cookie);
+	bool connection = sk->sk_type == SOCK_STREAM && sk->__sk_common.skc_family != AF_UNIX;
+	struct socket_sums *sums = find(connection, &cookie);
 	if (!sums) {
 		struct socket_sums fresh = {.pid = pid, .tid = task->pid};
-		if (sk->__sk_common.skc_family != AF_UNIX && sk->__sk_common.skc_family != AF_INET && sk->__sk_common.skc_family != AF_INET6)
+		u16 family = sk->__sk_common.skc_family;
+		if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
 			fresh.protocol = PROTOCOL_OPAQUE;
-		if (sk->sk_type != 1) /* only streams carry what can be read yet */
-			fresh.protocol = PROTOCOL_OPAQUE;
-		if (bpf_map_update_elem(&sockets, &cookie, &fresh, BPF_ANY)) {
+		/* Two threads may be here at once: the first one's entry stays. */
+		if (connection)
+			bpf_map_update_elem(&sockets, &cookie, &fresh, BPF_NOEXIST);
+		else
+			bpf_map_update_elem(&endless_sockets, &cookie, &fresh, BPF_NOEXIST);
+		sums = find(connection, &cookie);
+		if (!sums) {
 			lose(LOSS_RING_MESSAGE);
 			return 0;
 		}
@@ -178,9 +200,6 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 		fill_header(&seen.header, KIND_SOCKET_SEEN, pid, task->pid, bpf_ktime_get_ns());
 		describe(&seen, sk, cookie);
 		emit(&seen, sizeof(seen), LOSS_RING_MESSAGE);
-		sums = bpf_map_lookup_elem(&sockets, &cookie);
-		if (!sums)
-			return 0;
 	}
 	if (sums->protocol == PROTOCOL_OPAQUE) {
 		__sync_fetch_and_add(&sums->skipped_messages[direction & 1], 1);
@@ -238,7 +257,7 @@ int BPF_PROG(on_send, struct sock *sk, int length, int flags) {
 
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(on_receive, struct sock *sk, int length, int flags) {
-	if (flags & MSG_PEEK)
+	if (flags & (MSG_PEEK | MSG_ERRQUEUE))
 		return 0;
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *state = state_of(task);
@@ -271,9 +290,20 @@ int BPF_PROG(on_socket_state, struct sock *sk, int from, int to) {
 	record.from = from;
 	record.to = to;
 	emit(&record, sizeof(record), LOSS_RING_MESSAGE);
-	if (to != TCP_CLOSE || !sums)
+	return 0;
+}
+
+/* Nobody can read from the connection any more. TCP_CLOSE comes earlier where the other side reset it or a half was
+ * shut down: the task then still holds the descriptor, and maybe unread bytes. */
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(on_socket_end, struct sock *sk) {
+	struct task_struct *task = bpf_get_current_task_btf();
+	u64 cookie = bpf_get_socket_cookie(sk), now = bpf_ktime_get_ns();
+	struct socket_sums *sums = bpf_map_lookup_elem(&sockets, &cookie);
+	if (!sums && !state_of(task))
 		return 0;
-	for (u32 direction = 0; direction < 2; direction++) {
+	/* The sums first: the change from CLOSE to CLOSE ends the socket in user space. */
+	for (u32 direction = 0; sums && direction < 2; direction++) {
 		struct message_record last = {};
 		if (!sums->skipped_messages[direction])
 			continue;
@@ -285,5 +315,20 @@ int BPF_PROG(on_socket_state, struct sock *sk, int from, int to) {
 		emit(&last, sizeof(last), LOSS_RING_MESSAGE);
 	}
 	bpf_map_delete_elem(&sockets, &cookie);
+	struct socket_state_record record = {};
+	fill_header(&record.seen.header, KIND_SOCKET_STATE, task->tgid, task->pid, now);
+	describe(&record.seen, sk, cookie);
+	record.from = record.to = TCP_CLOSE;
+	emit(&record, sizeof(record), LOSS_RING_MESSAGE);
+	return 0;
+}
+
+/* The end of the recording: what tasks that live on have not added to their sockets' sums. */
+SEC("iter/task")
+int on_end_sockets(struct bpf_iter__task *context) {
+	struct task_struct *task = context->task;
+	struct task_state *state = task ? state_of(task) : 0;
+	if (state && state->opaque_socket)
+		settle(state);
 	return 0;
 }

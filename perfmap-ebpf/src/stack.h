@@ -68,12 +68,13 @@ static __noinline int take_stack(struct stack_head *head, struct scratch *scratc
 	return 0;
 }
 
-/* `record` (whose last field is `head`), the stack's variable parts, and `extra` bytes of payload, as one ring entry. */
-static __always_inline void emit_with_stack(void *record, u32 record_size, struct stack_head *head,
+/* `record` (whose last field is `head`), the stack's variable parts, and `extra` bytes of payload, as one ring entry.
+ * Not 0: there was no room. */
+static __always_inline int emit_with_stack(void *record, u32 record_size, struct stack_head *head,
 					    struct scratch *scratch, u32 context, u8 *extra, u32 extra_bytes, u32 loss) {
 	struct user_stack *stack = bpf_map_lookup_elem(&user_stacks, &context);
 	if (!stack)
-		return;
+		return 1;
 	u32 python = head->python, kernel = head->kernel, user = head->user;
 	BOUND(python, MAX_PYTHON_FRAMES);
 	BOUND(kernel, MAX_KERNEL_FRAMES);
@@ -84,7 +85,7 @@ static __always_inline void emit_with_stack(void *record, u32 record_size, struc
 	if (bpf_ringbuf_reserve_dynptr(&events, record_size + python_bytes + kernel_bytes + user + extra_bytes, 0, &to)) {
 		bpf_ringbuf_discard_dynptr(&to, BPF_RB_NO_WAKEUP);
 		lose(loss);
-		return;
+		return 1;
 	}
 	u32 at = record_size;
 	bpf_dynptr_write(&to, 0, record, record_size, 0);
@@ -100,6 +101,7 @@ static __always_inline void emit_with_stack(void *record, u32 record_size, struc
 	if (extra && extra_bytes)
 		bpf_dynptr_write(&to, at, extra, extra_bytes, 0);
 	bpf_ringbuf_submit_dynptr(&to, BPF_RB_NO_WAKEUP);
+	return 0;
 }
 
 #endif

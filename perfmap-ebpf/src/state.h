@@ -37,6 +37,7 @@ struct file_sum {
 struct task_state {
 	/* off the CPU */
 	u64 off;  /* switched out, 0 while running */
+	u64 fault; /* when the stack of a block outside system calls was last taken */
 	u64 wake; /* made runnable */
 	u32 state;
 	u32 woken_after_switch; /* the wake was stamped after the switch-out: final */

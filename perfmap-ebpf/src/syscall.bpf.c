@@ -149,13 +149,18 @@ static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u3
 	if (bpf_map_update_elem(&sites, &site, &one, BPF_ANY))
 		lose(LOSS_SITE_TABLE);
 	fill_file_io(record, operation, sum);
-	sum->calls = 0;
-	sum->bytes = 0;
 	record->has_stack = 1;
 	record->stack.kernel = 0;
 	read_registers(record->stack.registers);
 	record->stack.user = copy_user_stack(CONTEXT_CALL, record->stack.registers[7]);
-	emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_CALL, 0, 0, LOSS_RING_FILE);
+	if (emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_CALL, 0, 0, LOSS_RING_FILE)) {
+		/* No room: the sum is kept, and the site is sent at its next call. */
+		bpf_map_delete_elem(&sites, &site);
+		sum->site = 0;
+		return 0;
+	}
+	sum->calls = 0;
+	sum->bytes = 0;
 	return 0;
 }
 
@@ -194,6 +199,7 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result) {
 	} else {
 		switch (call) {
 		case SYS_CLOSE: case SYS_OPEN: case SYS_OPENAT:
+		case 33: case 85: case 292: case 436: case 437: /* dup2 creat dup3 close_range openat2 */
 			/* The struct file's memory is used again at once: what is cached about it ends here. */
 			state->io[0].file = state->io[0].unchecked = 0;
 			state->io[1].file = state->io[1].unchecked = 0;

@@ -76,7 +76,7 @@ int BPF_PROG(on_rename, struct task_struct *task, const char *comm) {
 }
 
 /* The last sums, without a stack. */
-static __always_inline void flush_short_waits(struct task_state *state) {
+static __always_inline void flush_short_waits(struct task_struct *task, struct task_state *state) {
 	if (!state->short_count)
 		return;
 	struct scratch *scratch = scratch_of(CONTEXT_CALL);
@@ -84,7 +84,7 @@ static __always_inline void flush_short_waits(struct task_state *state) {
 		return;
 	struct short_waits_record *record = &scratch->record.short_waits;
 	__builtin_memset(record, 0, sizeof(*record));
-	fill_header_current(&record->header, KIND_SHORT_WAITS, bpf_ktime_get_ns());
+	fill_header(&record->header, KIND_SHORT_WAITS, task->tgid, task->pid, bpf_ktime_get_ns());
 	record->from = state->short_from;
 	record->run_queue = state->short_run_queue;
 	record->count = state->short_count;
@@ -101,7 +101,9 @@ int BPF_PROG(on_exit, struct task_struct *task) {
 	u32 pid = task->tgid;
 	flush_sum(READ, &state->io[0]);
 	flush_sum(WRITE, &state->io[1]);
-	flush_short_waits(state);
+	if (state->io[READ].calls || state->io[WRITE].calls)
+		lose(LOSS_RING_FILE);
+	flush_short_waits(task, state);
 	/* Killed in a system call: it does not return. Since 6.16 this event comes before the memory is given up; on older
 	 * kernels the stack is empty. */
 	if (state->blocks && syscall_of(task) >= 0)
@@ -115,5 +117,35 @@ int BPF_PROG(on_exit, struct task_struct *task) {
 	emit(&record, sizeof(record), LOSS_RING_TASK);
 	if (record.alive == 0)
 		bpf_map_delete_elem(&python_processes, &pid);
+	return 0;
+}
+
+/* The end of the recording: what tasks that live on have not written out. */
+SEC("iter/task")
+int on_end(struct bpf_iter__task *context) {
+	struct task_struct *task = context->task;
+	struct task_state *state = task ? state_of(task) : 0;
+	if (!state)
+		return 0;
+	for (u32 operation = READ; operation <= WRITE; operation++) {
+		struct file_sum *sum = operation == READ ? &state->io[READ] : &state->io[WRITE];
+		struct file_io_record record = {};
+		if (!sum->calls)
+			continue;
+		fill_file_io(&record, operation, sum);
+		record.header.pid = task->tgid;
+		record.header.tid = task->pid;
+		emit(&record, sizeof(record), LOSS_RING_FILE);
+	}
+	flush_short_waits(task, state);
+	if (!state->off)
+		return 0;
+	struct block_record block = {};
+	fill_header(&block.header, KIND_BLOCK, task->tgid, task->pid, bpf_ktime_get_ns());
+	block.off = state->off;
+	block.state = state->state;
+	block.syscall = syscall_of(task);
+	block.flags = BLOCK_UNFINISHED;
+	emit(&block, sizeof(block), LOSS_RING_WAIT);
 	return 0;
 }

@@ -69,6 +69,10 @@ enum {
 	MESSAGE_STACK = 4,
 	MESSAGE_CLOSED = 8,
 };
+enum {
+	BLOCK_EARLY_WAKE = 1,
+	BLOCK_UNFINISHED = 2,
+};
 enum protocol {
 	PROTOCOL_UNDECIDED,
 	PROTOCOL_HTTP1,

@@ -1,12 +1,16 @@
 //! The committed BPF object: loaded, its programs attached by one visible table, its maps handed out.
 
-use std::{fs, os::fd::AsRawFd};
+use std::{
+    fs,
+    io::Read,
+    os::fd::{AsFd, AsRawFd},
+};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{HashMap, MapData, PerCpuArray, RingBuf},
     programs::{
-        BtfTracePoint, PerfEvent,
+        BtfTracePoint, Iter, PerfEvent, Program,
         perf_event::{PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent},
     },
 };
@@ -34,6 +38,8 @@ enum Attach {
     Tracepoint(&'static str),
     /// The sampling clock of every CPU.
     CpuClock,
+    /// Run once over all tasks, at the end of the recording.
+    TaskIterator,
 }
 
 /// One program of the object.
@@ -47,7 +53,7 @@ pub struct Probe {
 }
 
 /// Exit, exec and fork come first: the target is followed only once all three are there.
-pub const PROBES: [Probe; 12] = [
+pub const PROBES: [Probe; 15] = [
     Probe {
         program: "on_exit",
         attach: Attach::Tracepoint("sched_process_exit"),
@@ -110,6 +116,24 @@ pub const PROBES: [Probe; 12] = [
         gives: "connections and their set-up time",
     },
     Probe {
+        program: "on_socket_end",
+        attach: Attach::Tracepoint("tcp_destroy_sock"),
+        when: When::Always,
+        gives: "sums of closed connections",
+    },
+    Probe {
+        program: "on_end",
+        attach: Attach::TaskIterator,
+        when: When::Always,
+        gives: "waits and file I/O of processes that outlive the command",
+    },
+    Probe {
+        program: "on_end_sockets",
+        attach: Attach::TaskIterator,
+        when: When::Always,
+        gives: "the same of their Unix sockets",
+    },
+    Probe {
         program: "on_sys_exit",
         attach: Attach::Tracepoint("sys_exit"),
         when: When::Always,
@@ -162,15 +186,34 @@ impl Object {
             .map_err(|error| CollectError::Load { what: "python_processes".into(), why: error.to_string() })
     }
 
+    /// Ends the recording: no record comes after this but those of tasks that live on, which are written now; the maps
+    /// stay readable.
+    pub fn stop(&mut self) {
+        for (_, program) in self.ebpf.programs_mut() {
+            match program {
+                // One that was not loaded has nothing to detach.
+                Program::BtfTracePoint(program) => {
+                    let _ = program.unload();
+                }
+                Program::PerfEvent(program) => {
+                    let _ = program.unload();
+                }
+                _ => {}
+            }
+        }
+        for (_, program) in self.ebpf.programs_mut() {
+            if let Program::Iter(iterator) = program {
+                let _ = run_once(iterator); // without it the survivors' last waits are missing, nothing else
+            }
+        }
+    }
+
     /// Sums of sockets that are still open: (cookie, sums).
     pub fn socket_sums(&self) -> Vec<(u64, wire::SocketSums)> {
-        let Some(map) = self.ebpf.map("sockets") else { return Vec::new() };
-        let Ok(sockets) = HashMap::<_, u64, [u8; size_of::<wire::SocketSums>()]>::try_from(map) else {
-            return Vec::new();
-        };
-        let mut sums: Vec<_> = sockets
-            .iter()
-            .filter_map(Result::ok)
+        let maps = ["sockets", "endless_sockets"].into_iter().filter_map(|name| self.ebpf.map(name));
+        let mut sums: Vec<_> = maps
+            .filter_map(|map| HashMap::<_, u64, [u8; size_of::<wire::SocketSums>()]>::try_from(map).ok())
+            .flat_map(|sockets| sockets.iter().filter_map(Result::ok).collect::<Vec<_>>())
             .filter_map(|(cookie, bytes)| wire::SocketSums::read(&bytes).map(|sums| (cookie, sums)))
             .collect();
         sums.sort_by_key(|(cookie, _)| *cookie);
@@ -221,8 +264,6 @@ impl Object {
         cost
     }
 }
-
-use std::os::fd::AsFd;
 
 /// Layouts of the interpreters of followed processes, key pid.
 pub struct PythonProcesses(HashMap<MapData, u32, [u8; size_of::<wire::PythonLayout>()]>);
@@ -299,6 +340,10 @@ fn attach(ebpf: &mut Ebpf, probe: &Probe, btf: &Btf, hz: u32, cpus: &[usize]) ->
             program.load(name, btf).map_err(|error| fail(&error))?;
             program.attach().map_err(|error| fail(&error))?;
         }
+        Attach::TaskIterator => {
+            let program: &mut Iter = program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
+            program.load("task", btf).map_err(|error| fail(&error))?;
+        }
         Attach::CpuClock => {
             let program: &mut PerfEvent =
                 program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
@@ -315,6 +360,13 @@ fn attach(ebpf: &mut Ebpf, probe: &Probe, btf: &Btf, hz: u32, cpus: &[usize]) ->
             }
         }
     }
+    Ok(())
+}
+
+fn run_once(iterator: &mut Iter) -> Result<(), Box<dyn std::error::Error>> {
+    let link = iterator.attach()?;
+    let mut output = Vec::new();
+    iterator.take_link(link)?.into_file()?.read_to_end(&mut output)?;
     Ok(())
 }
 

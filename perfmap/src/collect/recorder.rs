@@ -60,7 +60,8 @@ pub struct Recorder {
     sockets: Sockets,
     stacks: Stacks,
     changes: VecDeque<Change>,
-    images: HashMap<u32, Seen>,
+    /// One for each execve whose record is still to come.
+    images: HashMap<u32, VecDeque<Seen>>,
     events: Vec<Event>,
     calls: Vec<Call>,
     /// Indices of waits whose system call has not returned yet, by tid.
@@ -91,10 +92,14 @@ impl Recorder {
 
     pub fn accept(&mut self, item: Item) {
         match item {
-            Item::Changes(changes) => self.changes.extend(changes),
+            Item::Changes(changes) => {
+                // One CPU's buffer is read later than another's: batches may overlap in time.
+                self.changes.extend(changes);
+                self.changes.make_contiguous().sort_by_key(|change| change.at);
+            }
             Item::Python { pid, layout } => self.stacks.python(pid, &layout),
             Item::Image { pid, seen } => {
-                self.images.insert(pid, seen);
+                self.images.entry(pid).or_default().push_back(seen);
             }
             Item::OpenSockets(open) => {
                 for (cookie, sums) in &open {
@@ -119,6 +124,14 @@ impl Recorder {
     fn apply_changes(&mut self, until: u64) {
         while self.changes.front().is_some_and(|change| change.at <= until) {
             let Some(Change { pid, what, .. }) = self.changes.pop_front() else { return };
+            let subject = match what {
+                What::Forked { parent } => parent,
+                What::Mapped { .. } | What::Executed => pid,
+            };
+            // perf tells of every process on the machine.
+            if self.tree.process(subject).is_none() && self.stacks.unwinder.spaces().version(subject) == 0 {
+                continue;
+            }
             match what {
                 What::Executed => self.stacks.unwinder.executed(pid),
                 What::Forked { parent } => self.stacks.unwinder.forked(parent, pid),
@@ -141,6 +154,9 @@ impl Recorder {
             Record::Fork(fork) => {
                 let at = self.at(fork.header.at);
                 self.apply_changes(fork.header.at);
+                // The id may have been another's, who left something open.
+                self.open_waits.remove(&fork.child_tid);
+                self.fault_stacks.remove(&fork.child_tid);
                 if let Some(child) = self.tree.fork(&fork, at) {
                     self.stacks.forked(fork.header.pid, child);
                 }
@@ -148,10 +164,11 @@ impl Recorder {
             Record::Exec(exec) => {
                 self.apply_changes(exec.header.at);
                 let at = self.at(exec.header.at);
-                let seen = self.images.remove(&exec.header.pid).unwrap_or_default();
+                let seen = self.image(exec.header.pid);
                 self.tree.exec(&exec, seen, at);
                 self.stacks.executed(exec.header.pid);
                 self.open_waits.remove(&exec.header.tid);
+                self.open_waits.remove(&(exec.value as u32));
             }
             Record::Exit(exit) => {
                 self.open_waits.remove(&exit.header.tid);
@@ -207,6 +224,15 @@ impl Recorder {
         }
     }
 
+    fn image(&mut self, pid: u32) -> Seen {
+        let Some(images) = self.images.get_mut(&pid) else { return Seen::default() };
+        let seen = images.pop_front().unwrap_or_default();
+        if images.is_empty() {
+            self.images.remove(&pid);
+        }
+        seen
+    }
+
     fn unknown_task(&mut self) {
         self.losses.add(Loss::Malformed, 1);
     }
@@ -234,7 +260,8 @@ impl Recorder {
             _ => None,
         };
         let syscall = u32::try_from(block.syscall).ok();
-        if syscall.is_some() && state != OffState::Runnable {
+        let unfinished = block.flags & wire::BLOCK_UNFINISHED != 0;
+        if !unfinished && syscall.is_some() && state != OffState::Runnable {
             self.open_waits.entry(block.header.tid).or_default().push(self.events.len());
         }
         self.events.push(Event::OffCpu(OffCpu {
@@ -247,7 +274,7 @@ impl Recorder {
             waker,
             call: None,
             stack,
-            unfinished: false,
+            unfinished,
         }));
     }
 
@@ -274,7 +301,10 @@ impl Recorder {
             stack: Some(stack),
         });
         for index in self.open_waits.remove(&call.header.tid).unwrap_or_default() {
-            if let Some(Event::OffCpu(wait)) = self.events.get_mut(index) {
+            // Of another number: the return of the wait's own call was lost.
+            if let Some(Event::OffCpu(wait)) = self.events.get_mut(index)
+                && wait.syscall == Some(call.syscall)
+            {
                 wait.call = Some(id);
             }
         }

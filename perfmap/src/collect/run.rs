@@ -66,6 +66,7 @@ async fn collect(
     launch: impl FnOnce() -> Result<Held, LaunchError>,
     control: &mut Controller<'_>,
 ) -> Result<Outcome, CollectError> {
+    in_initial_pid_namespace()?;
     let cpus = online_cpus();
     let mut object = Object::load(plan, &cpus)?;
     let mappings = match plan.mode {
@@ -130,19 +131,33 @@ async fn collect(
     };
     let stopped = Nanos(monotonic_ns().saturating_sub(origin));
     let cost = object.cost();
+    // Before the last look at the maps: what a survivor still did would be counted twice.
+    object.stop();
     feed.drain()?;
     let _ = feed.sender.send(Item::OpenSockets(object.socket_sums()));
     let losses = object.losses();
     let lost_mappings = feed.mappings.as_ref().map_or(0, |mappings| mappings.lost);
     // The programs go with their object, the recorder ends with the channel.
     drop(object);
-    feed.drain()?;
     drop(feed);
     let recorder = recorder.join().map_err(|_| CollectError::Recorder("its thread panicked".into()))?;
     let (mut recording, files) = finish(recorder, losses, lost_mappings);
     let tree_cpu = children_cpu().since(cpu_before);
     recording.meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
     Ok(Outcome { recording, files, memory: memory.curve() })
+}
+
+/// The probes see the machine's own pids; in a namespace they would follow nothing, or a stranger.
+fn in_initial_pid_namespace() -> Result<(), CollectError> {
+    // PROC_PID_INIT_INO of include/linux/proc_ns.h
+    const INITIAL: &str = "pid:[4026531836]";
+    match std::fs::read_link("/proc/self/ns/pid") {
+        Ok(name) if name.as_os_str() != INITIAL => Err(CollectError::Unsupported {
+            what: "perfmap runs in a PID namespace of its own, but the probes see the machine's pids (for docker: --pid=host)"
+                .into(),
+        }),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 fn finish(recorder: Recorder, mut losses: Losses, lost_mappings: u64) -> (Recording, ModuleFiles) {
@@ -263,6 +278,10 @@ fn peek(
         Some(wire::Kind::Fork) => {
             if let Some(fork) = wire::Fork::read(entry) {
                 alive.insert(fork.child_pid);
+                // The kernel copies only a layout that is known already.
+                if fork.child_pid != header.pid && python.searching.contains_key(&header.pid) {
+                    python.search(fork.child_pid, header.at);
+                }
             }
         }
         Some(wire::Kind::Exec) => {

@@ -12,7 +12,8 @@ use crate::{
 
 struct Known {
     id: SocketId,
-    decoder: Decoder,
+    /// Of streams alone.
+    decoder: Option<Box<Decoder>>,
     /// Who used it last.
     tid: u32,
 }
@@ -24,6 +25,10 @@ pub struct Closed {
     pub tid: u32,
     pub marks: Vec<Mark>,
 }
+
+const SOCK_STREAM: u16 = 1;
+/// Connections whose first changes of state are kept until somebody followed uses them.
+const EARLY: usize = 65_536;
 
 #[derive(Default)]
 pub struct Sockets {
@@ -69,7 +74,10 @@ impl Sockets {
                     sent_messages: 0,
                     received_messages: 0,
                 });
-                self.by_cookie.insert(record.socket, Known { id, decoder: Decoder::new(), tid: record.header.tid });
+                self.by_cookie.insert(
+                    record.socket,
+                    Known { id, decoder: (record.kind == SOCK_STREAM).then(Box::default), tid: record.header.tid },
+                );
                 id
             }
         };
@@ -99,23 +107,39 @@ impl Sockets {
             (Some(known), _) => known.id,
             (None, Some(process)) if connects => self.seen(&record.seen, process, at),
             (None, _) => {
-                self.early.entry(cookie).or_default().push(change);
+                match change.to {
+                    TcpState::Close => {
+                        self.early.remove(&cookie);
+                    }
+                    // From LISTEN: under a cookie that the kernel replaces right after.
+                    _ if change.from != TcpState::Listen && self.early.len() < EARLY => {
+                        self.early.entry(cookie).or_default().push(change);
+                    }
+                    _ => {}
+                }
                 return None;
             }
         };
         let owner = self.sockets[id.0 as usize].process;
         self.seen(&record.seen, owner, at);
         let socket = &mut self.sockets[id.0 as usize];
-        socket.states.push(change);
+        // From CLOSE to CLOSE: given up, nobody can read from it any more.
+        let given_up = change.from == TcpState::Close && change.to == TcpState::Close;
+        if !given_up {
+            socket.states.push(change);
+        }
         if change.to == TcpState::SynSent {
             socket.role = Role::Client;
         }
-        if change.to != TcpState::Close {
+        if change.to == TcpState::Close {
+            socket.closed.get_or_insert(at);
+        }
+        if !given_up {
             return None;
         }
-        socket.closed = Some(at);
+        self.by_kernel.remove(&record.seen.kernel);
         let mut known = self.by_cookie.remove(&cookie)?;
-        let marks = known.decoder.closed();
+        let marks = known.decoder.as_mut().map(|decoder| decoder.closed()).unwrap_or_default();
         (!marks.is_empty()).then_some(Closed { socket: id, tid: known.tid, marks })
     }
 
@@ -133,12 +157,11 @@ impl Sockets {
         let closed = record.flags & wire::MESSAGE_CLOSED != 0;
         *bytes += record.bytes + record.skipped_bytes;
         *messages += record.skipped_messages + u64::from(!closed);
-        let marks = if closed {
-            Vec::new()
-        } else if record.bytes == 0 {
-            known.decoder.closed()
-        } else {
-            known.decoder.feed(direction, payload, record.bytes)
+        let marks = match &mut known.decoder {
+            // An empty send says nothing; an empty receive is the end of the stream.
+            Some(decoder) if record.bytes == 0 && direction == Direction::Received && !closed => decoder.closed(),
+            Some(decoder) if record.bytes > 0 => decoder.feed(direction, payload, record.bytes),
+            Some(_) | None => Vec::new(),
         };
         Some((known.id, direction, marks))
     }
