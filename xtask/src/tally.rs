@@ -12,6 +12,8 @@ pub struct Tally {
     pub failed: u64,
     /// What did not pass, in words.
     pub failures: Vec<String>,
+    /// Tests that failed first and passed when run again.
+    pub repeated: Vec<String>,
 }
 
 impl Tally {
@@ -27,16 +29,20 @@ impl Tally {
         }
     }
 
-    /// A `cargo test`: its output is shown as it comes, its summary lines are added up.
-    pub fn cargo_test(&mut self, name: &str, command: &mut Command) -> Result<()> {
+    /// A `cargo test`: its output is shown as it comes, its summary lines are added up. Returns the failed tests' names.
+    pub fn cargo_test(&mut self, name: &str, command: &mut Command) -> Result<Vec<String>> {
         let typed = crate::shell::words(command);
         eprintln!("+ {typed}");
         let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("start `{typed}`"))?;
         let before = self.failed;
+        let mut names = Vec::new();
         if let Some(out) = child.stdout.take() {
             for line in BufReader::new(out).lines() {
                 let line = line.context("read the output of cargo test")?;
                 println!("{line}");
+                if let Some(test) = line.strip_prefix("test ").and_then(|line| line.strip_suffix(" ... FAILED")) {
+                    names.push(test.to_owned());
+                }
                 if let Some((passed, failed)) = summary(&line) {
                     self.passed += passed;
                     self.failed += failed;
@@ -49,13 +55,27 @@ impl Tally {
             if self.failed == before {
                 self.failed += 1;
             }
-            self.failures.push(name.to_owned());
+            if names.is_empty() {
+                self.failures.push(name.to_owned());
+            }
+            self.failures.extend(names.iter().cloned());
         }
-        Ok(())
+        Ok(names)
+    }
+
+    /// A test that is among the failures passed when it was run again.
+    pub fn passed_again(&mut self, test: &str) {
+        self.failures.retain(|failure| failure != test);
+        self.failed -= 1;
+        self.passed += 1;
+        self.repeated.push(test.to_owned());
     }
 
     /// The closing line, alone on its line.
     pub fn close(&self) -> Result<()> {
+        for name in &self.repeated {
+            eprintln!("passed only when repeated: {name}");
+        }
         for name in &self.failures {
             eprintln!("failed: {name}");
         }

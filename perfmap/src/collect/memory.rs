@@ -1,7 +1,9 @@
 //! Resident memory of the target's tree, sampled while it runs. PSS where it can be read, so that pages shared between
 //! its processes count once.
 
-use std::{collections::BTreeSet, fs::File, io::Read};
+use std::collections::BTreeSet;
+
+use procfs::process::Process;
 
 use super::MemoryCurve;
 
@@ -56,21 +58,17 @@ impl MemoryWatch {
     }
 }
 
-fn small_file(path: String) -> Option<String> {
-    let mut text = String::new();
-    File::open(path).ok()?.take(64 << 10).read_to_string(&mut text).ok()?;
-    Some(text)
+fn process(pid: u32) -> Option<Process> {
+    Process::new(i32::try_from(pid).ok()?).ok()
 }
 
 fn proportional(pid: u32) -> Option<u64> {
-    let text = small_file(format!("/proc/{pid}/smaps_rollup"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+    let rollup = process(pid)?.smaps_rollup().ok()?;
+    rollup.memory_map_rollup.0.first()?.extension.map.get("Pss").copied()
 }
 
 fn resident(pid: u32) -> Option<u64> {
-    let text = small_file(format!("/proc/{pid}/statm"))?;
-    text.split_whitespace().nth(1)?.parse::<u64>().ok()?.checked_mul(4096)
+    process(pid)?.statm().ok()?.resident.checked_mul(procfs::page_size())
 }
 
 #[cfg(test)]

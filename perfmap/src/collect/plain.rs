@@ -133,11 +133,9 @@ fn tree(root: u32) -> BTreeSet<u32> {
         if found.len() >= PROCESSES || !found.insert(pid) {
             continue;
         }
-        let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { continue };
-        for thread in threads.flatten() {
-            let children = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-            open.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
-        }
+        let process = i32::try_from(pid).ok().and_then(|pid| procfs::process::Process::new(pid).ok());
+        let Some(Ok(threads)) = process.map(|process| process.tasks()) else { continue };
+        open.extend(threads.flatten().filter_map(|thread| thread.children().ok()).flatten());
     }
     found
 }

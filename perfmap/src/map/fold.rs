@@ -19,6 +19,8 @@ pub(super) struct Folding<'a> {
     pub min_share: f64,
     /// CPU samples on the chain.
     pub samples: u64,
+    /// Between two of them: where sampled time begins and ends is known no better.
+    pub period: Nanos,
 }
 
 /// What is left over at a root.
@@ -155,7 +157,9 @@ impl Folding<'_> {
     fn folds(&self, child: &Pending, smallest: f64) -> bool {
         let loads = child.step.function == "<module>" || child.step.kind == StepKind::Subprocess;
         let module = loads && child.step.http_round_trips + child.step.failed_requests == 0;
-        (child.step.wall.max(child.step.thread_time).0 as f64) < smallest
+        // What may be as long as the limit, as far as sampling can tell, is kept.
+        let unsure = if child.step.thread_cpu > Nanos::ZERO { self.period } else { Nanos::ZERO };
+        (child.step.wall.max(child.step.thread_time).plus(unsure).0 as f64) < smallest
             && (!child.has_io || module && child.step.children.is_empty())
     }
 

@@ -24,7 +24,7 @@ pub use model::{Counted, Latency, Location, Map, Outside, Peer, PeerCall, Step, 
 
 use crate::{
     correlate::{self, Correlated, PeerFlow},
-    recording::Recording,
+    recording::{Nanos, Recording},
     resolve::Resolved,
 };
 
@@ -74,7 +74,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
     let pieces = std::mem::take(&mut walk.pieces);
     let walk::Walk { mut tree, visits, outside, owned, samples, .. } = walk;
     let wall = recording.meta.wall;
-    tree.least_start = crate::recording::Nanos((options.min_share * wall.0 as f64) as u64);
+    tree.least_start = Nanos((options.min_share * wall.0 as f64) as u64);
     beside::counts(&known, &mut tree, &visits);
     beside::time(&known, &mut tree, &visits);
     let peer_names: Vec<String> = correlated
@@ -90,6 +90,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
         wall,
         min_share: options.min_share,
         samples,
+        period: Nanos(1_000_000_000 / u64::from(recording.meta.sample_hz.max(1))),
     };
     let (steps, remainder) = fold::steps(tree, &folding);
     let outside = Outside {
