@@ -157,10 +157,11 @@ impl Folding<'_> {
     fn folds(&self, child: &Pending, smallest: f64) -> bool {
         let loads = child.step.function == "<module>" || child.step.kind == StepKind::Subprocess;
         let module = loads && child.step.http_round_trips + child.step.failed_requests == 0;
-        // What may be as long as the limit, as far as sampling can tell, is kept.
+        // A step above one that is kept is kept. What may be as long as the limit, as far as sampling can tell, is kept.
         let unsure = if child.step.thread_cpu > Nanos::ZERO { self.period } else { Nanos::ZERO };
-        (child.step.wall.max(child.step.thread_time).plus(unsure).0 as f64) < smallest
-            && (!child.has_io || module && child.step.children.is_empty())
+        child.step.children.is_empty()
+            && (child.step.wall.max(child.step.thread_time).plus(unsure).0 as f64) < smallest
+            && (!child.has_io || module)
     }
 
     /// The kind, now that everything folded into the step is known.

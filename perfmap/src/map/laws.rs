@@ -150,12 +150,14 @@ prop_compose! {
         calls in prop::collection::vec((task(), time(), number(), -111..3i64, object(), prop::option::of(stack())), 0..12),
         mut events in prop::collection::vec(event(), 0..120),
         sockets in 0..4u32,
+        sample_hz in prop::sample::select(vec![0u32, 1, 99, 999, 1_000_000, 50_000_000]),
     ) -> Recording {
         events.sort_by_key(Event::at);
         Recording {
             meta: Meta {
                 root,
                 wall: Nanos(WALL),
+                sample_hz,
                 working_directory: "/p".into(),
                 project_roots: vec!["/p".into()],
                 ..Meta::default()
