@@ -5,9 +5,10 @@ use super::Work;
 use crate::shell::{in_path, release_binary, root, tools_venv};
 use anyhow::{Context, Result, bail};
 use std::{
+    os::unix::process::CommandExt,
     path::Path,
     process::{Child, Command, Stdio},
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +110,8 @@ impl Tool {
         let program = root().join("tests/workloads").join(workload).join("run");
         let mut command = self.command(&out, &program, variant);
         command
+            // A group of its own, so that a tool that hangs can be ended with all that it started.
+            .process_group(0)
             .env("TRUTH_DIR", &out)
             .env("PATH", path())
             .stdin(Stdio::null())
@@ -154,11 +157,15 @@ fn with_work(mut command: Command, variant: &str) -> Command {
     command
 }
 
+/// strace makes 20 s of the half second of `pysys`, and more on a busy machine.
+const LONGEST: Duration = Duration::from_secs(240);
+
 /// Looks at the tool's high-water mark every 5 ms until it ends. `wait4` would not do: its figure is the largest of the tool
 /// and of the program that the tool waited for.
 fn watch(mut child: Child) -> Result<(Option<f64>, SystemTime)> {
     let status_file = format!("/proc/{}/status", child.id());
     let mut peak = None;
+    let began = Instant::now();
     loop {
         if let Some(status) = child.try_wait()? {
             if !status.success() {
@@ -167,6 +174,13 @@ fn watch(mut child: Child) -> Result<(Option<f64>, SystemTime)> {
             return Ok((peak, SystemTime::now()));
         }
         peak = high_water(&status_file).or(peak);
+        if began.elapsed() > LONGEST {
+            // py-spy's blocking mode has left a stopped server behind and waited for it for ever.
+            let group = format!("-{}", child.id());
+            let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+            let _ = child.wait();
+            bail!("had not ended after {} s", LONGEST.as_secs());
+        }
         std::thread::sleep(Duration::from_millis(5));
     }
 }
