@@ -41,6 +41,10 @@ pub struct Wait {
     pub stack: Option<StackId>,
     /// Waited for one of several descriptors: an event loop.
     pub multiplexed: bool,
+    /// What the system call was on, where that was a socket.
+    pub socket: Option<SocketId>,
+    /// A poll of one descriptor, which is not known: a receive with a time-out.
+    pub polls_one: bool,
     /// In a futex call: `map` looks whether it was an interpreter's lock.
     pub futex: bool,
 }
@@ -145,6 +149,11 @@ impl<'a> Known<'a> {
                 .filter(|by| *by != off.task && (by.0 as usize) < self.recording.tasks.len()),
             stack: call.and_then(|call| call.stack).or(off.stack),
             multiplexed: number.is_some_and(syscalls::multiplexes) && !single,
+            socket: match asked.object {
+                OnObject::Socket(socket) => Some(socket),
+                OnObject::None | OnObject::Pipe(_) | OnObject::File | OnObject::Anonymous(_) => None,
+            },
+            polls_one: single,
             futex: number.is_some_and(syscalls::locks),
         }
     }

@@ -3,6 +3,7 @@
 //! Pure: the same recording gives the same map. Text and rounding are `report`'s, judgement is `analyze`'s.
 
 mod beside;
+mod calls;
 mod fold;
 mod glob;
 mod interpreter_lock;
