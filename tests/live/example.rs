@@ -16,7 +16,14 @@ fn pytest_example_passes_its_check() -> Result<()> {
 fn pytest_example_with_another_count() -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
     let traced = Trace::workload("w01_example", &[])?.env("W01_SEGMENTS", "7").passes()?;
-    traced.check("schema,functions,location,class,http")
+    traced.check("schema,functions,location,class,http")?;
+    // The loop that tries to connect sleeps, but what it waits for is the service's start.
+    let map = traced.map()?;
+    let imports = map.of("<module>").any(|step| step.above.last().is_some_and(|above| above.ends_with("wait_port")));
+    ensure!(imports, "what api did before it listened is not under wait_port");
+    let slept: f64 = map.outermost("wait_port").filter_map(|step| step.wait_ms.get("sleep")).sum();
+    ensure!(slept < map.wall_of("wait_port") / 4.0, "wait_port slept {slept:.0} ms of {:.0}", map.wall_of("wait_port"));
+    Ok(())
 }
 
 /// As a person types it: `uv run pytest …`, no script in between.
