@@ -10,7 +10,7 @@ pub mod syscalls;
 mod tests;
 mod timeline;
 
-pub use causes::{Cause, Wait, WaitId};
+pub use causes::{Cause, LockWait, Wait, WaitId};
 pub use flows::{Counted, FailedRequest, Flows, PeerFlow, Protocol, RoundTrip};
 pub use timeline::{Segment, Short, State, Timeline, end_of};
 

@@ -211,6 +211,7 @@ impl Story {
             call: Some(call),
             stack: None,
             unfinished: false,
+            held: None,
         }));
     }
 
@@ -226,6 +227,7 @@ impl Story {
             call: None,
             stack: None,
             unfinished: false,
+            held: None,
         }));
     }
 
