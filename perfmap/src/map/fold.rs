@@ -221,7 +221,7 @@ impl Folding<'_> {
     }
 }
 
-fn union(intervals: &[(Nanos, Nanos)]) -> Nanos {
+pub(super) fn union(intervals: &[(Nanos, Nanos)]) -> Nanos {
     let mut sorted = intervals.to_vec();
     sorted.sort_unstable();
     let (mut sum, mut end) = (Nanos::ZERO, Nanos::ZERO);

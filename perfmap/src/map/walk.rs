@@ -283,7 +283,7 @@ impl Known<'_> {
         self.process(task).map_or(0, |process| self.services.at(self.recording, process, at))
     }
 
-    fn is_interpreter_lock(&self, stack: Option<StackId>) -> bool {
+    pub(super) fn is_interpreter_lock(&self, stack: Option<StackId>) -> bool {
         stack.is_some_and(|stack| self.interpreter_lock.get(stack.0 as usize).copied().unwrap_or(false))
     }
 
