@@ -6,6 +6,8 @@ mod faults;
 mod files;
 mod halves;
 mod http;
+mod limits;
+mod locks;
 mod native;
 mod python;
 mod replay;

@@ -281,6 +281,7 @@ impl Recorder {
             call: None,
             stack,
             unfinished,
+            throttled: block.flags & wire::BLOCK_THROTTLED != 0,
             held,
         }));
     }

@@ -197,7 +197,7 @@ impl<'a> Walk<'a> {
             State::RunQueue(wait) => {
                 let stack = known.stack_of(wait, piece.from);
                 let node = self.place(task, base, stack, piece.from);
-                self.own(node, Kind::Wait(WaitCause::RunQueue), piece.from, piece.to, stack, task);
+                self.own(node, Kind::Wait(known.queue(wait)), piece.from, piece.to, stack, task);
                 piece.from
             }
             State::Blocked(wait) => self.blocked(task, wait, piece, stop, base),
@@ -299,6 +299,11 @@ impl Known<'_> {
             return WaitCause::Lock;
         }
         cause(wait.cause)
+    }
+
+    /// What a runnable task waited for.
+    pub(super) fn queue(&self, wait: WaitId) -> WaitCause {
+        if self.correlated.wait(wait).throttled { WaitCause::Throttled } else { WaitCause::RunQueue }
     }
 
     /// An on-CPU piece in the proportion of its short waits.
