@@ -14,7 +14,7 @@ use super::{
     tree::{Kind, Level, NodeId, OUTSIDE, Tree},
 };
 use crate::{
-    correlate::{Cause, Correlated, Segment, State, WaitId},
+    correlate::{Cause, Correlated, Segment, State, Wait, WaitId},
     recording::{Nanos, ProcessId, Recording, StackId, TaskId},
 };
 
@@ -61,7 +61,7 @@ pub(super) struct Walk<'a> {
     pub pieces: Vec<(Nanos, Nanos)>,
     active: Vec<bool>,
     levels: Vec<Level>,
-    /// When a task handed work to another one, not counting interpreter locks.
+    /// When a task handed work to another one; a lock that is let go hands over none.
     handed: FxHashMap<(TaskId, TaskId), Vec<Nanos>>,
 }
 
@@ -70,7 +70,7 @@ impl<'a> Walk<'a> {
         let mut handed: FxHashMap<(TaskId, TaskId), Vec<Nanos>> = FxHashMap::default();
         for wait in &known.correlated.waits {
             if let Some(by) = wait.by
-                && !(wait.futex && known.is_interpreter_lock(wait.stack))
+                && !known.is_for_a_lock(wait)
             {
                 handed.entry((by, wait.task)).or_default().push(wait.woken);
             }
@@ -285,6 +285,12 @@ impl Known<'_> {
 
     pub(super) fn is_interpreter_lock(&self, stack: Option<StackId>) -> bool {
         stack.is_some_and(|stack| self.interpreter_lock.get(stack.0 as usize).copied().unwrap_or(false))
+    }
+
+    /// Somebody held what was waited for.
+    fn is_for_a_lock(&self, wait: &Wait) -> bool {
+        let held = wait.lock.is_some_and(|lock| lock.interpreter || lock.holder.is_some());
+        held || (wait.futex && self.is_interpreter_lock(wait.stack))
     }
 
     /// The stack of a wait's system call, else what the task was seen doing nearest to it.
