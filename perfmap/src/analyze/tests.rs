@@ -125,6 +125,18 @@ fn nothing_stands_out_below_a_fifth_and_nothing_measured_is_unknown() {
     assert_eq!((found.class, found.detail, found.top), (Class::Unknown, Detail::NothingMeasured, vec![]));
 }
 
+/// A step of 250 ms beside 400 ms spread over start-up, imports and the test runner.
+#[test]
+fn the_remainder_gives_way_to_a_step_worth_acting_on() {
+    let outside = Outside { self_time: ms(400), cpu: ms(400), ..Outside::default() };
+    let sleeping = Step { own_waits: waits(&[(WaitCause::Sleep, 250)]), ..step("1", "f", 250, 250) };
+    let found = of(&Map { outside: outside.clone(), ..one(sleeping) });
+    assert_eq!(found.class, Class::Wait);
+    let small = Step { own_waits: waits(&[(WaitCause::Sleep, 150)]), ..step("1", "f", 150, 150) };
+    let found = of(&Map { outside, ..one(small) });
+    assert_eq!(found.class, Class::Cpu);
+}
+
 #[test]
 fn the_remainder_can_be_the_largest() {
     let top = vec![("sort".into(), ms(600))];

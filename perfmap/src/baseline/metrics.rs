@@ -1,7 +1,7 @@
 //! One counted run's recording → its metrics.
 
 use crate::{
-    collect::Outcome,
+    collect::{Outcome, PLAIN_BACKEND},
     recording::{Event, Family, FileIo, FileOperation, Metrics, Recording, Socket},
 };
 
@@ -16,6 +16,7 @@ pub fn metrics(outcome: &Outcome, http_round_trips: u64) -> Metrics {
         memory_peak: memory.peak,
         memory_delta: difference(memory.end, memory.start),
         memory_is_pss: memory.is_pss,
+        is_counted: recording.meta.backend != PLAIN_BACKEND,
         http_round_trips,
         lost: recording.losses.total(),
         probe_cost: recording.meta.bpf_cost.iter().map(|(_, _, time)| *time).sum(),

@@ -19,7 +19,7 @@ mod stacks;
 mod tree;
 
 pub use object::{PROBES, Probe, ProbeResult, probe};
-pub use plain::run_plain;
+pub use plain::{PLAIN_BACKEND, run_plain};
 pub use run::{Controller, run};
 
 use crate::{

@@ -39,7 +39,10 @@ pub fn document(recording: &Recording, map: &Map, analysis: &Analysis) -> Docume
 }
 
 fn baseline_out(runs: &Baseline) -> Option<BaselineOut> {
-    let of = |metric| baseline::spread(runs, metric).unwrap_or_default();
+    let spread = |metric| baseline::spread(runs, metric);
+    let of = |metric| spread(metric).unwrap_or_default();
+    let counted = |metric| spread(metric).map(|of| count(of.median));
+    let spread_counted = |metric| spread(metric).map(|of| spread_out(of, same));
     let last = runs.runs.last()?;
     let bpf = of(Metric::ProbeCost).median;
     Some(BaselineOut {
@@ -49,12 +52,12 @@ fn baseline_out(runs: &Baseline) -> Option<BaselineOut> {
         cpu_time_ms: ms_of(of(Metric::Cpu).median),
         memory_peak_mb: mib(of(Metric::MemoryPeak).median),
         memory_delta_mb: mib(of(Metric::MemoryDelta).median),
-        io_read_bytes: count(of(Metric::FileRead).median),
-        io_write_bytes: count(of(Metric::FileWritten).median),
-        net_read_bytes: count(of(Metric::NetRead).median),
-        net_write_bytes: count(of(Metric::NetWritten).median),
-        http_round_trips: count(of(Metric::HttpRoundTrips).median),
-        db_round_trips: count(of(Metric::DbRoundTrips).median),
+        io_read_bytes: counted(Metric::FileRead),
+        io_write_bytes: counted(Metric::FileWritten),
+        net_read_bytes: counted(Metric::NetRead),
+        net_write_bytes: counted(Metric::NetWritten),
+        http_round_trips: counted(Metric::HttpRoundTrips),
+        db_round_trips: counted(Metric::DbRoundTrips),
         gpu: last.gpu.as_ref().map(|gpu| GpuOut {
             utilization_pct: pct(gpu.utilization_pct),
             memory_peak_mb: mib(gpu.memory_peak as f64),
@@ -68,12 +71,12 @@ fn baseline_out(runs: &Baseline) -> Option<BaselineOut> {
             cpu_time_ms: spread_out(of(Metric::Cpu), ms_of),
             memory_peak_mb: spread_out(of(Metric::MemoryPeak), mib),
             memory_delta_mb: spread_out(of(Metric::MemoryDelta), mib),
-            io_read_bytes: spread_out(of(Metric::FileRead), same),
-            io_write_bytes: spread_out(of(Metric::FileWritten), same),
-            net_read_bytes: spread_out(of(Metric::NetRead), same),
-            net_write_bytes: spread_out(of(Metric::NetWritten), same),
-            http_round_trips: spread_out(of(Metric::HttpRoundTrips), same),
-            db_round_trips: spread_out(of(Metric::DbRoundTrips), same),
+            io_read_bytes: spread_counted(Metric::FileRead),
+            io_write_bytes: spread_counted(Metric::FileWritten),
+            net_read_bytes: spread_counted(Metric::NetRead),
+            net_write_bytes: spread_counted(Metric::NetWritten),
+            http_round_trips: spread_counted(Metric::HttpRoundTrips),
+            db_round_trips: spread_counted(Metric::DbRoundTrips),
         },
     })
 }

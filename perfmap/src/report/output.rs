@@ -44,13 +44,14 @@ pub struct BaselineOut {
     pub memory_peak_mb: f64,
     /// Resident size of the tree at its end minus at its start, in MiB.
     pub memory_delta_mb: f64,
-    /// Bytes returned by read-like calls on files; sockets are counted apart.
-    pub io_read_bytes: u64,
-    pub io_write_bytes: u64,
-    pub net_read_bytes: u64,
-    pub net_write_bytes: u64,
-    pub http_round_trips: u64,
-    pub db_round_trips: u64,
+    /// Bytes returned by read-like calls on files; sockets are counted apart. Null, like the counts below, where
+    /// nothing was allowed to count them.
+    pub io_read_bytes: Option<u64>,
+    pub io_write_bytes: Option<u64>,
+    pub net_read_bytes: Option<u64>,
+    pub net_write_bytes: Option<u64>,
+    pub http_round_trips: Option<u64>,
+    pub db_round_trips: Option<u64>,
     pub gpu: Option<GpuOut>,
     /// Run time of the counting BPF programs themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,12 +79,12 @@ pub struct SpreadsOut {
     pub cpu_time_ms: SpreadOut,
     pub memory_peak_mb: SpreadOut,
     pub memory_delta_mb: SpreadOut,
-    pub io_read_bytes: SpreadOut,
-    pub io_write_bytes: SpreadOut,
-    pub net_read_bytes: SpreadOut,
-    pub net_write_bytes: SpreadOut,
-    pub http_round_trips: SpreadOut,
-    pub db_round_trips: SpreadOut,
+    pub io_read_bytes: Option<SpreadOut>,
+    pub io_write_bytes: Option<SpreadOut>,
+    pub net_read_bytes: Option<SpreadOut>,
+    pub net_write_bytes: Option<SpreadOut>,
+    pub http_round_trips: Option<SpreadOut>,
+    pub db_round_trips: Option<SpreadOut>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
