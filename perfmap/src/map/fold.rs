@@ -90,6 +90,10 @@ pub(super) fn steps(tree: Tree, folding: &Folding<'_>) -> (Vec<Step>, Remainder)
     (steps, remainder)
 }
 
+fn named(commands: &[String], command: u32) -> String {
+    commands.get(command as usize).cloned().unwrap_or_default()
+}
+
 impl Folding<'_> {
     fn pending(
         &self,
@@ -106,10 +110,8 @@ impl Folding<'_> {
                     let function = self.project.function(id);
                     (function.name.clone(), function.location(), StepKind::FunctionCall, key.service)
                 }
-                What::Subprocess(command) => {
-                    let name = commands.get(command as usize).cloned().unwrap_or_default();
-                    (name, None, StepKind::Subprocess, key.service)
-                }
+                What::Subprocess(command) => (named(commands, command), None, StepKind::Subprocess, key.service),
+                What::Program(command) => (named(commands, command), None, StepKind::FunctionCall, key.service),
             },
             None => (String::new(), None, StepKind::FunctionCall, 0),
         };

@@ -3,6 +3,7 @@
 //! Pure: the same recording gives the same map. Text and rounding are `report`'s, judgement is `analyze`'s.
 
 mod beside;
+mod bursts;
 mod fold;
 mod glob;
 mod interpreter_lock;
@@ -66,6 +67,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
         services: &services,
         points: &points,
         interpreter_lock: &interpreter_lock,
+        has_project: &has_project,
         leads_to_project: &upwards(recording, has_project.clone()),
     };
     let mut walk = walk::Walk::new(&known);

@@ -28,6 +28,8 @@ pub(super) enum What {
     Function(FunctionId),
     /// Index into [`Tree::commands`].
     Subprocess(u32),
+    /// A service without a function of the project, as a whole. Index into [`Tree::commands`].
+    Program(u32),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -174,11 +176,21 @@ impl Tree {
     }
 
     pub(super) fn subprocess(&mut self, at: NodeId, command: &str, service: u32) -> NodeId {
+        let what = What::Subprocess(self.command(command));
+        self.child(at, Key { what, service })
+    }
+
+    pub(super) fn program(&mut self, at: NodeId, command: &str, service: u32) -> NodeId {
+        let what = What::Program(self.command(command));
+        self.child(at, Key { what, service })
+    }
+
+    fn command(&mut self, command: &str) -> u32 {
         let index = self.commands.iter().position(|known| known == command).unwrap_or_else(|| {
             self.commands.push(command.into());
             self.commands.len() - 1
         });
-        self.child(at, Key { what: What::Subprocess(index as u32), service })
+        index as u32
     }
 
     /// The node of a stack of own functions (root first) below `base`.
