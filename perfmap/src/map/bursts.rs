@@ -5,7 +5,7 @@
 //! calls time that the functions around them spent, up to a quarter of it in bursts as long as the sampling period. So:
 //!
 //! - a burst with samples is theirs, in equal parts, in their order: each sample stands for as much time as any other;
-//! - bursts without one, between the same two stacks, are shared out as their sisters with samples were. For a function
+//! - bursts without one, between the same two stacks of a process, are shared out as their sisters with samples were. For a function
 //!   that computes `a` of a burst's `l < T` (the period): `a/T` of the bursts are sampled in it and give it `l`, and of
 //!   the `1 - l/T` without a sample it gets `a`: `a` on average, as it should;
 //! - only where no sister has a sample, the midpoints between the known stacks decide.
@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 
 use crate::{
     correlate::{State, Timeline},
-    recording::{Nanos, StackId},
+    recording::{Nanos, ProcessId, StackId},
 };
 
 /// `[from, to)` on the CPU with one owner.
@@ -27,6 +27,7 @@ pub(super) struct Cut {
 
 /// What is known of one task.
 pub(super) struct Facts<'a> {
+    pub process: ProcessId,
     pub timeline: &'a Timeline,
     /// Stacks at blocks and calls, sorted by time.
     pub calls: &'a [(Nanos, StackId)],
@@ -45,7 +46,7 @@ struct Burst {
 /// The stacks at the blocks before and after.
 type Between = (Option<StackId>, Option<StackId>);
 
-/// Bursts between the same stacks, over all tasks.
+/// Bursts between the same stacks, over all tasks of a process.
 #[derive(Default)]
 struct Sisters {
     /// In the order of the bursts: stack, and the time that its sample stood for.
@@ -62,10 +63,10 @@ struct Sisters {
 /// By task: its on-CPU time, in order, without gaps within an on-CPU segment.
 pub(super) fn owners(tasks: &[Facts<'_>]) -> Vec<Vec<Cut>> {
     let bursts: Vec<Vec<Burst>> = tasks.iter().map(bursts).collect();
-    let mut sisters: FxHashMap<Between, Sisters> = FxHashMap::default();
+    let mut sisters: FxHashMap<(ProcessId, Between), Sisters> = FxHashMap::default();
     for (facts, bursts) in tasks.iter().zip(&bursts) {
         for burst in bursts {
-            let known = sisters.entry(burst.between).or_default();
+            let known = sisters.entry((facts.process, burst.between)).or_default();
             let samples = facts.samples.get(burst.samples.clone()).unwrap_or_default();
             if samples.is_empty() {
                 known.unsampled_time = known.unsampled_time.saturating_add(burst.length);
@@ -83,7 +84,7 @@ pub(super) fn owners(tasks: &[Facts<'_>]) -> Vec<Vec<Cut>> {
             let mut cuts = Vec::new();
             for burst in bursts {
                 let samples = facts.samples.get(burst.samples.clone()).unwrap_or_default();
-                match sisters.get_mut(&burst.between) {
+                match sisters.get_mut(&(facts.process, burst.between)) {
                     _ if !samples.is_empty() => equal_parts(burst, samples, &mut cuts),
                     Some(known) if known.sampled_time > 0 => known.share(burst, &mut cuts),
                     Some(_) | None => midpoints(burst, facts.calls, &mut cuts),
@@ -256,7 +257,7 @@ mod tests {
         let timeline = timeline(&[('c', 10), ('b', 10), ('c', 10), ('r', 5), ('c', 10), ('b', 5)]);
         let calls = [10, 20, 45].map(|at| (Nanos(at), WAIT));
         let samples = [(Nanos(22), A), (Nanos(44), B)];
-        let found = owners(&[Facts { timeline: &timeline, calls: &calls, samples: &samples }]);
+        let found = owners(&[Facts { process: ProcessId(0), timeline: &timeline, calls: &calls, samples: &samples }]);
         // The first one has no sample, and no sister either: nothing is known before it.
         assert_eq!(found, [[cut(0, 10, WAIT), cut(20, 30, A), cut(35, 45, B)]]);
     }
@@ -268,11 +269,21 @@ mod tests {
         let timeline = timeline(&line);
         let calls: Vec<_> = (0..11).flat_map(|n| [(Nanos(n * 10), WAIT), (Nanos(n * 10 + 2), WAIT)]).collect();
         let samples = [(Nanos(5), A), (Nanos(45), A), (Nanos(95), B)];
-        let found = owners(&[Facts { timeline: &timeline, calls: &calls, samples: &samples }]);
+        let found = owners(&[Facts { process: ProcessId(0), timeline: &timeline, calls: &calls, samples: &samples }]);
         let of = |stack| -> u64 {
             found[0].iter().filter(|cut| cut.stack == Some(stack)).map(|cut| cut.to.since(cut.from).0).sum()
         };
         assert_eq!((of(A), of(B), of(WAIT)), (53, 27, 0));
+    }
+
+    #[test]
+    fn another_process_is_no_sister() {
+        let timeline = timeline(&[('c', 10)]);
+        let sampled = [(Nanos(5), A)];
+        let facts = |process, samples| Facts { process: ProcessId(process), timeline: &timeline, calls: &[], samples };
+        let found = owners(&[facts(0, &sampled), facts(1, &[])]);
+        assert_eq!(found[0], [cut(0, 10, A)]);
+        assert_eq!(found[1], [Cut { from: Nanos(0), to: Nanos(10), stack: None }]);
     }
 
     proptest! {
@@ -290,7 +301,7 @@ mod tests {
                 list
             };
             let (calls, samples) = (sorted(calls), sorted(samples));
-            let facts = || Facts { timeline: &timeline, calls: &calls, samples: &samples };
+            let facts = || Facts { process: ProcessId(0), timeline: &timeline, calls: &calls, samples: &samples };
             for cuts in owners(&[facts(), facts()]) {
                 let mut covered: Vec<(Nanos, Nanos)> = Vec::new();
                 for cut in cuts {

@@ -56,8 +56,13 @@ impl Points {
         }
         let facts: Vec<Facts<'_>> = tasks
             .iter()
-            .zip(&correlated.timelines)
-            .map(|(of_task, timeline)| Facts { timeline, calls: &of_task.calls, samples: &of_task.samples })
+            .zip(recording.tasks.iter().zip(&correlated.timelines))
+            .map(|(of_task, (task, timeline))| Facts {
+                process: task.process,
+                timeline,
+                calls: &of_task.calls,
+                samples: &of_task.samples,
+            })
             .collect();
         let owners = bursts::owners(&facts);
         for (of_task, cuts) in tasks.iter_mut().zip(owners) {
