@@ -373,7 +373,8 @@ pub struct SocketSums {
     pub last: u32,
     pub pid: u32,
     pub tid: u32,
-    pub reserved: u32,
+    /// Of these every so-manieth has its stack taken.
+    pub turns: u32,
 }
 
 /// Settings that are written into the object before it is loaded (`settings` in .rodata).
@@ -386,9 +387,25 @@ pub struct Settings {
     pub short_waits_every_ns: u64,
     /// File I/O sums of a task are written out at least this often while it goes on.
     pub file_io_every_ns: u64,
-    pub stack_bytes: u32,
     /// 1: count only (baseline runs): no stacks, no waits.
     pub counting_only: u32,
+    pub reserved: u32,
+}
+
+/// What may change while the target runs: the one value of the `live` map, written before the first probe is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct LiveSettings {
+    /// Blocks at least this long are recorded one by one; not below `Settings::wait_threshold_ns`.
+    pub wait_threshold_ns: u64,
+    /// Most bytes of a message's head that are copied, at most `MAX_PAYLOAD_BYTES`.
+    pub payload_bytes: u32,
+    /// Most bytes of user stack that are copied, at most `MAX_STACK_BYTES`.
+    pub stack_bytes: u32,
+    /// Of so many turns of one socket one has its stack taken, the first among them.
+    pub turn_every: u32,
+    /// Of so many ticks of the sampling clock one is taken.
+    pub sample_every: u32,
 }
 
 macro_rules! plain {
@@ -440,4 +457,5 @@ plain! {
     PythonLayout = 64,
     SocketSums = 56,
     Settings = 32,
+    LiveSettings = 24,
 }

@@ -226,7 +226,11 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 	record->syscall = call;
 	record->descriptor = regs->di;
 	record->flags = direction == SENT ? MESSAGE_SENT : 0;
-	u32 captured = length > 0 ? read_payload(payload, regs, call, length) : 0;
+	struct live_settings *limits = bpf_map_lookup_elem(&live, &zero);
+	u32 wanted = limits && length > 0 ? length : 0;
+	if (limits && wanted > limits->payload_bytes)
+		wanted = limits->payload_bytes;
+	u32 captured = wanted ? read_payload(payload, regs, call, wanted) : 0;
 	BOUND(captured, MAX_PAYLOAD_BYTES);
 	sums->messages++;
 	if (sums->protocol == PROTOCOL_UNDECIDED && length > 0) {
@@ -240,6 +244,8 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 	if (length > 0)
 		sums->last = direction + 1;
 	record->captured = captured;
+	if (turn && limits && limits->turn_every > 1)
+		turn = sums->turns++ % limits->turn_every == 0;
 	if (turn && !settings.counting_only) {
 		record->flags |= MESSAGE_STACK;
 		take_stack(&record->stack, scratch, CONTEXT_CALL, pid);

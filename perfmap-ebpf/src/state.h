@@ -13,7 +13,6 @@ const volatile struct settings settings = {
 	.wait_threshold_ns = 100000,
 	.short_waits_every_ns = 10000000,
 	.file_io_every_ns = 10000000,
-	.stack_bytes = MAX_STACK_BYTES,
 };
 #else
 #define SHARED SEC(".maps") __attribute__((weak))
@@ -81,6 +80,14 @@ struct {
 	__type(value, struct python_layout);
 } python_processes SHARED;
 
+/* What user space thins while the target runs, where the probes cost too much. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct live_settings);
+} live SHARED;
+
 /* 8 MiB: at 999 Hz with full stack copies two CPUs fill it in 200 ms, and it is drained every 10 ms. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -122,6 +129,8 @@ struct scratch {
 	struct python_frame python[MAX_PYTHON_FRAMES];
 	u64 kernel[MAX_KERNEL_FRAMES];
 	struct python_walk walk;
+	u32 ticks; /* of the sampling clock in a followed task */
+	u32 reserved;
 	union {
 		struct sample_record sample;
 		struct call_record call;

@@ -177,11 +177,15 @@ struct python_layout {
 };
 struct socket_sums {
 	u64 skipped_messages[2], skipped_bytes[2];
-	u32 messages, protocol, last, pid, tid, reserved;
+	u32 messages, protocol, last, pid, tid, turns;
 };
 struct settings {
 	u64 wait_threshold_ns, short_waits_every_ns, file_io_every_ns;
-	u32 stack_bytes, counting_only;
+	u32 counting_only, reserved;
+};
+struct live_settings {
+	u64 wait_threshold_ns;
+	u32 payload_bytes, stack_bytes, turn_every, sample_every;
 };
 
 #define SIZE(record, bytes) _Static_assert(sizeof(struct record) == (bytes), #record)
@@ -203,5 +207,6 @@ SIZE(python_code_record, 72);
 SIZE(python_layout, 64);
 SIZE(socket_sums, 56);
 SIZE(settings, 32);
+SIZE(live_settings, 24);
 
 #endif

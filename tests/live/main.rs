@@ -10,4 +10,5 @@ mod native;
 mod python;
 mod replay;
 mod services;
+mod storms;
 mod threads;

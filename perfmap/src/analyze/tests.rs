@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     map::{Counted, Outside, Peer, Step, StepKind, WaitCause},
-    recording::{Ending, Loss, Metrics, Nanos, Unnamed},
+    recording::{Ending, Loss, Metrics, Nanos, Overload, Thinned, Thinning, Unnamed},
 };
 
 fn of(map: &Map) -> Analysis {
@@ -217,6 +217,11 @@ fn every_doubt_has_its_warning() {
     recording.meta.notes = vec!["a note".into()];
     recording.events.truncate(30);
     recording.losses.add(Loss::RingFullWait, 7);
+    let thinned =
+        Thinned { at: ms(500), what: Thinning::Sampling { every: 2 }, why: Overload::ProbeTime { pct: 30.0 } };
+    recording.meta.thinned = vec![thinned.clone()];
+    recording.meta.bpf_cost = vec![("on_switch".into(), 9, ms(100)), ("on_send".into(), 9, ms(150))];
+    recording.meta.tree_cpu = ms(750);
     let runs = [1000, 1000, 2000].map(|wall| Metrics { wall: ms(wall), lost: 1, ..Metrics::default() });
     recording.baseline.as_mut().expect("the example has one").runs = runs.into();
     let mut map = map();
@@ -230,6 +235,8 @@ fn every_doubt_has_its_warning() {
         Warning::UnstableBaseline { metric: baseline::Metric::Wall, cv_pct: 43.301_270_189_221_94 },
         Warning::Overhead { pct: 175.0 },
         Warning::BaselineLost { count: 3 },
+        Warning::Thinned(thinned),
+        Warning::ProbeTime { pct: 50.0 },
         Warning::Lost { kind: Loss::RingFullWait, count: 7 },
         Warning::FewSamples { samples: 30 },
         Warning::InferredCounts { peer: "mt-engine".into() },

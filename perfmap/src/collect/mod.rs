@@ -10,12 +10,14 @@ mod decode;
 mod mappings;
 mod memory;
 mod object;
+mod overload;
 mod plain;
 mod process;
 mod recorder;
 mod run;
 mod sockets;
 mod stacks;
+mod thinning;
 mod tree;
 
 pub use object::{PROBES, Probe, ProbeResult, probe};

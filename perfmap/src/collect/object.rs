@@ -8,7 +8,7 @@ use std::{
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    maps::{HashMap, MapData, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, MapData, PerCpuArray, RingBuf},
     programs::{
         BtfTracePoint, Iter, PerfEvent, Program,
         perf_event::{PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent},
@@ -144,6 +144,7 @@ pub const PROBES: [Probe; 15] = [
 /// The loaded object with its attached programs. Dropping it detaches everything.
 pub struct Object {
     ebpf: Ebpf,
+    pub live: Live,
     /// While it is open, the kernel keeps run-time statistics of BPF programs.
     _statistics: Option<std::os::fd::OwnedFd>,
 }
@@ -157,16 +158,21 @@ impl Object {
             wait_threshold_ns: plan.wait_threshold.0,
             short_waits_every_ns: 10_000_000,
             file_io_every_ns: 10_000_000,
-            stack_bytes: plan.stack_bytes.min(wire::MAX_STACK_BYTES as u32),
             counting_only: counting.into(),
+            reserved: 0,
         };
         let mut ebpf = open(settings)?;
+        let map = ebpf.take_map("live").ok_or_else(|| no_map("live"))?;
+        let live =
+            Array::try_from(map).map_err(|error| CollectError::Load { what: "live".into(), why: error.to_string() })?;
+        let mut live = Live(live);
+        live.set(&first(plan))?;
         let btf =
             Btf::from_sys_fs().map_err(|error| CollectError::Unsupported { what: format!("kernel BTF: {error}") })?;
         for probe in PROBES.iter().filter(|probe| probe.when == When::Always || !counting) {
             attach(&mut ebpf, probe, &btf, plan.sample_hz, cpus)?;
         }
-        Ok(Object { ebpf, _statistics: statistics })
+        Ok(Object { ebpf, live, _statistics: statistics })
     }
 
     pub fn ring(&mut self) -> Result<RingBuf<MapData>, CollectError> {
@@ -265,6 +271,30 @@ impl Object {
     }
 }
 
+/// The limits that may change while the target runs.
+pub struct Live(Array<MapData, [u8; size_of::<wire::LiveSettings>()]>);
+
+impl Live {
+    /// In force from the next event on.
+    pub fn set(&mut self, settings: &wire::LiveSettings) -> Result<(), CollectError> {
+        let fail = |why: String| CollectError::Load { what: "live".into(), why };
+        let bytes: [u8; size_of::<wire::LiveSettings>()] =
+            settings.as_bytes().try_into().map_err(|_| fail("wrong size".into()))?;
+        self.0.set(0, bytes, 0).map_err(|error| fail(error.to_string()))
+    }
+}
+
+/// What `plan` asks for, nothing thinned.
+pub fn first(plan: &Plan) -> wire::LiveSettings {
+    wire::LiveSettings {
+        wait_threshold_ns: plan.wait_threshold.0,
+        payload_bytes: wire::MAX_PAYLOAD_BYTES as u32,
+        stack_bytes: plan.stack_bytes.min(wire::MAX_STACK_BYTES as u32),
+        turn_every: 1,
+        sample_every: 1,
+    }
+}
+
 /// Layouts of the interpreters of followed processes, key pid.
 pub struct PythonProcesses(HashMap<MapData, u32, [u8; size_of::<wire::PythonLayout>()]>);
 
@@ -283,8 +313,8 @@ pub fn probe() -> Vec<ProbeResult> {
         wait_threshold_ns: 100_000,
         short_waits_every_ns: 10_000_000,
         file_io_every_ns: 10_000_000,
-        stack_bytes: wire::MAX_STACK_BYTES as u32,
         counting_only: 0,
+        reserved: 0,
     };
     let loaded = open(settings).and_then(|ebpf| {
         let btf =

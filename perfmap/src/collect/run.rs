@@ -19,7 +19,9 @@ use super::{
     mappings::Mappings,
     memory::MemoryWatch,
     object::{Object, PythonProcesses},
-    online_cpus, process,
+    online_cpus,
+    overload::{Passing, Watch},
+    process,
     recorder::{Item, Recorder},
 };
 use crate::{
@@ -87,6 +89,7 @@ async fn collect(
         },
         sender,
         alive: BTreeSet::new(),
+        passing: Passing::default(),
         events: 0,
     };
     let kernel_symbols = (plan.mode == Mode::Profile).then(|| KernelSymbols::read().ok()).flatten();
@@ -112,9 +115,11 @@ async fn collect(
     let _limit = DescriptorLimit::raise();
     let mut running = held.release()?;
     let mut memory = MemoryWatch::default();
+    let mut watch = Watch::new(plan, &object, origin);
     let mut aborted = false;
     let ending = loop {
         let busy = feed.drain()?;
+        watch.tick(monotonic_ns(), &mut object, &mut feed.passing, &feed.alive)?;
         if plan.mode == Mode::Count {
             memory.tick(monotonic_ns(), &feed.alive);
         }
@@ -143,7 +148,8 @@ async fn collect(
     let recorder = recorder.join().map_err(|_| CollectError::Recorder("its thread panicked".into()))?;
     let (mut recording, files) = finish(recorder, losses, lost_mappings);
     let tree_cpu = children_cpu().since(cpu_before);
-    recording.meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
+    let meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
+    recording.meta = Meta { thinned: watch.thinned, ..meta };
     Ok(Outcome { recording, files, memory: memory.curve() })
 }
 
@@ -219,6 +225,7 @@ struct Feed {
     python: Interpreters,
     sender: Sender<Item>,
     alive: BTreeSet<u32>,
+    passing: Passing,
     events: u64,
 }
 
@@ -243,7 +250,10 @@ impl Feed {
             batch.extend_from_slice(&(entry.len() as u32).to_ne_bytes());
             batch.extend_from_slice(&entry);
             self.events += 1;
-            peek(&entry, &mut self.alive, &mut self.python, &self.sender)?;
+            let Some(header) = wire::Header::read(&entry) else { continue };
+            let Some(kind) = wire::Kind::from_u32(header.kind) else { continue };
+            self.passing.see(kind, &entry);
+            peek(kind, &header, &entry, &mut self.alive, &mut self.python, &self.sender)?;
         }
         if let Some(mappings) = &mut self.mappings {
             let changes = mappings.drain();
@@ -268,14 +278,15 @@ impl Feed {
 
 /// What cannot wait for the other thread: a process that was just started may be gone in a moment.
 fn peek(
+    kind: wire::Kind,
+    header: &wire::Header,
     entry: &[u8],
     alive: &mut BTreeSet<u32>,
     python: &mut Interpreters,
     sender: &Sender<Item>,
 ) -> Result<(), CollectError> {
-    let Some(header) = wire::Header::read(entry) else { return Ok(()) };
-    match wire::Kind::from_u32(header.kind) {
-        Some(wire::Kind::Fork) => {
+    match kind {
+        wire::Kind::Fork => {
             if let Some(fork) = wire::Fork::read(entry) {
                 alive.insert(fork.child_pid);
                 // The kernel copies only a layout that is known already.
@@ -284,12 +295,12 @@ fn peek(
                 }
             }
         }
-        Some(wire::Kind::Exec) => {
+        wire::Kind::Exec => {
             alive.insert(header.pid);
             send(sender, Item::Image { pid: header.pid, seen: process::read(header.pid) })?;
             python.search(header.pid, header.at);
         }
-        Some(wire::Kind::Exit) if wire::Exit::read(entry).is_some_and(|exit| exit.alive == 0) => {
+        wire::Kind::Exit if wire::Exit::read(entry).is_some_and(|exit| exit.alive == 0) => {
             alive.remove(&header.pid);
             python.searching.remove(&header.pid);
         }

@@ -92,7 +92,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
         wall,
         min_share: options.min_share,
         samples,
-        period: Nanos(1_000_000_000_u64.checked_div(recording.meta.sample_hz.into()).unwrap_or(0)),
+        period: recording.meta.longest_period(),
     };
     let (steps, remainder) = fold::steps(tree, &folding);
     let outside = Outside {

@@ -11,6 +11,7 @@ mod loss;
 mod process;
 mod socket;
 mod stack;
+mod thinning;
 
 use std::path::PathBuf;
 
@@ -28,6 +29,7 @@ pub use stack::{
     Code, CodeId, Frame, FrameId, KernelSymbolId, Module, ModuleId, PythonFrame, PythonFrameId, Stack, StackEnd,
     StackId, Symbol, SymbolFunction, Unnamed,
 };
+pub use thinning::{Overload, Thinned, Thinning};
 
 /// Nanoseconds: a length, or an instant counted from the recording's origin (the release of the held target).
 /// The kernel's clock is CLOCK_MONOTONIC; instants before the origin are clamped to 0.
@@ -71,7 +73,7 @@ pub struct Meta {
     pub kernel: String,
     /// CPU samples per second and CPU that were asked for.
     pub sample_hz: u32,
-    /// Blocks at least this long are recorded one by one; shorter ones are summed.
+    /// Blocks at least this long are recorded one by one; shorter ones are summed. `thinned` may raise it.
     pub wait_threshold: Nanos,
     pub cpus: u32,
     /// The task that was launched; its life is the wall time.
@@ -88,6 +90,8 @@ pub struct Meta {
     pub tree_cpu: Nanos,
     /// CPU time that perfmap itself used while recording.
     pub own_cpu: Nanos,
+    /// What was given up because the probes cost too much, in the order of time.
+    pub thinned: Vec<Thinned>,
     pub notes: Vec<String>,
 }
 

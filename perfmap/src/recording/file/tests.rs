@@ -123,6 +123,21 @@ fn sample() -> Recording {
             root: Some(task),
             ending: Some(Ending::Exited(0)),
             bpf_cost: vec![("p".into(), 1, Nanos(2))],
+            thinned: vec![
+                Thinned {
+                    at: Nanos(1),
+                    what: Thinning::Payload { bytes: 512 },
+                    why: Overload::ProbeTime { pct: 25.0 },
+                },
+                Thinned { at: Nanos(2), what: Thinning::Stacks { bytes: 8192 }, why: Overload::RingFull { lost: 3 } },
+                Thinned { at: Nanos(3), what: Thinning::Turns { every: 16 }, why: Overload::RingFull { lost: 3 } },
+                Thinned { at: Nanos(3), what: Thinning::Sampling { every: 2 }, why: Overload::RingFull { lost: 3 } },
+                Thinned {
+                    at: Nanos(4),
+                    what: Thinning::Waits { below: Nanos(5) },
+                    why: Overload::RingFull { lost: 3 },
+                },
+            ],
             ..Meta::default()
         },
         baseline: Some(Baseline { warmups: 1, runs: vec![metrics], reused_from: None }),
