@@ -191,13 +191,17 @@ pub struct Block {
     pub waker_comm: [u8; 16],
     /// `BLOCK_*` bits.
     pub flags: u32,
-    pub reserved: u32,
+    /// Thread that held the lock when the task went to sleep on it, as the lock itself says (its process's own thread
+    /// id); 0: no lock, or one that does not say.
+    pub holder: u32,
 }
 
 /// The wake came before the switch-out was seen (other CPU).
 pub const BLOCK_EARLY_WAKE: u32 = 1;
 /// The task was still off the CPU when the recording ended.
 pub const BLOCK_UNFINISHED: u32 = 2;
+/// The lock is CPython's global interpreter lock.
+pub const BLOCK_INTERPRETER_LOCK: u32 = 4;
 
 /// What a descriptor is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -356,6 +360,9 @@ pub struct PythonLayout {
     /// Size of a str object's header before its characters: compact ASCII, and compact of wider kinds.
     pub str_ascii: u32,
     pub str_compact: u32,
+    /// Offset of `thread_id` (a pthread_t) in PyThreadState.
+    pub thread_pthread: u32,
+    pub reserved: u32,
 }
 
 /// Value of the `sockets` map, key cookie: what is known of one socket in the kernel. Read by user space at the end,
@@ -454,7 +461,7 @@ plain! {
     Message = 224,
     FileIo = 216,
     PythonCode = 72,
-    PythonLayout = 64,
+    PythonLayout = 72,
     SocketSums = 56,
     Settings = 32,
     LiveSettings = 24,

@@ -43,6 +43,8 @@ struct task_state {
 	u32 waker_pid, waker_tid;
 	s32 waker_syscall, waker_descriptor;
 	char waker_comm[16];
+	u32 holder; /* of the lock it sleeps on, where the lock says */
+	u32 holds_interpreter; /* that lock is the interpreter's */
 	u32 blocks; /* block records since the last return from a system call */
 	/* waits below the threshold */
 	u32 short_due;

@@ -72,6 +72,7 @@ enum {
 enum {
 	BLOCK_EARLY_WAKE = 1,
 	BLOCK_UNFINISHED = 2,
+	BLOCK_INTERPRETER_LOCK = 4,
 };
 enum protocol {
 	PROTOCOL_UNDECIDED,
@@ -120,7 +121,7 @@ struct block_record {
 	u32 waker_pid, waker_tid;
 	s32 waker_syscall, waker_descriptor;
 	char waker_comm[16];
-	u32 flags, reserved;
+	u32 flags, holder;
 };
 struct call_record {
 	struct header header;
@@ -174,6 +175,7 @@ struct python_layout {
 	u32 frame_code, frame_back, frame_instruction;
 	u32 code_file, code_name, code_first_line, code_table;
 	u32 str_ascii, str_compact;
+	u32 thread_pthread, reserved;
 };
 struct socket_sums {
 	u64 skipped_messages[2], skipped_bytes[2];
@@ -204,7 +206,7 @@ SIZE(socket_state_record, 104);
 SIZE(message_record, 224);
 SIZE(file_io_record, 216);
 SIZE(python_code_record, 72);
-SIZE(python_layout, 64);
+SIZE(python_layout, 72);
 SIZE(socket_sums, 56);
 SIZE(settings, 32);
 SIZE(live_settings, 24);

@@ -224,6 +224,7 @@ pub fn recording() -> Recording {
         call: Some(CallId(0)),
         stack: None,
         unfinished: false,
+        held: None,
     }));
     events.push(Event::ShortWaits(ShortWaits {
         task,

@@ -101,6 +101,7 @@ pub fn run_plain(
         call: None,
         stack: None,
         unfinished: ending.is_none(),
+        held: None,
     };
     let meta = Meta {
         backend: PLAIN_BACKEND.into(),

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     recording::{
-        Call, CallId, Direction, Event, FileIo, FileOperation, Loss, Losses, Message, Nanos, OffCpu, OffState,
+        Call, CallId, Direction, Event, FileIo, FileOperation, HeldLock, Loss, Losses, Message, Nanos, OffCpu, OffState,
         OnObject, Recording, Sample, ShortWaits, StackId, WaitClass, Waker,
     },
     unwind::{KernelSymbols, Mapping, ModuleFiles},
@@ -261,6 +261,13 @@ impl Recorder {
         };
         let syscall = u32::try_from(block.syscall).ok();
         let unfinished = block.flags & wire::BLOCK_UNFINISHED != 0;
+        // Whatever memory it was that looked like a lock: only a thread of the same process can have held it.
+        let holder = (block.holder != 0).then(|| self.tree.task(block.holder)).flatten();
+        let own = |id| Some(self.tree.tasks.get(id as usize)?.process);
+        let held = holder.filter(|holder| own(holder.0) == own(task.0)).map(|holder| HeldLock {
+            holder,
+            interpreter: block.flags & wire::BLOCK_INTERPRETER_LOCK != 0,
+        });
         if !unfinished && syscall.is_some() && state != OffState::Runnable {
             self.open_waits.entry(block.header.tid).or_default().push(self.events.len());
         }
@@ -275,6 +282,7 @@ impl Recorder {
             call: None,
             stack,
             unfinished,
+            held,
         }));
     }
 

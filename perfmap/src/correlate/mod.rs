@@ -4,12 +4,13 @@
 
 mod causes;
 pub mod flows;
+mod readiness;
 pub mod syscalls;
 #[cfg(test)]
 mod tests;
 mod timeline;
 
-pub use causes::{Cause, Wait, WaitId};
+pub use causes::{Cause, LockWait, Wait, WaitId};
 pub use flows::{Counted, FailedRequest, Flows, PeerFlow, Protocol, RoundTrip};
 pub use timeline::{Segment, Short, State, Timeline, end_of};
 
@@ -20,7 +21,7 @@ use crate::recording::Recording;
 pub struct Correlated {
     /// By `TaskId`.
     pub timelines: Vec<Timeline>,
-    /// One for each recorded interval off the CPU.
+    /// One for each recorded interval off the CPU, two where it was a wait for two things.
     pub waits: Vec<Wait>,
     /// Sums of short waits, as stretches of a task's on-CPU segments.
     pub shorts: Vec<Short>,
@@ -35,7 +36,8 @@ impl Correlated {
 
 pub fn correlate(recording: &Recording) -> Correlated {
     let flows = flows::flows(recording);
-    let waits = causes::waits(recording, &flows);
+    let mut waits = causes::waits(recording, &flows);
+    readiness::explain(recording, &mut waits);
     let (timelines, shorts) = timeline::timelines(recording, &waits);
     Correlated { timelines, waits, shorts, flows }
 }

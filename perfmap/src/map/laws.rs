@@ -111,6 +111,7 @@ fn off_cpu() -> impl Strategy<Value = Event> {
                 call: call.map(CallId),
                 stack,
                 unfinished: false,
+                held: None,
             })
         },
     )

@@ -4,6 +4,7 @@
 
 mod beside;
 mod bursts;
+mod calls;
 mod fold;
 mod glob;
 mod interpreter_lock;

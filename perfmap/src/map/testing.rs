@@ -171,6 +171,17 @@ impl Story {
     }
 
     pub(super) fn block(&mut self, task: TaskId, from: u64, to: u64, stack: &str, ended: Ended) {
+        self.block_with(task, [from, to], stack, ended, [0, 5, 0]);
+    }
+
+    pub(super) fn block_with(
+        &mut self,
+        task: TaskId,
+        [from, to]: [u64; 2],
+        stack: &str,
+        ended: Ended,
+        arguments: [u64; 3],
+    ) {
         let stack = self.stack(stack);
         let call = CallId(self.recording.calls.len() as u32);
         self.recording.calls.push(Call {
@@ -178,7 +189,7 @@ impl Story {
             returned: ms(to),
             number: ended.call,
             result: ended.result,
-            arguments: [0, 5, 0],
+            arguments,
             object: ended.object,
             stack: Some(stack),
         });
@@ -200,6 +211,7 @@ impl Story {
             call: Some(call),
             stack: None,
             unfinished: false,
+            held: None,
         }));
     }
 
@@ -215,6 +227,7 @@ impl Story {
             call: None,
             stack: None,
             unfinished: false,
+            held: None,
         }));
     }
 

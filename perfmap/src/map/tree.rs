@@ -201,22 +201,28 @@ impl Tree {
         functions: &[FunctionId],
         service: u32,
     ) -> NodeId {
-        let (Some(stack), Some(first)) = (stack, functions.first()) else { return base };
+        let Some(stack) = stack else { return base };
         if let Some(known) = self.descended.get(&(base, stack, service)) {
             return *known;
         }
+        let at = self.descend_path(base, functions, service);
+        self.descended.insert((base, stack, service), at);
+        at
+    }
+
+    /// The same for a path that is no whole stack's.
+    pub(super) fn descend_path(&mut self, base: NodeId, functions: &[FunctionId], service: u32) -> NodeId {
         let mut at = base;
         for (index, function) in functions.iter().enumerate() {
             let next = self.child(at, Key { what: What::Function(*function), service });
             if index == 0 && base != BESIDE && next != base {
-                let starts = self.starts.entry((*first, service)).or_default();
+                let starts = self.starts.entry((*function, service)).or_default();
                 if !starts.contains(&next) {
                     starts.push(next);
                 }
             }
             at = next;
         }
-        self.descended.insert((base, stack, service), at);
         at
     }
 

@@ -64,6 +64,16 @@ pub struct OffCpu {
     pub stack: Option<StackId>,
     /// Still off the CPU when the recording ended.
     pub unfinished: bool,
+    /// The lock that it went to sleep on, where that says who held it then.
+    pub held: Option<HeldLock>,
+}
+
+/// What a lock said when a task went to sleep on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldLock {
+    pub holder: TaskId,
+    /// CPython's global interpreter lock.
+    pub interpreter: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

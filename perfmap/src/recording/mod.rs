@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use baseline::{Baseline, GpuUse, Metrics};
 pub use event::{
-    Call, CallId, Direction, Event, FileIo, FileOperation, Mark, Message, OffCpu, OffState, OnObject, Sample,
+    Call, CallId, Direction, Event, FileIo, FileOperation, HeldLock, Mark, Message, OffCpu, OffState, OnObject, Sample,
     ShortWaits, WaitClass, Waker, WebMethod,
 };
 pub use loss::{Loss, Losses};

@@ -3,7 +3,7 @@
 
 use super::{FileError, corrupt};
 use crate::recording::{
-    Call, CallId, Event, Frame, Meta, OnObject, Recording, SocketId, Stack, StackId, TaskId, Waker,
+    Call, CallId, Event, Frame, HeldLock, Meta, OnObject, Recording, SocketId, Stack, StackId, TaskId, Waker,
 };
 
 type Checked = Result<(), FileError>;
@@ -95,6 +95,9 @@ impl Recording {
             Event::OffCpu(off) => {
                 if let Some(Waker { task: Some(task), .. }) = off.waker {
                     self.known_task(task)?;
+                }
+                if let Some(HeldLock { holder, interpreter: _ }) = off.held {
+                    self.known_task(holder)?;
                 }
                 if let Some(CallId(call)) = off.call {
                     within(call, self.calls.len(), "call")?;

@@ -56,6 +56,7 @@ fn sample() -> Recording {
         call: Some(CallId(0)),
         stack,
         unfinished: true,
+        held: Some(HeldLock { holder: task, interpreter: true }),
     };
     let marks = vec![
         Mark::HttpRequest {
