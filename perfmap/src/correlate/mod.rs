@@ -3,6 +3,7 @@
 //! times that contradict each other are dropped or clipped, never a panic.
 
 mod causes;
+mod database;
 pub mod flows;
 pub mod syscalls;
 #[cfg(test)]
@@ -10,7 +11,7 @@ mod tests;
 mod timeline;
 
 pub use causes::{Cause, Wait, WaitId};
-pub use flows::{Counted, FailedRequest, Flows, PeerFlow, Protocol, RoundTrip};
+pub use flows::{CallKind, Counted, FailedRequest, Flows, PeerFlow, Protocol, RoundTrip};
 pub use timeline::{Segment, Short, State, Timeline, end_of};
 
 use crate::recording::Recording;
@@ -35,7 +36,8 @@ impl Correlated {
 
 pub fn correlate(recording: &Recording) -> Correlated {
     let flows = flows::flows(recording);
-    let waits = causes::waits(recording, &flows);
-    let (timelines, shorts) = timeline::timelines(recording, &waits);
+    let mut waits = causes::waits(recording, &flows);
+    let (timelines, mut shorts) = timeline::timelines(recording, &waits);
+    database::name(&flows, &timelines, &mut waits, &mut shorts);
     Correlated { timelines, waits, shorts, flows }
 }

@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 
 pub use baseline::{Baseline, GpuUse, Metrics};
 pub use event::{
-    Call, CallId, Direction, Event, FileIo, FileOperation, Mark, Message, OffCpu, OffState, OnObject, Sample,
-    ShortWaits, WaitClass, Waker, WebMethod,
+    Call, CallId, CallStep, Direction, Event, FileIo, FileOperation, Mark, Message, OffCpu, OffState, OnObject, Sample,
+    ShortWaits, WaitClass, Waker, WebMethod, Wire,
 };
 pub use loss::{Loss, Losses};
 pub use process::{Ending, Image, Process, ProcessId, Task, TaskId};
