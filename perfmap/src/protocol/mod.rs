@@ -6,15 +6,22 @@
 
 mod detect;
 mod dialogue;
+mod frames;
 mod http1;
+mod postgres;
+mod repeat;
+mod statement;
 mod tls;
 
+#[cfg(test)]
+mod recorded;
 #[cfg(test)]
 mod tests;
 
 use crate::recording::{Direction, Mark, Wire};
 use detect::{Guess, Kind, Probe};
 use dialogue::{Dialogue, Onward, Side};
+pub use repeat::RunKey;
 
 /// Transfers that may begin with no known protocol before the connection is given up. Above the plain-text preludes
 /// of protocols that start TLS later (PostgreSQL 2, MySQL 2, SMTP 5 to 7).
@@ -36,6 +43,7 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Decoder {
     phase: Phase,
+    key: RunKey,
 }
 
 #[derive(Debug)]
@@ -68,7 +76,12 @@ impl Default for Decoder {
 
 impl Decoder {
     pub fn new() -> Decoder {
-        Decoder { phase: Phase::undecided(false) }
+        Decoder::with_key(RunKey::default())
+    }
+
+    /// Decoders with the same key give equal requests the same number.
+    pub fn with_key(key: RunKey) -> Decoder {
+        Decoder { phase: Phase::undecided(false), key }
     }
 
     /// One transfer. `captured` are its first bytes, `length` its full length. Transfers that were not seen one by
@@ -145,7 +158,7 @@ impl Decoder {
                 requests: by.requests(direction),
                 wire: None,
             },
-            Kind::Call(wire, by) => match parser(wire) {
+            Kind::Call(wire, by) => match parser(wire, &self.key) {
                 Some(parser) => Phase::Dialogue { parser, requests: by.requests(direction), wire: Some(wire) },
                 None => Phase::Opaque,
             },
@@ -158,9 +171,10 @@ impl Decoder {
 }
 
 /// One row a protocol. None: it is told from others, but not read.
-fn parser(wire: Wire) -> Option<Box<dyn Dialogue>> {
+fn parser(wire: Wire, key: &RunKey) -> Option<Box<dyn Dialogue>> {
     match wire {
-        Wire::Http2 | Wire::Grpc | Wire::Postgres | Wire::Mysql | Wire::Redis | Wire::Memcached | Wire::Dns => None,
+        Wire::Postgres => Some(Box::new(postgres::Connection::new(key.clone()))),
+        Wire::Http2 | Wire::Grpc | Wire::Mysql | Wire::Redis | Wire::Memcached | Wire::Dns => None,
     }
 }
 
