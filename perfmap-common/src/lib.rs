@@ -374,7 +374,7 @@ pub struct SocketSums {
     pub skipped_messages: [u64; 2],
     pub skipped_bytes: [u64; 2],
     pub messages: u32,
-    /// 0 undecided, 1 HTTP/1, 2 TLS, 3 opaque.
+    /// 0 undecided, 1 HTTP/1, 2 TLS, 3 opaque, 4 a protocol of framed calls.
     pub protocol: u32,
     /// Direction of the last transfer plus 1; 0: none yet.
     pub last: u32,

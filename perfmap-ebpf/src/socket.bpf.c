@@ -116,6 +116,8 @@ static __always_inline u32 classify(const u8 *head, u32 bytes) {
 	case 'T' | 'R' << 8 | 'A' << 16 | 'C' << 24:
 	case 'P' | 'R' << 8 | 'O' << 16 | 'P' << 24:
 		return PROTOCOL_HTTP1;
+	case 'P' | 'R' << 8 | 'I' << 16 | ' ' << 24: /* HTTP/2 */
+		return PROTOCOL_CALLS;
 	}
 	return PROTOCOL_UNDECIDED;
 }

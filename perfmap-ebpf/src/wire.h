@@ -79,6 +79,7 @@ enum protocol {
 	PROTOCOL_HTTP1,
 	PROTOCOL_TLS,
 	PROTOCOL_OPAQUE,
+	PROTOCOL_CALLS, /* framed: databases, caches, HTTP/2, DNS */
 };
 
 struct header {

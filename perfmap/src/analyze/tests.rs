@@ -89,7 +89,7 @@ fn a_peer_out_of_reach_is_external_and_a_private_one_is_not() {
             kind: StepKind::HttpCall,
             http_round_trips: 1,
             own_waits: waits(&[(WaitCause::Network, 600)]),
-            call: call(&address, "GET /", true, latency(600, 600, 600, 600)),
+            call: call(&address, "GET /", 1, true, latency(600, 600, 600, 600)),
             ..step("1", "f", 600, 600)
         };
         of(&Map { peers: vec![peer_of], ..one(slow) }).class
@@ -108,7 +108,7 @@ fn overlapping_calls_are_not_called_sequential() {
         kind: StepKind::HttpCall,
         http_round_trips: 5,
         own_waits: waits(&[(WaitCause::Network, 600)]),
-        call: call("10.0.0.7:80", "GET /", false, latency(500, 500, 500, 500)),
+        call: call("10.0.0.7:80", "GET /", 5, false, latency(500, 500, 500, 500)),
         ..step("1", "f", 600, 600)
     };
     assert!(matches!(of(&one(slow)).detail, Detail::Calls { count: 5, .. }));
@@ -166,7 +166,7 @@ fn driven(compute: u64, engine: u64) -> Map {
         service: 1,
         kind: StepKind::HttpCall,
         http_round_trips: 4,
-        call: call("engine", "POST /translate", true, latency(1, 1, 1, 1)),
+        call: call("engine", "POST /translate", 4, true, latency(1, 1, 1, 1)),
         children: vec![handle],
         ..step("1.1.1", "translate", engine, 0)
     };
@@ -179,7 +179,7 @@ fn driven(compute: u64, engine: u64) -> Map {
     let test = Step {
         kind: StepKind::HttpCall,
         http_round_trips: 1,
-        call: call("api", "POST /jobs", true, latency(1, 1, 1, 1)),
+        call: call("api", "POST /jobs", 1, true, latency(1, 1, 1, 1)),
         children: vec![job],
         ..step("1", "test_job", compute + engine, 0)
     };

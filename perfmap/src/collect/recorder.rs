@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     recording::{
-        Call, CallId, Direction, Event, FileIo, FileOperation, HeldLock, Loss, Losses, Message, Nanos, OffCpu, OffState,
-        OnObject, Recording, Sample, ShortWaits, StackId, WaitClass, Waker,
+        Call, CallId, Direction, Event, FileIo, FileOperation, HeldLock, Loss, Losses, Message, Nanos, OffCpu,
+        OffState, OnObject, Recording, Sample, ShortWaits, StackId, WaitClass, Waker,
     },
     unwind::{KernelSymbols, Mapping, ModuleFiles},
 };
@@ -264,10 +264,9 @@ impl Recorder {
         // Whatever memory it was that looked like a lock: only a thread of the same process can have held it.
         let holder = (block.holder != 0).then(|| self.tree.task(block.holder)).flatten();
         let own = |id| Some(self.tree.tasks.get(id as usize)?.process);
-        let held = holder.filter(|holder| own(holder.0) == own(task.0)).map(|holder| HeldLock {
-            holder,
-            interpreter: block.flags & wire::BLOCK_INTERPRETER_LOCK != 0,
-        });
+        let held = holder
+            .filter(|holder| own(holder.0) == own(task.0))
+            .map(|holder| HeldLock { holder, interpreter: block.flags & wire::BLOCK_INTERPRETER_LOCK != 0 });
         if !unfinished && syscall.is_some() && state != OffState::Runnable {
             self.open_waits.entry(block.header.tid).or_default().push(self.events.len());
         }

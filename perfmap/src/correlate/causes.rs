@@ -18,6 +18,8 @@ pub struct WaitId(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
     Network,
+    /// The answer of a database or a cache.
+    Database,
     Disk,
     Lock,
     Sleep,

@@ -101,6 +101,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
         cpu: remainder.cpu,
         waits: remainder.waits.clone(),
         http_round_trips: remainder.http_round_trips,
+        db_round_trips: remainder.db_round_trips,
         failed_requests: remainder.failed_requests,
         file_read: remainder.file_read,
         file_written: remainder.file_written,

@@ -28,6 +28,7 @@ pub struct Outside {
     /// The largest owners in it: library or binary function, with its time; three at most.
     pub top: Vec<(String, Nanos)>,
     pub http_round_trips: u64,
+    pub db_round_trips: u64,
     pub failed_requests: u64,
     pub file_read: u64,
     pub file_written: u64,
@@ -136,11 +137,14 @@ pub struct Location {
 pub struct PeerCall {
     /// Service name where known, else the address.
     pub peer: String,
-    /// Method and route template, where the round trips of the step agree on one; else the method or nothing.
+    /// Method and route template, or the normalised statement, where the round trips of the step agree on one; else
+    /// the method or nothing.
     pub endpoint: Option<String>,
     pub latency: Option<Latency>,
     /// Round trips of this step never overlapped.
     pub sequential: bool,
+    /// Those that this describes: where a step makes calls of several kinds, those that take longest together.
+    pub round_trips: u64,
 }
 
 /// Of the single round trips: request's first byte sent to response's last byte read.

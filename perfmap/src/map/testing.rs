@@ -315,6 +315,8 @@ impl Story {
             method: Some("POST".into()),
             route: Some(route.into()),
             status: Some(200),
+            refused: false,
+            repeat: None,
             request_bytes: 10,
             response_bytes: 10,
             counted: Counted::Exact,

@@ -214,6 +214,9 @@ impl<'a> Walk<'a> {
         let cause = known.cause(id);
         // Who is active was blocked all the time and cannot have woken anybody: the request was still on its way.
         let by = wait.by.filter(|by| !self.is_active(*by) && self.levels.len() < MAX_CHAIN);
+        // A database that shows nothing of the project answers for its own time: what it computes is no work of the
+        // caller's.
+        let by = by.filter(|by| cause != WaitCause::Db || known.shows_project(*by));
         let Some(by) = by else {
             self.own(node, Kind::Wait(cause), piece.from, piece.to, stack, task);
             return piece.from;
@@ -299,6 +302,11 @@ impl Known<'_> {
         self.has_project.get(process.0 as usize).copied().unwrap_or(false)
     }
 
+    fn shows_project(&self, task: TaskId) -> bool {
+        let process = self.process(task).map(|process| process.0 as usize);
+        process.and_then(|process| self.leads_to_project.get(process)).copied().unwrap_or(false)
+    }
+
     fn is_interpreter_lock(&self, stack: Option<StackId>) -> bool {
         stack.is_some_and(|stack| self.interpreter_lock.get(stack.0 as usize).copied().unwrap_or(false))
     }
@@ -358,6 +366,7 @@ impl Known<'_> {
 fn cause(cause: Cause) -> WaitCause {
     match cause {
         Cause::Network => WaitCause::Network,
+        Cause::Database => WaitCause::Db,
         Cause::Disk => WaitCause::Disk,
         Cause::Lock => WaitCause::Lock,
         Cause::Sleep => WaitCause::Sleep,

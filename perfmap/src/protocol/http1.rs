@@ -8,6 +8,7 @@ mod head;
 use std::{borrow::Cow, collections::VecDeque};
 
 use super::detect::{self, Guess, Probe};
+use super::dialogue::{Dialogue, Onward, Side};
 use crate::recording::Mark;
 use chunked::{Chunked, Progress};
 use head::Framing;
@@ -16,21 +17,6 @@ use head::Framing;
 const MAX_HEAD: usize = 64 * 1024;
 /// Requests without an answer whose method is remembered; beyond it HEAD cannot be told from GET.
 const MAX_PENDING: usize = 16 * 1024;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
-    Requests,
-    Responses,
-}
-
-/// Why nothing on the connection is HTTP any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Switched {
-    /// 101: WebSocket and others.
-    Protocol,
-    /// A CONNECT that succeeded: anything, most often TLS.
-    Tunnel,
-}
 
 /// What a request's method says about the framing of its response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +32,7 @@ pub(super) struct Connection {
     responses: Lane,
     /// Requests whose final response's head has not been seen, oldest first.
     pending: VecDeque<Asked>,
-    switched: Option<Switched>,
+    switched: Option<Onward>,
 }
 
 #[derive(Debug, Default)]
@@ -84,19 +70,19 @@ impl Rest<'_> {
     }
 }
 
-impl Connection {
-    pub fn switched(&self) -> Option<Switched> {
-        self.switched
+impl Dialogue for Connection {
+    fn onward(&self) -> Onward {
+        self.switched.unwrap_or(Onward::Same)
     }
 
-    pub fn closed(&mut self, marks: &mut Vec<Mark>) {
+    fn closed(&mut self, marks: &mut Vec<Mark>) {
         if matches!(self.responses.state, State::UntilClose) {
             self.responses.state = State::Search;
             marks.push(Mark::HttpResponseEnd);
         }
     }
 
-    pub fn feed(&mut self, side: Side, captured: &[u8], length: u64, marks: &mut Vec<Mark>) {
+    fn feed(&mut self, side: Side, captured: &[u8], length: u64, marks: &mut Vec<Mark>) {
         let (mut captured, mut length) = (Cow::Borrowed(captured), length);
         loop {
             if matches!(self.lane(side).state, State::Search) {
@@ -111,7 +97,9 @@ impl Connection {
             }
         }
     }
+}
 
+impl Connection {
     /// Goes through a transfer. What is left of it is given back when the next head has to be searched for.
     fn walk<'a>(&mut self, side: Side, mut rest: Rest<'a>, marks: &mut Vec<Mark>) -> Option<Rest<'a>> {
         while rest.length > 0 && self.switched.is_none() {
@@ -210,9 +198,9 @@ impl Connection {
         }
         let asked = self.pending.pop_front().unwrap_or(Asked::Other);
         if status == 101 {
-            self.switched = Some(Switched::Protocol);
+            self.switched = Some(Onward::Opaque);
         } else if asked == Asked::Connect && (200..300).contains(&status) {
-            self.switched = Some(Switched::Tunnel);
+            self.switched = Some(Onward::Tunnel);
         }
         marks.push(Mark::HttpResponse { status, upgrade: self.switched.is_some() });
         let bodiless = asked == Asked::Head || matches!(status, 204 | 304);

@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 
 pub use baseline::{Baseline, GpuUse, Metrics};
 pub use event::{
-    Call, CallId, Direction, Event, FileIo, FileOperation, HeldLock, Mark, Message, OffCpu, OffState, OnObject, Sample,
-    ShortWaits, WaitClass, Waker, WebMethod,
+    Call, CallId, CallStep, Direction, Event, FileIo, FileOperation, HeldLock, Mark, Message, OffCpu, OffState,
+    OnObject, Sample, ShortWaits, WaitClass, Waker, WebMethod, Wire,
 };
 pub use loss::{Loss, Losses};
 pub use process::{Ending, Image, Process, ProcessId, Task, TaskId};

@@ -249,7 +249,7 @@ fn remainder_out(map: &Map, id: String) -> StepOut {
         concurrent: false,
         http_round_trips: outside.http_round_trips,
         failed_requests: outside.failed_requests,
-        db_round_trips: 0,
+        db_round_trips: outside.db_round_trips,
         io_read_bytes: outside.file_read,
         io_write_bytes: outside.file_written,
         memory_delta_mb: None,

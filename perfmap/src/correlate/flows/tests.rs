@@ -238,6 +238,8 @@ fn what_a_round_trip_says() {
             method: Some("GET".into()),
             route: Some("/item/{id}".into()),
             status: Some(200),
+            refused: false,
+            repeat: None,
             request_bytes: GET.len() as u64,
             response_bytes: OK.len() as u64,
             counted: Counted::Exact,
