@@ -7,6 +7,7 @@
 mod detect;
 mod dialogue;
 mod http1;
+mod http2;
 mod tls;
 
 #[cfg(test)]
@@ -160,7 +161,8 @@ impl Decoder {
 /// One row a protocol. None: it is told from others, but not read.
 fn parser(wire: Wire) -> Option<Box<dyn Dialogue>> {
     match wire {
-        Wire::Http2 | Wire::Grpc | Wire::Postgres | Wire::Mysql | Wire::Redis | Wire::Memcached | Wire::Dns => None,
+        Wire::Http2 | Wire::Grpc => Some(Box::<http2::Connection>::default()),
+        Wire::Postgres | Wire::Mysql | Wire::Redis | Wire::Memcached | Wire::Dns => None,
     }
 }
 
