@@ -382,8 +382,12 @@ fn end(socket: &Socket, messages: &[&Message]) -> End {
         let mut exchanges = http.exchanges;
         let handshake = tunnel.as_ref().and_then(|tunnel| tunnel.handshake);
         exchanges.extend(tunnel.into_iter().flat_map(|tunnel| tunnel.exchanges));
+        // So do the calls of HTTP/2 behind an upgrade; the request that asked for it is HTTP/1's.
+        let upgraded = requests::read(messages);
+        let low = http.low || upgraded.as_ref().is_some_and(|calls| calls.low);
+        exchanges.extend(upgraded.into_iter().flat_map(|calls| calls.exchanges));
         let protocol = Some(Protocol::Http1);
-        return End { speaks: speaks(http.requests), protocol, exchanges, low: http.low, handshake, task, stacks };
+        return End { speaks: speaks(http.requests), protocol, exchanges, low, handshake, task, stacks };
     }
     if let Some(calls) = requests::read(messages) {
         let requests::Calls { requests, protocol, exchanges, low } = calls;

@@ -9,9 +9,11 @@ use std::{borrow::Cow, collections::VecDeque};
 
 use super::detect::{self, Guess, Probe};
 use super::dialogue::{Dialogue, Onward, Side};
+use super::http2;
 use crate::recording::Mark;
 use chunked::{Chunked, Progress};
 use head::Framing;
+pub(super) use head::{bounded, host};
 
 /// Longest head that is collected.
 const MAX_HEAD: usize = 64 * 1024;
@@ -33,6 +35,8 @@ pub(super) struct Connection {
     /// Requests whose final response's head has not been seen, oldest first.
     pending: VecDeque<Asked>,
     switched: Option<Onward>,
+    /// Both sides agreed to go on with it.
+    http2: Option<Box<http2::Connection>>,
 }
 
 #[derive(Debug, Default)]
@@ -83,6 +87,9 @@ impl Dialogue for Connection {
     }
 
     fn feed(&mut self, side: Side, captured: &[u8], length: u64, marks: &mut Vec<Mark>) {
+        if let Some(http2) = &mut self.http2 {
+            return http2.feed(side, captured, length, marks);
+        }
         let (mut captured, mut length) = (Cow::Borrowed(captured), length);
         loop {
             if matches!(self.lane(side).state, State::Search) {
@@ -141,6 +148,11 @@ impl Connection {
                 State::Search => return Some(rest),
             }
         }
+        if let Some(http2) = &mut self.http2
+            && rest.length > 0
+        {
+            http2.feed(side, rest.captured, rest.length, marks);
+        }
         None
     }
 
@@ -197,7 +209,10 @@ impl Connection {
             return Some(Framing::Interim);
         }
         let asked = self.pending.pop_front().unwrap_or(Asked::Other);
-        if status == 101 {
+        if status == 101 && response.http2 {
+            self.switched = Some(Onward::Same);
+            self.http2 = Some(Box::new(http2::Connection::upgraded()));
+        } else if status == 101 {
             self.switched = Some(Onward::Opaque);
         } else if asked == Asked::Connect && (200..300).contains(&status) {
             self.switched = Some(Onward::Tunnel);

@@ -8,6 +8,7 @@ mod detect;
 mod dialogue;
 mod frames;
 mod http1;
+mod http2;
 mod postgres;
 mod repeat;
 mod statement;
@@ -173,8 +174,9 @@ impl Decoder {
 /// One row a protocol. None: it is told from others, but not read.
 fn parser(wire: Wire, key: &RunKey) -> Option<Box<dyn Dialogue>> {
     match wire {
+        Wire::Http2 | Wire::Grpc => Some(Box::<http2::Connection>::default()),
         Wire::Postgres => Some(Box::new(postgres::Connection::new(key.clone()))),
-        Wire::Http2 | Wire::Grpc | Wire::Mysql | Wire::Redis | Wire::Memcached | Wire::Dns => None,
+        Wire::Mysql | Wire::Redis | Wire::Memcached | Wire::Dns => None,
     }
 }
 

@@ -55,6 +55,15 @@ struct Reading {
     lost: bool,
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Stream {
+    index: usize,
+    /// The answer has begun.
+    begun: bool,
+    /// Its answer, or the rest of it, may lie in a gap. What comes behind the gap under its number still belongs to it.
+    lost: bool,
+}
+
 #[derive(Debug, Default)]
 struct Reader {
     exchanges: Vec<Exchange>,
@@ -68,8 +77,8 @@ struct Reader {
     hidden: Vec<usize>,
     /// In order: the answer that is being read.
     reading: Option<Reading>,
-    /// By stream: requests that are not answered to the end, and whether the answer has begun.
-    streams: BTreeMap<u32, (usize, bool)>,
+    /// By stream: requests that are not answered to the end.
+    streams: BTreeMap<u32, Stream>,
     low: bool,
 }
 
@@ -120,7 +129,7 @@ impl Reader {
             self.share(&touched, message.bytes, |exchange| &mut exchange.request_bytes);
         } else {
             if touched.is_empty() {
-                touched.extend(self.streams.values().filter(|(_, begun)| *begun).map(|(index, _)| *index));
+                touched.extend(self.streams.values().filter(|stream| stream.begun).map(|stream| stream.index));
             }
             self.share(&touched, message.bytes, |exchange| &mut exchange.response_bytes);
         }
@@ -140,7 +149,7 @@ impl Reader {
             self.waiting.push_back(index);
         } else {
             // One with the same number that was not answered stays so.
-            self.streams.insert(stream, (index, false));
+            self.streams.insert(stream, Stream { index, begun: false, lost: false });
         }
         index
     }
@@ -149,13 +158,13 @@ impl Reader {
     fn response(&mut self, stream: u32, message: &Message, protocol: Protocol) -> usize {
         if stream != 0 {
             return match self.streams.get_mut(&stream) {
-                Some((index, begun)) => {
+                Some(Stream { index, begun, lost: _ }) => {
                     *begun = true;
                     *index
                 }
                 None => {
                     let index = self.unasked(message, protocol);
-                    self.streams.insert(stream, (index, true));
+                    self.streams.insert(stream, Stream { index, begun: true, lost: false });
                     index
                 }
             };
@@ -188,8 +197,8 @@ impl Reader {
         let index = if stream == 0 {
             self.reading.take()?.index
         } else {
-            let (index, begun) = self.streams.remove(&stream)?;
-            begun.then_some(index)?
+            let Stream { index, begun, lost } = self.streams.remove(&stream)?;
+            (begun || lost).then_some(index)?
         };
         self.exchanges[index].received = message.at;
         self.answered(index);
@@ -213,8 +222,10 @@ impl Reader {
             reading.lost = true;
         }
         self.unclear = self.waiting.len();
-        self.hidden.extend(std::mem::take(&mut self.streams).into_values().map(|(index, _)| index));
-        self.low |= asks || self.unclear > 0 || !self.hidden.is_empty();
+        if !asks {
+            self.streams.values_mut().for_each(|stream| stream.lost = true);
+        }
+        self.low |= asks || self.unclear > 0;
     }
 
     fn answered(&mut self, index: usize) {
@@ -226,6 +237,14 @@ impl Reader {
         if let Some(Reading { index, lost: true }) = self.reading {
             self.answered(index);
             self.low = true;
+        }
+        for Stream { index, begun, lost } in std::mem::take(&mut self.streams).into_values() {
+            match (lost, begun) {
+                (true, true) => self.answered(index),
+                (true, false) => self.hidden.push(index),
+                (false, _) => {}
+            }
+            self.low |= lost;
         }
         // Whether these were answered is not known; they are neither counted nor called failed.
         let unclear = self.unclear.min(self.waiting.len());

@@ -100,6 +100,25 @@ fn what_a_gap_may_hide_is_neither_counted_nor_failed() {
     assert_eq!((found.as_slice(), low), ([].as_slice(), true));
 }
 
+/// Their numbers tell what belongs to what on both sides of it.
+#[test]
+fn streams_over_a_gap() {
+    let (found, low) = exchanges(&[
+        (Sent, &[(1, request("a")), (3, request("b")), (5, request("c"))]),
+        (Received, &[(1, RESPONSE), (0, Desync)]),
+        (Received, &[(1, ResponseEnd), (3, ResponseEnd), (5, REFUSAL), (5, ResponseEnd)]),
+    ]);
+    let expected = [of("a", 0, 2), of("b", 0, 2), ("c".into(), 0, 2, true, true)];
+    assert_eq!((found.as_slice(), low), (expected.as_slice(), false));
+    let (found, low) = exchanges(&[
+        (Sent, &[(1, request("a")), (3, request("b"))]),
+        (Received, &[(1, RESPONSE), (0, Desync)]),
+        (Sent, &[(5, request("c"))]),
+        (Received, &[(5, RESPONSE), (5, ResponseEnd)]),
+    ]);
+    assert_eq!((found.as_slice(), low), ([of("a", 0, 1), of("c", 2, 3)].as_slice(), true));
+}
+
 #[test]
 fn an_answer_without_a_request_says_that_the_count_is_low() {
     let (found, low) = exchanges(&[(Received, &[(0, RESPONSE), (0, ResponseEnd)])]);
@@ -140,7 +159,9 @@ proptest! {
             let answers = said(|step| matches!(step, CallStep::Response { .. }));
             let requests = said(|step| matches!(step, CallStep::Request { .. }));
             let answered = calls.exchanges.iter().filter(|exchange| exchange.outcome == Outcome::Answered).count();
-            prop_assert!(answered <= answers && calls.exchanges.len() <= requests + answers);
+            // Behind a gap an end alone says that there was an answer.
+            let ends = said(|step| matches!(step, CallStep::ResponseEnd));
+            prop_assert!(answered <= answers + ends && calls.exchanges.len() <= requests + answers);
             let bytes: u64 = calls.exchanges.iter().map(|each| each.request_bytes + each.response_bytes).sum();
             prop_assert!(bytes <= 10 * messages.len() as u64);
             prop_assert!(calls.exchanges.iter().all(|each| each.received >= each.sent));
