@@ -11,11 +11,15 @@ mod mappings;
 mod memory;
 mod object;
 mod plain;
+mod plaintext;
 mod process;
 mod recorder;
 mod run;
 mod sockets;
 mod stacks;
+mod tls_functions;
+mod tls_libraries;
+mod tls_probes;
 mod tree;
 
 pub use object::{PROBES, Probe, ProbeResult, probe};

@@ -3,6 +3,7 @@
 //! A plain function of the recording, without function names or steps. A connection both of whose ends are traced is
 //! counted once, from the client's end; the server's end is only consulted where bytes of the client's were not seen.
 
+mod encrypted;
 mod http;
 mod pairs;
 mod peers;
@@ -13,7 +14,8 @@ mod tls;
 mod tests;
 
 use crate::recording::{
-    Direction, Event, Loss, Message, Nanos, ProcessId, Recording, Role, Socket, SocketId, StackId, TaskId, TcpState,
+    Direction, Event, Layer, Loss, Message, Nanos, ProcessId, Recording, Role, Socket, SocketId, StackId, TaskId,
+    TcpState,
 };
 use http::{Exchange, Outcome};
 
@@ -101,7 +103,7 @@ pub struct PeerFlow {
     pub process: Option<ProcessId>,
     /// As the requests named it most often.
     pub host: Option<String>,
-    /// `http/1.1`, `tls`, `tcp`, `udp`, `unix`.
+    /// `http/1.1`, `https` (its plaintext was read), `tls`, `tcp`, `udp`, `unix`.
     pub protocol: String,
     pub round_trips: u64,
     pub failed: u64,
@@ -230,6 +232,8 @@ enum Speaks {
 struct End {
     speaks: Speaks,
     protocol: Option<Protocol>,
+    /// The protocol was read inside TLS.
+    encrypted: bool,
     exchanges: Vec<Exchange>,
     /// Exchanges may be missing.
     low: bool,
@@ -295,24 +299,37 @@ fn end(socket: &Socket, messages: &[&Message]) -> End {
     let stacks: Vec<_> =
         messages.iter().filter_map(|message| Some((message.at, message.task, message.stack?))).collect();
     let speaks = |requests| if requests == Direction::Sent { Speaks::Client } else { Speaks::Server };
-    if let Some(http) = http::read(messages) {
-        // A CONNECT tunnel carries TLS behind its HTTP: those turns come on top.
-        let tunnel = tls::read(messages, Some(http.requests));
+    let (plain, wire): (Vec<&Message>, Vec<&Message>) =
+        messages.iter().partition(|message| message.layer == Layer::Plaintext);
+    let nothing = End {
+        speaks: opened,
+        protocol: None,
+        encrypted: false,
+        exchanges: Vec::new(),
+        low: false,
+        handshake: None,
+        task,
+        stacks,
+    };
+    if let Some(http) = http::read(&wire) {
+        // A CONNECT tunnel carries TLS behind its HTTP: those exchanges come on top.
+        let tunnel = encrypted::read(&wire, &plain, Some(http.requests));
         let mut exchanges = http.exchanges;
         let handshake = tunnel.as_ref().and_then(|tunnel| tunnel.handshake);
+        let low = http.low || tunnel.as_ref().is_some_and(|tunnel| tunnel.low);
         exchanges.extend(tunnel.into_iter().flat_map(|tunnel| tunnel.exchanges));
         let protocol = Some(Protocol::Http1);
-        return End { speaks: speaks(http.requests), protocol, exchanges, low: http.low, handshake, task, stacks };
+        return End { speaks: speaks(http.requests), protocol, exchanges, low, handshake, ..nothing };
     }
     let known = match opened {
         Speaks::Client => Some(Direction::Sent),
         Speaks::Server => Some(Direction::Received),
         Speaks::Unknown => None,
     };
-    if let Some(tls) = tls::read(messages, known) {
-        let protocol = Some(Protocol::Tls);
-        let tls::Turns { client, exchanges, handshake } = tls;
-        return End { speaks: speaks(client), protocol, exchanges, low: false, handshake, task, stacks };
+    if let Some(tls) = encrypted::read(&wire, &plain, known) {
+        let encrypted::Encrypted { client, exchanges, low, handshake, read } = tls;
+        let protocol = Some(if read { Protocol::Http1 } else { Protocol::Tls });
+        return End { speaks: speaks(client), protocol, encrypted: read, exchanges, low, handshake, ..nothing };
     }
-    End { speaks: opened, protocol: None, exchanges: Vec::new(), low: false, handshake: None, task, stacks }
+    nothing
 }

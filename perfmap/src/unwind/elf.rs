@@ -213,6 +213,32 @@ impl Look {
         Ok(found)
     }
 
+    /// Whether a string table holds this name, between zero bytes: far cheaper than a walk over the symbols.
+    pub fn mentions(&self, name: &str) -> bool {
+        let Ok(elf) = parse(&self.blocks) else { return false };
+        let whole = [b"\0", name.as_bytes(), b"\0"].concat();
+        [".dynstr", ".strtab"].into_iter().any(|section| {
+            let range = elf.section_by_name(section).and_then(|section| section.file_range());
+            let strings = range.filter(|(_, size)| *size <= SECTION_LIMIT).map(|(at, size)| self.blocks.read(at, size));
+            strings.is_some_and(|strings| strings.is_ok_and(|strings| memchr::memmem::find(&strings, &whole).is_some()))
+        })
+    }
+
+    /// Where the bytes at a linked address lie in the file.
+    pub fn offset_of(&self, address: u64) -> Option<u64> {
+        let elf = parse(&self.blocks).ok()?;
+        let offset = |segment: Segment| {
+            let offset = segment.file.start.checked_add(address.checked_sub(segment.address)?)?;
+            segment.file.contains(&offset).then_some(offset)
+        };
+        segments_of(&elf).into_iter().filter(|segment| segment.executable).find_map(offset)
+    }
+
+    /// The linked address of the program's first instruction.
+    pub fn entry(&self) -> Option<u64> {
+        Some(parse(&self.blocks).ok()?.entry())
+    }
+
     /// Bytes at a linked address, as they are in the file.
     pub fn bytes_at(&self, address: u64, size: usize) -> Option<Vec<u8>> {
         let elf = parse(&self.blocks).ok()?;
@@ -304,7 +330,11 @@ mod tests {
         assert!(image.eh_frame.is_some() && image.eh_frame_hdr.is_some());
         assert!(image.segments.iter().any(|segment| segment.executable));
         assert_eq!(image.build_id, read_build_id(&file).unwrap());
-        assert!(Look::new(&file).unwrap().needs_library("libc.so"));
+        let look = Look::new(&file).unwrap();
+        assert!(look.needs_library("libc.so"));
+        assert!(look.mentions("memcpy") && !look.mentions("memcpy_of_nobody") && !look.mentions("emcpy"));
+        let entry = look.entry().unwrap();
+        assert!(look.offset_of(entry).is_some() && look.offset_of(u64::MAX).is_none());
     }
 
     #[test]
@@ -331,6 +361,8 @@ mod tests {
             if let Ok(look) = Look::new(&file) {
                 let _ = look.symbols(["main"]);
                 let _ = look.needs_library("lib");
+                let _ = look.mentions("main");
+                let _ = look.offset_of(0x1000);
                 let _ = look.bytes_at(0x1000, 8);
             }
         }

@@ -73,11 +73,12 @@ fn sample() -> Recording {
         Mark::TlsDesync,
         Mark::Upgraded,
     ];
-    let message = |direction| {
+    let message = |direction, layer| {
         Event::Message(Message {
             at: Nanos(6),
             task,
             socket: SocketId(0),
+            layer,
             direction,
             bytes: 8,
             descriptor: 4,
@@ -200,8 +201,8 @@ fn sample() -> Recording {
                 count: 2,
                 stack,
             }),
-            message(Direction::Sent),
-            message(Direction::Received),
+            message(Direction::Sent, Layer::Wire),
+            message(Direction::Received, Layer::Plaintext),
             file(FileOperation::Read),
             file(FileOperation::Write),
         ],
