@@ -19,6 +19,7 @@ mod sockets;
 mod stacks;
 mod tls_functions;
 mod tls_libraries;
+mod tls_notes;
 mod tls_probes;
 mod tree;
 

@@ -22,6 +22,7 @@ use super::{
     online_cpus, process,
     recorder::{Item, Recorder},
     tls_libraries::TlsLibraries,
+    tls_notes,
 };
 use crate::{
     recording::{Ending, Losses, Meta, Nanos, Recording, TaskId},
@@ -149,7 +150,7 @@ async fn collect(
     let (mut recording, files) = finish(recorder, losses, lost_mappings);
     let tree_cpu = children_cpu().since(cpu_before);
     recording.meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
-    recording.meta.notes = libraries.notes();
+    recording.meta.notes = tls_notes::notes(&recording, |pid| libraries.of_process(pid).cloned());
     Ok(Outcome { recording, files, memory: memory.curve() })
 }
 

@@ -31,68 +31,38 @@ pub enum NoPoints {
     NoFunctions,
     #[error("the returns of {0:?} could not be told from its code")]
     Undecodable(TlsFunction),
+    #[error("GnuTLS has no functions whose returns can be probed")]
+    Gnutls,
 }
 
-struct Family {
-    functions: &'static [(&'static str, TlsFunction)],
-    free: &'static str,
-}
-
-const FAMILIES: [Family; 2] = [
-    // OpenSSL from 1.1.1 on, BoringSSL and LibreSSL; the first two have to be there.
-    Family {
-        functions: &[
-            ("SSL_write", TlsFunction::SslWrite),
-            ("SSL_read", TlsFunction::SslRead),
-            ("SSL_write_ex", TlsFunction::SslWriteEx),
-            ("SSL_read_ex", TlsFunction::SslReadEx),
-        ],
-        free: "SSL_free",
-    },
-    Family {
-        functions: &[
-            ("gnutls_record_send", TlsFunction::GnutlsSend),
-            ("gnutls_record_recv", TlsFunction::GnutlsReceive),
-        ],
-        free: "gnutls_deinit",
-    },
+/// OpenSSL from 1.1.1 on, BoringSSL and LibreSSL. The first two have to be there.
+const FUNCTIONS: [(&str, TlsFunction); 4] = [
+    ("SSL_write", TlsFunction::SslWrite),
+    ("SSL_read", TlsFunction::SslRead),
+    ("SSL_write_ex", TlsFunction::SslWriteEx),
+    ("SSL_read_ex", TlsFunction::SslReadEx),
 ];
+const FREE: &str = "SSL_free";
+/// Its functions leave by jumps into others, so no return of theirs can be probed.
+const GNUTLS: &str = "gnutls_record_send";
 
-/// All functions of a family or none: with one of them in the dark, requests would be seen without their answers.
+/// All functions or none: with one of them in the dark, requests would be seen without their answers.
 pub fn find(file: &File) -> Result<ProbePoints, NoPoints> {
     let look = Look::new(file).map_err(|_| NoPoints::NoFunctions)?;
+    let names = [FUNCTIONS[0].0, FUNCTIONS[1].0, FUNCTIONS[2].0, FUNCTIONS[3].0, FREE];
+    let [write, read, write_ex, read_ex, free] = look.functions(names);
+    if write.is_none() || read.is_none() {
+        return Err(if look.functions([GNUTLS])[0].is_some() { NoPoints::Gnutls } else { NoPoints::NoFunctions });
+    }
     let mut points = ProbePoints::default();
-    for family in &FAMILIES {
-        family.add(&look, &mut points)?;
+    for ((_, function), symbol) in FUNCTIONS.iter().zip([write, read, write_ex, read_ex]) {
+        let Some(symbol) = symbol else { continue };
+        let (entry, returns) = probe_points(&look, symbol).ok_or(NoPoints::Undecodable(*function))?;
+        points.entries.push((*function, entry));
+        points.returns.extend(returns);
     }
-    if points.entries.is_empty() { Err(NoPoints::NoFunctions) } else { Ok(points) }
-}
-
-impl Family {
-    fn add(&self, look: &Look, points: &mut ProbePoints) -> Result<(), NoPoints> {
-        let name = |at: usize| self.functions.get(at).map_or(self.free, |(name, _)| *name);
-        if !look.mentions(name(0)) {
-            return Ok(());
-        }
-        // At most four functions, then the end.
-        let names = [name(0), name(1), name(2), name(3), self.free];
-        let found = look.symbols(names).unwrap_or_default();
-        let at = |wanted: &str| names.iter().position(|name| *name == wanted).and_then(|at| found[at]);
-        if at(name(0)).is_none() || at(name(1)).is_none() {
-            return Ok(());
-        }
-        let mut own = ProbePoints::default();
-        for (name, function) in self.functions {
-            let Some(symbol) = at(name) else { continue };
-            let (entry, returns) = probe_points(look, symbol).ok_or(NoPoints::Undecodable(*function))?;
-            own.entries.push((*function, entry));
-            own.returns.extend(returns);
-        }
-        points.entries.append(&mut own.entries);
-        points.returns.append(&mut own.returns);
-        points.frees.extend(at(self.free).and_then(|free| look.offset_of(free.address)));
-        Ok(())
-    }
+    points.frees.extend(free.and_then(|free| look.offset_of(free.address)));
+    Ok(points)
 }
 
 fn probe_points(look: &Look, symbol: Found) -> Option<(u64, Vec<u64>)> {
@@ -117,9 +87,14 @@ fn returns(code: &[u8], address: u64) -> Option<Vec<u64>> {
         if instruction.mnemonic() == Mnemonic::Ret {
             returns.push(instruction.ip());
         }
-        if instruction.op_count() > 0 && instruction.op0_kind() == OpKind::NearBranch64 {
-            targets.push(instruction.near_branch_target());
+        let target = (instruction.op_count() > 0 && instruction.op0_kind() == OpKind::NearBranch64)
+            .then(|| instruction.near_branch_target());
+        // A jump out of the function ends it as a return does, where no probe is. (Conditional ones lead to what the compiler
+        // thought unlikely: errors.)
+        if instruction.mnemonic() == Mnemonic::Jmp && !target.is_some_and(|target| (address..end).contains(&target)) {
+            return None;
         }
+        targets.extend(target);
     }
     // A branch into the middle of an instruction: this is not how the processor reads the bytes.
     let believed = targets.iter().all(|target| !(address..end).contains(target) || starts.contains(target));
@@ -140,6 +115,7 @@ mod tests {
     #[test]
     fn refuses_code_that_it_cannot_follow() {
         assert_eq!(returns(&[0x31, 0xc0, 0xe9, 0, 1, 0, 0], 0), None, "a tail call has no return");
+        assert_eq!(returns(&[0x74, 0x01, 0xc3, 0xe9, 0, 1, 0, 0], 0), None, "one of two ways out is a tail call");
         assert_eq!(returns(&[0x48, 0x89], 0), None, "cut");
         assert_eq!(returns(&[0x06, 0xc3], 0), None, "not an instruction of 64-bit code");
         // jmp +1, into the immediate of what follows

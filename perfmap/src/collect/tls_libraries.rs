@@ -5,7 +5,7 @@
 //! `plaintext`'s.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     os::unix::fs::MetadataExt,
 };
 
@@ -29,12 +29,15 @@ type Points = Result<ProbePoints, NoPoints>;
 pub struct TlsLibraries {
     /// By path and build id, which tell the contents.
     known: HashMap<(Vec<u8>, Vec<u8>), Points>,
-    /// By device and inode.
-    probed: BTreeSet<(u64, u64)>,
+    /// By device and inode: whether there are probes.
+    probed: BTreeMap<(u64, u64), Outcome>,
     unclaimed: VecDeque<Change>,
-    /// By path: why its plaintext is not seen.
-    refused: BTreeMap<String, String>,
+    /// By process: its libraries' outcomes, the best one.
+    of_process: BTreeMap<u32, Outcome>,
 }
+
+/// Probed, or why not.
+pub type Outcome = Result<(), String>;
 
 impl TlsLibraries {
     /// What was mapped since the last call. A mapping can be reported before its process's fork: it waits for one round.
@@ -57,10 +60,9 @@ impl TlsLibraries {
         }
     }
 
-    /// One sentence for each file that has the functions but no probes.
-    pub fn notes(&self) -> Vec<String> {
-        let note = |(path, why): (&String, &String)| format!("TLS in {path} is not decoded: {why}");
-        self.refused.iter().map(note).collect()
+    /// What came of the TLS library that a process mapped; None: it mapped none.
+    pub fn of_process(&self, pid: u32) -> Option<&Outcome> {
+        self.of_process.get(&pid)
     }
 
     fn look(&mut self, change: &Change, object: &mut Object) {
@@ -80,26 +82,32 @@ impl TlsLibraries {
         let Ok(file) = open_mapped(change.pid, &mapping) else { return };
         let Ok(metadata) = file.metadata() else { return };
         let inode = (metadata.dev(), metadata.ino());
-        if self.probed.contains(&inode) {
-            return;
-        }
-        let points = match self.known.get(&key) {
-            Some(points) if !build_id.is_empty() => points.clone(),
-            Some(_) | None => tls_functions::find(&file),
+        let outcome = match self.probed.get(&inode) {
+            Some(known) => known.clone(),
+            None => {
+                let points = match self.known.get(&key) {
+                    Some(points) if !build_id.is_empty() => points.clone(),
+                    Some(_) | None => tls_functions::find(&file),
+                };
+                if self.known.len() < KNOWN {
+                    self.known.insert(key, points.clone());
+                }
+                let refused = |why: String| Err(format!("{}: {why}", mapping.path));
+                let outcome = match points {
+                    Err(NoPoints::NoFunctions) => return,
+                    Err(why @ (NoPoints::Undecodable(_) | NoPoints::Gnutls)) => refused(why.to_string()),
+                    Ok(_) if self.probed.len() >= PROBED => refused("too many libraries are probed already".to_owned()),
+                    Ok(points) => object.probe_tls(&file, &points).or_else(refused),
+                };
+                // Refused once is refused: the reason will not go away.
+                self.probed.insert(inode, outcome.clone());
+                outcome
+            }
         };
-        if self.known.len() < KNOWN {
-            self.known.insert(key, points.clone());
-        }
-        let outcome = match points {
-            Err(NoPoints::NoFunctions) => return,
-            Err(why @ NoPoints::Undecodable(_)) => Err(why.to_string()),
-            Ok(_) if self.probed.len() >= PROBED => Err("too many libraries are probed already".to_owned()),
-            Ok(points) => object.probe_tls(&file, &points),
-        };
-        // Refused once is refused: the reason will not go away.
-        self.probed.insert(inode);
-        if let Err(why) = outcome {
-            self.refused.insert(mapping.path, why);
+        if outcome.is_ok() {
+            self.of_process.insert(change.pid, outcome);
+        } else {
+            self.of_process.entry(change.pid).or_insert(outcome);
         }
     }
 }
