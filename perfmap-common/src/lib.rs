@@ -41,10 +41,11 @@ pub enum Kind {
     FileIo = 12,
     PythonCode = 13,
     FaultStack = 14,
+    Plaintext = 20,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 14] = [
+    pub const ALL: [Kind; 15] = [
         Kind::Fork,
         Kind::Exec,
         Kind::Exit,
@@ -59,6 +60,7 @@ impl Kind {
         Kind::FileIo,
         Kind::PythonCode,
         Kind::FaultStack,
+        Kind::Plaintext,
     ];
 
     pub fn from_u32(value: u32) -> Option<Kind> {
@@ -300,6 +302,40 @@ pub const MESSAGE_STACK: u32 = 4;
 /// The socket's last sums (`bytes` is 0): it was closed.
 pub const MESSAGE_CLOSED: u32 = 8;
 
+/// What a call into a TLS library moved, or its connection's end: header (`at` = the call's return), fields, the stack's
+/// variable parts, then `captured` bytes of plaintext.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Plaintext {
+    pub header: Header,
+    /// Address of the library's object; used again after its end.
+    pub connection: u64,
+    /// Cookie of the last socket that the call used; 0: of none.
+    pub socket: u64,
+    pub bytes: u64,
+    /// The call's entry.
+    pub began: u64,
+    pub captured: u32,
+    /// `PLAINTEXT_*` bits.
+    pub flags: u32,
+    pub stack: StackHead,
+}
+pub const PLAINTEXT_SENT: u32 = 1;
+/// A stack was taken.
+pub const PLAINTEXT_STACK: u32 = 2;
+/// The connection's object was freed; nothing was moved.
+pub const PLAINTEXT_FREED: u32 = 4;
+
+/// A probed function of a TLS library: the cookie of its probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u64)]
+pub enum TlsFunction {
+    SslRead = 1,
+    SslWrite = 2,
+    SslReadEx = 3,
+    SslWriteEx = 4,
+}
+
 /// Sums of file I/O of one call site: header (`at` = last call), fields, then a stack where the site is new.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
@@ -460,6 +496,7 @@ plain! {
     SocketState = 104,
     Message = 224,
     FileIo = 216,
+    Plaintext = 216,
     PythonCode = 72,
     PythonLayout = 72,
     SocketSums = 56,

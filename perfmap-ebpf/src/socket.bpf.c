@@ -172,6 +172,7 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 	if (length < 0)
 		return 0;
 	state->on_socket = 1;
+	state->tls.socket = cookie;
 	if (cookie == state->opaque_socket) {
 		state->opaque_messages[direction & 1]++;
 		state->opaque_bytes[direction & 1] += length;

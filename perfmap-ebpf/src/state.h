@@ -33,6 +33,17 @@ struct file_sum {
 	u32 unchecked; /* calls of a storm that may still go by without a look */
 };
 
+/* The call into a TLS library that a task is in. */
+struct tls_call {
+	u64 connection; /* the library's object; 0: in none */
+	u64 buffer, length;
+	u64 moved; /* where the _ex functions leave the number of bytes */
+	u64 sp;	   /* at the entry, and again at the return */
+	u64 began;
+	u64 socket; /* of the last transfer in it; 0: none yet */
+	u64 function;
+};
+
 struct task_state {
 	/* off the CPU */
 	u64 off;  /* switched out, 0 while running */
@@ -57,6 +68,7 @@ struct task_state {
 	/* transfers and bytes (received, sent) of the Unix socket used last, where it is opaque: not yet in its sums */
 	u64 opaque_socket, opaque_messages[2], opaque_bytes[2];
 	struct file_sum io[2];
+	struct tls_call tls;
 };
 
 struct {
@@ -108,6 +120,8 @@ enum context {
 	CONTEXT_CALL,   /* in the task's own system call */
 	CONTEXT_SAMPLE, /* in the sampling interrupt */
 	CONTEXT_SWITCH, /* in the scheduler */
+	CONTEXT_PROBE,	/* in a probe of user code, which can be preempted for another one */
+	CONTEXT_PROBE_2,
 	CONTEXTS,
 };
 
@@ -139,6 +153,7 @@ struct scratch {
 		struct short_waits_record short_waits;
 		struct message_record message;
 		struct file_io_record file_io;
+		struct plaintext_record plaintext;
 	} record;
 };
 /* Apart, because no value of a per-CPU map may be larger than 32 KiB. */

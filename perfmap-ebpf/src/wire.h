@@ -26,6 +26,7 @@ enum kind {
 	KIND_FILE_IO,
 	KIND_PYTHON_CODE,
 	KIND_FAULT_STACK,
+	KIND_PLAINTEXT = 20,
 };
 enum loss {
 	LOSS_RING_SAMPLE,
@@ -68,6 +69,18 @@ enum {
 	MESSAGE_OPAQUE = 2,
 	MESSAGE_STACK = 4,
 	MESSAGE_CLOSED = 8,
+};
+enum {
+	PLAINTEXT_SENT = 1,
+	PLAINTEXT_STACK = 2,
+	PLAINTEXT_FREED = 4,
+};
+/* Cookies of the probes: how a function takes its arguments and says what it moved. */
+enum tls_function {
+	TLS_SSL_READ = 1,
+	TLS_SSL_WRITE,
+	TLS_SSL_READ_EX,
+	TLS_SSL_WRITE_EX,
 };
 enum {
 	BLOCK_EARLY_WAKE = 1,
@@ -158,6 +171,12 @@ struct message_record {
 	u32 captured, flags;
 	struct stack_head stack;
 };
+struct plaintext_record {
+	struct header header;
+	u64 connection, socket, bytes, began;
+	u32 captured, flags;
+	struct stack_head stack;
+};
 struct file_io_record {
 	struct header header;
 	u64 first, bytes, calls, site;
@@ -205,6 +224,7 @@ SIZE(short_waits_record, 264);
 SIZE(socket_seen_record, 96);
 SIZE(socket_state_record, 104);
 SIZE(message_record, 224);
+SIZE(plaintext_record, 216);
 SIZE(file_io_record, 216);
 SIZE(python_code_record, 72);
 SIZE(python_layout, 72);

@@ -39,6 +39,7 @@ pub enum Record<'a> {
     SocketSeen(wire::SocketSeen),
     SocketState(wire::SocketState),
     Message(wire::Message, Option<RawStack<'a>>, &'a [u8]),
+    Plaintext(wire::Plaintext, Option<RawStack<'a>>, &'a [u8]),
     FileIo(wire::FileIo, Option<RawStack<'a>>),
     PythonCode { code: wire::PythonCode, name: &'a [u8], file: &'a [u8], table: &'a [u8] },
     FaultStack(wire::Header, RawStack<'a>),
@@ -85,6 +86,12 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
             let payload = rest.get(..message.captured as usize).ok_or(Malformed)?;
             Record::Message(message, (message.flags & wire::MESSAGE_STACK != 0).then_some(stack), payload)
         }
+        wire::Kind::Plaintext => {
+            let record: wire::Plaintext = fixed(bytes)?;
+            let (stack, rest) = stack(bytes, size_of::<wire::Plaintext>(), &record.stack)?;
+            let plaintext = rest.get(..record.captured as usize).ok_or(Malformed)?;
+            Record::Plaintext(record, (record.flags & wire::PLAINTEXT_STACK != 0).then_some(stack), plaintext)
+        }
         wire::Kind::FileIo => {
             let io: wire::FileIo = fixed(bytes)?;
             let (stack, _) = stack(bytes, size_of::<wire::FileIo>(), &io.stack)?;
@@ -127,7 +134,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn total_on_any_bytes(kind in 0u32..20, mut bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+        fn total_on_any_bytes(kind in 0u32..24, mut bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
             if bytes.len() >= 4 {
                 bytes[..4].copy_from_slice(&kind.to_ne_bytes());
             }

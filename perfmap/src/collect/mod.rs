@@ -12,12 +12,17 @@ mod memory;
 mod object;
 mod overload;
 mod plain;
+mod plaintext;
 mod process;
 mod recorder;
 mod run;
 mod sockets;
 mod stacks;
 mod thinning;
+mod tls_functions;
+mod tls_libraries;
+mod tls_notes;
+mod tls_probes;
 mod tree;
 
 pub use object::{PROBES, Probe, ProbeResult, probe};

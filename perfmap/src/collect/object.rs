@@ -10,14 +10,14 @@ use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Array, HashMap, MapData, PerCpuArray, RingBuf},
     programs::{
-        BtfTracePoint, Iter, PerfEvent, Program,
+        BtfTracePoint, Iter, PerfEvent, Program, UProbe,
         perf_event::{PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent},
     },
 };
 use perfmap_common as wire;
 use perfmap_common::Plain;
 
-use super::{CollectError, Mode, Plan};
+use super::{CollectError, Mode, Plan, tls_functions::ProbePoints, tls_probes};
 use crate::recording::{Loss, Losses, Nanos};
 
 /// Built by `cargo xtask build-ebpf` and committed, so that nobody needs clang to build perfmap.
@@ -32,7 +32,7 @@ enum When {
     Profile,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Attach {
     /// A BTF-typed tracepoint of this name.
     Tracepoint(&'static str),
@@ -40,6 +40,8 @@ enum Attach {
     CpuClock,
     /// Run once over all tasks, at the end of the recording.
     TaskIterator,
+    /// Functions of TLS libraries, set when these are mapped. Without it perfmap does with less.
+    Functions,
 }
 
 /// One program of the object.
@@ -53,7 +55,7 @@ pub struct Probe {
 }
 
 /// Exit, exec and fork come first: the target is followed only once all three are there.
-pub const PROBES: [Probe; 15] = [
+pub const PROBES: [Probe; 18] = [
     Probe {
         program: "on_exit",
         attach: Attach::Tracepoint("sched_process_exit"),
@@ -139,12 +141,22 @@ pub const PROBES: [Probe; 15] = [
         when: When::Always,
         gives: "file I/O, and where waits happened",
     },
+    Probe {
+        program: "on_tls_return",
+        attach: Attach::Functions,
+        when: When::Always,
+        gives: "requests in TLS, read instead of inferred",
+    },
+    Probe { program: "on_tls_enter", attach: Attach::Functions, when: When::Always, gives: "the same" },
+    Probe { program: "on_tls_free", attach: Attach::Functions, when: When::Always, gives: "ends of TLS connections" },
 ];
 
 /// The loaded object with its attached programs. Dropping it detaches everything.
 pub struct Object {
     ebpf: Ebpf,
     pub live: Live,
+    /// Whether there are programs for functions of TLS libraries.
+    tls: Result<(), String>,
     /// While it is open, the kernel keeps run-time statistics of BPF programs.
     _statistics: Option<std::os::fd::OwnedFd>,
 }
@@ -169,10 +181,20 @@ impl Object {
         live.set(&first(plan))?;
         let btf =
             Btf::from_sys_fs().map_err(|error| CollectError::Unsupported { what: format!("kernel BTF: {error}") })?;
+        let mut tls = Ok(());
         for probe in PROBES.iter().filter(|probe| probe.when == When::Always || !counting) {
-            attach(&mut ebpf, probe, &btf, plan.sample_hz, cpus)?;
+            match attach(&mut ebpf, probe, &btf, plan.sample_hz, cpus) {
+                Err(error) if probe.attach == Attach::Functions => tls = Err(error.to_string()),
+                outcome => outcome?,
+            }
         }
-        Ok(Object { ebpf, live, _statistics: statistics })
+        Ok(Object { ebpf, live, tls, _statistics: statistics })
+    }
+
+    /// Sets the probes of one TLS library; else the reason.
+    pub fn probe_tls(&mut self, file: &fs::File, points: &ProbePoints) -> Result<(), String> {
+        self.tls.clone()?;
+        tls_probes::attach(&mut self.ebpf, file, points)
     }
 
     pub fn ring(&mut self) -> Result<RingBuf<MapData>, CollectError> {
@@ -202,6 +224,9 @@ impl Object {
                     let _ = program.unload();
                 }
                 Program::PerfEvent(program) => {
+                    let _ = program.unload();
+                }
+                Program::UProbe(program) => {
                     let _ = program.unload();
                 }
                 _ => {}
@@ -328,7 +353,13 @@ pub fn probe() -> Vec<ProbeResult> {
             .map(|probe| ProbeResult {
                 name: probe.program,
                 gives: probe.gives,
-                loaded: attach(&mut ebpf, probe, &btf, 99, &cpus).map_err(|error| error.to_string()),
+                loaded: attach(&mut ebpf, probe, &btf, 99, &cpus).map_err(|error| error.to_string()).and_then(|()| {
+                    if probe.attach == Attach::Functions {
+                        tls_probes::try_one(&mut ebpf, probe.program)
+                    } else {
+                        Ok(())
+                    }
+                }),
             })
             .collect(),
         Err(error) => PROBES
@@ -369,6 +400,10 @@ fn attach(ebpf: &mut Ebpf, probe: &Probe, btf: &Btf, hz: u32, cpus: &[usize]) ->
                 program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
             program.load(name, btf).map_err(|error| fail(&error))?;
             program.attach().map_err(|error| fail(&error))?;
+        }
+        Attach::Functions => {
+            let program: &mut UProbe = program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
+            program.load().map_err(|error| fail(&error))?;
         }
         Attach::TaskIterator => {
             let program: &mut Iter = program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;

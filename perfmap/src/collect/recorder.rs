@@ -10,6 +10,7 @@ use perfmap_common as wire;
 use super::{
     decode::{RawStack, Record, decode},
     mappings::{Change, What},
+    plaintext::{Plaintexts, Seen as SeenPlain},
     process::Seen,
     sockets::{Closed, Sockets},
     stacks::Stacks,
@@ -17,8 +18,8 @@ use super::{
 };
 use crate::{
     recording::{
-        Call, CallId, Direction, Event, FileIo, FileOperation, HeldLock, Loss, Losses, Message, Nanos, OffCpu,
-        OffState, OnObject, Recording, Sample, ShortWaits, StackId, WaitClass, Waker,
+        Call, CallId, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Loss, Losses, Message, Nanos, OffCpu,
+        OffState, OnObject, Recording, Sample, ShortWaits, SocketId, StackId, WaitClass, Waker,
     },
     unwind::{KernelSymbols, Mapping, ModuleFiles},
 };
@@ -58,6 +59,7 @@ pub struct Recorder {
     origin: u64,
     tree: Tree,
     sockets: Sockets,
+    plaintexts: Plaintexts,
     stacks: Stacks,
     changes: VecDeque<Change>,
     /// One for each execve whose record is still to come.
@@ -78,6 +80,7 @@ impl Recorder {
             origin,
             tree: Tree::with_root(root_pid),
             sockets: Sockets::default(),
+            plaintexts: Plaintexts::default(),
             stacks: Stacks::new(kernel),
             changes: VecDeque::new(),
             images: HashMap::new(),
@@ -173,7 +176,9 @@ impl Recorder {
             Record::Exit(exit) => {
                 self.open_waits.remove(&exit.header.tid);
                 let at = self.at(exit.header.at);
-                if let Some(pid) = self.tree.exit(&exit, at) {
+                let over = self.tree.exit(&exit, at);
+                self.plaintexts.exited(exit.header.tid, over);
+                if let Some(pid) = over {
                     self.stacks.exited(pid);
                 }
             }
@@ -205,6 +210,7 @@ impl Recorder {
                         at,
                         task,
                         socket,
+                        layer: Layer::Wire,
                         direction: Direction::Received,
                         bytes: 0,
                         descriptor: -1,
@@ -214,6 +220,7 @@ impl Recorder {
                 }
             }
             Record::Message(message, raw, payload) => self.message(&message, raw.as_ref(), payload),
+            Record::Plaintext(record, raw, plaintext) => self.plaintext(&record, raw.as_ref(), plaintext),
             Record::FileIo(io, raw) => self.file_io(&io, raw.as_ref()),
             Record::PythonCode { code, name, file, table } => {
                 let variable = [name, file, table].concat();
@@ -347,15 +354,58 @@ impl Recorder {
             return;
         }
         let Some(task) = self.tree.task(message.header.tid) else { return self.unknown_task() };
+        let at = self.at(message.header.at);
+        if self.sockets.carries_tls(message.socket) {
+            let told = self.plaintexts.transferred(message.header.tid, socket, direction, message.bytes, &marks);
+            self.told(told);
+            if message.bytes == 0 && direction == Direction::Received {
+                let told = self.plaintexts.socket_ended(socket, at);
+                self.told(told);
+            }
+        }
         self.events.push(Event::Message(Message {
-            at: self.at(message.header.at),
+            at,
             task,
             socket,
+            layer: Layer::Wire,
             direction,
             bytes: message.bytes,
             descriptor: message.descriptor,
             marks,
             stack,
+        }));
+    }
+
+    fn plaintext(&mut self, record: &wire::Plaintext, raw: Option<&RawStack<'_>>, plaintext: &[u8]) {
+        let stack = raw.map(|raw| self.stack(&record.header, raw));
+        let now = self.at(record.header.at);
+        if record.flags & wire::PLAINTEXT_FREED != 0 {
+            let told = self.plaintexts.ended(record.header.pid, record.connection, now);
+            return self.told(told);
+        }
+        let Some(task) = self.tree.task(record.header.tid) else { return self.unknown_task() };
+        let sent = record.flags & wire::PLAINTEXT_SENT != 0;
+        let at = if sent { self.at(record.began) } else { now };
+        let socket = self.sockets.with_cookie(record.socket);
+        let told = self.plaintexts.moved(record, plaintext, socket, (at, task, stack));
+        self.told(told);
+    }
+
+    /// Plaintext whose socket is known.
+    fn told(&mut self, told: Option<(SocketId, Vec<SeenPlain>)>) {
+        let Some((socket, seen)) = told else { return };
+        self.events.extend(seen.into_iter().map(|SeenPlain { at, task, direction, bytes, marks, stack }| {
+            Event::Message(Message {
+                at,
+                task,
+                socket,
+                layer: Layer::Plaintext,
+                direction,
+                bytes,
+                descriptor: -1,
+                marks,
+                stack,
+            })
         }));
     }
 

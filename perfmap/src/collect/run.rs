@@ -16,13 +16,15 @@ use tokio::io::{Interest, unix::AsyncFd};
 use super::{
     CollectError, Control, Mode, Outcome, Plan, Progress,
     clock::{children_cpu, monotonic_ns, own_cpu},
-    mappings::Mappings,
+    mappings::{Change, Mappings},
     memory::MemoryWatch,
     object::{Object, PythonProcesses},
     online_cpus,
     overload::{Passing, Watch},
     process,
     recorder::{Item, Recorder},
+    tls_libraries::TlsLibraries,
+    tls_notes,
 };
 use crate::{
     recording::{Ending, Losses, Meta, Nanos, Recording, TaskId},
@@ -71,12 +73,13 @@ async fn collect(
     in_initial_pid_namespace()?;
     let cpus = online_cpus();
     let mut object = Object::load(plan, &cpus)?;
-    let mappings = match plan.mode {
-        Mode::Profile => {
-            Some(Mappings::open(&cpus).map_err(|error| CollectError::from_load("memory mappings", &error))?)
-        }
-        Mode::Count => None,
+    let mappings = match (plan.mode, Mappings::open(&cpus)) {
+        (_, Ok(mappings)) => Some(mappings),
+        (Mode::Profile, Err(error)) => return Err(CollectError::from_load("memory mappings", &error)),
+        // Round trips in TLS are then inferred.
+        (Mode::Count, Err(_)) => None,
     };
+    let mut libraries = TlsLibraries::default();
     let (sender, receiver) = bounded::<Item>(CHANNEL);
     let mut feed = Feed {
         ring: object.ring()?,
@@ -90,6 +93,8 @@ async fn collect(
         sender,
         alive: BTreeSet::new(),
         passing: Passing::default(),
+        mapped: Vec::new(),
+        counting: plan.mode == Mode::Count,
         events: 0,
     };
     let kernel_symbols = (plan.mode == Mode::Profile).then(|| KernelSymbols::read().ok()).flatten();
@@ -120,6 +125,7 @@ async fn collect(
     let ending = loop {
         let busy = feed.drain()?;
         watch.tick(monotonic_ns(), &mut object, &mut feed.passing, &feed.alive)?;
+        libraries.mapped(std::mem::take(&mut feed.mapped), &mut object, |pid| feed.alive.contains(&pid));
         if plan.mode == Mode::Count {
             memory.tick(monotonic_ns(), &feed.alive);
         }
@@ -150,6 +156,7 @@ async fn collect(
     let tree_cpu = children_cpu().since(cpu_before);
     let meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
     recording.meta = Meta { thinned: watch.thinned, ..meta };
+    recording.meta.notes = tls_notes::notes(&recording, |pid| libraries.of_process(pid).cloned());
     Ok(Outcome { recording, files, memory: memory.curve() })
 }
 
@@ -226,6 +233,10 @@ struct Feed {
     sender: Sender<Item>,
     alive: BTreeSet<u32>,
     passing: Passing,
+    /// Not yet looked through for TLS libraries.
+    mapped: Vec<Change>,
+    /// The recorder then has no use for mappings.
+    counting: bool,
     events: u64,
 }
 
@@ -265,7 +276,10 @@ impl Feed {
                     self.python.search(change.pid, monotonic_ns());
                 }
             }
-            send(&self.sender, Item::Changes(changes))?;
+            if !self.counting {
+                send(&self.sender, Item::Changes(changes.clone()))?;
+            }
+            self.mapped.extend(changes);
         }
         // Interpreters are told after the events: the execve that started one is among them, and it ends what was known.
         let size = batch.len();

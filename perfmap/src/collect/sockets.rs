@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use perfmap_common as wire;
 
 use crate::{
-    protocol::Decoder,
+    protocol::{Decoder, Verdict},
     recording::{Address, Direction, Family, Mark, Nanos, ProcessId, Role, Socket, SocketId, StateChange, TcpState},
 };
 
@@ -44,6 +44,15 @@ impl Sockets {
     /// By kernel address, as system calls name it: the socket that has it now.
     pub fn at_kernel(&self, kernel: u64) -> Option<SocketId> {
         self.by_kernel.get(&kernel).copied()
+    }
+
+    pub fn with_cookie(&self, cookie: u64) -> Option<SocketId> {
+        Some(self.by_cookie.get(&cookie)?.id)
+    }
+
+    pub fn carries_tls(&self, cookie: u64) -> bool {
+        let decoder = self.by_cookie.get(&cookie).and_then(|known| known.decoder.as_ref());
+        decoder.is_some_and(|decoder| decoder.verdict() == Verdict::Tls)
     }
 
     pub fn seen(&mut self, record: &wire::SocketSeen, process: ProcessId, at: Nanos) -> SocketId {

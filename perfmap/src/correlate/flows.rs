@@ -3,6 +3,7 @@
 //! A plain function of the recording, without function names or steps. A connection both of whose ends are traced is
 //! counted once, from the client's end; the server's end is only consulted where bytes of the client's were not seen.
 
+mod encrypted;
 mod http;
 mod pairs;
 mod peers;
@@ -14,8 +15,8 @@ mod tls;
 mod tests;
 
 use crate::recording::{
-    Direction, Event, Loss, Message, Nanos, ProcessId, Recording, Role, Socket, SocketId, StackId, TaskId, TcpState,
-    Wire,
+    Direction, Event, Layer, Loss, Message, Nanos, ProcessId, Recording, Role, Socket, SocketId, StackId, TaskId,
+    TcpState, Wire,
 };
 use http::{Exchange, Outcome};
 
@@ -170,7 +171,7 @@ pub struct PeerFlow {
     pub process: Option<ProcessId>,
     /// As the requests named it most often.
     pub host: Option<String>,
-    /// `http/1.1`, `tls`, `tcp`, `udp`, `unix`.
+    /// `http/1.1`, `https` (its plaintext was read), `tls`, `tcp`, `udp`, `unix`.
     pub protocol: String,
     pub round_trips: u64,
     pub failed: u64,
@@ -311,6 +312,8 @@ enum Speaks {
 struct End {
     speaks: Speaks,
     protocol: Option<Protocol>,
+    /// The protocol was read inside TLS.
+    encrypted: bool,
     exchanges: Vec<Exchange>,
     /// Exchanges may be missing.
     low: bool,
@@ -376,40 +379,58 @@ fn end(socket: &Socket, messages: &[&Message]) -> End {
     let stacks: Vec<_> =
         messages.iter().filter_map(|message| Some((message.at, message.task, message.stack?))).collect();
     let speaks = |requests| if requests == Direction::Sent { Speaks::Client } else { Speaks::Server };
-    if let Some(http) = http::read(messages) {
-        // A CONNECT tunnel carries TLS behind its HTTP: those turns come on top.
-        let tunnel = tls::read(messages, Some(http.requests));
-        let mut exchanges = http.exchanges;
+    let (plain, wire): (Vec<&Message>, Vec<&Message>) =
+        messages.iter().partition(|message| message.layer == Layer::Plaintext);
+    let nothing = End {
+        speaks: opened,
+        protocol: None,
+        encrypted: false,
+        exchanges: Vec::new(),
+        low: false,
+        handshake: None,
+        task,
+        stacks,
+    };
+    if let Some(Spoken { requests, protocol, mut exchanges, low }) = spoken(&wire) {
+        // Behind the HTTP of a CONNECT tunnel, and behind a database's request for it, TLS can begin.
+        let tunnel = encrypted::read(&wire, &plain, Some(requests));
         let handshake = tunnel.as_ref().and_then(|tunnel| tunnel.handshake);
+        let low = low || tunnel.as_ref().is_some_and(|tunnel| tunnel.low);
         exchanges.extend(tunnel.into_iter().flat_map(|tunnel| tunnel.exchanges));
-        // So do the calls of HTTP/2 behind an upgrade; the request that asked for it is HTTP/1's.
-        let upgraded = requests::read(messages);
-        let low = http.low || upgraded.as_ref().is_some_and(|calls| calls.low);
-        exchanges.extend(upgraded.into_iter().flat_map(|calls| calls.exchanges));
-        let protocol = Some(Protocol::Http1);
-        return End { speaks: speaks(http.requests), protocol, exchanges, low, handshake, task, stacks };
-    }
-    if let Some(calls) = requests::read(messages) {
-        let requests::Calls { requests, protocol, exchanges, low } = calls;
-        return End {
-            speaks: speaks(requests),
-            protocol: Some(protocol),
-            exchanges,
-            low,
-            handshake: None,
-            task,
-            stacks,
-        };
+        return End { speaks: speaks(requests), protocol: Some(protocol), exchanges, low, handshake, ..nothing };
     }
     let known = match opened {
         Speaks::Client => Some(Direction::Sent),
         Speaks::Server => Some(Direction::Received),
         Speaks::Unknown => None,
     };
-    if let Some(tls) = tls::read(messages, known) {
-        let protocol = Some(Protocol::Tls);
-        let tls::Turns { client, exchanges, handshake } = tls;
-        return End { speaks: speaks(client), protocol, exchanges, low: false, handshake, task, stacks };
+    if let Some(tls) = encrypted::read(&wire, &plain, known) {
+        let encrypted::Encrypted { client, exchanges, low, handshake, read } = tls;
+        let (protocol, encrypted) = (Some(read.unwrap_or(Protocol::Tls)), read.is_some());
+        return End { speaks: speaks(client), protocol, encrypted, exchanges, low, handshake, ..nothing };
     }
-    End { speaks: opened, protocol: None, exchanges: Vec::new(), low: false, handshake: None, task, stacks }
+    nothing
+}
+
+/// What messages in the clear say.
+#[derive(Debug)]
+struct Spoken {
+    /// Where the client's requests go.
+    requests: Direction,
+    protocol: Protocol,
+    exchanges: Vec<Exchange>,
+    /// Exchanges may be missing.
+    low: bool,
+}
+
+fn spoken(messages: &[&Message]) -> Option<Spoken> {
+    let calls = requests::read(messages);
+    if let Some(http::Http { requests, mut exchanges, low }) = http::read(messages) {
+        // Calls of HTTP/2 behind an upgrade come on top; the request that asked for it is HTTP/1's.
+        let low = low || calls.as_ref().is_some_and(|calls| calls.low);
+        exchanges.extend(calls.into_iter().flat_map(|calls| calls.exchanges));
+        return Some(Spoken { requests, protocol: Protocol::Http1, exchanges, low });
+    }
+    let requests::Calls { requests, protocol, exchanges, low } = calls?;
+    Some(Spoken { requests, protocol, exchanges, low })
 }

@@ -167,6 +167,15 @@ pub enum Direction {
     Received,
 }
 
+/// Where a message was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Layer {
+    /// A system call on the socket: the bytes that went over it.
+    Wire,
+    /// A call into a TLS library: what the records on the wire carry. Its bytes are in no sum.
+    Plaintext,
+}
+
 /// One transfer on a socket, on connections that carry (or may carry) a known protocol. Transfers of other
 /// connections are only in the sums of [`super::Socket`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -174,6 +183,7 @@ pub struct Message {
     pub at: Nanos,
     pub task: TaskId,
     pub socket: SocketId,
+    pub layer: Layer,
     pub direction: Direction,
     pub bytes: u64,
     pub descriptor: i32,

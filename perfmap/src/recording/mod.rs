@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use baseline::{Baseline, GpuUse, Metrics};
 pub use event::{
-    Call, CallId, CallStep, Direction, Event, FileIo, FileOperation, HeldLock, Mark, Message, OffCpu, OffState,
+    Call, CallId, CallStep, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Mark, Message, OffCpu, OffState,
     OnObject, Sample, ShortWaits, WaitClass, Waker, WebMethod, Wire,
 };
 pub use loss::{Loss, Losses};

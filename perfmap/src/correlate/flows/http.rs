@@ -250,9 +250,11 @@ impl Reader {
 /// the server's with the client's times. The flag says whether some may still be missing.
 pub(super) fn better(client: &End, server: &End) -> (Vec<Exchange>, bool) {
     let count = |end: &End| end.exchanges.iter().filter(|exchange| exchange.outcome == Outcome::Answered).count();
-    let hidden = client.low || client.exchanges.is_empty();
-    if !hidden || server.low || server.protocol != client.protocol.or(server.protocol) || count(server) < count(client)
-    {
+    // What the client's end could only infer from TLS records, the server's may have read.
+    let inferred = client.exchanges.iter().any(|exchange| exchange.protocol == Protocol::Tls);
+    let hidden = client.low || client.exchanges.is_empty() || (inferred && server.encrypted);
+    let alike = server.protocol == client.protocol.or(server.protocol) || (inferred && server.encrypted);
+    if !hidden || server.low || !alike || count(server) < count(client) {
         return (client.exchanges.clone(), client.low);
     }
     let mut merged = server.exchanges.clone();

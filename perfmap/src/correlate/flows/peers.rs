@@ -180,6 +180,7 @@ impl Sums {
             self.connects.push(made.at.since(began.at));
         }
         match (end.protocol, flow.protocol.as_str()) {
+            (Some(Protocol::Http1), _) if end.encrypted => flow.protocol = "https".to_owned(),
             (Some(Protocol::Http1), _) => flow.protocol = "http/1.1".to_owned(),
             (Some(Protocol::Tls), "tcp" | "unix") => flow.protocol = "tls".to_owned(),
             (Some(Protocol::Http2), _) => flow.protocol = "http/2".to_owned(),

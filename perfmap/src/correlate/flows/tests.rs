@@ -112,6 +112,7 @@ impl Session {
             at: Nanos(self.now),
             task: TaskId(process),
             socket: SocketId(socket as u32),
+            layer: Layer::Wire,
             direction,
             bytes,
             descriptor: 3,

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::recording::{Nanos, SocketId, TaskId};
+use crate::recording::{Layer, Nanos, SocketId, TaskId};
 use CallStep::{Abandoned, Desync, RequestEnd, ResponseEnd};
 use Direction::{Received, Sent};
 
@@ -20,6 +20,7 @@ fn message(at: u64, direction: Direction, steps: &[(u32, CallStep)]) -> Message 
         task: TaskId(0),
         socket: SocketId(0),
         direction,
+        layer: Layer::Wire,
         bytes: 10,
         descriptor: 3,
         marks: steps.iter().map(mark).collect(),
