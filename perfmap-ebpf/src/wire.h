@@ -26,6 +26,8 @@ enum kind {
 	KIND_FILE_IO,
 	KIND_PYTHON_CODE,
 	KIND_FAULT_STACK,
+	KIND_ADOPT,
+	KIND_PEER,
 };
 enum loss {
 	LOSS_RING_SAMPLE,
@@ -73,6 +75,17 @@ enum {
 	BLOCK_EARLY_WAKE = 1,
 	BLOCK_UNFINISHED = 2,
 };
+enum follow {
+	FOLLOW_NONE,
+	FOLLOW_ANNOUNCE,
+	FOLLOW_LEARN,
+	FOLLOW_ADOPT,
+};
+enum verdict {
+	VERDICT_ANNOUNCED = 1,
+	VERDICT_FOLLOWED,
+	VERDICT_NEVER,
+};
 enum protocol {
 	PROTOCOL_UNDECIDED,
 	PROTOCOL_HTTP1,
@@ -97,6 +110,12 @@ struct named_record {
 struct exit_record {
 	struct header header;
 	u32 code, alive;
+	u64 cpu_ns;
+	char comm[16];
+};
+struct adopt_record {
+	struct header header;
+	u32 parent, reserved;
 	u64 cpu_ns;
 	char comm[16];
 };
@@ -182,6 +201,13 @@ struct socket_sums {
 struct settings {
 	u64 wait_threshold_ns, short_waits_every_ns, file_io_every_ns;
 	u32 stack_bytes, counting_only;
+	u32 follow, reserved;
+};
+struct far_end {
+	u8 local_ip[16], remote_ip[16];
+	u64 socket;
+	u16 local_port, remote_port;
+	u32 reserved;
 };
 
 #define SIZE(record, bytes) _Static_assert(sizeof(struct record) == (bytes), #record)
@@ -202,6 +228,8 @@ SIZE(file_io_record, 216);
 SIZE(python_code_record, 72);
 SIZE(python_layout, 64);
 SIZE(socket_sums, 56);
-SIZE(settings, 32);
+SIZE(settings, 40);
+SIZE(adopt_record, 56);
+SIZE(far_end, 48);
 
 #endif

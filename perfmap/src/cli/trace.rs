@@ -8,11 +8,11 @@ use super::{
     plan::{BaselinePlan, TracePlan, trace_plan, words},
     progress::Progress,
     read::read_bounded,
-    runner::Runner,
+    runner::{Purpose, Runner},
 };
 use crate::{
     baseline::{self, BaselineError, BaselineFile, FILE_LIMIT, Phase, RunResult, Schedule, Witness},
-    collect::{Mode, Outcome},
+    collect::Outcome,
     correlate::flows::flows,
     recording::{Baseline, Recording, file},
     report::{OutputFile, files},
@@ -73,7 +73,7 @@ fn all_runs(
         BaselinePlan::Reuse(_) | BaselinePlan::None => reused,
     };
     progress.begin(None);
-    let outcome = runner.run(Mode::Profile, console)?;
+    let outcome = runner.run(Purpose::Profile, console)?;
     progress.end(outcome.recording.meta.wall);
     Ok((baseline, outcome))
 }
@@ -88,7 +88,11 @@ fn measure(
     let mut run = |phase: Phase| {
         progress.begin(Some(phase));
         witness = Witness::of_own_output();
-        let outcome = runner.run(Mode::Count, console)?;
+        let purpose = match phase {
+            Phase::WarmUp { .. } => Purpose::WarmUp,
+            Phase::Counted { .. } => Purpose::Count,
+        };
+        let outcome = runner.run(purpose, console)?;
         if let Some(signal) = runner.stop_signal() {
             return Err(Failure::Stopped(signal));
         }
@@ -113,7 +117,7 @@ fn measure(
 
 /// Adds what only this side knows, while the traced files are still where they were.
 fn complete(plan: &TracePlan, baseline: Option<Baseline>, outcome: Outcome, progress: &Progress<'_>) -> Recording {
-    let Outcome { mut recording, files, memory: _ } = outcome;
+    let Outcome { mut recording, files, memory: _, peers: _ } = outcome;
     let meta = &mut recording.meta;
     meta.command = words(&plan.command);
     meta.working_directory.clone_from(&plan.command.working_directory);

@@ -24,6 +24,8 @@ use crate::recording::{Loss, Losses, Nanos};
 static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../perfmap-ebpf/perfmap.bpf.o"));
 
+const ADOPTION: &str = "on_adopt";
+
 /// When a program is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum When {
@@ -40,6 +42,8 @@ enum Attach {
     CpuClock,
     /// Run once over all tasks, at the end of the recording.
     TaskIterator,
+    /// Run over all tasks whenever more processes are to be followed.
+    Adoption,
 }
 
 /// One program of the object.
@@ -53,7 +57,7 @@ pub struct Probe {
 }
 
 /// Exit, exec and fork come first: the target is followed only once all three are there.
-pub const PROBES: [Probe; 15] = [
+pub const PROBES: [Probe; 16] = [
     Probe {
         program: "on_exit",
         attach: Attach::Tracepoint("sched_process_exit"),
@@ -122,6 +126,12 @@ pub const PROBES: [Probe; 15] = [
         gives: "sums of closed connections",
     },
     Probe {
+        program: ADOPTION,
+        attach: Attach::Adoption,
+        when: When::Profile,
+        gives: "services that ran before the command",
+    },
+    Probe {
         program: "on_end",
         attach: Attach::TaskIterator,
         when: When::Always,
@@ -159,6 +169,8 @@ impl Object {
             file_io_every_ns: 10_000_000,
             stack_bytes: plan.stack_bytes.min(wire::MAX_STACK_BYTES as u32),
             counting_only: counting.into(),
+            follow: plan.peers.kernel(plan.mode) as u32,
+            reserved: 0,
         };
         let mut ebpf = open(settings)?;
         let btf =
@@ -201,11 +213,36 @@ impl Object {
                 _ => {}
             }
         }
-        for (_, program) in self.ebpf.programs_mut() {
-            if let Program::Iter(iterator) = program {
+        for (name, program) in self.ebpf.programs_mut() {
+            if let Program::Iter(iterator) = program
+                && name != ADOPTION
+            {
                 let _ = run_once(iterator); // without it the survivors' last waits are missing, nothing else
             }
         }
+    }
+
+    /// Follows all threads of the processes that are marked as followed.
+    pub fn adopt(&mut self) -> Result<(), CollectError> {
+        let fail = |why: String| CollectError::Load { what: ADOPTION.into(), why };
+        match self.ebpf.program_mut(ADOPTION) {
+            Some(Program::Iter(iterator)) => run_once(iterator).map_err(|error| fail(error.to_string())),
+            Some(_) | None => Err(fail("not in the object".into())),
+        }
+    }
+
+    pub fn outsiders(&mut self) -> Result<Outsiders, CollectError> {
+        let map = self.ebpf.take_map("outsiders").ok_or_else(|| no_map("outsiders"))?;
+        HashMap::try_from(map)
+            .map(Outsiders)
+            .map_err(|error| CollectError::Load { what: "outsiders".into(), why: error.to_string() })
+    }
+
+    pub fn far_ends(&mut self) -> Result<FarEnds, CollectError> {
+        let map = self.ebpf.take_map("far_ends").ok_or_else(|| no_map("far_ends"))?;
+        HashMap::try_from(map)
+            .map(FarEnds)
+            .map_err(|error| CollectError::Load { what: "far_ends".into(), why: error.to_string() })
     }
 
     /// Sums of sockets that are still open: (cookie, sums).
@@ -277,6 +314,28 @@ impl PythonProcesses {
     }
 }
 
+/// What is decided about processes that ran already, key pid.
+pub struct Outsiders(HashMap<MapData, u32, u32>);
+
+impl Outsiders {
+    /// False when the table is full.
+    pub fn set(&mut self, pid: u32, verdict: wire::Verdict) -> bool {
+        self.0.insert(pid, verdict as u32, 0).is_ok()
+    }
+}
+
+/// Ends of connections whose users are peers.
+pub struct FarEnds(HashMap<MapData, [u8; size_of::<wire::FarEnd>()], u32>);
+
+impl FarEnds {
+    /// False when the kernel refused it.
+    pub fn insert(&mut self, end: &wire::FarEnd) -> bool {
+        let Ok(bytes) = end.as_bytes().try_into() else { return false };
+        let bytes: [u8; size_of::<wire::FarEnd>()] = bytes;
+        self.0.insert(bytes, 1, 0).is_ok()
+    }
+}
+
 /// What loads here, program by program, for `perfmap doctor`.
 pub fn probe() -> Vec<ProbeResult> {
     let settings = wire::Settings {
@@ -285,6 +344,8 @@ pub fn probe() -> Vec<ProbeResult> {
         file_io_every_ns: 10_000_000,
         stack_bytes: wire::MAX_STACK_BYTES as u32,
         counting_only: 0,
+        follow: wire::Follow::None as u32,
+        reserved: 0,
     };
     let loaded = open(settings).and_then(|ebpf| {
         let btf =
@@ -340,7 +401,7 @@ fn attach(ebpf: &mut Ebpf, probe: &Probe, btf: &Btf, hz: u32, cpus: &[usize]) ->
             program.load(name, btf).map_err(|error| fail(&error))?;
             program.attach().map_err(|error| fail(&error))?;
         }
-        Attach::TaskIterator => {
+        Attach::TaskIterator | Attach::Adoption => {
             let program: &mut Iter = program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
             program.load("task", btf).map_err(|error| fail(&error))?;
         }

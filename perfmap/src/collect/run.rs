@@ -15,6 +15,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
     CollectError, Control, Mode, Outcome, Plan, Progress,
+    adopt::Adoption,
     clock::{children_cpu, monotonic_ns, own_cpu},
     mappings::Mappings,
     memory::MemoryWatch,
@@ -23,7 +24,7 @@ use super::{
     recorder::{Item, Recorder},
 };
 use crate::{
-    recording::{Ending, Losses, Meta, Nanos, Recording, TaskId},
+    recording::{Ending, Losses, Meta, Nanos, Process, ProcessId, Recording, TaskId},
     target::{Held, LaunchError, Remote, Running},
     unwind::{
         KernelSymbols, ModuleFiles,
@@ -85,6 +86,7 @@ async fn collect(
             searching: HashMap::new(),
             enabled: plan.mode == Mode::Profile,
         },
+        adoption: Adoption::new(&mut object, plan)?,
         sender,
         alive: BTreeSet::new(),
         events: 0,
@@ -110,11 +112,13 @@ async fn collect(
         .map_err(|error| CollectError::Recorder(error.to_string()))?;
     // Every mapped file is kept open; the target was made before, so its own limit is as it was.
     let _limit = DescriptorLimit::raise();
+    feed.adopt(&mut object, true)?;
     let mut running = held.release()?;
     let mut memory = MemoryWatch::default();
     let mut aborted = false;
     let ending = loop {
         let busy = feed.drain()?;
+        feed.adopt(&mut object, false)?;
         if plan.mode == Mode::Count {
             memory.tick(monotonic_ns(), &feed.alive);
         }
@@ -139,12 +143,13 @@ async fn collect(
     let lost_mappings = feed.mappings.as_ref().map_or(0, |mappings| mappings.lost);
     // The programs go with their object, the recorder ends with the channel.
     drop(object);
+    let peers = std::mem::take(&mut feed.adoption.found);
     drop(feed);
     let recorder = recorder.join().map_err(|_| CollectError::Recorder("its thread panicked".into()))?;
     let (mut recording, files) = finish(recorder, losses, lost_mappings);
     let tree_cpu = children_cpu().since(cpu_before);
     recording.meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
-    Ok(Outcome { recording, files, memory: memory.curve() })
+    Ok(Outcome { recording, files, memory: memory.curve(), peers })
 }
 
 /// The probes see the machine's own pids; in a namespace they would follow nothing, or a stranger.
@@ -177,7 +182,9 @@ fn meta(
     tree_cpu: Nanos,
 ) -> Meta {
     let root = recording.processes.first();
-    let ended: Nanos = recording.processes.iter().map(|process| process.cpu).sum();
+    let own =
+        |(index, process): (usize, &Process)| (!recording.is_outside(ProcessId(index as u32))).then_some(process.cpu);
+    let ended: Nanos = recording.processes.iter().enumerate().filter_map(own).sum();
     Meta {
         backend: "ebpf".into(),
         kernel: nix::sys::utsname::uname()
@@ -193,6 +200,7 @@ fn meta(
         bpf_cost,
         own_cpu: own_cpu(),
         tree_cpu: tree_cpu.max(ended),
+        outside: recording.meta.outside.clone(),
         ..Meta::default()
     }
 }
@@ -217,6 +225,7 @@ struct Feed {
     ring: RingBuf<MapData>,
     mappings: Option<Mappings>,
     python: Interpreters,
+    adoption: Adoption,
     sender: Sender<Item>,
     alive: BTreeSet<u32>,
     events: u64,
@@ -233,6 +242,19 @@ impl Feed {
         self.python.tick(monotonic_ns(), &self.sender)
     }
 
+    /// Brings in services that ran already: those of an earlier run at the beginning, later those that were met.
+    fn adopt(&mut self, object: &mut Object, beginning: bool) -> Result<(), CollectError> {
+        let adopted = match beginning {
+            true => self.adoption.begin(object, &self.sender)?,
+            false => self.adoption.tick(object, &self.alive, &self.sender)?,
+        };
+        for pid in adopted {
+            self.alive.insert(pid);
+            self.python.search(pid, monotonic_ns());
+        }
+        Ok(())
+    }
+
     /// Sends one batch and returns its size. The ring first: what the mappings' buffers then hold is at least as new as
     /// the ring's last event.
     fn batch(&mut self) -> Result<usize, CollectError> {
@@ -243,7 +265,7 @@ impl Feed {
             batch.extend_from_slice(&(entry.len() as u32).to_ne_bytes());
             batch.extend_from_slice(&entry);
             self.events += 1;
-            peek(&entry, &mut self.alive, &mut self.python, &self.sender)?;
+            peek(&entry, &mut self.alive, &mut self.python, &mut self.adoption, &self.sender)?;
         }
         if let Some(mappings) = &mut self.mappings {
             let changes = mappings.drain();
@@ -271,6 +293,7 @@ fn peek(
     entry: &[u8],
     alive: &mut BTreeSet<u32>,
     python: &mut Interpreters,
+    adoption: &mut Adoption,
     sender: &Sender<Item>,
 ) -> Result<(), CollectError> {
     let Some(header) = wire::Header::read(entry) else { return Ok(()) };
@@ -291,8 +314,16 @@ fn peek(
         }
         Some(wire::Kind::Exit) if wire::Exit::read(entry).is_some_and(|exit| exit.alive == 0) => {
             alive.remove(&header.pid);
+            adoption.ended(header.pid);
             python.searching.remove(&header.pid);
         }
+        Some(wire::Kind::Adopt) => {
+            if adoption.met(header.pid, header.at, sender)? {
+                alive.insert(header.pid);
+                python.search(header.pid, header.at);
+            }
+        }
+        Some(wire::Kind::Peer) => adoption.announced(header.pid),
         _ => {}
     }
     Ok(())
