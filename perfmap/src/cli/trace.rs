@@ -17,7 +17,7 @@ use crate::{
     recording::{Baseline, Recording, file},
     report::{OutputFile, files},
     resolve,
-    target::{EnvironmentSource, Invocation},
+    target::{self, EnvironmentSource, Invocation},
 };
 
 const RECORDING_NAME: &str = "recording.perfmap";
@@ -124,9 +124,21 @@ fn complete(plan: &TracePlan, baseline: Option<Baseline>, outcome: Outcome, prog
     meta.project_roots = plan.project.roots.clone();
     meta.app_globs = plan.project.app_globs.clone();
     recording.baseline = baseline;
+    add_projects_of_services(&mut recording);
     let _stage = progress.stage("naming functions");
     resolve::native::symbolize(&mut recording, &files);
     recording
+}
+
+/// The code of a service that ran already is its own project's.
+fn add_projects_of_services(recording: &mut Recording) {
+    let Recording { meta, processes, .. } = recording;
+    for process in meta.outside.iter().filter_map(|id| processes.get(id.0 as usize)) {
+        let directory = process.images.last().map(|image| std::path::Path::new(&image.working_directory));
+        if let Some(root) = directory.and_then(|directory| target::project_of_process(process.pid, directory)) {
+            target::add_root(&mut meta.project_roots, root);
+        }
+    }
 }
 
 fn finish(plan: &TracePlan, recording: &Recording, console: &Console, progress: &Progress<'_>) -> Result<u8, Failure> {

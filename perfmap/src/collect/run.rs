@@ -317,11 +317,9 @@ fn peek(
             adoption.ended(header.pid);
             python.searching.remove(&header.pid);
         }
-        Some(wire::Kind::Adopt) => {
-            if adoption.met(header.pid, header.at, sender)? {
-                alive.insert(header.pid);
-                python.search(header.pid, header.at);
-            }
+        Some(wire::Kind::Adopt) if adoption.met(header.pid, header.at, sender)? => {
+            alive.insert(header.pid);
+            python.search(header.pid, header.at);
         }
         Some(wire::Kind::Peer) => adoption.announced(header.pid),
         _ => {}
