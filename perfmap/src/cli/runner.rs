@@ -75,11 +75,11 @@ impl<'a> Runner<'a> {
             return Err(Failure::Interrupted { nothing_written: true });
         }
         let mut outcome = outcome?;
-        for peer in &outcome.peers {
-            if !self.peers.contains(peer) {
-                self.peers.push(*peer);
-            }
+        let late: Vec<Peer> = outcome.peers.iter().filter(|peer| !self.peers.contains(peer)).copied().collect();
+        if purpose == Purpose::Profile && !late.is_empty() {
+            outcome.recording.meta.notes.push(met_late(late.len()));
         }
+        self.peers.extend(late);
         outcome.recording.meta.interrupted |=
             self.escalation.interrupted() || interrupted_by_terminal(outcome.recording.meta.ending);
         Ok(outcome)
@@ -89,6 +89,15 @@ impl<'a> Runner<'a> {
     pub fn stop_signal(&self) -> Option<i32> {
         self.escalation.stop_signal()
     }
+}
+
+fn met_late(services: usize) -> String {
+    let (services, were) =
+        if services == 1 { ("a service".to_owned(), "was") } else { (format!("{services} services"), "were") };
+    format!(
+        "{services} that ran before the command {were} met only in the profiled run, not in a warm-up run: functions may be \
+         missing from the work on the first request"
+    )
 }
 
 fn without_privilege(missing: &str) -> String {
