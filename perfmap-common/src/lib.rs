@@ -5,7 +5,7 @@
 #![no_std]
 
 /// Bumped whenever a record changes its layout.
-pub const WIRE_VERSION: u32 = 1;
+pub const WIRE_VERSION: u32 = 2;
 
 /// Deepest Python stack that is walked in the kernel.
 pub const MAX_PYTHON_FRAMES: usize = 128;
@@ -41,11 +41,13 @@ pub enum Kind {
     FileIo = 12,
     PythonCode = 13,
     FaultStack = 14,
+    Adopt = 15,
+    Peer = 16,
     Plaintext = 20,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 15] = [
+    pub const ALL: [Kind; 17] = [
         Kind::Fork,
         Kind::Exec,
         Kind::Exit,
@@ -60,6 +62,8 @@ impl Kind {
         Kind::FileIo,
         Kind::PythonCode,
         Kind::FaultStack,
+        Kind::Adopt,
+        Kind::Peer,
         Kind::Plaintext,
     ];
 
@@ -107,7 +111,8 @@ pub struct Fork {
     pub comm: [u8; 16],
 }
 
-/// execve (`Kind::Exec`, `value` = the thread's former tid) or a new thread name (`Kind::Rename`).
+/// execve (`Kind::Exec`, `value` = the thread's former tid), a new thread name (`Kind::Rename`), or a process that is
+/// not followed and uses the far end of a followed one's connection (`Kind::Peer`; told once).
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct Named {
@@ -128,6 +133,57 @@ pub struct Exit {
     /// CPU time of this thread.
     pub cpu_ns: u64,
     pub comm: [u8; 16],
+}
+
+/// A thread that ran already is followed from now on.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Adopt {
+    pub header: Header,
+    /// Process id of its process's parent.
+    pub parent: u32,
+    pub reserved: u32,
+    /// CPU time that this thread had used before.
+    pub cpu_ns: u64,
+    pub comm: [u8; 16],
+}
+
+/// What is done with processes that are not followed and use the far end of a followed one's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Follow {
+    None = 0,
+    /// `Kind::Peer`; user space decides.
+    Announce = 1,
+    /// `Kind::Peer`, and its own connections are looked at in the same way; it is not followed.
+    Learn = 2,
+    /// It is followed from this transfer on.
+    Adopt = 3,
+}
+
+/// Value of the `outsiders` map, key tgid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Verdict {
+    Announced = 1,
+    /// `Follow::Adopt`: its threads are followed, or will be at the next walk over all tasks. Else: its connections
+    /// are looked at.
+    Followed = 2,
+    /// Never followed, whatever it speaks to.
+    Never = 3,
+}
+
+/// Key of the `far_ends` map: an end of a connection as its own owner sees it. Unix sockets: `socket` alone, the kernel
+/// address of that end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct FarEnd {
+    pub local_ip: [u8; 16],
+    pub remote_ip: [u8; 16],
+    pub socket: u64,
+    pub local_port: u16,
+    pub remote_port: u16,
+    pub reserved: u32,
 }
 
 /// What precedes the variable parts of a stack: `python` frames (32 bytes each), `kernel` addresses (8), `user` bytes,
@@ -432,7 +488,8 @@ pub struct Settings {
     pub file_io_every_ns: u64,
     /// 1: count only (baseline runs): no stacks, no waits.
     pub counting_only: u32,
-    pub reserved: u32,
+    /// `Follow`.
+    pub follow: u32,
 }
 
 /// What may change while the target runs: the one value of the `live` map, written before the first probe is attached.
@@ -501,5 +558,7 @@ plain! {
     PythonLayout = 72,
     SocketSums = 56,
     Settings = 32,
+    Adopt = 56,
+    FarEnd = 48,
     LiveSettings = 24,
 }

@@ -3,6 +3,7 @@
  * sums of all others. sock_send_length and sock_recv_length fire for every kind of transfer (write, send*, sendfile,
  * read, recv*, …) on sockets alone, with a trusted socket; the user's buffer is found in the call's registers. */
 #include "stack.h"
+#include "adopt.h"
 
 /* TCP connections, until they are given up. */
 struct {
@@ -33,6 +34,7 @@ struct {
 #define MSG_PEEK 2
 #define MSG_ERRQUEUE 0x2000 /* notices about sent data, no data */
 #define SOCK_STREAM 1
+#define SOCK_DGRAM 2
 #define RECEIVED 0
 #define SENT 1
 #define AF_UNIX 1
@@ -148,6 +150,93 @@ static __always_inline void describe(struct socket_seen_record *record, struct s
 	}
 }
 
+/* Connections that followed tasks are opening: the port is not chosen yet when they begin. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u64);
+	__type(value, u32);
+} opening SEC(".maps");
+
+/* `sk`'s own end, or its far end. False: it has none that could be told from others. */
+static __always_inline bool end_of(struct far_end *end, struct sock *sk, bool far) {
+	struct sock_common *common = &sk->__sk_common;
+	u16 family = common->skc_family, own = common->skc_num, other = __builtin_bswap16(common->skc_dport);
+	u8 *local = far ? end->remote_ip : end->local_ip, *remote = far ? end->local_ip : end->remote_ip;
+	if (family == AF_UNIX) {
+		struct sock *peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
+		end->socket = far ? (u64)peer : (u64)sk;
+		return end->socket != 0;
+	}
+	if (!own || !other)
+		return 0;
+	if (family == AF_INET) {
+		u32 from = common->skc_rcv_saddr, to = common->skc_daddr;
+		local[10] = local[11] = remote[10] = remote[11] = 0xff;
+		__builtin_memcpy(local + 12, &from, 4);
+		__builtin_memcpy(remote + 12, &to, 4);
+	} else if (family == AF_INET6) {
+		bpf_probe_read_kernel(local, 16, &common->skc_v6_rcv_saddr);
+		bpf_probe_read_kernel(remote, 16, &common->skc_v6_daddr);
+	} else {
+		return 0;
+	}
+	end->local_port = far ? other : own;
+	end->remote_port = far ? own : other;
+	return 1;
+}
+
+/* Whoever uses the other end of `sk` is a peer. */
+static __always_inline void expect(struct sock *sk) {
+	struct far_end end = {};
+	u32 one = 1;
+	if (end_of(&end, sk, 1))
+		bpf_map_update_elem(&far_ends, &end, &one, BPF_ANY);
+}
+
+/* A Unix connection to a name: the other end has one, as its listener, and this end has none. */
+static __always_inline void expect_named(struct sock *sk) {
+	if (sk->__sk_common.skc_family != AF_UNIX || sk->sk_type == SOCK_DGRAM)
+		return;
+	struct unix_sock *own = (struct unix_sock *)sk;
+	struct unix_sock *other = (struct unix_sock *)BPF_CORE_READ(own, peer);
+	if (other && !BPF_CORE_READ(own, addr) && BPF_CORE_READ(other, addr))
+		expect(sk);
+}
+
+/* A transfer by a task that is not followed. Its state where it is from now on. */
+static __noinline struct task_state *stranger(struct task_struct *task, struct sock *sk) {
+	u32 pid = task->tgid;
+	if (pid <= 1 || task->flags & PF_KTHREAD)
+		return 0;
+	u32 *known = bpf_map_lookup_elem(&outsiders, &pid), verdict = known ? *known : 0;
+	if (verdict == VERDICT_NEVER || verdict == VERDICT_ANNOUNCED)
+		return 0;
+	if (verdict == VERDICT_FOLLOWED) {
+		if (!settings.counting_only)
+			return adopt(task);
+		expect_named(sk);
+		return 0;
+	}
+	struct far_end end = {};
+	if (!end_of(&end, sk, 0) || !bpf_map_lookup_elem(&far_ends, &end))
+		return 0;
+	verdict = settings.follow == FOLLOW_ANNOUNCE ? VERDICT_ANNOUNCED : VERDICT_FOLLOWED;
+	bpf_map_update_elem(&outsiders, &pid, &verdict, BPF_ANY);
+	if (settings.follow == FOLLOW_ADOPT)
+		return adopt(task);
+	struct named_record record = {};
+	fill_header(&record.header, KIND_PEER, pid, task->pid, bpf_ktime_get_ns());
+	bpf_get_current_comm(record.comm, sizeof(record.comm));
+	emit(&record, sizeof(record), LOSS_RING_TASK);
+	return 0;
+}
+
+static __always_inline struct task_state *user_of(struct task_struct *task, struct sock *sk) {
+	struct task_state *state = state_of(task);
+	return !state && settings.follow ? stranger(task, sk) : state;
+}
+
 static __always_inline struct socket_sums *find(bool connection, u64 *cookie) {
 	if (connection)
 		return bpf_map_lookup_elem(&sockets, cookie);
@@ -203,6 +292,8 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 		fill_header(&seen.header, KIND_SOCKET_SEEN, pid, task->pid, bpf_ktime_get_ns());
 		describe(&seen, sk, cookie);
 		emit(&seen, sizeof(seen), LOSS_RING_MESSAGE);
+		if (settings.follow)
+			expect_named(sk);
 	}
 	if (sums->protocol == PROTOCOL_OPAQUE) {
 		__sync_fetch_and_add(&sums->skipped_messages[direction & 1], 1);
@@ -260,7 +351,7 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(on_send, struct sock *sk, int length, int flags) {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *state = state_of(task);
+	struct task_state *state = user_of(task, sk);
 	return state ? transfer(task, state, sk, length, SENT, bpf_get_socket_cookie(sk)) : 0;
 }
 
@@ -269,7 +360,7 @@ int BPF_PROG(on_receive, struct sock *sk, int length, int flags) {
 	if (flags & (MSG_PEEK | MSG_ERRQUEUE))
 		return 0;
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *state = state_of(task);
+	struct task_state *state = user_of(task, sk);
 	return state ? transfer(task, state, sk, length, RECEIVED, bpf_get_socket_cookie(sk)) : 0;
 }
 
@@ -281,7 +372,23 @@ int BPF_PROG(on_exit_sockets, struct task_struct *task) {
 	return 0;
 }
 
+#define TCP_ESTABLISHED 1
+#define TCP_SYN_SENT 2
 #define TCP_CLOSE 7
+
+/* A connection that a followed task opens: its far end, as soon as both ports are known. */
+static __always_inline void follow_opening(struct task_struct *task, struct sock *sk, u64 cookie, int from, int to) {
+	u32 pid = task->tgid, one = 1;
+	if (to == TCP_SYN_SENT) {
+		u32 *verdict = bpf_map_lookup_elem(&outsiders, &pid);
+		if (state_of(task) || (verdict && *verdict == VERDICT_FOLLOWED))
+			bpf_map_update_elem(&opening, &cookie, &one, BPF_ANY);
+	} else if (from == TCP_SYN_SENT) {
+		if (to == TCP_ESTABLISHED && bpf_map_lookup_elem(&opening, &cookie))
+			expect(sk);
+		bpf_map_delete_elem(&opening, &cookie);
+	}
+}
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_socket_state, struct sock *sk, int from, int to) {
@@ -289,6 +396,8 @@ int BPF_PROG(on_socket_state, struct sock *sk, int from, int to) {
 	 * or to a followed task. */
 	struct task_struct *task = bpf_get_current_task_btf();
 	u64 cookie = bpf_get_socket_cookie(sk);
+	if (settings.follow)
+		follow_opening(task, sk, cookie, from, to);
 	struct socket_sums *sums = bpf_map_lookup_elem(&sockets, &cookie);
 	if (!sums && !state_of(task))
 		return 0;

@@ -26,6 +26,8 @@ enum kind {
 	KIND_FILE_IO,
 	KIND_PYTHON_CODE,
 	KIND_FAULT_STACK,
+	KIND_ADOPT,
+	KIND_PEER,
 	KIND_PLAINTEXT = 20,
 };
 enum loss {
@@ -87,6 +89,17 @@ enum {
 	BLOCK_UNFINISHED = 2,
 	BLOCK_INTERPRETER_LOCK = 4,
 };
+enum follow {
+	FOLLOW_NONE,
+	FOLLOW_ANNOUNCE,
+	FOLLOW_LEARN,
+	FOLLOW_ADOPT,
+};
+enum verdict {
+	VERDICT_ANNOUNCED = 1,
+	VERDICT_FOLLOWED,
+	VERDICT_NEVER,
+};
 enum protocol {
 	PROTOCOL_UNDECIDED,
 	PROTOCOL_HTTP1,
@@ -112,6 +125,12 @@ struct named_record {
 struct exit_record {
 	struct header header;
 	u32 code, alive;
+	u64 cpu_ns;
+	char comm[16];
+};
+struct adopt_record {
+	struct header header;
+	u32 parent, reserved;
 	u64 cpu_ns;
 	char comm[16];
 };
@@ -203,11 +222,17 @@ struct socket_sums {
 };
 struct settings {
 	u64 wait_threshold_ns, short_waits_every_ns, file_io_every_ns;
-	u32 counting_only, reserved;
+	u32 counting_only, follow;
 };
 struct live_settings {
 	u64 wait_threshold_ns;
 	u32 payload_bytes, stack_bytes, turn_every, sample_every;
+};
+struct far_end {
+	u8 local_ip[16], remote_ip[16];
+	u64 socket;
+	u16 local_port, remote_port;
+	u32 reserved;
 };
 
 #define SIZE(record, bytes) _Static_assert(sizeof(struct record) == (bytes), #record)
@@ -231,5 +256,7 @@ SIZE(python_layout, 72);
 SIZE(socket_sums, 56);
 SIZE(settings, 32);
 SIZE(live_settings, 24);
+SIZE(adopt_record, 56);
+SIZE(far_end, 48);
 
 #endif

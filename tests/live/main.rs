@@ -7,6 +7,7 @@ mod files;
 mod halves;
 mod http;
 mod native;
+mod peers;
 mod python;
 mod replay;
 mod services;

@@ -32,6 +32,9 @@ pub enum Record<'a> {
     Exec(wire::Named),
     Exit(wire::Exit),
     Rename(wire::Named),
+    Adopt(wire::Adopt),
+    /// For the first thread alone.
+    Peer,
     Sample(wire::Header, RawStack<'a>),
     Block(wire::Block),
     Call(wire::Call, RawStack<'a>),
@@ -41,7 +44,12 @@ pub enum Record<'a> {
     Message(wire::Message, Option<RawStack<'a>>, &'a [u8]),
     Plaintext(wire::Plaintext, Option<RawStack<'a>>, &'a [u8]),
     FileIo(wire::FileIo, Option<RawStack<'a>>),
-    PythonCode { code: wire::PythonCode, name: &'a [u8], file: &'a [u8], table: &'a [u8] },
+    PythonCode {
+        code: wire::PythonCode,
+        name: &'a [u8],
+        file: &'a [u8],
+        table: &'a [u8],
+    },
     FaultStack(wire::Header, RawStack<'a>),
 }
 
@@ -58,6 +66,8 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
         wire::Kind::Exec => Record::Exec(fixed(bytes)?),
         wire::Kind::Exit => Record::Exit(fixed(bytes)?),
         wire::Kind::Rename => Record::Rename(fixed(bytes)?),
+        wire::Kind::Adopt => Record::Adopt(fixed(bytes)?),
+        wire::Kind::Peer => fixed::<wire::Named>(bytes).map(|_| Record::Peer)?,
         wire::Kind::Block => Record::Block(fixed(bytes)?),
         wire::Kind::SocketSeen => Record::SocketSeen(fixed(bytes)?),
         wire::Kind::SocketState => Record::SocketState(fixed(bytes)?),

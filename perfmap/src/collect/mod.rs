@@ -5,12 +5,15 @@
 //! unwinds and interns (`recorder`), so that a slow unwind never lets a buffer run full. A bounded channel between
 //! them; both are joined.
 
+mod adopt;
 mod clock;
+mod connections;
 mod decode;
 mod mappings;
 mod memory;
 mod object;
 mod overload;
+mod peers;
 mod plain;
 mod plaintext;
 mod process;
@@ -26,6 +29,7 @@ mod tls_probes;
 mod tree;
 
 pub use object::{PROBES, Probe, ProbeResult, probe};
+pub use peers::{FollowPeers, Peer, Peers};
 pub use plain::{PLAIN_BACKEND, run_plain};
 pub use run::{Controller, run};
 
@@ -52,6 +56,8 @@ pub struct Plan {
     pub wait_threshold: Nanos,
     /// Most bytes of user stack that are copied for a stack.
     pub stack_bytes: u32,
+    /// Services that run already.
+    pub peers: Peers,
 }
 
 /// What the caller wants next; asked about every 10 ms.
@@ -86,6 +92,8 @@ pub struct Outcome {
     /// The mapped files, kept open for the look-up of names.
     pub files: ModuleFiles,
     pub memory: MemoryCurve,
+    /// Processes outside the command that it talked to, in the order in which they were met.
+    pub peers: Vec<Peer>,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -24,6 +24,8 @@ use crate::recording::{Loss, Losses, Nanos};
 static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../perfmap-ebpf/perfmap.bpf.o"));
 
+const ADOPTION: &str = "on_adopt";
+
 /// When a program is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum When {
@@ -42,6 +44,8 @@ enum Attach {
     TaskIterator,
     /// Functions of TLS libraries, set when these are mapped. Without it perfmap does with less.
     Functions,
+    /// Run over all tasks whenever more processes are to be followed.
+    Adoption,
 }
 
 /// One program of the object.
@@ -55,7 +59,7 @@ pub struct Probe {
 }
 
 /// Exit, exec and fork come first: the target is followed only once all three are there.
-pub const PROBES: [Probe; 18] = [
+pub const PROBES: [Probe; 19] = [
     Probe {
         program: "on_exit",
         attach: Attach::Tracepoint("sched_process_exit"),
@@ -124,6 +128,12 @@ pub const PROBES: [Probe; 18] = [
         gives: "sums of closed connections",
     },
     Probe {
+        program: ADOPTION,
+        attach: Attach::Adoption,
+        when: When::Profile,
+        gives: "services that ran before the command",
+    },
+    Probe {
         program: "on_end",
         attach: Attach::TaskIterator,
         when: When::Always,
@@ -171,7 +181,7 @@ impl Object {
             short_waits_every_ns: 10_000_000,
             file_io_every_ns: 10_000_000,
             counting_only: counting.into(),
-            reserved: 0,
+            follow: plan.peers.kernel(plan.mode) as u32,
         };
         let mut ebpf = open(settings)?;
         let map = ebpf.take_map("live").ok_or_else(|| no_map("live"))?;
@@ -232,11 +242,36 @@ impl Object {
                 _ => {}
             }
         }
-        for (_, program) in self.ebpf.programs_mut() {
-            if let Program::Iter(iterator) = program {
+        for (name, program) in self.ebpf.programs_mut() {
+            if let Program::Iter(iterator) = program
+                && name != ADOPTION
+            {
                 let _ = run_once(iterator); // without it the survivors' last waits are missing, nothing else
             }
         }
+    }
+
+    /// Follows all threads of the processes that are marked as followed.
+    pub fn adopt(&mut self) -> Result<(), CollectError> {
+        let fail = |why: String| CollectError::Load { what: ADOPTION.into(), why };
+        match self.ebpf.program_mut(ADOPTION) {
+            Some(Program::Iter(iterator)) => run_once(iterator).map_err(|error| fail(error.to_string())),
+            Some(_) | None => Err(fail("not in the object".into())),
+        }
+    }
+
+    pub fn outsiders(&mut self) -> Result<Outsiders, CollectError> {
+        let map = self.ebpf.take_map("outsiders").ok_or_else(|| no_map("outsiders"))?;
+        HashMap::try_from(map)
+            .map(Outsiders)
+            .map_err(|error| CollectError::Load { what: "outsiders".into(), why: error.to_string() })
+    }
+
+    pub fn far_ends(&mut self) -> Result<FarEnds, CollectError> {
+        let map = self.ebpf.take_map("far_ends").ok_or_else(|| no_map("far_ends"))?;
+        HashMap::try_from(map)
+            .map(FarEnds)
+            .map_err(|error| CollectError::Load { what: "far_ends".into(), why: error.to_string() })
     }
 
     /// Sums of sockets that are still open: (cookie, sums).
@@ -332,6 +367,28 @@ impl PythonProcesses {
     }
 }
 
+/// What is decided about processes that ran already, key pid.
+pub struct Outsiders(HashMap<MapData, u32, u32>);
+
+impl Outsiders {
+    /// False when the table is full.
+    pub fn set(&mut self, pid: u32, verdict: wire::Verdict) -> bool {
+        self.0.insert(pid, verdict as u32, 0).is_ok()
+    }
+}
+
+/// Ends of connections whose users are peers.
+pub struct FarEnds(HashMap<MapData, [u8; size_of::<wire::FarEnd>()], u32>);
+
+impl FarEnds {
+    /// False when the kernel refused it.
+    pub fn insert(&mut self, end: &wire::FarEnd) -> bool {
+        let Ok(bytes) = end.as_bytes().try_into() else { return false };
+        let bytes: [u8; size_of::<wire::FarEnd>()] = bytes;
+        self.0.insert(bytes, 1, 0).is_ok()
+    }
+}
+
 /// What loads here, program by program, for `perfmap doctor`.
 pub fn probe() -> Vec<ProbeResult> {
     let settings = wire::Settings {
@@ -339,7 +396,7 @@ pub fn probe() -> Vec<ProbeResult> {
         short_waits_every_ns: 10_000_000,
         file_io_every_ns: 10_000_000,
         counting_only: 0,
-        reserved: 0,
+        follow: wire::Follow::None as u32,
     };
     let loaded = open(settings).and_then(|ebpf| {
         let btf =
@@ -405,7 +462,7 @@ fn attach(ebpf: &mut Ebpf, probe: &Probe, btf: &Btf, hz: u32, cpus: &[usize]) ->
             let program: &mut UProbe = program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
             program.load().map_err(|error| fail(&error))?;
         }
-        Attach::TaskIterator => {
+        Attach::TaskIterator | Attach::Adoption => {
             let program: &mut Iter = program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
             program.load("task", btf).map_err(|error| fail(&error))?;
         }

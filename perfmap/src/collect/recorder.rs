@@ -14,12 +14,12 @@ use super::{
     process::Seen,
     sockets::{Closed, Sockets},
     stacks::Stacks,
-    tree::{Tree, name},
+    tree::{Adopted, Tree, name},
 };
 use crate::{
     recording::{
-        Call, CallId, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Loss, Losses, Message, Nanos, OffCpu,
-        OffState, OnObject, Recording, Sample, ShortWaits, SocketId, StackId, WaitClass, Waker,
+        Call, CallId, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Loss, Losses, Message, Meta, Nanos,
+        OffCpu, OffState, OnObject, Recording, Sample, ShortWaits, SocketId, StackId, WaitClass, Waker,
     },
     unwind::{KernelSymbols, Mapping, ModuleFiles},
 };
@@ -38,6 +38,14 @@ pub enum Item {
     Image {
         pid: u32,
         seen: Seen,
+    },
+    /// A process that ran already is followed from `at` on: comes before its records.
+    Adopted {
+        at: u64,
+        adopted: Adopted,
+        /// TCP ports that it listens on.
+        ports: Vec<u16>,
+        mappings: Vec<Mapping>,
     },
     /// Sums of sockets still open at the end.
     OpenSockets(Vec<(u64, wire::SocketSums)>),
@@ -104,6 +112,15 @@ impl Recorder {
             Item::Image { pid, seen } => {
                 self.images.entry(pid).or_default().push_back(seen);
             }
+            Item::Adopted { at, adopted, ports, mappings } => {
+                let pid = adopted.pid;
+                self.tree.adopt(adopted, self.at(at));
+                if let Some(process) = self.tree.process(pid) {
+                    self.sockets.listens(process, ports);
+                }
+                // In its place among the changes: what was told of it before is older.
+                self.accept(Item::Changes(vec![Change { at, pid, what: What::Snapshot(mappings) }]));
+            }
             Item::OpenSockets(open) => {
                 for (cookie, sums) in &open {
                     self.sockets.add_open(*cookie, sums);
@@ -129,7 +146,7 @@ impl Recorder {
             let Some(Change { pid, what, .. }) = self.changes.pop_front() else { return };
             let subject = match what {
                 What::Forked { parent } => parent,
-                What::Mapped { .. } | What::Executed => pid,
+                What::Mapped { .. } | What::Executed | What::Snapshot(_) => pid,
             };
             // perf tells of every process on the machine.
             if self.tree.process(subject).is_none() && self.stacks.unwinder.spaces().version(subject) == 0 {
@@ -137,6 +154,12 @@ impl Recorder {
             }
             match what {
                 What::Executed => self.stacks.unwinder.executed(pid),
+                What::Snapshot(mappings) => {
+                    self.stacks.unwinder.executed(pid);
+                    for mapping in &mappings {
+                        self.stacks.unwinder.mapped(pid, mapping);
+                    }
+                }
                 What::Forked { parent } => self.stacks.unwinder.forked(parent, pid),
                 What::Mapped { start, length, file_offset, path, build_id } => {
                     let path = String::from_utf8_lossy(&path).into_owned();
@@ -183,6 +206,12 @@ impl Recorder {
                 }
             }
             Record::Rename(rename) => self.tree.rename(&rename),
+            Record::Adopt(adopt) => {
+                let at = self.at(adopt.header.at);
+                self.open_waits.remove(&adopt.header.tid);
+                self.tree.adopt_task(&adopt, at);
+            }
+            Record::Peer => {}
             Record::Sample(header, raw) => {
                 let Some(task) = self.tree.task(header.tid) else { return self.unknown_task() };
                 let stack = self.stack(&header, &raw);
@@ -435,6 +464,7 @@ impl Recorder {
         self.losses.add(Loss::PythonUnreadable, parts.unknown_codes);
         self.events.sort_by_key(Event::at);
         let recording = Recording {
+            meta: Meta { outside: self.tree.outside, ..Meta::default() },
             processes: self.tree.processes,
             tasks: self.tree.tasks,
             sockets: self.sockets.sockets,

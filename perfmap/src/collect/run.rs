@@ -15,6 +15,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
     CollectError, Control, Mode, Outcome, Plan, Progress,
+    adopt::Adoption,
     clock::{children_cpu, monotonic_ns, own_cpu},
     mappings::{Change, Mappings},
     memory::MemoryWatch,
@@ -27,7 +28,7 @@ use super::{
     tls_notes,
 };
 use crate::{
-    recording::{Ending, Losses, Meta, Nanos, Recording, TaskId},
+    recording::{Ending, Losses, Meta, Nanos, Process, ProcessId, Recording, TaskId},
     target::{Held, LaunchError, Remote, Running},
     unwind::{
         KernelSymbols, ModuleFiles,
@@ -90,6 +91,7 @@ async fn collect(
             searching: HashMap::new(),
             enabled: plan.mode == Mode::Profile,
         },
+        adoption: Adoption::new(&mut object, plan)?,
         sender,
         alive: BTreeSet::new(),
         passing: Passing::default(),
@@ -118,6 +120,7 @@ async fn collect(
         .map_err(|error| CollectError::Recorder(error.to_string()))?;
     // Every mapped file is kept open; the target was made before, so its own limit is as it was.
     let _limit = DescriptorLimit::raise();
+    feed.adopt(&mut object, true)?;
     let mut running = held.release()?;
     let mut memory = MemoryWatch::default();
     let mut watch = Watch::new(plan, &object, origin);
@@ -126,6 +129,7 @@ async fn collect(
         let busy = feed.drain()?;
         watch.tick(monotonic_ns(), &mut object, &mut feed.passing, &feed.alive)?;
         libraries.mapped(std::mem::take(&mut feed.mapped), &mut object, |pid| feed.alive.contains(&pid));
+        feed.adopt(&mut object, false)?;
         if plan.mode == Mode::Count {
             memory.tick(monotonic_ns(), &feed.alive);
         }
@@ -150,6 +154,7 @@ async fn collect(
     let lost_mappings = feed.mappings.as_ref().map_or(0, |mappings| mappings.lost);
     // The programs go with their object, the recorder ends with the channel.
     drop(object);
+    let peers = std::mem::take(&mut feed.adoption.found);
     drop(feed);
     let recorder = recorder.join().map_err(|_| CollectError::Recorder("its thread panicked".into()))?;
     let (mut recording, files) = finish(recorder, losses, lost_mappings);
@@ -157,7 +162,7 @@ async fn collect(
     let meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
     recording.meta = Meta { thinned: watch.thinned, ..meta };
     recording.meta.notes = tls_notes::notes(&recording, |pid| libraries.of_process(pid).cloned());
-    Ok(Outcome { recording, files, memory: memory.curve() })
+    Ok(Outcome { recording, files, memory: memory.curve(), peers })
 }
 
 /// The probes see the machine's own pids; in a namespace they would follow nothing, or a stranger.
@@ -190,7 +195,9 @@ fn meta(
     tree_cpu: Nanos,
 ) -> Meta {
     let root = recording.processes.first();
-    let ended: Nanos = recording.processes.iter().map(|process| process.cpu).sum();
+    let own =
+        |(index, process): (usize, &Process)| (!recording.is_outside(ProcessId(index as u32))).then_some(process.cpu);
+    let ended: Nanos = recording.processes.iter().enumerate().filter_map(own).sum();
     Meta {
         backend: "ebpf".into(),
         kernel: nix::sys::utsname::uname()
@@ -206,6 +213,7 @@ fn meta(
         bpf_cost,
         own_cpu: own_cpu(),
         tree_cpu: tree_cpu.max(ended),
+        outside: recording.meta.outside.clone(),
         ..Meta::default()
     }
 }
@@ -230,6 +238,7 @@ struct Feed {
     ring: RingBuf<MapData>,
     mappings: Option<Mappings>,
     python: Interpreters,
+    adoption: Adoption,
     sender: Sender<Item>,
     alive: BTreeSet<u32>,
     passing: Passing,
@@ -251,6 +260,19 @@ impl Feed {
         self.python.tick(monotonic_ns(), &self.sender)
     }
 
+    /// Brings in services that ran already: those of an earlier run at the beginning, later those that were met.
+    fn adopt(&mut self, object: &mut Object, beginning: bool) -> Result<(), CollectError> {
+        let adopted = match beginning {
+            true => self.adoption.begin(object, &self.sender)?,
+            false => self.adoption.tick(object, &self.alive, &self.sender)?,
+        };
+        for pid in adopted {
+            self.alive.insert(pid);
+            self.python.search(pid, monotonic_ns());
+        }
+        Ok(())
+    }
+
     /// Sends one batch and returns its size. The ring first: what the mappings' buffers then hold is at least as new as
     /// the ring's last event.
     fn batch(&mut self) -> Result<usize, CollectError> {
@@ -264,7 +286,7 @@ impl Feed {
             let Some(header) = wire::Header::read(&entry) else { continue };
             let Some(kind) = wire::Kind::from_u32(header.kind) else { continue };
             self.passing.see(kind, &entry);
-            peek(kind, &header, &entry, &mut self.alive, &mut self.python, &self.sender)?;
+            peek(kind, &header, &entry, &mut self.alive, &mut self.python, &mut self.adoption, &self.sender)?;
         }
         if let Some(mappings) = &mut self.mappings {
             let changes = mappings.drain();
@@ -297,6 +319,7 @@ fn peek(
     entry: &[u8],
     alive: &mut BTreeSet<u32>,
     python: &mut Interpreters,
+    adoption: &mut Adoption,
     sender: &Sender<Item>,
 ) -> Result<(), CollectError> {
     match kind {
@@ -316,8 +339,14 @@ fn peek(
         }
         wire::Kind::Exit if wire::Exit::read(entry).is_some_and(|exit| exit.alive == 0) => {
             alive.remove(&header.pid);
+            adoption.ended(header.pid);
             python.searching.remove(&header.pid);
         }
+        wire::Kind::Adopt if adoption.met(header.pid, header.at, sender)? => {
+            alive.insert(header.pid);
+            python.search(header.pid, header.at);
+        }
+        wire::Kind::Peer => adoption.announced(header.pid),
         _ => {}
     }
     Ok(())

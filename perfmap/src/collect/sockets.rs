@@ -38,9 +38,15 @@ pub struct Sockets {
     /// State changes of sockets that nobody followed has used yet: a server's end changes its state in the client's
     /// context, so whose it is shows at its first transfer.
     early: HashMap<u64, Vec<StateChange>>,
+    /// TCP ports that adopted processes listen on: their connections may be older than the recording.
+    ports: HashMap<ProcessId, Vec<u16>>,
 }
 
 impl Sockets {
+    pub fn listens(&mut self, process: ProcessId, ports: Vec<u16>) {
+        self.ports.insert(process, ports);
+    }
+
     /// By kernel address, as system calls name it: the socket that has it now.
     pub fn at_kernel(&self, kernel: u64) -> Option<SocketId> {
         self.by_kernel.get(&kernel).copied()
@@ -102,6 +108,10 @@ impl Sockets {
             socket.peer_kernel = record.peer;
         }
         if socket.role == Role::Unknown && socket.states.iter().any(|change| change.from == TcpState::SynReceived) {
+            socket.role = Role::Server;
+        }
+        let listens = |port: u16| self.ports.get(&socket.process).is_some_and(|ports| ports.contains(&port));
+        if socket.role == Role::Unknown && socket.local.is_some_and(|local| listens(local.port)) {
             socket.role = Role::Server;
         }
         id

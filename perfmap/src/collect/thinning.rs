@@ -83,7 +83,9 @@ impl Volume {
             | wire::Kind::Block
             | wire::Kind::SocketSeen
             | wire::Kind::SocketState
-            | wire::Kind::PythonCode => None,
+            | wire::Kind::PythonCode
+            | wire::Kind::Adopt
+            | wire::Kind::Peer => None,
         };
         let user = stack.map_or(0, |stack| stack.user);
         self.stacks += u64::from(user.saturating_sub(STACK));

@@ -96,7 +96,9 @@ pub(super) fn before_exec(process: &Process, at: Nanos) -> bool {
 /// The process that stands for the command: the first one, from the root down, that runs the project's code, because
 /// `uv run pytest` is `pytest`.
 fn main_process<'a>(recording: &'a Recording, root: Option<ProcessId>, has_project: &[bool]) -> Option<&'a Process> {
-    let of_project = recording.processes.iter().zip(has_project).find(|(_, has)| **has).map(|(process, _)| process);
+    let own = |index: usize| !recording.is_outside(ProcessId(index as u32));
+    let mut of_project = recording.processes.iter().zip(has_project).enumerate();
+    let of_project = of_project.find(|(index, (_, has))| **has && own(*index)).map(|(_, (process, _))| process);
     of_project.or_else(|| recording.processes.get(root?.0 as usize))
 }
 

@@ -294,6 +294,10 @@ impl Known<'_> {
         self.recording.tasks.get(task.0 as usize).map(|task| task.process)
     }
 
+    pub(super) fn is_outside(&self, task: TaskId) -> bool {
+        self.process(task).is_some_and(|process| self.recording.is_outside(process))
+    }
+
     pub(super) fn service(&self, task: TaskId, at: Nanos) -> u32 {
         self.process(task).map_or(0, |process| self.services.at(self.recording, process, at))
     }

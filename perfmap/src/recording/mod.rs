@@ -93,6 +93,11 @@ pub struct Meta {
     /// What was given up because the probes cost too much, in the order of time.
     pub thinned: Vec<Thinned>,
     pub notes: Vec<String>,
+    /// Processes that do not belong to the command: services that it talks to and that ran already, and what these
+    /// started. Sorted.
+    pub outside: Vec<ProcessId>,
+    /// No command was run: running processes were watched for `wall`, and there is no root task.
+    pub attached: bool,
 }
 
 /// One profiled run.
@@ -124,6 +129,10 @@ impl Recording {
     }
     pub fn process(&self, id: ProcessId) -> &Process {
         &self.processes[id.0 as usize]
+    }
+    /// Not one of the command's own processes (see [`Meta::outside`]).
+    pub fn is_outside(&self, id: ProcessId) -> bool {
+        self.meta.outside.binary_search(&id).is_ok()
     }
     pub fn process_of(&self, task: TaskId) -> &Process {
         self.process(self.task(task).process)

@@ -23,5 +23,5 @@ mod vdso;
 
 pub use kernel::KernelSymbols;
 pub use modules::ModuleFiles;
-pub use native::Unwinder;
+pub use native::{Unwinder, read_mappings};
 pub use spaces::Mapping;

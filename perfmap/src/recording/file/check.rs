@@ -26,7 +26,11 @@ pub(super) fn check(recording: &Recording) -> Checked {
         events,
         losses: _,
     } = recording;
-    let Meta { root, .. } = meta;
+    let Meta { root, outside, .. } = meta;
+    outside.iter().try_for_each(|process| within(process.0, processes.len(), "process"))?;
+    if !outside.is_sorted() {
+        return Err(corrupt("its processes outside the command are not in order"));
+    }
     root.map_or(Ok(()), |root| recording.known_task(root))?;
     for task in tasks {
         within(task.process.0, processes.len(), "process")?;
