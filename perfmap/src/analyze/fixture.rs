@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    map::{Counted, Latency, Location, Map, Outside, Peer, PeerCall, Step, StepKind, WaitCause, Waits},
+    map::{Counted, Latency, Location, Lock, LockSide, Map, Outside, Peer, PeerCall, Step, StepKind, WaitCause, Waits},
     recording::*,
     resolve::{Language, Place, PlaceId, Resolved},
 };
@@ -80,6 +80,24 @@ pub fn peer(service: Option<&str>, address: &str, round_trips: u64) -> Peer {
 
 fn at(file: &str, line: u32) -> Option<Location> {
     Some(Location { file: file.into(), line })
+}
+
+fn lock() -> Lock {
+    let side = |function: &str, line, stack: &[&str]| LockSide {
+        function: function.into(),
+        location: Some(Location { file: "app/pool.py".into(), line }),
+        stack: stack.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    Lock {
+        address: Some(0x7f00_0040),
+        interpreter: false,
+        service: 1,
+        waiter: Some(side("take", 10, &["worker", "take", "pthread_mutex_lock"])),
+        holder: Some(side("refill", 20, &["worker", "refill", "read"])),
+        waits: 4,
+        waited: ms(120),
+        held: ms(60),
+    }
 }
 
 pub fn map() -> Map {
@@ -162,6 +180,7 @@ pub fn map() -> Map {
             top: vec![("_PyEval_EvalFrameDefault".into(), ms(90)), ("read".into(), ms(20))],
             ..Outside::default()
         },
+        locks: vec![lock()],
         peers: vec![
             Peer { latency: Some(latency(121, 122, 124, 125)), ..peer(Some("mt-engine"), "127.0.0.1:8002", 13) },
             Peer { latency: Some(latency(908, 908, 908, 908)), ..peer(Some("tikal"), "127.0.0.1:8001", 1) },

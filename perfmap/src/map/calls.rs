@@ -136,8 +136,8 @@ mod tests {
     #[test]
     fn a_receive_with_a_time_out_waits_in_a_poll() {
         let map = calls("main ask post send lib.write", |story, main, _, turn| {
-            let polls = Ended { call: call::POLL, result: 1, object: OnObject::None, by: None };
-            story.block_with(main, [turn + 2, turn + 99], "main ask post receive lib.poll", polls, [0, 1, 0]);
+            let stack = "main ask post receive lib.poll";
+            story.block_with(main, [turn + 2, turn + 99], stack, Ended::call(call::POLL), [0, 1, 0]);
         });
         made_by(&map, &[("post", 2)]);
     }

@@ -280,7 +280,7 @@ fn call_step(kind: CallKind) -> Option<StepKind> {
     }
 }
 
-fn union(intervals: &[(Nanos, Nanos)]) -> Nanos {
+pub(super) fn union(intervals: &[(Nanos, Nanos)]) -> Nanos {
     let mut sorted = intervals.to_vec();
     sorted.sort_unstable();
     let (mut sum, mut end) = (Nanos::ZERO, Nanos::ZERO);

@@ -10,6 +10,8 @@ mod glob;
 mod interpreter_lock;
 #[cfg(test)]
 mod laws;
+mod lock_place;
+mod locks;
 mod model;
 mod outside;
 mod points;
@@ -22,7 +24,9 @@ mod tests;
 mod tree;
 mod walk;
 
-pub use model::{Counted, Latency, Location, Map, Outside, Peer, PeerCall, Step, StepKind, WaitCause, Waits};
+pub use model::{
+    Counted, Latency, Location, Lock, LockSide, Map, Outside, Peer, PeerCall, Step, StepKind, WaitCause, Waits,
+};
 
 use crate::{
     correlate::{self, Correlated, PeerFlow},
@@ -80,6 +84,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
     tree.least_start = Nanos((options.min_share * wall.0 as f64) as u64);
     beside::counts(&known, &mut tree, &visits);
     beside::time(&known, &mut tree, &visits);
+    let locks = locks::locks(&known, resolved);
     let peer_names: Vec<String> = correlated
         .flows
         .peers
@@ -109,7 +114,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
     };
     let peers = peers(&correlated.flows.peers, &services);
     let closure_error = i64::try_from(i128::from(owned) - i128::from(wall.0)).unwrap_or(i64::MAX);
-    let map = Map { wall, steps, outside, peers, services: services.names, closure_error };
+    let map = Map { wall, steps, outside, peers, locks, services: services.names, closure_error };
     Built {
         map,
         remainder,

@@ -8,9 +8,9 @@ use super::{Map, MapOptions, Step};
 use crate::{
     correlate::{self, Correlated, Counted, PeerFlow, Protocol, RoundTrip},
     recording::{
-        Call, CallId, Event, Family, FileIo, FileOperation, Image, Meta, Nanos, OffCpu, OffState, OnObject, Process,
-        ProcessId, Recording, Role, Sample, ShortWaits, Socket, SocketId, Stack, StackEnd, StackId, Task, TaskId,
-        WaitClass, Waker,
+        Call, CallId, Event, Family, FileIo, FileOperation, HeldLock, Image, Meta, Nanos, OffCpu, OffState, OnObject,
+        Process, ProcessId, Recording, Role, Sample, ShortWaits, Socket, SocketId, Stack, StackEnd, StackId, Task,
+        TaskId, WaitClass, Waker,
     },
     resolve::{Language, Place, PlaceId, Resolved},
 };
@@ -36,14 +36,18 @@ pub(super) struct Ended {
     pub result: i64,
     pub object: OnObject,
     pub by: Option<(TaskId, u32)>,
+    pub held: Option<HeldLock>,
 }
 
 impl Ended {
     pub(super) fn call(call: u32) -> Self {
-        Self { call, result: 1, object: OnObject::None, by: None }
+        Self { call, result: 1, object: OnObject::None, by: None, held: None }
     }
     pub(super) fn by(self, task: TaskId, call: u32) -> Self {
         Self { by: Some((task, call)), ..self }
+    }
+    pub(super) fn held(self, holder: TaskId, interpreter: bool) -> Self {
+        Self { held: Some(HeldLock { holder, interpreter }), ..self }
     }
     pub(super) fn result(self, result: i64) -> Self {
         Self { result, ..self }
@@ -211,7 +215,7 @@ impl Story {
             call: Some(call),
             stack: None,
             unfinished: false,
-            held: None,
+            held: ended.held,
         }));
     }
 

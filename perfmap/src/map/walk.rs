@@ -311,7 +311,7 @@ impl Known<'_> {
         process.and_then(|process| self.leads_to_project.get(process)).copied().unwrap_or(false)
     }
 
-    fn is_interpreter_lock(&self, stack: Option<StackId>) -> bool {
+    pub(super) fn is_interpreter_lock(&self, stack: Option<StackId>) -> bool {
         stack.is_some_and(|stack| self.interpreter_lock.get(stack.0 as usize).copied().unwrap_or(false))
     }
 

@@ -3,7 +3,7 @@
 use crate::{
     analyze::baseline::{Metric, Spread},
     analyze::{Analysis, Bottleneck, Rank, baseline},
-    map::{Counted, Latency, Map, Peer, Step, StepKind, WaitCause, Waits},
+    map::{Counted, Latency, Lock, LockSide, Map, Peer, Step, StepKind, WaitCause, Waits},
     recording::{Baseline, Ending, Event, Nanos, Recording},
 };
 
@@ -29,6 +29,7 @@ pub fn document(recording: &Recording, map: &Map, analysis: &Analysis) -> Docume
             baseline: recording.baseline.as_ref().and_then(baseline_out),
             peers: map.peers.iter().map(peer_out).collect(),
             profiled_run: profiled_run(recording, map),
+            locks: map.locks.iter().map(|lock| lock_out(lock, map)).collect(),
             steps,
             bottleneck_classification: sentence::class_out(analysis.class),
             bottleneck_detail: sentence::detail(&analysis.detail, primary, map.wall),
@@ -145,6 +146,25 @@ fn counted_out(counted: Counted) -> CountedOut {
 fn latency_out(latency: Latency) -> LatencyOut {
     let Latency { min, median, p95, max } = latency;
     LatencyOut { min: ms(min), median: ms(median), p95: ms(p95), max: ms(max) }
+}
+
+fn lock_out(lock: &Lock, map: &Map) -> LockOut {
+    let Lock { address, interpreter, service, waiter, holder, waits, waited, held } = lock;
+    let side = |side: &LockSide| LockSideOut {
+        function: side.function.clone(),
+        location: side.location.as_ref().map(|at| format!("{}:{}", at.file, at.line)),
+        stack: side.stack.clone(),
+    };
+    LockOut {
+        kind: if *interpreter { LockKindOut::Interpreter } else { LockKindOut::Mutex },
+        address: address.map(|address| format!("{address:#x}")),
+        service: (map.services.len() > 1).then(|| map.services.get(*service).cloned()).flatten(),
+        waiter: waiter.as_ref().map(side),
+        holder: holder.as_ref().map(side),
+        waits: *waits,
+        wait_ms: ms(*waited),
+        hold_ms: ms(*held),
+    }
 }
 
 fn step_out(step: &Step, map: &Map) -> StepOut {

@@ -2,7 +2,7 @@
 
 use crate::{
     analyze::{CallProtocol, Class, Detail, Warning, baseline::Metric},
-    map::WaitCause,
+    map::{Lock, LockSide, WaitCause},
     recording::{Nanos, Overload, Thinned, Thinning, Unnamed},
 };
 
@@ -140,6 +140,23 @@ pub fn detail(detail: &Detail, function: &str, wall: Nanos) -> String {
         (Detail::NothingStandsOut { .. }, Some(largest)) => format!("{what} (largest: {} ms {of})", whole_ms(largest)),
         (_, Some(time)) => format!("{what} ({} ms {of})", whole_ms(time)),
     }
+}
+
+/// "want waited 148 ms (3 times) for the lock at 0x4040, held by hold (142 ms)".
+pub fn lock(lock: &Lock) -> String {
+    let name = |side: &Option<LockSide>| side.as_ref().map(|side| side.function.clone());
+    let which = match (lock.interpreter, lock.address) {
+        (true, _) => "the interpreter's lock".into(),
+        (false, Some(address)) => format!("the lock at {address:#x}"),
+        (false, None) => "a lock".into(),
+    };
+    let waiter = name(&lock.waiter).unwrap_or_else(|| "somebody".into());
+    let times = if lock.waits == 1 { "once".into() } else { format!("{} times", lock.waits) };
+    let holder = match name(&lock.holder) {
+        Some(holder) => format!("held by {holder}"),
+        None => "held by an unknown function".into(),
+    };
+    format!("{waiter} waited {} ms ({times}) for {which}, {holder} ({} ms)", whole_ms(lock.waited), whole_ms(lock.held))
 }
 
 /// Below 10 ms a decimal is needed to say anything.
