@@ -10,6 +10,7 @@ use perfmap_common as wire;
 use super::{
     decode::{RawStack, Record, decode},
     mappings::{Change, What},
+    object::Verdicts,
     plaintext::{Plaintexts, Seen as SeenPlain},
     process::Seen,
     sockets::{Closed, Sockets},
@@ -68,6 +69,8 @@ pub struct Recorder {
     tree: Tree,
     sockets: Sockets,
     plaintexts: Plaintexts,
+    /// None: nobody listens.
+    verdicts: Option<Verdicts>,
     stacks: Stacks,
     changes: VecDeque<Change>,
     /// One for each execve whose record is still to come.
@@ -83,12 +86,13 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    pub fn new(origin: u64, root_pid: u32, kernel: Option<KernelSymbols>) -> Recorder {
+    pub fn new(origin: u64, root_pid: u32, kernel: Option<KernelSymbols>, verdicts: Option<Verdicts>) -> Recorder {
         Recorder {
             origin,
             tree: Tree::with_root(root_pid),
             sockets: Sockets::default(),
             plaintexts: Plaintexts::default(),
+            verdicts,
             stacks: Stacks::new(kernel),
             changes: VecDeque::new(),
             images: HashMap::new(),
@@ -379,6 +383,11 @@ impl Recorder {
         let Some((socket, direction, marks)) = self.sockets.message(message, payload) else {
             return self.losses.add(Loss::RingFullMessage, 1);
         };
+        for (cookie, verdict) in self.sockets.verdicts.drain(..) {
+            if let Some(verdicts) = &mut self.verdicts {
+                verdicts.tell(cookie, verdict);
+            }
+        }
         if message.flags & wire::MESSAGE_CLOSED != 0 {
             return;
         }

@@ -6,10 +6,12 @@
 
 mod detect;
 mod dialogue;
+mod dns;
 mod frames;
 mod http1;
 mod http2;
 mod postgres;
+mod redis;
 mod repeat;
 mod statement;
 mod tls;
@@ -39,6 +41,9 @@ pub enum Verdict {
     /// No known protocol, or one that was switched to: the kernel need not send its messages any more.
     Opaque,
 }
+
+/// DNS is told by it: nothing in a message's first bytes does.
+pub const NAME_SERVER_PORT: u16 = 53;
 
 /// The protocol state of one socket end, both directions.
 #[derive(Debug)]
@@ -83,6 +88,20 @@ impl Decoder {
     /// Decoders with the same key give equal requests the same number.
     pub fn with_key(key: RunKey) -> Decoder {
         Decoder { phase: Phase::undecided(false), key }
+    }
+
+    /// Of a socket whose datagrams are DNS messages.
+    pub fn datagrams(requests: Direction) -> Decoder {
+        let parser = Box::new(dns::Connection::Datagrams);
+        let phase = Phase::Dialogue { parser, requests, wire: Some(Wire::Dns) };
+        Decoder { phase, key: RunKey::default() }
+    }
+
+    /// The same over TCP.
+    pub fn name_server(requests: Direction) -> Decoder {
+        let parser = Box::new(dns::Connection::stream());
+        let phase = Phase::Dialogue { parser, requests, wire: Some(Wire::Dns) };
+        Decoder { phase, key: RunKey::default() }
     }
 
     /// One transfer. `captured` are its first bytes, `length` its full length. Transfers that were not seen one by
@@ -176,7 +195,9 @@ fn parser(wire: Wire, key: &RunKey) -> Option<Box<dyn Dialogue>> {
     match wire {
         Wire::Http2 | Wire::Grpc => Some(Box::<http2::Connection>::default()),
         Wire::Postgres => Some(Box::new(postgres::Connection::new(key.clone()))),
-        Wire::Mysql | Wire::Redis | Wire::Memcached | Wire::Dns => None,
+        Wire::Redis => Some(Box::new(redis::Connection::new(key.clone()))),
+        // DNS is told by its port alone.
+        Wire::Mysql | Wire::Memcached | Wire::Dns => None,
     }
 }
 

@@ -3,15 +3,19 @@
 
 use std::{
     collections::hash_map::RandomState,
-    hash::{BuildHasher, Hasher},
+    hash::{BuildHasher, DefaultHasher, Hasher},
 };
 
 #[derive(Debug, Clone, Default)]
 pub struct RunKey(RandomState);
 
 impl RunKey {
+    pub(super) fn hasher(&self) -> DefaultHasher {
+        self.0.build_hasher()
+    }
+
     pub(super) fn of(&self, parts: &[&[u8]]) -> u64 {
-        let mut hasher = self.0.build_hasher();
+        let mut hasher = self.hasher();
         for part in parts {
             hasher.write_usize(part.len());
             hasher.write(part);
