@@ -58,14 +58,14 @@ struct {
 #define DNS_PORT 53
 #define SENDMMSG 307
 #define RECVMMSG 299
-/* Buffers of one transfer that are looked at. */
-#define MAX_VECTORS 16
 /* Transfers on an opaque socket after which a task adds them to the socket's sums. */
 #define SETTLE_MESSAGES 64
 
 struct iovec {
 	u64 base, length;
 };
+/* Buffers of one call that are looked at: gRPC writes the parts of its frames from a dozen or more. */
+#define MAX_VECTORS 64
 
 static __always_inline u32 add_payload(struct payload *payload, u32 have, u64 base, u64 length, u32 limit) {
 	u64 offset = have, bytes = length;
@@ -84,42 +84,54 @@ static __always_inline u32 add_payload(struct payload *payload, u32 have, u64 ba
 	return have + bytes;
 }
 
+struct gather {
+	u64 vectors, count, left;
+	u32 have, limit;
+};
+
+static long gather_one(u32 index, void *context) {
+	struct gather *gather = context;
+	struct iovec vector;
+	u32 zero = 0, have = gather->have;
+	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
+	if (!payload || index >= gather->count || !gather->left || have >= gather->limit)
+		return 1;
+	if (bpf_probe_read_user(&vector, sizeof(vector), (void *)(gather->vectors + index * sizeof(vector))))
+		return 1;
+	u64 part = vector.length < gather->left ? vector.length : gather->left;
+	gather->have = add_payload(payload, have, vector.base, part, gather->limit);
+	gather->left -= part;
+	return gather->have != have + part;
+}
+
+/* From several buffers. A function of its own for the verifier, which would else go through all that follows for every
+ * way through this. */
+__noinline int gather_payload(u64 vectors, u64 count, u64 length, u32 limit) {
+	struct gather gather = {.vectors = vectors, .count = count, .left = length, .limit = limit};
+	bpf_loop(MAX_VECTORS, gather_one, &gather, 0);
+	return gather.have;
+}
+
 /* The first bytes of the transfer, up to `limit`, from the buffers that the system call names. `nth`: transfers of the
  * same call before this one. */
 static __always_inline u32 read_payload(struct payload *payload, struct pt_regs *regs, u32 call, u64 length, u32 limit,
 					 u32 nth) {
-	u64 vectors = 0, count = 0, left = length, header = regs->si;
+	u64 vectors = 0, count = 0, header = regs->si;
 	switch (call) {
 	case 0: case 1: case 44: case 45: /* read write sendto recvfrom */
-		return add_payload(payload, 0, regs->si, left, limit);
+		return add_payload(payload, 0, regs->si, length, limit);
 	case 19: case 20: /* readv writev */
-		vectors = regs->si;
-		count = regs->dx;
-		break;
+		return gather_payload(regs->si, regs->dx, length, limit);
 	case SENDMMSG: case RECVMMSG: /* an array of struct mmsghdr */
 		header += (u64)nth * 64;
 		/* fall through */
 	case 46: case 47: /* sendmsg recvmsg: struct user_msghdr, msg_iov at 16, msg_iovlen at 24 */
 		bpf_probe_read_user(&vectors, 8, (void *)(header + 16));
 		bpf_probe_read_user(&count, 8, (void *)(header + 24));
-		break;
+		return gather_payload(vectors, count, length, limit);
 	default:
 		return 0;
 	}
-	u32 have = 0;
-	for (u32 i = 0; i < MAX_VECTORS; i++) {
-		struct iovec vector;
-		if (i >= count || !left || have >= limit ||
-		    bpf_probe_read_user(&vector, sizeof(vector), (void *)(vectors + i * sizeof(vector))))
-			break;
-		u64 part = vector.length < left ? vector.length : left;
-		u32 now = add_payload(payload, have, vector.base, part, limit);
-		if (now != have + part)
-			return now;
-		have = now;
-		left -= part;
-	}
-	return have;
 }
 
 /* What the first bytes of a transfer say of its connection. A look at a few bytes: user space decides for good. */
