@@ -8,6 +8,7 @@ mod glob;
 mod interpreter_lock;
 #[cfg(test)]
 mod laws;
+mod loops;
 mod model;
 mod outside;
 mod points;
@@ -59,6 +60,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
     let has_project = processes_with_project(recording, &project, &points);
     let services = services::Services::new(recording, &correlated.flows, &has_project);
     let interpreter_lock = interpreter_lock::stacks(resolved);
+    let loops = loops::Loops::new(recording, correlated, resolved);
     let known = walk::Known {
         recording,
         correlated,
@@ -66,6 +68,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
         services: &services,
         points: &points,
         interpreter_lock: &interpreter_lock,
+        loops: &loops,
         leads_to_project: &upwards(recording, has_project.clone()),
     };
     let mut walk = walk::Walk::new(&known);

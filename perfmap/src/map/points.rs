@@ -3,6 +3,7 @@
 //! Only records that really have a stack count: a borrowed one would take time from another function. Sums (file I/O)
 //! are no points, because their stack was taken once for many calls.
 
+use super::loops::Loops;
 use crate::{
     correlate::Correlated,
     recording::{Event, Nanos, Recording, StackId, TaskId},
@@ -45,6 +46,9 @@ impl Points {
         }
         for call in &recording.calls {
             add(call.task, call.returned, call.stack, false);
+        }
+        for (task, at, stack) in Loops::resumptions(recording) {
+            add(task, at, Some(stack), false);
         }
         for of_task in &mut tasks {
             of_task.points.sort_unstable();

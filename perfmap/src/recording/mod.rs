@@ -11,6 +11,7 @@ mod loss;
 mod process;
 mod socket;
 mod stack;
+mod turn;
 
 use std::path::PathBuf;
 
@@ -28,6 +29,7 @@ pub use stack::{
     Code, CodeId, Frame, FrameId, KernelSymbolId, Module, ModuleId, PythonFrame, PythonFrameId, Stack, StackEnd,
     StackId, Symbol, SymbolFunction, Unnamed,
 };
+pub use turn::{CoroutineId, Turn, TurnKind};
 
 /// Nanoseconds: a length, or an instant counted from the recording's origin (the release of the held target).
 /// The kernel's clock is CLOCK_MONOTONIC; instants before the origin are clamped to 0.
@@ -112,6 +114,8 @@ pub struct Recording {
     /// Sorted by [`Event::at`].
     pub events: Vec<Event>,
     pub losses: Losses,
+    /// Sorted by `at`.
+    pub turns: Vec<Turn>,
 }
 
 impl Recording {

@@ -25,6 +25,7 @@ pub(super) fn check(recording: &Recording) -> Checked {
         calls,
         events,
         losses: _,
+        turns,
     } = recording;
     let Meta { root, .. } = meta;
     root.map_or(Ok(()), |root| recording.known_task(root))?;
@@ -48,6 +49,13 @@ pub(super) fn check(recording: &Recording) -> Checked {
     }
     if !events.is_sorted_by_key(Event::at) {
         return Err(corrupt("its events are not in order"));
+    }
+    for turn in turns {
+        recording.known_task(turn.task)?;
+        recording.known_stack(Some(turn.stack))?;
+    }
+    if !turns.is_sorted_by_key(|turn| turn.at) {
+        return Err(corrupt("its coroutines' turns are not in order"));
     }
     Ok(())
 }
