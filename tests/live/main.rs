@@ -13,3 +13,4 @@ mod replay;
 mod services;
 mod storms;
 mod threads;
+mod waits;

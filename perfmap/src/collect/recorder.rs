@@ -19,8 +19,9 @@ use super::{
 };
 use crate::{
     recording::{
-        Call, CallId, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Loss, Losses, Message, Meta, Nanos,
-        OffCpu, OffState, OnObject, Recording, Sample, ShortWaits, SocketId, StackId, WaitClass, Waker,
+        Call, CallId, CoroutineId, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Loss, Losses, Message,
+        Meta, Nanos, OffCpu, OffState, OnObject, Recording, Sample, ShortWaits, SocketId, StackId, Turn, TurnKind,
+        WaitClass, Waker,
     },
     unwind::{KernelSymbols, Mapping, ModuleFiles},
 };
@@ -63,6 +64,9 @@ const WAIT_CLASSES: [WaitClass; wire::WAIT_CLASSES] = [
     WaitClass::Other,
 ];
 
+/// epoll_wait, epoll_pwait, epoll_pwait2.
+const EPOLL: [u32; 3] = [232, 281, 441];
+
 pub struct Recorder {
     /// CLOCK_MONOTONIC at the release of the target.
     origin: u64,
@@ -81,6 +85,9 @@ pub struct Recorder {
     open_waits: HashMap<u32, Vec<usize>>,
     /// Stacks of blocks outside system calls, by tid, with the time of the switch-out.
     fault_stacks: HashMap<u32, (u64, StackId)>,
+    /// The last wait for one of several descriptors, by tid: index of the call, and its stack.
+    polls: HashMap<u32, (usize, StackId)>,
+    turns: Vec<Turn>,
     sites: HashMap<u64, StackId>,
     losses: Losses,
 }
@@ -100,6 +107,8 @@ impl Recorder {
             calls: Vec::new(),
             open_waits: HashMap::new(),
             fault_stacks: HashMap::new(),
+            polls: HashMap::new(),
+            turns: Vec::new(),
             sites: HashMap::new(),
             losses: Losses::default(),
         }
@@ -176,7 +185,37 @@ impl Recorder {
 
     fn stack(&mut self, header: &wire::Header, raw: &RawStack<'_>) -> StackId {
         self.apply_changes(header.at);
-        self.stacks.intern(header.pid, raw)
+        let stack = self.stacks.intern(header.pid, raw);
+        if raw.coroutine != 0 {
+            self.turn(header, raw.coroutine, stack, TurnKind::Ran);
+        }
+        stack
+    }
+
+    fn turn(&mut self, header: &wire::Header, coroutine: u64, stack: StackId, kind: TurnKind) {
+        if let Some(task) = self.tree.task(header.tid) {
+            let coroutine = CoroutineId(coroutine);
+            self.turns.push(Turn { at: self.at(header.at), task, coroutine, stack, kind });
+        }
+    }
+
+    fn resumed(&mut self, resumed: &wire::Resumed, frames: Vec<wire::PythonFrame>) {
+        let header = &resumed.header;
+        // Without the poll's own record (it was lost) nothing tells what the loop runs in.
+        let Some((call, poll)) = self.polls.get(&header.tid).copied() else { return };
+        let Some(stack) = self.stacks.resumed(header.pid, frames, poll) else { return };
+        let kind = match resumed.round {
+            wire::ROUND_MAIN => TurnKind::Main,
+            wire::ROUND_STARTED => TurnKind::Started,
+            round => TurnKind::Resumed { round, of_tasks: resumed.of_tasks != 0 },
+        };
+        // What the loop ran for while it polled: that is where it waited.
+        if kind == TurnKind::Main
+            && let Some(call) = self.calls.get_mut(call)
+        {
+            call.stack = Some(stack);
+        }
+        self.turn(header, resumed.coroutine, stack, kind);
     }
 
     fn record(&mut self, record: Record<'_>) {
@@ -187,6 +226,7 @@ impl Recorder {
                 // The id may have been another's, who left something open.
                 self.open_waits.remove(&fork.child_tid);
                 self.fault_stacks.remove(&fork.child_tid);
+                self.polls.remove(&fork.child_tid);
                 if let Some(child) = self.tree.fork(&fork, at) {
                     self.stacks.forked(fork.header.pid, child);
                 }
@@ -199,9 +239,11 @@ impl Recorder {
                 self.stacks.executed(exec.header.pid);
                 self.open_waits.remove(&exec.header.tid);
                 self.open_waits.remove(&(exec.value as u32));
+                self.polls.remove(&exec.header.tid);
             }
             Record::Exit(exit) => {
                 self.open_waits.remove(&exit.header.tid);
+                self.polls.remove(&exit.header.tid);
                 let at = self.at(exit.header.at);
                 let over = self.tree.exit(&exit, at);
                 self.plaintexts.exited(exit.header.tid, over);
@@ -254,6 +296,7 @@ impl Recorder {
             }
             Record::Message(message, raw, payload) => self.message(&message, raw.as_ref(), payload),
             Record::Plaintext(record, raw, plaintext) => self.plaintext(&record, raw.as_ref(), plaintext),
+            Record::Resumed(resumed, frames) => self.resumed(&resumed, frames),
             Record::FileIo(io, raw) => self.file_io(&io, raw.as_ref()),
             Record::PythonCode { code, name, file, table } => {
                 let variable = [name, file, table].concat();
@@ -328,6 +371,9 @@ impl Recorder {
     fn call(&mut self, call: &wire::Call, raw: &RawStack<'_>) {
         let Some(task) = self.tree.task(call.header.tid) else { return self.unknown_task() };
         let stack = self.stack(&call.header, raw);
+        if EPOLL.contains(&call.syscall) {
+            self.polls.insert(call.header.tid, (self.calls.len(), stack));
+        }
         let object = match call.object {
             object if object == wire::Object::Socket as u32 => {
                 self.sockets.at_kernel(call.identity).map_or(OnObject::None, OnObject::Socket)
@@ -472,6 +518,7 @@ impl Recorder {
         let parts = self.stacks.into_parts();
         self.losses.add(Loss::PythonUnreadable, parts.unknown_codes);
         self.events.sort_by_key(Event::at);
+        self.turns.sort_by_key(|turn| turn.at);
         let recording = Recording {
             meta: Meta { outside: self.tree.outside, ..Meta::default() },
             processes: self.tree.processes,
@@ -486,6 +533,7 @@ impl Recorder {
             calls: self.calls,
             events: self.events,
             losses: self.losses,
+            turns: self.turns,
             ..Recording::default()
         };
         (recording, parts.files)

@@ -12,6 +12,7 @@ mod process;
 mod socket;
 mod stack;
 mod thinning;
+mod turn;
 
 use std::path::PathBuf;
 
@@ -30,6 +31,7 @@ pub use stack::{
     StackId, Symbol, SymbolFunction, Unnamed,
 };
 pub use thinning::{Overload, Thinned, Thinning};
+pub use turn::{CoroutineId, Turn, TurnKind};
 
 /// Nanoseconds: a length, or an instant counted from the recording's origin (the release of the held target).
 /// The kernel's clock is CLOCK_MONOTONIC; instants before the origin are clamped to 0.
@@ -121,6 +123,8 @@ pub struct Recording {
     /// Sorted by [`Event::at`].
     pub events: Vec<Event>,
     pub losses: Losses,
+    /// Sorted by `at`.
+    pub turns: Vec<Turn>,
 }
 
 impl Recording {

@@ -25,6 +25,7 @@ pub(super) fn check(recording: &Recording) -> Checked {
         calls,
         events,
         losses: _,
+        turns,
     } = recording;
     let Meta { root, outside, .. } = meta;
     outside.iter().try_for_each(|process| within(process.0, processes.len(), "process"))?;
@@ -52,6 +53,13 @@ pub(super) fn check(recording: &Recording) -> Checked {
     }
     if !events.is_sorted_by_key(Event::at) {
         return Err(corrupt("its events are not in order"));
+    }
+    for turn in turns {
+        recording.known_task(turn.task)?;
+        recording.known_stack(Some(turn.stack))?;
+    }
+    if !turns.is_sorted_by_key(|turn| turn.at) {
+        return Err(corrupt("its coroutines' turns are not in order"));
     }
     Ok(())
 }
