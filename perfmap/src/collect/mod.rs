@@ -6,7 +6,9 @@
 //! them; both are joined.
 
 mod clock;
+mod containers;
 mod decode;
+mod habitats;
 mod mappings;
 mod memory;
 mod object;
@@ -16,6 +18,7 @@ mod recorder;
 mod run;
 mod sockets;
 mod stacks;
+mod surroundings;
 mod tree;
 
 pub use object::{PROBES, Probe, ProbeResult, probe};

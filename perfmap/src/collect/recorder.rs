@@ -8,7 +8,9 @@ use std::collections::{HashMap, VecDeque};
 use perfmap_common as wire;
 
 use super::{
+    containers::Runtimes,
     decode::{RawStack, Record, decode},
+    habitats::Habitats,
     mappings::{Change, What},
     process::Seen,
     sockets::{Closed, Sockets},
@@ -17,7 +19,7 @@ use super::{
 };
 use crate::{
     recording::{
-        Call, CallId, Direction, Event, FileIo, FileOperation, Loss, Losses, Message, Nanos, OffCpu, OffState,
+        Call, CallId, Direction, Event, FileIo, FileOperation, Loss, Losses, Message, Meta, Nanos, OffCpu, OffState,
         OnObject, Recording, Sample, ShortWaits, StackId, WaitClass, Waker,
     },
     unwind::{KernelSymbols, Mapping, ModuleFiles},
@@ -37,6 +39,11 @@ pub enum Item {
     Image {
         pid: u32,
         seen: Seen,
+    },
+    /// What a process's command line said right after it named itself.
+    Title {
+        pid: u32,
+        title: String,
     },
     /// Sums of sockets still open at the end.
     OpenSockets(Vec<(u64, wire::SocketSums)>),
@@ -62,6 +69,8 @@ pub struct Recorder {
     changes: VecDeque<Change>,
     /// One for each execve whose record is still to come.
     images: HashMap<u32, VecDeque<Seen>>,
+    titles: HashMap<u32, String>,
+    habitats: Habitats,
     events: Vec<Event>,
     calls: Vec<Call>,
     /// Indices of waits whose system call has not returned yet, by tid.
@@ -81,6 +90,8 @@ impl Recorder {
             stacks: Stacks::new(kernel),
             changes: VecDeque::new(),
             images: HashMap::new(),
+            titles: HashMap::new(),
+            habitats: Habitats::new(Runtimes::default()),
             events: Vec::new(),
             calls: Vec::new(),
             open_waits: HashMap::new(),
@@ -100,6 +111,9 @@ impl Recorder {
             Item::Python { pid, layout } => self.stacks.python(pid, &layout),
             Item::Image { pid, seen } => {
                 self.images.entry(pid).or_default().push_back(seen);
+            }
+            Item::Title { pid, title } => {
+                self.titles.insert(pid, title);
             }
             Item::OpenSockets(open) => {
                 for (cookie, sums) in &open {
@@ -165,7 +179,9 @@ impl Recorder {
                 self.apply_changes(exec.header.at);
                 let at = self.at(exec.header.at);
                 let seen = self.image(exec.header.pid);
-                self.tree.exec(&exec, seen, at);
+                let before = self.tree.surroundings(exec.header.pid);
+                let surroundings = self.habitats.of(&seen.whereabouts, before);
+                self.tree.exec(&exec, seen, surroundings, at);
                 self.stacks.executed(exec.header.pid);
                 self.open_waits.remove(&exec.header.tid);
                 self.open_waits.remove(&(exec.value as u32));
@@ -177,7 +193,10 @@ impl Recorder {
                     self.stacks.exited(pid);
                 }
             }
-            Record::Rename(rename) => self.tree.rename(&rename),
+            Record::Rename(rename) => {
+                let title = self.titles.remove(&rename.header.pid).unwrap_or_default();
+                self.tree.rename(&rename, title);
+            }
             Record::Sample(header, raw) => {
                 let Some(task) = self.tree.task(header.tid) else { return self.unknown_task() };
                 let stack = self.stack(&header, &raw);
@@ -377,8 +396,11 @@ impl Recorder {
         let parts = self.stacks.into_parts();
         self.losses.add(Loss::PythonUnreadable, parts.unknown_codes);
         self.events.sort_by_key(Event::at);
+        let own_surroundings = Some(self.habitats.own());
         let recording = Recording {
+            meta: Meta { own_surroundings, ..Meta::default() },
             processes: self.tree.processes,
+            surroundings: self.habitats.into_known(),
             tasks: self.tree.tasks,
             sockets: self.sockets.sockets,
             modules: parts.modules,

@@ -193,6 +193,7 @@ fn meta(
         bpf_cost,
         own_cpu: own_cpu(),
         tree_cpu: tree_cpu.max(ended),
+        own_surroundings: recording.meta.own_surroundings,
         ..Meta::default()
     }
 }
@@ -288,6 +289,10 @@ fn peek(
             alive.insert(header.pid);
             send(sender, Item::Image { pid: header.pid, seen: process::read(header.pid) })?;
             python.search(header.pid, header.at);
+        }
+        // Of a thread only its name is known; the title is the process's.
+        Some(wire::Kind::Rename) if header.pid == header.tid => {
+            send(sender, Item::Title { pid: header.pid, title: process::title(header.pid) })?;
         }
         Some(wire::Kind::Exit) if wire::Exit::read(entry).is_some_and(|exit| exit.alive == 0) => {
             alive.remove(&header.pid);

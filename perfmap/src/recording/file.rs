@@ -14,14 +14,14 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{
-    Baseline, Call, Code, Event, Frame, Losses, Meta, Module, Process, PythonFrame, Recording, Socket, Stack, Symbol,
-    Task,
+    Baseline, Call, Code, Event, Frame, Losses, Meta, Module, Process, PythonFrame, Recording, Socket, Stack,
+    Surroundings, Symbol, Task,
 };
 
 /// The line feed shows transfers in text mode, the zero byte keeps tools from taking it for text.
 const MAGIC: [u8; 8] = *b"perfmap\n";
 /// Bumped whenever a type of the recording changes; a test pins the bytes that this version gives.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 /// Magic, version, length of the content when decompressed.
 const HEADER: usize = 8 + 4 + 8;
 /// Longest content that is read: some ten times what a ten-minute profile at 999 Hz of 16 CPUs takes.
@@ -56,6 +56,7 @@ struct Content<'a> {
     meta: &'a Meta,
     baseline: &'a Option<Baseline>,
     processes: &'a [Process],
+    surroundings: &'a [Surroundings],
     tasks: &'a [Task],
     sockets: &'a [Socket],
     modules: &'a [Module],
@@ -100,6 +101,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         meta,
         baseline,
         processes,
+        surroundings,
         tasks,
         sockets,
         modules,
@@ -125,6 +127,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         meta,
         baseline,
         processes,
+        surroundings,
         tasks,
         sockets,
         modules,

@@ -67,6 +67,7 @@ impl Session {
             kind: 1,
             kernel: 0,
             peer_kernel: 0,
+            network: 0,
             local: Some(local),
             remote: Some(remote),
             role,

@@ -13,6 +13,7 @@ pub(super) fn check(recording: &Recording) -> Checked {
         meta,
         baseline: _,
         processes,
+        surroundings,
         tasks,
         sockets,
         modules: _,
@@ -26,8 +27,12 @@ pub(super) fn check(recording: &Recording) -> Checked {
         events,
         losses: _,
     } = recording;
-    let Meta { root, .. } = meta;
+    let Meta { root, own_surroundings, .. } = meta;
     root.map_or(Ok(()), |root| recording.known_task(root))?;
+    let images = processes.iter().flat_map(|process| &process.images);
+    for id in images.map(|image| image.surroundings).chain([*own_surroundings]).flatten() {
+        within(id.0, surroundings.len(), "surroundings")?;
+    }
     for task in tasks {
         within(task.process.0, processes.len(), "process")?;
         task.maker.map_or(Ok(()), |maker| recording.known_task(maker))?;
