@@ -9,4 +9,5 @@ mod http;
 mod native;
 mod python;
 mod replay;
+mod services;
 mod threads;

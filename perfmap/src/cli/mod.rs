@@ -14,6 +14,7 @@ mod progress;
 mod read;
 mod replay;
 mod runner;
+mod services;
 mod trace;
 
 use clap::Parser;

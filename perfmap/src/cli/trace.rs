@@ -119,6 +119,7 @@ fn complete(plan: &TracePlan, baseline: Option<Baseline>, outcome: Outcome, prog
     meta.working_directory.clone_from(&plan.command.working_directory);
     meta.project_roots = plan.project.roots.clone();
     meta.app_globs = plan.project.app_globs.clone();
+    meta.services.clone_from(&plan.services);
     recording.baseline = baseline;
     let _stage = progress.stage("naming functions");
     resolve::native::symbolize(&mut recording, &files);

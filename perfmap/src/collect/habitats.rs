@@ -25,7 +25,7 @@ impl Habitats {
         let first = Surroundings {
             namespaces: own.namespaces,
             unit: own.unit.clone(),
-            container: own.container.as_deref().map(|id| bare(id)),
+            container: own.container.as_deref().map(bare),
         };
         Habitats { runtimes, own, known: IndexSet::from([first]) }
     }

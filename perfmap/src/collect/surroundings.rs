@@ -49,8 +49,8 @@ fn namespace(link: &str) -> Option<u32> {
 
 /// The innermost service of a control group's path. The manager of a user's session is not what runs in it.
 fn unit(path: &str) -> Option<String> {
-    let services = path.split('/').filter(|part| part.ends_with(".service") && part.len() <= NAME_BYTES);
-    services.filter(|part| !part.starts_with("user@")).next_back().map(unescaped).filter(|unit| is_name(unit))
+    let is_service = |part: &&str| part.ends_with(".service") && part.len() <= NAME_BYTES && !part.starts_with("user@");
+    path.rsplit('/').find(is_service).map(unescaped).filter(|unit| is_name(unit))
 }
 
 /// systemd writes bytes that a file name may not have as `\xNN`.
