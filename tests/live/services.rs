@@ -34,7 +34,7 @@ fn free_port() -> Result<u16> {
 fn services_are_called_what_they_say_and_what_the_user_says() -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
     let port = free_port()?;
-    let trace = Trace::workload("w36_services", &[])?.option("--service").option(format!("warehouse=port:{port}"));
+    let trace = Trace::workload("w46_services", &[])?.option("--service").option(format!("warehouse=port:{port}"));
     let traced = trace.env("WL_PORT", port.to_string()).passes()?;
     let map = traced.map()?;
     named(&map, "price_order", "ask_orders", "orders-api")?;
@@ -48,7 +48,7 @@ fn services_are_called_what_they_say_and_what_the_user_says() -> Result<()> {
 /// A copy of the workload in a project of its own, which has a perfmap.toml.
 fn project(toml: &str) -> Result<tempfile::TempDir> {
     use std::os::unix::fs::PermissionsExt;
-    let from = workload::ready("w36_services")?;
+    let from = workload::ready("w46_services")?;
     let project = tempfile::Builder::new().prefix("perfmap-project-").tempdir().context("make a project")?;
     let open = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(project.path(), open).context("open the project")?;
@@ -122,7 +122,7 @@ fn in_group(name: &str) -> Result<Traced> {
     let root = control_groups().context("no control groups are mounted at /sys/fs/cgroup")?;
     let path = root.join("perfmaptest.slice").join(name);
     let _group = Group::make(&path, &root)?;
-    Trace::workload("w36_services", &[])?.option("--as-root").env("WL_GROUP", &path).passes()
+    Trace::workload("w46_services", &[])?.option("--as-root").env("WL_GROUP", &path).passes()
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod args;
 mod completions;
 mod console;
+mod container_roots;
 mod doctor;
 mod errors;
 mod pipeline;

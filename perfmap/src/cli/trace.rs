@@ -3,6 +3,7 @@
 use super::{
     args::TraceArgs,
     console::Console,
+    container_roots,
     errors::{self, Failure},
     pipeline::{self, Destination},
     plan::{BaselinePlan, TracePlan, trace_plan, words},
@@ -121,6 +122,7 @@ fn complete(plan: &TracePlan, baseline: Option<Baseline>, outcome: Outcome, prog
     meta.app_globs = plan.project.app_globs.clone();
     meta.services.clone_from(&plan.services);
     recording.baseline = baseline;
+    container_roots::add(&mut recording);
     let _stage = progress.stage("naming functions");
     resolve::native::symbolize(&mut recording, &files);
     recording

@@ -7,7 +7,10 @@ use super::{
     containers::Runtimes,
     surroundings::{self, Whereabouts},
 };
-use crate::recording::{Container, Surroundings, SurroundingsId};
+use crate::{
+    recording::{Container, Surroundings, SurroundingsId},
+    unwind::Root,
+};
 
 /// Most different ones; a build that puts each of its steps into namespaces of its own has thousands.
 const MOST: usize = 16_384;
@@ -16,6 +19,7 @@ const MOST: usize = 16_384;
 pub struct Habitats {
     runtimes: Runtimes,
     own: Whereabouts,
+    root: Option<Root>,
     known: IndexSet<Surroundings>,
 }
 
@@ -27,7 +31,7 @@ impl Habitats {
             unit: own.unit.clone(),
             container: own.container.as_deref().map(bare),
         };
-        Habitats { runtimes, own, known: IndexSet::from([first]) }
+        Habitats { runtimes, own, root: Root::of(std::process::id()), known: IndexSet::from([first]) }
     }
 
     /// perfmap's own.
@@ -63,6 +67,12 @@ impl Habitats {
             return None;
         }
         Some(SurroundingsId(self.known.insert_full(surroundings).0 as u32))
+    }
+
+    /// A root directory that is another than ours.
+    pub fn foreign(&self, seen: &Whereabouts, root: Option<Root>) -> Option<Root> {
+        let own = self.root.as_ref().map(|root| root.identity);
+        root.filter(|root| seen.namespaces.mount != self.own.namespaces.mount || Some(root.identity) != own)
     }
 
     pub fn into_known(self) -> Vec<Surroundings> {

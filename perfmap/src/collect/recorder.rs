@@ -22,7 +22,7 @@ use crate::{
         Call, CallId, Direction, Event, FileIo, FileOperation, Loss, Losses, Message, Meta, Nanos, OffCpu, OffState,
         OnObject, Recording, Sample, ShortWaits, StackId, WaitClass, Waker,
     },
-    unwind::{KernelSymbols, Mapping, ModuleFiles},
+    unwind::{KernelSymbols, Mapping, ModuleFiles, Root},
 };
 
 /// What the first thread sends.
@@ -39,6 +39,8 @@ pub enum Item {
     Image {
         pid: u32,
         seen: Seen,
+        /// Where it finds its files.
+        root: Option<Root>,
     },
     /// What a process's command line said right after it named itself.
     Title {
@@ -109,7 +111,12 @@ impl Recorder {
                 self.changes.make_contiguous().sort_by_key(|change| change.at);
             }
             Item::Python { pid, layout } => self.stacks.python(pid, &layout),
-            Item::Image { pid, seen } => {
+            Item::Image { pid, seen, root } => {
+                // Of one that was gone already, what it inherited holds.
+                if root.is_some() {
+                    let root = self.habitats.foreign(&seen.whereabouts, root);
+                    self.stacks.unwinder.rooted(pid, seen.whereabouts.namespaces.mount, root);
+                }
                 self.images.entry(pid).or_default().push_back(seen);
             }
             Item::Title { pid, title } => {

@@ -26,7 +26,7 @@ use crate::{
     recording::{Ending, Losses, Meta, Nanos, Recording, TaskId},
     target::{Held, LaunchError, Remote, Running},
     unwind::{
-        KernelSymbols, ModuleFiles,
+        KernelSymbols, ModuleFiles, Root,
         python::{Discoverer, Discovery, worth_a_look},
     },
 };
@@ -287,7 +287,8 @@ fn peek(
         }
         Some(wire::Kind::Exec) => {
             alive.insert(header.pid);
-            send(sender, Item::Image { pid: header.pid, seen: process::read(header.pid) })?;
+            let (seen, root) = (process::read(header.pid), Root::of(header.pid));
+            send(sender, Item::Image { pid: header.pid, seen, root })?;
             python.search(header.pid, header.at);
         }
         // Of a thread only its name is known; the title is the process's.

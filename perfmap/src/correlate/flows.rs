@@ -8,6 +8,7 @@ mod pairs;
 mod peers;
 mod route;
 mod tls;
+mod translated;
 
 #[cfg(test)]
 mod tests;

@@ -49,7 +49,7 @@ def main():
         child.wait()
     peers = [{"service": name, "port": port, "round_trips": N, "connections": 1, "failed": 0}
              for name, (_, port) in zip(("orders", "billing", "stock"), started)]
-    selftime.finish("w36_services", "default", http={"peers": peers})
+    selftime.finish("w46_services", "default", http={"peers": peers})
 
 
 if __name__ == "__main__":
