@@ -43,6 +43,17 @@ fn two_containers_under_runc() -> Result<()> {
 }
 
 #[test]
+fn a_unix_socket_shared_with_a_container() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let traced = traced("unix")?;
+    let (map, truth) = (traced.map()?, traced.truth()?);
+    let name = truth.json["shop"].as_str().context("truth without the container's name")?;
+    under(&map, "ask_shared", "weigh_basket", Some(name))?;
+    ensure!(map.round_trips("ask_shared") == 5, "{} round trips", map.round_trips("ask_shared"));
+    traced.owns_its_time()
+}
+
+#[test]
 fn the_same_loopback_addresses_in_two_networks() -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
     let traced = traced("loopback")?;

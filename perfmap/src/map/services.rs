@@ -122,3 +122,45 @@ fn main_process(recording: &Recording, root: Option<ProcessId>, has_project: &[b
         .map(|index| ProcessId(index as u32))
         .or(root.filter(|root| (root.0 as usize) < recording.processes.len()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        correlate,
+        recording::{Meta, NamedService, ServiceSelector},
+    };
+
+    #[test]
+    fn a_port_that_the_user_named_names_a_peer_out_of_reach() {
+        let named = NamedService { name: "db".into(), is: ServiceSelector::Port(5432) };
+        let recording = Recording { meta: Meta { services: vec![named], ..Meta::default() }, ..Recording::default() };
+        let services = Services::new(&recording, &Flows::default(), &[]);
+        let peer = |address: &str, local| PeerFlow {
+            address: address.into(),
+            process: None,
+            host: None,
+            protocol: "tcp".into(),
+            round_trips: 0,
+            failed: 0,
+            connections: 1,
+            failed_connects: 0,
+            bytes_sent: 0,
+            bytes_received: 0,
+            latency: None,
+            connect: None,
+            tls_handshake: None,
+            counted: correlate::Counted::Exact,
+            local,
+        };
+        for (address, local, expected) in [
+            ("127.0.0.1:5432", true, Some("db")),
+            ("[::1]:5432", true, Some("db")),
+            ("10.0.0.7:5432", false, None),
+            ("127.0.0.1:80", true, None),
+            ("unix", true, None),
+        ] {
+            assert_eq!(services.of_peer(&peer(address, local)), expected, "{address}");
+        }
+    }
+}

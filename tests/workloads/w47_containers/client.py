@@ -1,6 +1,7 @@
 """A client on the host, and services in namespaces of their own. Needs root.
 container: two containers under runc, each with its own process ids, files and network, reached over veth: a Python service
 (shop.py) that a compose label names, and a native one (depot) with its own name alone.
+unix: a container whose Unix socket lies in a directory that it shares with the host.
 loopback: twice the same connection, 127.0.0.1:40000 to 127.0.0.1:8000, at the same time in two network namespaces.
 nat: a service behind a translated address, as published ports of containers are."""
 import ctypes, http.client, json, os, shutil, socket, subprocess, sys, tempfile, threading, time
@@ -46,7 +47,7 @@ def started(command, **environment):
     return child
 
 
-def container(number, arguments, annotations):
+def container(number, arguments, annotations, shared=None, **environment):
     """its files: the host's programs and libraries, /srv/shop, and a /tmp of its own"""
     bundle = tempfile.mkdtemp(prefix="pm-bundle-")
     UNDO.append(lambda: shutil.rmtree(bundle))
@@ -54,6 +55,8 @@ def container(number, arguments, annotations):
     root = os.path.join(bundle, "rootfs")
     binds = {path: path for path in ("/usr", "/lib", "/lib64", "/bin") if os.path.isdir(path)}
     binds["/srv/shop"] = INSIDE
+    if shared:
+        binds["/run/shared"] = shared
     python = os.path.realpath(sys.executable)
     if sys.base_prefix != "/usr":
         binds["/opt/python"] = sys.base_prefix
@@ -63,7 +66,7 @@ def container(number, arguments, annotations):
               {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=1777"]}]
     for inside, outside in binds.items():
         os.makedirs(root + inside)
-        mounts.append({"destination": inside, "type": "bind", "source": outside, "options": ["rbind", "ro"]})
+        mounts.append({"destination": inside, "type": "bind", "source": outside, "options": ["rbind"] if inside == "/run/shared" else ["rbind", "ro"]})
     for made in ("proc", "dev", "tmp"):
         os.makedirs(os.path.join(root, made))
     kinds = [{"type": kind} for kind in ("pid", "mount", "uts", "ipc")]
@@ -73,11 +76,11 @@ def container(number, arguments, annotations):
         "process": {"terminal": False, "user": {"uid": 0, "gid": 0}, "cwd": "/srv/shop",
                     "args": [python if word == "python" else word for word in arguments],
                     "env": ["PATH=/usr/bin:/bin", "LD_LIBRARY_PATH=/opt/python/lib", "WL_HOST=0.0.0.0",
-                            "PYTHONDONTWRITEBYTECODE=1"]},
+                            "PYTHONDONTWRITEBYTECODE=1", *("%s=%s" % pair for pair in environment.items())]},
         "linux": {"namespaces": kinds}, "annotations": annotations}
     with open(os.path.join(bundle, "config.json"), "w") as file:
         json.dump(config, file)
-    name = "pm%d-depot%d" % (ME, number)
+    name = "pm%d-c%d" % (ME, number)
     UNDO.append(lambda: subprocess.run(["runc", "delete", "-f", name], stderr=subprocess.DEVNULL))
     started(["runc", "run", "-b", bundle, name])
     return name
@@ -86,6 +89,9 @@ def container(number, arguments, annotations):
 def ask(host, port, source=None):
     """returns the CPU time, in ms, that the service says it took for its work"""
     connection, spent = http.client.HTTPConnection(host, port, source_address=source), 0
+    if isinstance(port, str):
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(port)
     for _ in range(N):
         connection.request("GET", "/")
         spent += int(connection.getresponse().read())
@@ -107,6 +113,18 @@ def containers():
     container(1, ["python", "shop.py"], {"com.docker.compose.service": "basket"})
     name = container(2, ["./depot", "8000"], {})
     return {"spent_ms": {"weigh_basket": ask_shop(), "pack_parcel": ask_depot()}, "depot": name}
+
+
+def ask_shared(path):
+    with sect("ask_shared"):
+        return ask("localhost", path)
+
+
+def unix():
+    shared = tempfile.mkdtemp(prefix="pm-shared-")
+    UNDO.append(lambda: shutil.rmtree(shared))
+    name = container(1, ["python", "shop.py"], {}, shared, WL_PORT="/run/shared/shop.sock")
+    return {"spent_ms": {"weigh_basket": ask_shared(os.path.join(shared, "shop.sock"))}, "shop": name}
 
 
 def ask_left():
@@ -176,7 +194,7 @@ def nat():
 
 def main(variant):
     try:
-        extra = {"container": containers, "loopback": loopbacks, "nat": nat}[variant]()
+        extra = {"container": containers, "unix": unix, "loopback": loopbacks, "nat": nat}[variant]()
     finally:
         for undo in reversed(UNDO):
             undo()

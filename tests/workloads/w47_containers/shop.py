@@ -17,4 +17,5 @@ def weigh_right():
 
 
 if __name__ == "__main__":
-    serve(globals()[os.environ.get("WL_WORK", "weigh_basket")], int(os.environ.get("WL_PORT", "8000")))
+    where = os.environ.get("WL_PORT", "8000")
+    serve(globals()[os.environ.get("WL_WORK", "weigh_basket")], int(where) if where.isdigit() else where)
