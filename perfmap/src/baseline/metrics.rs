@@ -65,6 +65,7 @@ mod tests {
             kind: 1,
             kernel: 0,
             peer_kernel: 0,
+            network: 0,
             local: None,
             remote: None,
             role: Role::Unknown,

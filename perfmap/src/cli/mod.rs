@@ -5,6 +5,7 @@
 mod args;
 mod completions;
 mod console;
+mod container_roots;
 mod doctor;
 mod errors;
 mod pipeline;
@@ -14,6 +15,7 @@ mod progress;
 mod read;
 mod replay;
 mod runner;
+mod services;
 mod trace;
 
 use clap::Parser;

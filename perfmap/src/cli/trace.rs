@@ -3,6 +3,7 @@
 use super::{
     args::TraceArgs,
     console::Console,
+    container_roots,
     errors::{self, Failure},
     pipeline::{self, Destination},
     plan::{BaselinePlan, TracePlan, trace_plan, words},
@@ -125,8 +126,10 @@ fn complete(plan: &TracePlan, baseline: Option<Baseline>, outcome: Outcome, prog
     meta.working_directory.clone_from(&plan.command.working_directory);
     meta.project_roots = plan.project.roots.clone();
     meta.app_globs = plan.project.app_globs.clone();
+    meta.services.clone_from(&plan.services);
     recording.baseline = baseline;
     add_projects_of_services(&mut recording);
+    container_roots::add(&mut recording);
     let _stage = progress.stage("naming functions");
     resolve::native::symbolize(&mut recording, &files);
     recording

@@ -8,7 +8,9 @@
 mod adopt;
 mod clock;
 mod connections;
+mod containers;
 mod decode;
+mod habitats;
 mod mappings;
 mod memory;
 mod object;
@@ -21,6 +23,7 @@ mod recorder;
 mod run;
 mod sockets;
 mod stacks;
+mod surroundings;
 mod thinning;
 mod tls_functions;
 mod tls_libraries;

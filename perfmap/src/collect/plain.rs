@@ -78,6 +78,7 @@ pub fn run_plain(
             arguments: seen.arguments,
             working_directory: seen.working_directory,
             service_name: seen.service_name,
+            surroundings: None,
         }],
         own_name: None,
         cpu: children_cpu().since(cpu_before),

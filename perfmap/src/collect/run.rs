@@ -31,7 +31,7 @@ use crate::{
     recording::{Ending, Losses, Meta, Nanos, Process, ProcessId, Recording, TaskId},
     target::{Held, LaunchError, Remote, Running},
     unwind::{
-        KernelSymbols, ModuleFiles,
+        KernelSymbols, ModuleFiles, Root,
         python::{Discoverer, Discovery, worth_a_look},
     },
 };
@@ -215,6 +215,7 @@ fn meta(
         own_cpu: own_cpu(),
         tree_cpu: tree_cpu.max(ended),
         outside: recording.meta.outside.clone(),
+        own_surroundings: recording.meta.own_surroundings,
         ..Meta::default()
     }
 }
@@ -335,8 +336,13 @@ fn peek(
         }
         wire::Kind::Exec => {
             alive.insert(header.pid);
-            send(sender, Item::Image { pid: header.pid, seen: process::read(header.pid) })?;
+            let (seen, root) = (process::read(header.pid), Root::of(header.pid));
+            send(sender, Item::Image { pid: header.pid, seen, root })?;
             python.search(header.pid, header.at);
+        }
+        // Of a thread only its name is known; the title is the process's.
+        wire::Kind::Rename if header.pid == header.tid => {
+            send(sender, Item::Title { pid: header.pid, title: process::title(header.pid) })?;
         }
         wire::Kind::Exit if wire::Exit::read(entry).is_some_and(|exit| exit.alive == 0) => {
             alive.remove(&header.pid);

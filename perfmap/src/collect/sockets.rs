@@ -86,6 +86,7 @@ impl Sockets {
                     kind: record.kind,
                     kernel: record.kernel,
                     peer_kernel: record.peer,
+                    network: record.netns,
                     local: None,
                     remote: None,
                     role: Role::Unknown,
