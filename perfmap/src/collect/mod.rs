@@ -24,7 +24,7 @@ mod tree;
 pub use object::{PROBES, Probe, ProbeResult, probe};
 pub use peers::{FollowPeers, Peer, Peers};
 pub use plain::run_plain;
-pub use run::{Controller, run};
+pub use run::{Controller, attach, run};
 
 use crate::{
     recording::{Nanos, Recording},

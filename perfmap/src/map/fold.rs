@@ -72,7 +72,7 @@ pub(super) fn steps(tree: Tree, folding: &Folding<'_>) -> (Vec<Step>, Remainder)
     // Children come after their parents, so from the end on every node's children are complete.
     for (index, node) in tree.nodes.iter().enumerate().skip(2).rev() {
         let children = std::mem::take(&mut below[index]);
-        let pending = folding.pending(node, &tree.commands, beside[index], sampled, children, smallest);
+        let pending = folding.pending(node, &tree, beside[index], sampled, children, smallest);
         below[node.parent.0 as usize].push(pending);
     }
     let mut steps = Vec::new();
@@ -94,7 +94,7 @@ impl Folding<'_> {
     fn pending(
         &self,
         node: &Node,
-        commands: &[String],
+        tree: &Tree,
         beside: bool,
         sampled: Nanos,
         children: Vec<Pending>,
@@ -107,8 +107,12 @@ impl Folding<'_> {
                     (function.name.clone(), function.location(), StepKind::FunctionCall, key.service)
                 }
                 What::Subprocess(command) => {
-                    let name = commands.get(command as usize).cloned().unwrap_or_default();
+                    let name = tree.commands.get(command as usize).cloned().unwrap_or_default();
                     (name, None, StepKind::Subprocess, key.service)
+                }
+                What::Request(request) => {
+                    let name = tree.requests.get(request as usize).cloned().unwrap_or_default();
+                    (name, None, StepKind::FunctionCall, key.service)
                 }
             },
             None => (String::new(), None, StepKind::FunctionCall, 0),
@@ -141,7 +145,9 @@ impl Folding<'_> {
             children: Vec::new(),
         };
         let io = step.http_round_trips + step.failed_requests + step.file_read + step.file_written > 0;
-        let mut pending = Pending { step, has_io: io };
+        // What was asked for is shown however little of the time it took.
+        let request = node.key.is_some_and(|key| matches!(key.what, What::Request(_)));
+        let mut pending = Pending { step, has_io: io || request };
         for child in children {
             if self.folds(&child, smallest) {
                 fold(&mut pending, child);

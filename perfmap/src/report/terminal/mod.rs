@@ -3,6 +3,7 @@
 
 mod head;
 mod line;
+mod served;
 mod tree;
 
 use crate::{analyze::Analysis, map::Map, recording::Recording};
@@ -51,6 +52,9 @@ pub fn render(
     page.gap();
     head::verdict(&mut page, map, analysis);
     page.gap();
+    if served::table(&mut page, map) {
+        page.gap();
+    }
     if tree::table(&mut page, map) {
         page.gap();
     }
