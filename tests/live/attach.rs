@@ -106,7 +106,7 @@ fn as_the_client_says(map: &Map, truth: &Truth) -> Result<()> {
         ensure!(entry["per_second"].as_f64().is_some_and(|rate| rate > 0.0), "{entry}");
         let id = entry["step"].as_str().context("no step")?;
         ensure!(map.steps.iter().any(|step| step.id == id && step.function == endpoint), "{id} is not {endpoint}");
-        let under = |step: &&perfmap_tests::Step| step.above.iter().any(|above| *above == endpoint);
+        let under = |step: &&perfmap_tests::Step| step.above.contains(&endpoint);
         let got: f64 = map.of(function).filter(under).map(|step| step.wall_ms).sum();
         ensure!(
             (got - handler).abs() <= (handler * 0.1).max(30.0),

@@ -85,7 +85,7 @@ fn requests(known: &Known<'_>) -> Vec<Request> {
         .chain(open)
         .filter(|request| request.stretch.from < request.stretch.to && !known.is_outside(request.stretch.task))
         .collect();
-    found.sort_by(|a, b| a.stretch.cmp(&b.stretch));
+    found.sort_by_key(|request| request.stretch);
     found
 }
 
