@@ -164,6 +164,9 @@ int on_end(struct bpf_iter__task *context) {
 	block.state = state->state;
 	block.syscall = syscall_of(task);
 	block.flags = BLOCK_UNFINISHED;
+	block.holder = state->holder;
+	if (state->holder && state->holds_interpreter)
+		block.flags |= BLOCK_INTERPRETER_LOCK;
 	emit(&block, sizeof(block), LOSS_RING_WAIT);
 	return 0;
 }

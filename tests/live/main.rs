@@ -11,4 +11,7 @@ mod native;
 mod peers;
 mod python;
 mod replay;
+mod services;
+mod storms;
 mod threads;
+mod waits;

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     baseline::{self, BaselineError, BaselineFile, FILE_LIMIT, Phase, RunResult, Schedule, Witness},
     collect::Outcome,
-    correlate::flows::flows,
+    correlate::{CallKind, flows::flows},
     recording::{Baseline, ProcessId, Recording, file},
     report::{OutputFile, files},
     resolve,
@@ -98,7 +98,9 @@ fn measure(
         }
         let meta = &outcome.recording.meta;
         progress.end(meta.wall);
-        let trips = flows(&outcome.recording).round_trips.len() as u64;
+        let trips = flows(&outcome.recording).round_trips;
+        let count = |of: fn(CallKind) -> bool| trips.iter().filter(|trip| of(trip.protocol.kind())).count() as u64;
+        let trips = [count(CallKind::is_web), count(CallKind::is_store)];
         Ok(RunResult {
             metrics: baseline::metrics(&outcome, trips),
             ending: meta.ending,

@@ -12,18 +12,25 @@ mod decode;
 mod mappings;
 mod memory;
 mod object;
+mod overload;
 mod peers;
 mod plain;
+mod plaintext;
 mod process;
 mod recorder;
 mod run;
 mod sockets;
 mod stacks;
+mod thinning;
+mod tls_functions;
+mod tls_libraries;
+mod tls_notes;
+mod tls_probes;
 mod tree;
 
 pub use object::{PROBES, Probe, ProbeResult, probe};
 pub use peers::{FollowPeers, Peer, Peers};
-pub use plain::run_plain;
+pub use plain::{PLAIN_BACKEND, run_plain};
 pub use run::{Controller, attach, run};
 
 use crate::{

@@ -19,6 +19,8 @@ use crate::{
     unwind::ModuleFiles,
 };
 
+/// What [`Meta::backend`] says of such a recording.
+pub const PLAIN_BACKEND: &str = "procfs";
 const TICK: Duration = Duration::from_millis(10);
 /// Processes of one tree that are looked at.
 const PROCESSES: usize = 4096;
@@ -99,9 +101,10 @@ pub fn run_plain(
         call: None,
         stack: None,
         unfinished: ending.is_none(),
+        held: None,
     };
     let meta = Meta {
-        backend: "procfs".into(),
+        backend: PLAIN_BACKEND.into(),
         kernel: super::kernel_release(),
         sample_hz: plan.sample_hz,
         wait_threshold: plan.wait_threshold,

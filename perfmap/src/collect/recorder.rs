@@ -10,6 +10,8 @@ use perfmap_common as wire;
 use super::{
     decode::{RawStack, Record, decode},
     mappings::{Change, What},
+    object::Verdicts,
+    plaintext::{Plaintexts, Seen as SeenPlain},
     process::Seen,
     sockets::{Closed, Sockets},
     stacks::Stacks,
@@ -17,8 +19,9 @@ use super::{
 };
 use crate::{
     recording::{
-        Call, CallId, Direction, Event, FileIo, FileOperation, Loss, Losses, Message, Meta, Nanos, OffCpu, OffState,
-        OnObject, Recording, Sample, ShortWaits, StackId, WaitClass, Waker,
+        Call, CallId, CoroutineId, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Loss, Losses, Message,
+        Meta, Nanos, OffCpu, OffState, OnObject, Recording, Sample, ShortWaits, SocketId, StackId, Turn, TurnKind,
+        WaitClass, Waker,
     },
     unwind::{KernelSymbols, Mapping, ModuleFiles},
 };
@@ -61,11 +64,17 @@ const WAIT_CLASSES: [WaitClass; wire::WAIT_CLASSES] = [
     WaitClass::Other,
 ];
 
+/// epoll_wait, epoll_pwait, epoll_pwait2.
+const EPOLL: [u32; 3] = [232, 281, 441];
+
 pub struct Recorder {
     /// CLOCK_MONOTONIC at the release of the target, or when watching began.
     origin: u64,
     tree: Tree,
     sockets: Sockets,
+    plaintexts: Plaintexts,
+    /// None: nobody listens.
+    verdicts: Option<Verdicts>,
     stacks: Stacks,
     changes: VecDeque<Change>,
     /// One for each execve whose record is still to come.
@@ -76,17 +85,27 @@ pub struct Recorder {
     open_waits: HashMap<u32, Vec<usize>>,
     /// Stacks of blocks outside system calls, by tid, with the time of the switch-out.
     fault_stacks: HashMap<u32, (u64, StackId)>,
+    /// The last wait for one of several descriptors, by tid: index of the call, and its stack.
+    polls: HashMap<u32, (usize, StackId)>,
+    turns: Vec<Turn>,
     sites: HashMap<u64, StackId>,
     losses: Losses,
 }
 
 impl Recorder {
     /// Without a root, only what is adopted is known.
-    pub fn new(origin: u64, root_pid: Option<u32>, kernel: Option<KernelSymbols>) -> Recorder {
+    pub fn new(
+        origin: u64,
+        root_pid: Option<u32>,
+        kernel: Option<KernelSymbols>,
+        verdicts: Option<Verdicts>,
+    ) -> Recorder {
         Recorder {
             origin,
             tree: root_pid.map_or_else(Tree::default, Tree::with_root),
             sockets: Sockets::default(),
+            plaintexts: Plaintexts::default(),
+            verdicts,
             stacks: Stacks::new(kernel),
             changes: VecDeque::new(),
             images: HashMap::new(),
@@ -94,6 +113,8 @@ impl Recorder {
             calls: Vec::new(),
             open_waits: HashMap::new(),
             fault_stacks: HashMap::new(),
+            polls: HashMap::new(),
+            turns: Vec::new(),
             sites: HashMap::new(),
             losses: Losses::default(),
         }
@@ -170,7 +191,37 @@ impl Recorder {
 
     fn stack(&mut self, header: &wire::Header, raw: &RawStack<'_>) -> StackId {
         self.apply_changes(header.at);
-        self.stacks.intern(header.pid, raw)
+        let stack = self.stacks.intern(header.pid, raw);
+        if raw.coroutine != 0 {
+            self.turn(header, raw.coroutine, stack, TurnKind::Ran);
+        }
+        stack
+    }
+
+    fn turn(&mut self, header: &wire::Header, coroutine: u64, stack: StackId, kind: TurnKind) {
+        if let Some(task) = self.tree.task(header.tid) {
+            let coroutine = CoroutineId(coroutine);
+            self.turns.push(Turn { at: self.at(header.at), task, coroutine, stack, kind });
+        }
+    }
+
+    fn resumed(&mut self, resumed: &wire::Resumed, frames: Vec<wire::PythonFrame>) {
+        let header = &resumed.header;
+        // Without the poll's own record (it was lost) nothing tells what the loop runs in.
+        let Some((call, poll)) = self.polls.get(&header.tid).copied() else { return };
+        let Some(stack) = self.stacks.resumed(header.pid, frames, poll) else { return };
+        let kind = match resumed.round {
+            wire::ROUND_MAIN => TurnKind::Main,
+            wire::ROUND_STARTED => TurnKind::Started,
+            round => TurnKind::Resumed { round, of_tasks: resumed.of_tasks != 0 },
+        };
+        // What the loop ran for while it polled: that is where it waited.
+        if kind == TurnKind::Main
+            && let Some(call) = self.calls.get_mut(call)
+        {
+            call.stack = Some(stack);
+        }
+        self.turn(header, resumed.coroutine, stack, kind);
     }
 
     fn record(&mut self, record: Record<'_>) {
@@ -181,6 +232,7 @@ impl Recorder {
                 // The id may have been another's, who left something open.
                 self.open_waits.remove(&fork.child_tid);
                 self.fault_stacks.remove(&fork.child_tid);
+                self.polls.remove(&fork.child_tid);
                 if let Some(child) = self.tree.fork(&fork, at) {
                     self.stacks.forked(fork.header.pid, child);
                 }
@@ -193,11 +245,15 @@ impl Recorder {
                 self.stacks.executed(exec.header.pid);
                 self.open_waits.remove(&exec.header.tid);
                 self.open_waits.remove(&(exec.value as u32));
+                self.polls.remove(&exec.header.tid);
             }
             Record::Exit(exit) => {
                 self.open_waits.remove(&exit.header.tid);
+                self.polls.remove(&exit.header.tid);
                 let at = self.at(exit.header.at);
-                if let Some(pid) = self.tree.exit(&exit, at) {
+                let over = self.tree.exit(&exit, at);
+                self.plaintexts.exited(exit.header.tid, over);
+                if let Some(pid) = over {
                     self.stacks.exited(pid);
                 }
             }
@@ -235,6 +291,7 @@ impl Recorder {
                         at,
                         task,
                         socket,
+                        layer: Layer::Wire,
                         direction: Direction::Received,
                         bytes: 0,
                         descriptor: -1,
@@ -244,6 +301,8 @@ impl Recorder {
                 }
             }
             Record::Message(message, raw, payload) => self.message(&message, raw.as_ref(), payload),
+            Record::Plaintext(record, raw, plaintext) => self.plaintext(&record, raw.as_ref(), plaintext),
+            Record::Resumed(resumed, frames) => self.resumed(&resumed, frames),
             Record::FileIo(io, raw) => self.file_io(&io, raw.as_ref()),
             Record::PythonCode { code, name, file, table } => {
                 let variable = [name, file, table].concat();
@@ -291,6 +350,12 @@ impl Recorder {
         };
         let syscall = u32::try_from(block.syscall).ok();
         let unfinished = block.flags & wire::BLOCK_UNFINISHED != 0;
+        // Whatever memory it was that looked like a lock: only a thread of the same process can have held it.
+        let holder = (block.holder != 0).then(|| self.tree.task(block.holder)).flatten();
+        let own = |id| Some(self.tree.tasks.get(id as usize)?.process);
+        let held = holder
+            .filter(|holder| own(holder.0) == own(task.0))
+            .map(|holder| HeldLock { holder, interpreter: block.flags & wire::BLOCK_INTERPRETER_LOCK != 0 });
         if !unfinished && syscall.is_some() && state != OffState::Runnable {
             self.open_waits.entry(block.header.tid).or_default().push(self.events.len());
         }
@@ -305,12 +370,16 @@ impl Recorder {
             call: None,
             stack,
             unfinished,
+            held,
         }));
     }
 
     fn call(&mut self, call: &wire::Call, raw: &RawStack<'_>) {
         let Some(task) = self.tree.task(call.header.tid) else { return self.unknown_task() };
         let stack = self.stack(&call.header, raw);
+        if EPOLL.contains(&call.syscall) {
+            self.polls.insert(call.header.tid, (self.calls.len(), stack));
+        }
         let object = match call.object {
             object if object == wire::Object::Socket as u32 => {
                 self.sockets.at_kernel(call.identity).map_or(OnObject::None, OnObject::Socket)
@@ -366,19 +435,67 @@ impl Recorder {
         let Some((socket, direction, marks)) = self.sockets.message(message, payload) else {
             return self.losses.add(Loss::RingFullMessage, 1);
         };
+        for (cookie, verdict) in self.sockets.verdicts.drain(..) {
+            if let Some(verdicts) = &mut self.verdicts {
+                verdicts.tell(cookie, verdict);
+            }
+        }
         if message.flags & wire::MESSAGE_CLOSED != 0 {
             return;
         }
         let Some(task) = self.tree.task(message.header.tid) else { return self.unknown_task() };
+        let at = self.at(message.header.at);
+        if self.sockets.carries_tls(message.socket) {
+            let told = self.plaintexts.transferred(message.header.tid, socket, direction, message.bytes, &marks);
+            self.told(told);
+            if message.bytes == 0 && direction == Direction::Received {
+                let told = self.plaintexts.socket_ended(socket, at);
+                self.told(told);
+            }
+        }
         self.events.push(Event::Message(Message {
-            at: self.at(message.header.at),
+            at,
             task,
             socket,
+            layer: Layer::Wire,
             direction,
             bytes: message.bytes,
             descriptor: message.descriptor,
             marks,
             stack,
+        }));
+    }
+
+    fn plaintext(&mut self, record: &wire::Plaintext, raw: Option<&RawStack<'_>>, plaintext: &[u8]) {
+        let stack = raw.map(|raw| self.stack(&record.header, raw));
+        let now = self.at(record.header.at);
+        if record.flags & wire::PLAINTEXT_FREED != 0 {
+            let told = self.plaintexts.ended(record.header.pid, record.connection, now);
+            return self.told(told);
+        }
+        let Some(task) = self.tree.task(record.header.tid) else { return self.unknown_task() };
+        let sent = record.flags & wire::PLAINTEXT_SENT != 0;
+        let at = if sent { self.at(record.began) } else { now };
+        let socket = self.sockets.with_cookie(record.socket);
+        let told = self.plaintexts.moved(record, plaintext, socket, (at, task, stack));
+        self.told(told);
+    }
+
+    /// Plaintext whose socket is known.
+    fn told(&mut self, told: Option<(SocketId, Vec<SeenPlain>)>) {
+        let Some((socket, seen)) = told else { return };
+        self.events.extend(seen.into_iter().map(|SeenPlain { at, task, direction, bytes, marks, stack }| {
+            Event::Message(Message {
+                at,
+                task,
+                socket,
+                layer: Layer::Plaintext,
+                direction,
+                bytes,
+                descriptor: -1,
+                marks,
+                stack,
+            })
         }));
     }
 
@@ -407,6 +524,7 @@ impl Recorder {
         let parts = self.stacks.into_parts();
         self.losses.add(Loss::PythonUnreadable, parts.unknown_codes);
         self.events.sort_by_key(Event::at);
+        self.turns.sort_by_key(|turn| turn.at);
         let recording = Recording {
             meta: Meta { outside: self.tree.outside, ..Meta::default() },
             processes: self.tree.processes,
@@ -421,6 +539,7 @@ impl Recorder {
             calls: self.calls,
             events: self.events,
             losses: self.losses,
+            turns: self.turns,
             ..Recording::default()
         };
         (recording, parts.files)

@@ -17,11 +17,15 @@ use super::{
     CollectError, Control, Mode, Outcome, Plan, Progress,
     adopt::Adoption,
     clock::{children_cpu, monotonic_ns, own_cpu},
-    mappings::Mappings,
+    mappings::{Change, Mappings},
     memory::MemoryWatch,
     object::{Object, PythonProcesses},
-    online_cpus, process,
+    online_cpus,
+    overload::{Passing, Watch},
+    process,
     recorder::{Item, Recorder},
+    tls_libraries::TlsLibraries,
+    tls_notes,
 };
 use crate::{
     recording::{Ending, Losses, Meta, Nanos, Process, ProcessId, Recording, TaskId},
@@ -91,12 +95,13 @@ async fn collect(
     in_initial_pid_namespace()?;
     let cpus = online_cpus();
     let mut object = Object::load(plan, &cpus)?;
-    let mappings = match plan.mode {
-        Mode::Profile => {
-            Some(Mappings::open(&cpus).map_err(|error| CollectError::from_load("memory mappings", &error))?)
-        }
-        Mode::Count => None,
+    let mappings = match (plan.mode, Mappings::open(&cpus)) {
+        (_, Ok(mappings)) => Some(mappings),
+        (Mode::Profile, Err(error)) => return Err(CollectError::from_load("memory mappings", &error)),
+        // Round trips in TLS are then inferred.
+        (Mode::Count, Err(_)) => None,
     };
+    let mut libraries = TlsLibraries::default();
     let (sender, receiver) = bounded::<Item>(CHANNEL);
     let mut feed = Feed {
         ring: object.ring()?,
@@ -110,8 +115,12 @@ async fn collect(
         adoption: Adoption::new(&mut object, plan)?,
         sender,
         alive: BTreeSet::new(),
+        passing: Passing::default(),
+        mapped: Vec::new(),
+        counting: plan.mode == Mode::Count,
         events: 0,
     };
+    let verdicts = object.verdicts()?;
     let kernel_symbols = (plan.mode == Mode::Profile).then(|| KernelSymbols::read().ok()).flatten();
     let mut roots = object.roots()?;
     let cpu_before = children_cpu();
@@ -128,7 +137,7 @@ async fn collect(
     let recorder = thread::Builder::new()
         .name("recorder".into())
         .spawn(move || {
-            let mut recorder = Recorder::new(origin, root, kernel_symbols);
+            let mut recorder = Recorder::new(origin, root, kernel_symbols, Some(verdicts));
             for item in receiver {
                 recorder.accept(item);
             }
@@ -140,9 +149,12 @@ async fn collect(
     feed.adopt(&mut object, true)?;
     let mut running = held.map(Held::release).transpose()?;
     let mut memory = MemoryWatch::default();
+    let mut watch = Watch::new(plan, &object, origin);
     let mut aborted = false;
     let ending = loop {
         let busy = feed.drain()?;
+        watch.tick(monotonic_ns(), &mut object, &mut feed.passing, &feed.alive)?;
+        libraries.mapped(std::mem::take(&mut feed.mapped), &mut object, |pid| feed.alive.contains(&pid));
         feed.adopt(&mut object, false)?;
         if plan.mode == Mode::Count {
             memory.tick(monotonic_ns(), &feed.alive);
@@ -179,7 +191,9 @@ async fn collect(
     let recorder = recorder.join().map_err(|_| CollectError::Recorder("its thread panicked".into()))?;
     let (mut recording, files) = finish(recorder, losses, lost_mappings);
     let tree_cpu = children_cpu().since(cpu_before);
-    recording.meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
+    let meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
+    recording.meta = Meta { thinned: watch.thinned, ..meta };
+    recording.meta.notes = tls_notes::notes(&recording, |pid| libraries.of_process(pid).cloned());
     Ok(Outcome { recording, files, memory: memory.curve(), peers })
 }
 
@@ -260,6 +274,11 @@ struct Feed {
     adoption: Adoption,
     sender: Sender<Item>,
     alive: BTreeSet<u32>,
+    passing: Passing,
+    /// Not yet looked through for TLS libraries.
+    mapped: Vec<Change>,
+    /// The recorder then has no use for mappings.
+    counting: bool,
     events: u64,
 }
 
@@ -297,7 +316,10 @@ impl Feed {
             batch.extend_from_slice(&(entry.len() as u32).to_ne_bytes());
             batch.extend_from_slice(&entry);
             self.events += 1;
-            peek(&entry, &mut self.alive, &mut self.python, &mut self.adoption, &self.sender)?;
+            let Some(header) = wire::Header::read(&entry) else { continue };
+            let Some(kind) = wire::Kind::from_u32(header.kind) else { continue };
+            self.passing.see(kind, &entry);
+            peek(kind, &header, &entry, &mut self.alive, &mut self.python, &mut self.adoption, &self.sender)?;
         }
         if let Some(mappings) = &mut self.mappings {
             let changes = mappings.drain();
@@ -309,7 +331,10 @@ impl Feed {
                     self.python.search(change.pid, monotonic_ns());
                 }
             }
-            send(&self.sender, Item::Changes(changes))?;
+            if !self.counting {
+                send(&self.sender, Item::Changes(changes.clone()))?;
+            }
+            self.mapped.extend(changes);
         }
         // Interpreters are told after the events: the execve that started one is among them, and it ends what was known.
         let size = batch.len();
@@ -322,15 +347,16 @@ impl Feed {
 
 /// What cannot wait for the other thread: a process that was just started may be gone in a moment.
 fn peek(
+    kind: wire::Kind,
+    header: &wire::Header,
     entry: &[u8],
     alive: &mut BTreeSet<u32>,
     python: &mut Interpreters,
     adoption: &mut Adoption,
     sender: &Sender<Item>,
 ) -> Result<(), CollectError> {
-    let Some(header) = wire::Header::read(entry) else { return Ok(()) };
-    match wire::Kind::from_u32(header.kind) {
-        Some(wire::Kind::Fork) => {
+    match kind {
+        wire::Kind::Fork => {
             if let Some(fork) = wire::Fork::read(entry) {
                 alive.insert(fork.child_pid);
                 // The kernel copies only a layout that is known already.
@@ -339,21 +365,21 @@ fn peek(
                 }
             }
         }
-        Some(wire::Kind::Exec) => {
+        wire::Kind::Exec => {
             alive.insert(header.pid);
             send(sender, Item::Image { pid: header.pid, seen: process::read(header.pid) })?;
             python.search(header.pid, header.at);
         }
-        Some(wire::Kind::Exit) if wire::Exit::read(entry).is_some_and(|exit| exit.alive == 0) => {
+        wire::Kind::Exit if wire::Exit::read(entry).is_some_and(|exit| exit.alive == 0) => {
             alive.remove(&header.pid);
             adoption.ended(header.pid);
             python.searching.remove(&header.pid);
         }
-        Some(wire::Kind::Adopt) if adoption.met(header.pid, header.at, sender)? => {
+        wire::Kind::Adopt if adoption.met(header.pid, header.at, sender)? => {
             alive.insert(header.pid);
             python.search(header.pid, header.at);
         }
-        Some(wire::Kind::Peer) => adoption.announced(header.pid),
+        wire::Kind::Peer => adoption.announced(header.pid),
         _ => {}
     }
     Ok(())

@@ -5,7 +5,9 @@
 //! for something to do (a server's accept, a pool's queue, a timer) is not counted as time of such a task.
 
 use super::{
+    calls,
     model::WaitCause,
+    project::FunctionId,
     tree::{BESIDE, Kind, NodeId, Tree},
     walk::{Known, Visit},
 };
@@ -17,10 +19,12 @@ use crate::{
 /// Adds all counts of the recording to the nodes of the functions that caused them. What no function caused stays at
 /// the two roots of the tree.
 pub(super) fn counts(known: &Known<'_>, tree: &mut Tree, visits: &[Vec<Visit>]) {
-    for (index, trip) in known.correlated.flows.round_trips.iter().enumerate().filter(|(_, trip)| !trip.inbound) {
-        if let Some(node) = attribute(known, tree, visits, trip.task, [trip.sent, trip.received], trip.stack) {
-            tree.node(node).round_trips.push(index as u32);
-        }
+    for (index, functions) in calls::callers(known) {
+        let Some(trip) = known.correlated.flows.round_trips.get(index as usize) else { continue };
+        let times = [trip.sent, trip.received];
+        let Some((base, service)) = base(known, tree, visits, trip.task, times, functions) else { continue };
+        let node = tree.descend_path(base, functions, service);
+        tree.node(node).round_trips.push(index);
     }
     for failed in known.correlated.flows.failed.iter().filter(|failed| !failed.inbound) {
         if let Some(node) = attribute(known, tree, visits, failed.task, [failed.at, failed.at], failed.stack) {
@@ -51,13 +55,23 @@ fn attribute(
     stack: Option<StackId>,
 ) -> Option<NodeId> {
     let functions = known.project.stack(stack);
-    let service = known.service(task, times[0]);
-    let base = times
-        .iter()
-        .find_map(|at| visit_at(visits, task, *at))
-        .or_else(|| tree.base_for(functions, service))
-        .or_else(|| (!known.is_outside(task)).then_some(BESIDE))?;
+    let (base, service) = base(known, tree, visits, task, times, functions)?;
     Some(tree.descend(base, stack, functions, service))
+}
+
+/// Where the task's functions go that it was in at one of these times, and its service then.
+fn base(
+    known: &Known<'_>,
+    tree: &Tree,
+    visits: &[Vec<Visit>],
+    task: TaskId,
+    times: [Nanos; 2],
+    functions: &[FunctionId],
+) -> Option<(NodeId, u32)> {
+    let service = known.service(task, times[0]);
+    let on_chain = times.iter().find_map(|at| visit_at(visits, task, *at));
+    let awaited = on_chain.or_else(|| tree.base_for(functions, service));
+    Some((awaited.or_else(|| (!known.is_outside(task)).then_some(BESIDE))?, service))
 }
 
 fn visit_at(visits: &[Vec<Visit>], task: TaskId, at: Nanos) -> Option<NodeId> {

@@ -6,15 +6,15 @@ use super::{Built, MapOptions, Step, built};
 use crate::{
     correlate::{self, State, syscalls},
     recording::{
-        Call, CallId, Direction, Event, Family, FileIo, FileOperation, Image, Mark, Message, Meta, Nanos, OffCpu,
-        OffState, OnObject, Process, ProcessId, Recording, Role, Sample, ShortWaits, Socket, SocketId, StackId, Task,
-        TaskId, WaitClass, Waker, WebMethod,
+        Call, CallId, CoroutineId, Direction, Event, Family, FileIo, FileOperation, Image, Layer, Mark, Message, Meta,
+        Nanos, OffCpu, OffState, OnObject, Process, ProcessId, Recording, Role, Sample, ShortWaits, Socket, SocketId,
+        StackId, Task, TaskId, Turn, TurnKind, WaitClass, Waker, WebMethod,
     },
     resolve::{Language, Place, PlaceId, Resolved},
 };
 
 const WALL: u64 = 1000;
-const STACKS: u32 = 12;
+const STACKS: u32 = 20;
 
 /// Mostly inside the recording, sometimes far out.
 fn time() -> impl Strategy<Value = Nanos> {
@@ -111,6 +111,7 @@ fn off_cpu() -> impl Strategy<Value = Event> {
                 call: call.map(CallId),
                 stack,
                 unfinished: false,
+                held: None,
             })
         },
     )
@@ -128,7 +129,7 @@ fn event() -> impl Strategy<Value = Event> {
         ),
         1 => (task(), time(), 0..4u32, prop::option::of(stack())).prop_map(|(task, at, socket, stack)| {
             Event::Message(Message {
-                at, task, socket: SocketId(socket), direction: Direction::Sent, bytes: 1, descriptor: 5,
+                at, task, socket: SocketId(socket), layer: Layer::Wire, direction: Direction::Sent, bytes: 1, descriptor: 5,
                 marks: vec![], stack,
             })
         }),
@@ -149,13 +150,39 @@ fn served((socket, task, at, length): (u32, TaskId, Nanos, u64)) -> [Event; 2] {
     let asked = Mark::HttpRequest { method, target, host: None, expects_continue: false, upgrade: false };
     let message = |at, direction, marks| {
         let socket = SocketId(socket);
-        Event::Message(Message { at, task, socket, direction, bytes: 1, descriptor: 5, marks, stack: None })
+        Event::Message(Message {
+            at,
+            task,
+            socket,
+            direction,
+            bytes: 1,
+            descriptor: 5,
+            marks,
+            stack: None,
+            layer: Layer::Wire,
+        })
     };
     let answered = Mark::HttpResponse { status: 200, upgrade: false };
     [
         message(at, Direction::Received, vec![asked, Mark::HttpRequestEnd]),
         message(at.plus(Nanos(length)), Direction::Sent, vec![answered, Mark::HttpResponseEnd]),
     ]
+}
+
+fn turn() -> impl Strategy<Value = Turn> {
+    let kind = prop_oneof![
+        1 => Just(TurnKind::Ran),
+        1 => Just(TurnKind::Started),
+        2 => Just(TurnKind::Main),
+        4 => (0..7u32, any::<bool>()).prop_map(|(round, of_tasks)| TurnKind::Resumed { round, of_tasks }),
+    ];
+    (time(), task(), 0..4u64, stack(), kind).prop_map(|(at, task, coroutine, stack, kind)| Turn {
+        at,
+        task,
+        coroutine: CoroutineId(coroutine),
+        stack,
+        kind,
+    })
 }
 
 prop_compose! {
@@ -168,10 +195,13 @@ prop_compose! {
         sockets in 0..4u32,
         attached in any::<bool>(),
         requests in prop::collection::vec((0..4u32, task(), time(), 0..300u64), 0..12),
+        turns in prop::collection::vec(turn(), 0..30),
         sample_hz in prop::sample::select(vec![0u32, 1, 99, 999, 1_000_000, 50_000_000]),
     ) -> Recording {
         events.extend(requests.into_iter().flat_map(served));
         events.sort_by_key(Event::at);
+        let mut turns = turns;
+        turns.sort_by_key(|turn| turn.at);
         Recording {
             meta: Meta {
                 root,
@@ -211,12 +241,13 @@ prop_compose! {
                 sent_bytes: 0, received_bytes: 0, sent_messages: 0, received_messages: 0,
             }).collect(),
             events,
+            turns,
             ..Recording::default()
         }
     }
 }
 
-/// Stacks of three own functions, a library's and a lock's, in all lengths up to three.
+/// Stacks of three own functions, a library's and asyncio's, in all lengths up to three.
 fn resolved() -> Resolved {
     let place = |name: &str, file: &str| Place {
         function: name.into(),
@@ -228,10 +259,16 @@ fn resolved() -> Resolved {
         inlined: false,
         unnamed: None,
     };
-    let places =
-        vec![place("a", "/p/a.py"), place("b", "/p/b.py"), place("<module>", "/p/c.py"), place("l", "/usr/l.py")];
+    let places = vec![
+        place("a", "/p/a.py"),
+        place("b", "/p/b.py"),
+        place("<module>", "/p/c.py"),
+        place("l", "/usr/l.py"),
+        place("Lock.acquire", "/usr/asyncio/locks.py"),
+        place("BaseEventLoop._run_once", "/usr/asyncio/base_events.py"),
+    ];
     let stacks = (0..STACKS)
-        .map(|index| (0..index % 4).map(|depth| PlaceId((index / 3 + depth) % 4)).collect::<Vec<_>>().into())
+        .map(|index| (0..index % 4).map(|depth| PlaceId((index / 3 + depth) % 6)).collect::<Vec<_>>().into())
         .collect();
     Resolved { places, stacks }
 }

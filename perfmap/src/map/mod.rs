@@ -3,11 +3,16 @@
 //! Pure: the same recording gives the same map. Text and rounding are `report`'s, judgement is `analyze`'s.
 
 mod beside;
+mod bursts;
+mod calls;
 mod fold;
 mod glob;
 mod interpreter_lock;
 #[cfg(test)]
 mod laws;
+mod lock_place;
+mod locks;
+mod loops;
 mod model;
 mod outside;
 mod points;
@@ -21,7 +26,9 @@ mod tests;
 mod tree;
 mod walk;
 
-pub use model::{Counted, Latency, Location, Map, Outside, Peer, PeerCall, Served, Step, StepKind, WaitCause, Waits};
+pub use model::{
+    Counted, Latency, Location, Lock, LockSide, Map, Outside, Peer, PeerCall, Served, Step, StepKind, WaitCause, Waits,
+};
 
 use crate::{
     correlate::{self, Correlated, PeerFlow},
@@ -60,6 +67,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
     let has_project = processes_with_project(recording, &project, &points);
     let services = services::Services::new(recording, &correlated.flows, &has_project);
     let interpreter_lock = interpreter_lock::stacks(resolved);
+    let loops = loops::Loops::new(recording, correlated, resolved);
     let known = walk::Known {
         recording,
         correlated,
@@ -67,6 +75,8 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
         services: &services,
         points: &points,
         interpreter_lock: &interpreter_lock,
+        has_project: &has_project,
+        loops: &loops,
         leads_to_project: &upwards(recording, has_project.clone()),
     };
     let mut walk = walk::Walk::new(&known);
@@ -78,6 +88,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
     tree.least_start = Nanos((options.min_share * wall.0 as f64) as u64);
     beside::counts(&known, &mut tree, &visits);
     beside::time(&known, &mut tree, &visits);
+    let locks = locks::locks(&known, resolved);
     let peer_names: Vec<String> = correlated
         .flows
         .peers
@@ -91,7 +102,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
         wall,
         min_share: options.min_share,
         samples,
-        period: Nanos(1_000_000_000_u64.checked_div(recording.meta.sample_hz.into()).unwrap_or(0)),
+        period: recording.meta.longest_period(),
     };
     let (steps, remainder) = fold::steps(tree, &folding);
     let outside = Outside {
@@ -99,6 +110,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
         cpu: remainder.cpu,
         waits: remainder.waits.clone(),
         http_round_trips: remainder.http_round_trips,
+        db_round_trips: remainder.db_round_trips,
         failed_requests: remainder.failed_requests,
         file_read: remainder.file_read,
         file_written: remainder.file_written,
@@ -107,7 +119,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
     let served = served::served(&known);
     let peers = peers(&correlated.flows.peers, &services);
     let closure_error = i64::try_from(i128::from(owned) - i128::from(wall.0)).unwrap_or(i64::MAX);
-    let map = Map { wall, steps, outside, idle, served, peers, services: services.names, closure_error };
+    let map = Map { wall, steps, outside, idle, served, peers, locks, services: services.names, closure_error };
     Built {
         map,
         remainder,

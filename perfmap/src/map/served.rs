@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    loops::Serving,
     model::{Counted, Served},
     tree::OUTSIDE,
     walk::{Known, Walk},
@@ -35,7 +36,7 @@ impl Walk<'_> {
                 Some(request) => {
                     let task = request.stretch.task;
                     let node = self.tree.request(&request.endpoint, known.service(task, from));
-                    self.walk(task, from, to, node, node);
+                    self.walk(task, from, to, node, node, request.serving);
                 }
                 None => self.between_requests(from, to),
             }
@@ -46,7 +47,7 @@ impl Walk<'_> {
         let own = own_work(self.known(), from, to);
         for (from, to, owner) in owners(&own, from, to) {
             match owner.and_then(|owner| own.get(owner)) {
-                Some(stretch) => self.walk(stretch.task, from, to, OUTSIDE, OUTSIDE),
+                Some(stretch) => self.walk(stretch.task, from, to, OUTSIDE, OUTSIDE, None),
                 None => self.own_idle(from, to),
             }
         }
@@ -56,6 +57,8 @@ impl Walk<'_> {
 struct Request {
     stretch: Stretch,
     endpoint: String,
+    /// Of an event loop: the coroutine that answered.
+    serving: Option<Serving>,
 }
 
 /// Those of the watched processes, as far as they lie in the window.
@@ -69,6 +72,7 @@ fn requests(known: &Known<'_>) -> Vec<Request> {
             task: trip.task,
         },
         endpoint: if older(trip) { OLDER.into() } else { endpoint(trip.method.as_deref(), trip.route.as_deref()) },
+        serving: known.loops.serving(trip.task, Some(trip.socket), trip.received),
     });
     // Without an answer by the end of the window: still in progress, where nothing came after it.
     let last: BTreeMap<_, Nanos> = flows.round_trips.iter().map(|trip| (trip.socket, trip.received)).collect();
@@ -80,6 +84,7 @@ fn requests(known: &Known<'_>) -> Vec<Request> {
     let open = open.map(|failed| Request {
         stretch: Stretch { from: failed.at, to: wall, task: failed.task },
         endpoint: endpoint(failed.method.as_deref(), failed.route.as_deref()),
+        serving: None,
     });
     let mut found: Vec<Request> = answered
         .chain(open)
@@ -93,7 +98,7 @@ fn requests(known: &Known<'_>) -> Vec<Request> {
 const OLDER: &str = "(asked before)";
 
 fn older(trip: &RoundTrip) -> bool {
-    trip.protocol == Protocol::Http1 && trip.method.is_none()
+    trip.protocol != Protocol::Tls && trip.method.is_none() && trip.route.is_none()
 }
 
 /// `GET /items/{id}`.
@@ -164,7 +169,7 @@ pub(super) fn served(known: &Known<'_>) -> Vec<Served> {
         let key = (service, endpoint(trip.method.as_deref(), trip.route.as_deref()));
         let (latencies, failed, counted) = sums.entry(key).or_insert((Vec::new(), 0, Counted::Exact));
         latencies.push(trip.latency());
-        *failed += u64::from(trip.status.is_some_and(|status| status >= 500));
+        *failed += u64::from(trip.refused || trip.status.is_some_and(|status| status >= 500));
         *counted = (*counted).max(match trip.counted {
             correlate::Counted::Exact => Counted::Exact,
             correlate::Counted::Inferred => Counted::Inferred,

@@ -132,6 +132,8 @@ fn name(recording: &Recording, process: &Process) -> String {
 pub(super) fn program(image: &Image) -> String {
     let argv = &image.arguments;
     let binary = argv.first().filter(|first| !first.is_empty()).unwrap_or(&image.executable);
+    // Servers write what they do over their arguments: `nginx: worker process`, `postgres: writer`.
+    let binary = binary.split_once(": ").map_or(binary.as_str(), |(name, _)| name);
     let binary = base(binary).trim_start_matches('-');
     let binary = if binary.is_empty() { image.comm.as_str() } else { binary };
     let script = match binary {
@@ -205,12 +207,14 @@ mod tests {
             ("node server.js", "server"),
             ("curl -s -L http://x", "curl"),
             ("/usr/bin/redis-server *:6379", "redis-server"),
+            ("nginx:\u{a0}master\u{a0}process\u{a0}/usr/sbin/nginx\u{a0}-e\u{a0}/tmp/error.log", "nginx"),
         ] {
             let image = Image {
                 at: Nanos::ZERO,
                 comm: "c".into(),
                 executable: "/e".into(),
-                arguments: line.split(' ').map(Into::into).collect(),
+                // A hard space stands for one within an argument.
+                arguments: line.split(' ').map(|argument| argument.replace('\u{a0}', " ")).collect(),
                 working_directory: String::new(),
                 service_name: None,
             };

@@ -11,6 +11,8 @@ mod loss;
 mod process;
 mod socket;
 mod stack;
+mod thinning;
+mod turn;
 
 use std::path::PathBuf;
 
@@ -18,8 +20,8 @@ use serde::{Deserialize, Serialize};
 
 pub use baseline::{Baseline, GpuUse, Metrics};
 pub use event::{
-    Call, CallId, Direction, Event, FileIo, FileOperation, Mark, Message, OffCpu, OffState, OnObject, Sample,
-    ShortWaits, WaitClass, Waker, WebMethod,
+    Call, CallId, CallStep, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Mark, Message, OffCpu, OffState,
+    OnObject, Sample, ShortWaits, WaitClass, Waker, WebMethod, Wire,
 };
 pub use loss::{Loss, Losses};
 pub use process::{Ending, Image, Process, ProcessId, Task, TaskId};
@@ -28,6 +30,8 @@ pub use stack::{
     Code, CodeId, Frame, FrameId, KernelSymbolId, Module, ModuleId, PythonFrame, PythonFrameId, Stack, StackEnd,
     StackId, Symbol, SymbolFunction, Unnamed,
 };
+pub use thinning::{Overload, Thinned, Thinning};
+pub use turn::{CoroutineId, Turn, TurnKind};
 
 /// Nanoseconds: a length, or an instant counted from the recording's origin (the release of the held target).
 /// The kernel's clock is CLOCK_MONOTONIC; instants before the origin are clamped to 0.
@@ -71,7 +75,7 @@ pub struct Meta {
     pub kernel: String,
     /// CPU samples per second and CPU that were asked for.
     pub sample_hz: u32,
-    /// Blocks at least this long are recorded one by one; shorter ones are summed.
+    /// Blocks at least this long are recorded one by one; shorter ones are summed. `thinned` may raise it.
     pub wait_threshold: Nanos,
     pub cpus: u32,
     /// The task that was launched; its life is the wall time.
@@ -88,6 +92,8 @@ pub struct Meta {
     pub tree_cpu: Nanos,
     /// CPU time that perfmap itself used while recording.
     pub own_cpu: Nanos,
+    /// What was given up because the probes cost too much, in the order of time.
+    pub thinned: Vec<Thinned>,
     pub notes: Vec<String>,
     /// Processes that do not belong to the command: services that it talks to and that ran already, and what these
     /// started. Sorted.
@@ -117,6 +123,8 @@ pub struct Recording {
     /// Sorted by [`Event::at`].
     pub events: Vec<Event>,
     pub losses: Losses,
+    /// Sorted by `at`.
+    pub turns: Vec<Turn>,
 }
 
 impl Recording {

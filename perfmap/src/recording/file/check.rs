@@ -3,7 +3,7 @@
 
 use super::{FileError, corrupt};
 use crate::recording::{
-    Call, CallId, Event, Frame, Meta, OnObject, Recording, SocketId, Stack, StackId, TaskId, Waker,
+    Call, CallId, Event, Frame, HeldLock, Meta, OnObject, Recording, SocketId, Stack, StackId, TaskId, Waker,
 };
 
 type Checked = Result<(), FileError>;
@@ -25,6 +25,7 @@ pub(super) fn check(recording: &Recording) -> Checked {
         calls,
         events,
         losses: _,
+        turns,
     } = recording;
     let Meta { root, outside, .. } = meta;
     outside.iter().try_for_each(|process| within(process.0, processes.len(), "process"))?;
@@ -52,6 +53,13 @@ pub(super) fn check(recording: &Recording) -> Checked {
     }
     if !events.is_sorted_by_key(Event::at) {
         return Err(corrupt("its events are not in order"));
+    }
+    for turn in turns {
+        recording.known_task(turn.task)?;
+        recording.known_stack(Some(turn.stack))?;
+    }
+    if !turns.is_sorted_by_key(|turn| turn.at) {
+        return Err(corrupt("its coroutines' turns are not in order"));
     }
     Ok(())
 }
@@ -99,6 +107,9 @@ impl Recording {
             Event::OffCpu(off) => {
                 if let Some(Waker { task: Some(task), .. }) = off.waker {
                     self.known_task(task)?;
+                }
+                if let Some(HeldLock { holder, interpreter: _ }) = off.held {
+                    self.known_task(holder)?;
                 }
                 if let Some(CallId(call)) = off.call {
                     within(call, self.calls.len(), "call")?;
