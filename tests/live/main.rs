@@ -1,5 +1,6 @@
 //! Live tests: perfmap on programs that know their own truth. They need root, and say so by failing.
 
+mod attach;
 mod children;
 mod containers;
 mod example;

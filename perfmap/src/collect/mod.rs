@@ -34,7 +34,7 @@ mod tree;
 pub use object::{PROBES, Probe, ProbeResult, probe};
 pub use peers::{FollowPeers, Peer, Peers};
 pub use plain::{PLAIN_BACKEND, run_plain};
-pub use run::{Controller, run};
+pub use run::{Controller, attach, run};
 
 use crate::{
     recording::{Nanos, Recording},

@@ -77,7 +77,7 @@ pub(super) fn steps(tree: Tree, folding: &Folding<'_>) -> (Vec<Step>, Remainder)
     // Children come after their parents, so from the end on every node's children are complete.
     for (index, node) in tree.nodes.iter().enumerate().skip(2).rev() {
         let children = std::mem::take(&mut below[index]);
-        let pending = folding.pending(node, &tree.commands, beside[index], sampled, children, smallest);
+        let pending = folding.pending(node, &tree, beside[index], sampled, children, smallest);
         below[node.parent.0 as usize].push(pending);
     }
     let mut steps = Vec::new();
@@ -103,7 +103,7 @@ impl Folding<'_> {
     fn pending(
         &self,
         node: &Node,
-        commands: &[String],
+        tree: &Tree,
         beside: bool,
         sampled: Nanos,
         children: Vec<Pending>,
@@ -115,8 +115,9 @@ impl Folding<'_> {
                     let function = self.project.function(id);
                     (function.name.clone(), function.location(), StepKind::FunctionCall, key.service)
                 }
-                What::Subprocess(command) => (named(commands, command), None, StepKind::Subprocess, key.service),
-                What::Program(command) => (named(commands, command), None, StepKind::FunctionCall, key.service),
+                What::Subprocess(command) => (named(&tree.commands, command), None, StepKind::Subprocess, key.service),
+                What::Program(command) => (named(&tree.commands, command), None, StepKind::FunctionCall, key.service),
+                What::Request(request) => (named(&tree.requests, request), None, StepKind::FunctionCall, key.service),
             },
             None => (String::new(), None, StepKind::FunctionCall, 0),
         };
@@ -155,7 +156,9 @@ impl Folding<'_> {
         };
         let calls = step.http_round_trips + step.db_round_trips + step.failed_requests;
         let io = calls + step.file_read + step.file_written > 0;
-        let mut pending = Pending { step, has_io: io };
+        // What was asked for is shown however little of the time it took.
+        let request = node.key.is_some_and(|key| matches!(key.what, What::Request(_)));
+        let mut pending = Pending { step, has_io: io || request };
         for child in children {
             if self.folds(&child, smallest) {
                 fold(&mut pending, child);

@@ -28,6 +28,8 @@ pub(super) enum What {
     Function(FunctionId),
     /// Index into [`Tree::commands`].
     Subprocess(u32),
+    /// What a watched process was asked for. Index into [`Tree::requests`].
+    Request(u32),
     /// A service without a function of the project, as a whole. Index into [`Tree::commands`].
     Program(u32),
 }
@@ -97,6 +99,7 @@ pub(super) struct Level {
 pub(super) struct Tree {
     pub nodes: Vec<Node>,
     pub commands: Vec<String>,
+    pub requests: Vec<String>,
     children: FxHashMap<(NodeId, What, u32), NodeId>,
     descended: FxHashMap<(NodeId, StackId, u32), NodeId>,
     /// First own function of a task's stacks → the node that it became on the chain.
@@ -110,6 +113,7 @@ impl Tree {
         let mut tree = Self {
             nodes: Vec::new(),
             commands: Vec::new(),
+            requests: Vec::new(),
             children: FxHashMap::default(),
             descended: FxHashMap::default(),
             starts: FxHashMap::default(),
@@ -191,6 +195,14 @@ impl Tree {
             self.commands.len() - 1
         });
         index as u32
+    }
+
+    pub(super) fn request(&mut self, endpoint: &str, service: u32) -> NodeId {
+        let index = self.requests.iter().position(|known| known == endpoint).unwrap_or_else(|| {
+            self.requests.push(endpoint.into());
+            self.requests.len() - 1
+        });
+        self.child(OUTSIDE, Key { what: What::Request(index as u32), service })
     }
 
     /// The node of a stack of own functions (root first) below `base`.

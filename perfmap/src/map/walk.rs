@@ -59,6 +59,8 @@ pub(super) struct Walk<'a> {
     pub visits: Vec<Vec<Visit>>,
     pub outside: Outside,
     pub owned: u64,
+    /// Of it: watched processes waited for requests.
+    pub idle: Nanos,
     pub samples: u64,
     /// What was owned, for the tests' laws.
     #[cfg(test)]
@@ -89,6 +91,7 @@ impl<'a> Walk<'a> {
             visits: vec![Vec::new(); tasks],
             outside: Outside::default(),
             owned: 0,
+            idle: Nanos::ZERO,
             samples: 0,
             #[cfg(test)]
             pieces: Vec::new(),
@@ -101,12 +104,17 @@ impl<'a> Walk<'a> {
     pub(super) fn run(&mut self) {
         let wall = self.known.recording.meta.wall;
         match self.known.recording.meta.root {
+            _ if self.known.recording.meta.attached => self.window(),
             Some(root) => self.walk(root, Nanos::ZERO, wall, OUTSIDE, OUTSIDE, None),
             None => self.own(OUTSIDE, Kind::Wait(WaitCause::Other), Nanos::ZERO, wall, None, TaskId(u32::MAX)),
         }
         for visits in &mut self.visits {
             visits.sort_by_key(|visit| (visit.from, visit.to));
         }
+    }
+
+    pub(super) fn known(&self) -> &'a Known<'a> {
+        self.known
     }
 
     fn own(&mut self, node: NodeId, kind: Kind, from: Nanos, to: Nanos, stack: Option<StackId>, task: TaskId) {
@@ -124,10 +132,25 @@ impl<'a> Walk<'a> {
         self.pieces.push((from, to));
     }
 
+    pub(super) fn own_idle(&mut self, from: Nanos, to: Nanos) {
+        self.owned = self.owned.saturating_add(to.since(from).0);
+        self.idle = self.idle.plus(to.since(from));
+        #[cfg(test)]
+        self.pieces.push((from, to));
+    }
+
     /// Gives every nanosecond of `[from, to)` an owner, on behalf of somebody whom `task` woke at `to`. `outer` is
     /// where the waiter stands, `base` where the task's own functions go; `serving` which of the task's coroutines the
     /// waiter waited for.
-    fn walk(&mut self, task: TaskId, from: Nanos, to: Nanos, base: NodeId, outer: NodeId, serving: Option<Serving>) {
+    pub(super) fn walk(
+        &mut self,
+        task: TaskId,
+        from: Nanos,
+        to: Nanos,
+        base: NodeId,
+        outer: NodeId,
+        serving: Option<Serving>,
+    ) {
         if from >= to {
             return;
         }
