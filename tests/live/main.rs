@@ -6,6 +6,7 @@ mod faults;
 mod files;
 mod halves;
 mod http;
+mod http2;
 mod native;
 mod python;
 mod replay;

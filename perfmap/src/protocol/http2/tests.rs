@@ -102,7 +102,7 @@ fn grpc_calls() {
     let call = |stream: u32, method: &str, answer: &str| {
         let answer = answer.split('|').map(|line| format!("grpc {stream} = {line}|")).collect::<String>();
         format!(
-            "grpc {stream} POST /shop.Stock/{method} 127.0.0.1:7105|grpc {stream} RequestEnd|{answer}grpc {stream} ResponseEnd"
+            "grpc {stream} ? /shop.Stock/{method} 127.0.0.1:7105|grpc {stream} RequestEnd|{answer}grpc {stream} ResponseEnd"
         )
     };
     let calls = [
@@ -238,6 +238,25 @@ fn streams_that_are_given_up() {
     ];
     let found = turns(&[&asked, &answered]);
     assert_eq!(found[8..], ["1 Abandoned", "3 = 200", "3 ResponseEnd", "7 Abandoned", "5 = 200", "5 ResponseEnd"]);
+}
+
+/// As curl does with an answer whose last frame is empty.
+#[test]
+fn given_up_with_the_last_byte() {
+    let asked = [1, 3].map(|stream| frame(HEADERS, WHOLE | END, stream, &get("/a")));
+    let head = block(&[(":status", "200"), ("content-length", "4")]);
+    let answered = [
+        frame(HEADERS, WHOLE, 1, &head),
+        frame(DATA, 0, 1, b"body"),
+        frame(HEADERS, WHOLE, 3, &head),
+        frame(DATA, 0, 3, b"bod"),
+    ];
+    let resets = [1, 3].map(|stream| frame(RESET, 0, stream, &[0; 4]));
+    let late = [frame(DATA, END, 1, b"")];
+    let found = turns(&[&asked, &answered, &resets]);
+    assert_eq!(found[4..], ["1 = 200", "1 ResponseEnd", "3 = 200", "3 Abandoned"]);
+    let found = turns(&[&asked, &answered, &[], &late]);
+    assert_eq!(found[4..], ["1 = 200", "1 ResponseEnd", "3 = 200"]);
 }
 
 #[test]
