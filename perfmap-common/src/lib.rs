@@ -14,8 +14,10 @@ pub const MAX_KERNEL_FRAMES: usize = 48;
 /// Most bytes of user stack that are copied for unwinding: 16 KiB cut one in five stacks of Python importing modules;
 /// 32 KiB is the largest value of a per-CPU map.
 pub const MAX_STACK_BYTES: usize = 32 * 1024;
-/// Most bytes of one message's head that are copied.
-pub const MAX_PAYLOAD_BYTES: usize = 4096;
+/// Most bytes of one message's head that are copied: of protocols of framed calls, whole transfers up to this size (what
+/// libpq and MySQL clients read at once), so that no header is missed; of others and of larger ones 4 KiB. Twice this
+/// is the largest value of a per-CPU map.
+pub const MAX_PAYLOAD_BYTES: usize = 16 * 1024;
 /// Most bytes of a Python line table that are copied.
 pub const MAX_LINE_TABLE_BYTES: usize = 8192;
 /// Most bytes of a Python name or file name that are copied.
@@ -296,6 +298,13 @@ pub const MESSAGE_STACK: u32 = 4;
 /// The socket's last sums (`bytes` is 0): it was closed.
 pub const MESSAGE_CLOSED: u32 = 8;
 
+/// What a socket carries; values of the `verdicts` map, by which user space tells the kernel side (key: cookie).
+pub const PROTOCOL_HTTP1: u32 = 1;
+pub const PROTOCOL_TLS: u32 = 2;
+pub const PROTOCOL_OPAQUE: u32 = 3;
+/// Framed: databases, caches, HTTP/2, DNS.
+pub const PROTOCOL_CALLS: u32 = 4;
+
 /// Sums of file I/O of one call site: header (`at` = last call), fields, then a stack where the site is new.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
@@ -367,7 +376,7 @@ pub struct SocketSums {
     pub skipped_messages: [u64; 2],
     pub skipped_bytes: [u64; 2],
     pub messages: u32,
-    /// 0 undecided, 1 HTTP/1, 2 TLS, 3 opaque, 4 a protocol of framed calls.
+    /// `PROTOCOL_*`; 0: undecided.
     pub protocol: u32,
     /// Direction of the last transfer plus 1; 0: none yet.
     pub last: u32,

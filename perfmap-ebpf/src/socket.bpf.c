@@ -20,6 +20,14 @@ struct {
 	__type(value, struct socket_sums);
 } endless_sockets SEC(".maps");
 
+/* What user space, which sees more than the first bytes, says of a connection. LRU: what is forgotten is judged anew. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u64);
+	__type(value, u32);
+} verdicts SEC(".maps");
+
 struct payload {
 	u8 bytes[2 * MAX_PAYLOAD_BYTES]; /* the second half is slack for the verifier */
 };
@@ -35,27 +43,36 @@ struct {
 #define SOCK_STREAM 1
 #define RECEIVED 0
 #define SENT 1
+#define SOCK_DGRAM 2
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
-/* A connection that shows no known protocol within this many transfers has none. */
-#define UNDECIDED_MESSAGES 6
+/* A connection that shows no known protocol within this many transfers has none: a MySQL client that reads each
+ * packet's header by itself has had its eighth when its first command comes. */
+#define UNDECIDED_MESSAGES 16
+/* Transfers after which user space is asked again what it makes of the connection; a power of two. */
+#define ASK_MESSAGES 64
+/* Of larger transfers the framing is not kept anyway, so that as much as a head is enough. */
+#define HEAD_BYTES 4096
+#define DNS_PORT 53
+#define SENDMMSG 307
+#define RECVMMSG 299
+/* Buffers of one transfer that are looked at: gRPC writes the parts of its frames from a dozen or more. */
+#define MAX_VECTORS 64
 /* Transfers on an opaque socket after which a task adds them to the socket's sums. */
 #define SETTLE_MESSAGES 64
 
 struct iovec {
 	u64 base, length;
 };
-/* Buffers of one call that are looked at: gRPC writes the parts of its frames from a dozen or more. */
-#define MAX_VECTORS 64
 
-static __always_inline u32 add_payload(struct payload *payload, u32 have, u64 base, u64 length) {
+static __always_inline u32 add_payload(struct payload *payload, u32 have, u64 base, u64 length, u32 limit) {
 	u64 offset = have, bytes = length;
 	barrier_var(offset);
-	if (offset >= MAX_PAYLOAD_BYTES)
+	if (offset >= MAX_PAYLOAD_BYTES || offset >= limit)
 		return have;
-	if (bytes > MAX_PAYLOAD_BYTES - offset)
-		bytes = MAX_PAYLOAD_BYTES - offset;
+	if (bytes > limit - offset)
+		bytes = limit - offset;
 	BOUND(bytes, MAX_PAYLOAD_BYTES);
 	if (bytes == 0)
 		return have;
@@ -68,7 +85,7 @@ static __always_inline u32 add_payload(struct payload *payload, u32 have, u64 ba
 
 struct gather {
 	u64 vectors, count, left;
-	u32 have;
+	u32 have, limit;
 };
 
 static long gather_one(u32 index, void *context) {
@@ -76,45 +93,66 @@ static long gather_one(u32 index, void *context) {
 	struct iovec vector;
 	u32 zero = 0, have = gather->have;
 	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
-	if (!payload || index >= gather->count || !gather->left || have >= MAX_PAYLOAD_BYTES)
+	if (!payload || index >= gather->count || !gather->left || have >= gather->limit)
 		return 1;
 	if (bpf_probe_read_user(&vector, sizeof(vector), (void *)(gather->vectors + index * sizeof(vector))))
 		return 1;
 	u64 part = vector.length < gather->left ? vector.length : gather->left;
-	gather->have = add_payload(payload, have, vector.base, part);
+	gather->have = add_payload(payload, have, vector.base, part, gather->limit);
 	gather->left -= part;
 	return gather->have != have + part;
 }
 
 /* From several buffers. A function of its own for the verifier, which would else go through all that follows for every
  * way through this. */
-__noinline int gather_payload(u64 vectors, u64 count, u64 length) {
-	struct gather gather = {.vectors = vectors, .count = count, .left = length};
+__noinline int gather_payload(u64 vectors, u64 count, u64 length, u32 limit) {
+	struct gather gather = {.vectors = vectors, .count = count, .left = length, .limit = limit};
 	bpf_loop(MAX_VECTORS, gather_one, &gather, 0);
 	return gather.have;
 }
 
-/* The first bytes of the transfer, up to MAX_PAYLOAD_BYTES, from the buffers that the system call names. */
-static __always_inline u32 read_payload(struct payload *payload, struct pt_regs *regs, u32 call, u64 length) {
-	u64 vectors = 0, count = 0;
+/* The first bytes of the transfer, up to `limit`, from the buffers that the system call names. `nth`: transfers of the
+ * same call before this one. */
+static __always_inline u32 read_payload(struct payload *payload, struct pt_regs *regs, u32 call, u64 length, u32 limit,
+					 u32 nth) {
+	u64 vectors = 0, count = 0, header = regs->si;
 	switch (call) {
 	case 0: case 1: case 44: case 45: /* read write sendto recvfrom */
-		return add_payload(payload, 0, regs->si, length);
+		return add_payload(payload, 0, regs->si, length, limit);
 	case 19: case 20: /* readv writev */
-		return gather_payload(regs->si, regs->dx, length);
+		vectors = regs->si;
+		count = regs->dx;
+		break;
+	case SENDMMSG: case RECVMMSG: /* an array of struct mmsghdr */
+		header += (u64)nth * 64;
+		/* fall through */
 	case 46: case 47: /* sendmsg recvmsg: struct user_msghdr, msg_iov at 16, msg_iovlen at 24 */
-		bpf_probe_read_user(&vectors, 8, (void *)(regs->si + 16));
-		bpf_probe_read_user(&count, 8, (void *)(regs->si + 24));
-		return gather_payload(vectors, count, length);
+		bpf_probe_read_user(&vectors, 8, (void *)(header + 16));
+		bpf_probe_read_user(&count, 8, (void *)(header + 24));
+		break;
 	default:
 		return 0;
 	}
+	return gather_payload(vectors, count, length, limit);
 }
 
-/* What the first bytes of a connection say. A look at four bytes: user space decides for good. */
-static __always_inline u32 classify(const u8 *head, u32 bytes) {
+/* What the first bytes of a transfer say of its connection. A look at a few bytes: user space decides for good. */
+static __always_inline u32 classify(const u8 *head, u32 bytes, u64 length) {
 	if (bytes < 4)
 		return PROTOCOL_UNDECIDED;
+	/* Redis: *3\r\n… */
+	if (head[0] == '*' && head[1] >= '1' && head[1] <= '9' && (head[2] == '\r' || (head[2] >= '0' && head[2] <= '9')))
+		return PROTOCOL_CALLS;
+	if (bytes >= 8) {
+		/* PostgreSQL: a length below 64 KiB, then version 3, or a request for TLS, GSS or a cancel. */
+		if (head[0] == 0 && head[1] == 0 &&
+		    ((head[4] == 0 && head[5] == 3) || (head[4] == 0x04 && head[5] == 0xd2 && head[6] == 0x16)))
+			return PROTOCOL_CALLS;
+		/* MySQL: the server's greeting, or a command that is all of the transfer; both are number 0. */
+		u64 packet = head[0] | head[1] << 8 | head[2] << 16;
+		if (head[3] == 0 && packet + 4 == length && (head[4] == 10 || (head[4] >= 1 && head[4] <= 0x1f)))
+			return PROTOCOL_CALLS;
+	}
 	if (head[0] >= 0x14 && head[0] <= 0x18 && head[1] == 3 && head[2] <= 4)
 		return PROTOCOL_TLS;
 	u32 word = head[0] | head[1] << 8 | head[2] << 16 | (u32)head[3] << 24;
@@ -132,6 +170,20 @@ static __always_inline u32 classify(const u8 *head, u32 bytes) {
 	case 'P' | 'R' << 8 | 'O' << 16 | 'P' << 24:
 		return PROTOCOL_HTTP1;
 	case 'P' | 'R' << 8 | 'I' << 16 | ' ' << 24: /* HTTP/2 */
+	case 'P' | 'I' << 8 | 'N' << 16 | 'G' << 24: /* Redis */
+	case 'g' | 'e' << 8 | 't' << 16 | ' ' << 24: /* memcached */
+	case 'g' | 'e' << 8 | 't' << 16 | 's' << 24:
+	case 'g' | 'a' << 8 | 't' << 16 | ' ' << 24:
+	case 's' | 'e' << 8 | 't' << 16 | ' ' << 24:
+	case 'a' | 'd' << 8 | 'd' << 16 | ' ' << 24:
+	case 'c' | 'a' << 8 | 's' << 16 | ' ' << 24:
+	case 'i' | 'n' << 8 | 'c' << 16 | 'r' << 24:
+	case 'd' | 'e' << 8 | 'c' << 16 | 'r' << 24:
+	case 'd' | 'e' << 8 | 'l' << 16 | 'e' << 24:
+	case 't' | 'o' << 8 | 'u' << 16 | 'c' << 24:
+	case 'v' | 'e' << 8 | 'r' << 16 | 's' << 24:
+	case 's' | 't' << 8 | 'a' << 16 | 't' << 24:
+	case 'f' | 'l' << 8 | 'u' << 16 | 's' << 24:
 		return PROTOCOL_CALLS;
 	}
 	return PROTOCOL_UNDECIDED;
@@ -186,7 +238,7 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 				    u32 direction, u64 cookie) {
 	if (length < 0)
 		return 0;
-	state->on_socket = 1;
+	u32 nth = state->on_socket++;
 	if (cookie == state->opaque_socket) {
 		state->opaque_messages[direction & 1]++;
 		state->opaque_bytes[direction & 1] += length;
@@ -203,6 +255,13 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 		u16 family = sk->__sk_common.skc_family;
 		if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
 			fresh.protocol = PROTOCOL_OPAQUE;
+		else if (family != AF_UNIX && (sk->__sk_common.skc_num == DNS_PORT ||
+					       sk->__sk_common.skc_dport == __builtin_bswap16(DNS_PORT)))
+			fresh.protocol = PROTOCOL_CALLS;
+		else if (!connection) { /* may have been known, and forgotten */
+			u32 *verdict = bpf_map_lookup_elem(&verdicts, &cookie);
+			fresh.protocol = verdict ? *verdict : PROTOCOL_UNDECIDED;
+		}
 		/* Two threads may be here at once: the first one's entry stays. */
 		if (connection)
 			bpf_map_update_elem(&sockets, &cookie, &fresh, BPF_NOEXIST);
@@ -229,6 +288,14 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 		}
 		return 0;
 	}
+	if (sums->protocol == PROTOCOL_UNDECIDED || (sums->messages & (ASK_MESSAGES - 1)) == ASK_MESSAGES - 1) {
+		u32 *verdict = bpf_map_lookup_elem(&verdicts, &cookie);
+		if (verdict && *verdict != PROTOCOL_UNDECIDED)
+			sums->protocol = *verdict;
+	}
+	u32 limit = HEAD_BYTES;
+	if ((sums->protocol == PROTOCOL_CALLS || sums->protocol == PROTOCOL_UNDECIDED) && length <= MAX_PAYLOAD_BYTES)
+		limit = MAX_PAYLOAD_BYTES;
 	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
 	struct scratch *scratch = scratch_of(CONTEXT_CALL);
 	if (!payload || !scratch)
@@ -243,11 +310,11 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 	record->syscall = call;
 	record->descriptor = regs->di;
 	record->flags = direction == SENT ? MESSAGE_SENT : 0;
-	u32 captured = length > 0 ? read_payload(payload, regs, call, length) : 0;
+	u32 captured = length > 0 ? read_payload(payload, regs, call, length, limit, nth) : 0;
 	BOUND(captured, MAX_PAYLOAD_BYTES);
 	sums->messages++;
 	if (sums->protocol == PROTOCOL_UNDECIDED && length > 0) {
-		sums->protocol = classify(payload->bytes, captured);
+		sums->protocol = classify(payload->bytes, captured, length);
 		if (sums->protocol == PROTOCOL_UNDECIDED && sums->messages >= UNDECIDED_MESSAGES) {
 			sums->protocol = PROTOCOL_OPAQUE;
 			record->flags |= MESSAGE_OPAQUE;

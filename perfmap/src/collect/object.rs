@@ -186,6 +186,13 @@ impl Object {
             .map_err(|error| CollectError::Load { what: "python_processes".into(), why: error.to_string() })
     }
 
+    pub fn verdicts(&mut self) -> Result<Verdicts, CollectError> {
+        let map = self.ebpf.take_map("verdicts").ok_or_else(|| no_map("verdicts"))?;
+        HashMap::try_from(map)
+            .map(Verdicts)
+            .map_err(|error| CollectError::Load { what: "verdicts".into(), why: error.to_string() })
+    }
+
     /// Ends the recording: no record comes after this but those of tasks that live on, which are written now; the maps
     /// stay readable.
     pub fn stop(&mut self) {
@@ -274,6 +281,16 @@ impl PythonProcesses {
         let Ok(bytes) = layout.as_bytes().try_into() else { return false };
         let bytes: [u8; size_of::<wire::PythonLayout>()] = bytes;
         self.0.insert(pid, bytes, 0).is_ok()
+    }
+}
+
+/// What connections carry that the kernel side does not see by itself, key cookie.
+pub struct Verdicts(HashMap<MapData, u64, u32>);
+
+impl Verdicts {
+    /// Untold, the kernel side sends too much or stops too early: then counts say that they may be low.
+    pub fn tell(&mut self, cookie: u64, verdict: u32) {
+        let _ = self.0.insert(cookie, verdict, 0);
     }
 }
 

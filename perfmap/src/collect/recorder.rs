@@ -10,6 +10,7 @@ use perfmap_common as wire;
 use super::{
     decode::{RawStack, Record, decode},
     mappings::{Change, What},
+    object::Verdicts,
     process::Seen,
     sockets::{Closed, Sockets},
     stacks::Stacks,
@@ -58,6 +59,8 @@ pub struct Recorder {
     origin: u64,
     tree: Tree,
     sockets: Sockets,
+    /// None: nobody listens.
+    verdicts: Option<Verdicts>,
     stacks: Stacks,
     changes: VecDeque<Change>,
     /// One for each execve whose record is still to come.
@@ -73,11 +76,12 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    pub fn new(origin: u64, root_pid: u32, kernel: Option<KernelSymbols>) -> Recorder {
+    pub fn new(origin: u64, root_pid: u32, kernel: Option<KernelSymbols>, verdicts: Option<Verdicts>) -> Recorder {
         Recorder {
             origin,
             tree: Tree::with_root(root_pid),
             sockets: Sockets::default(),
+            verdicts,
             stacks: Stacks::new(kernel),
             changes: VecDeque::new(),
             images: HashMap::new(),
@@ -336,6 +340,11 @@ impl Recorder {
         let Some((socket, direction, marks)) = self.sockets.message(message, payload) else {
             return self.losses.add(Loss::RingFullMessage, 1);
         };
+        for (cookie, verdict) in self.sockets.verdicts.drain(..) {
+            if let Some(verdicts) = &mut self.verdicts {
+                verdicts.tell(cookie, verdict);
+            }
+        }
         if message.flags & wire::MESSAGE_CLOSED != 0 {
             return;
         }

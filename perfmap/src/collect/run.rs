@@ -89,6 +89,7 @@ async fn collect(
         alive: BTreeSet::new(),
         events: 0,
     };
+    let verdicts = object.verdicts()?;
     let kernel_symbols = (plan.mode == Mode::Profile).then(|| KernelSymbols::read().ok()).flatten();
     let mut roots = object.roots()?;
     let cpu_before = children_cpu();
@@ -101,7 +102,7 @@ async fn collect(
     let recorder = thread::Builder::new()
         .name("recorder".into())
         .spawn(move || {
-            let mut recorder = Recorder::new(origin, root, kernel_symbols);
+            let mut recorder = Recorder::new(origin, root, kernel_symbols, Some(verdicts));
             for item in receiver {
                 recorder.accept(item);
             }

@@ -6,16 +6,25 @@
 
 mod detect;
 mod dialogue;
+mod dns;
+mod frames;
 mod http1;
 mod http2;
+mod postgres;
+mod redis;
+mod repeat;
+mod statement;
 mod tls;
 
+#[cfg(test)]
+mod recorded;
 #[cfg(test)]
 mod tests;
 
 use crate::recording::{Direction, Mark, Wire};
 use detect::{Guess, Kind, Probe};
 use dialogue::{Dialogue, Onward, Side};
+pub use repeat::RunKey;
 
 /// Transfers that may begin with no known protocol before the connection is given up. Above the plain-text preludes
 /// of protocols that start TLS later (PostgreSQL 2, MySQL 2, SMTP 5 to 7).
@@ -33,10 +42,14 @@ pub enum Verdict {
     Opaque,
 }
 
+/// DNS is told by it: nothing in a message's first bytes does.
+pub const NAME_SERVER_PORT: u16 = 53;
+
 /// The protocol state of one socket end, both directions.
 #[derive(Debug)]
 pub struct Decoder {
     phase: Phase,
+    key: RunKey,
 }
 
 #[derive(Debug)]
@@ -69,7 +82,26 @@ impl Default for Decoder {
 
 impl Decoder {
     pub fn new() -> Decoder {
-        Decoder { phase: Phase::undecided(false) }
+        Decoder::with_key(RunKey::default())
+    }
+
+    /// Decoders with the same key give equal requests the same number.
+    pub fn with_key(key: RunKey) -> Decoder {
+        Decoder { phase: Phase::undecided(false), key }
+    }
+
+    /// Of a socket whose datagrams are DNS messages.
+    pub fn datagrams(requests: Direction) -> Decoder {
+        let parser = Box::new(dns::Connection::Datagrams);
+        let phase = Phase::Dialogue { parser, requests, wire: Some(Wire::Dns) };
+        Decoder { phase, key: RunKey::default() }
+    }
+
+    /// The same over TCP.
+    pub fn name_server(requests: Direction) -> Decoder {
+        let parser = Box::new(dns::Connection::stream());
+        let phase = Phase::Dialogue { parser, requests, wire: Some(Wire::Dns) };
+        Decoder { phase, key: RunKey::default() }
     }
 
     /// One transfer. `captured` are its first bytes, `length` its full length. Transfers that were not seen one by
@@ -146,7 +178,7 @@ impl Decoder {
                 requests: by.requests(direction),
                 wire: None,
             },
-            Kind::Call(wire, by) => match parser(wire) {
+            Kind::Call(wire, by) => match parser(wire, &self.key) {
                 Some(parser) => Phase::Dialogue { parser, requests: by.requests(direction), wire: Some(wire) },
                 None => Phase::Opaque,
             },
@@ -159,10 +191,13 @@ impl Decoder {
 }
 
 /// One row a protocol. None: it is told from others, but not read.
-fn parser(wire: Wire) -> Option<Box<dyn Dialogue>> {
+fn parser(wire: Wire, key: &RunKey) -> Option<Box<dyn Dialogue>> {
     match wire {
+        Wire::Postgres => Some(Box::new(postgres::Connection::new(key.clone()))),
+        Wire::Redis => Some(Box::new(redis::Connection::new(key.clone()))),
+        // DNS is told by its port alone.
         Wire::Http2 | Wire::Grpc => Some(Box::<http2::Connection>::default()),
-        Wire::Postgres | Wire::Mysql | Wire::Redis | Wire::Memcached | Wire::Dns => None,
+        Wire::Mysql | Wire::Memcached | Wire::Dns => None,
     }
 }
 
