@@ -64,8 +64,6 @@ struct {
 struct iovec {
 	u64 base, length;
 };
-/* Buffers of one call that are looked at: gRPC writes the parts of its frames from a dozen or more. */
-#define MAX_VECTORS 64
 
 static __always_inline u32 add_payload(struct payload *payload, u32 have, u64 base, u64 length, u32 limit) {
 	u64 offset = have, bytes = length;

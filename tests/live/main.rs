@@ -8,6 +8,7 @@ mod faults;
 mod files;
 mod halves;
 mod http;
+mod http2;
 mod native;
 mod peers;
 mod python;

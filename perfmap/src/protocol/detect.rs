@@ -1,6 +1,6 @@
 //! The first bytes of a transfer → which protocol they begin: yes, no, or too few to say.
 
-use super::{dialogue::Side, http2};
+use super::dialogue::Side;
 use crate::recording::Wire;
 
 /// Longest request line that is waited for while nothing is decided yet.
