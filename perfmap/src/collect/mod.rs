@@ -9,6 +9,7 @@ mod clock;
 mod decode;
 mod mappings;
 mod memory;
+mod meter;
 mod object;
 mod overload;
 mod plain;

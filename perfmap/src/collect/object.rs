@@ -145,14 +145,11 @@ pub const PROBES: [Probe; 15] = [
 pub struct Object {
     ebpf: Ebpf,
     pub live: Live,
-    /// While it is open, the kernel keeps run-time statistics of BPF programs.
-    _statistics: Option<std::os::fd::OwnedFd>,
 }
 
 impl Object {
     /// Loads and attaches what `plan` needs.
     pub fn load(plan: &Plan, cpus: &[usize]) -> Result<Object, CollectError> {
-        let statistics = aya::sys::enable_stats(aya::sys::Stats::RunTime).ok();
         let counting = plan.mode == Mode::Count;
         let settings = wire::Settings {
             wait_threshold_ns: plan.wait_threshold.0,
@@ -172,7 +169,7 @@ impl Object {
         for probe in PROBES.iter().filter(|probe| probe.when == When::Always || !counting) {
             attach(&mut ebpf, probe, &btf, plan.sample_hz, cpus)?;
         }
-        Ok(Object { ebpf, live, _statistics: statistics })
+        Ok(Object { ebpf, live })
     }
 
     pub fn ring(&mut self) -> Result<RingBuf<MapData>, CollectError> {
@@ -252,7 +249,8 @@ impl Object {
         losses
     }
 
-    /// Run time of our programs so far: (program, runs, total), from /proc/self/fdinfo.
+    /// Run time of our programs so far: (program, runs, total), from /proc/self/fdinfo. It grows only while the kernel's
+    /// statistics are on.
     pub fn cost(&self) -> Vec<(String, u64, Nanos)> {
         let mut cost: Vec<_> = self
             .ebpf

@@ -113,9 +113,9 @@ async fn collect(
         .map_err(|error| CollectError::Recorder(error.to_string()))?;
     // Every mapped file is kept open; the target was made before, so its own limit is as it was.
     let _limit = DescriptorLimit::raise();
+    let mut watch = Watch::new(plan, &object, origin);
     let mut running = held.release()?;
     let mut memory = MemoryWatch::default();
-    let mut watch = Watch::new(plan, &object, origin);
     let mut aborted = false;
     let ending = loop {
         let busy = feed.drain()?;
@@ -135,7 +135,7 @@ async fn collect(
         pause(&running, if busy { BUSY_TICK } else { TICK }).await;
     };
     let stopped = Nanos(monotonic_ns().saturating_sub(origin));
-    let cost = object.cost();
+    let (cost, thinned) = watch.finish(monotonic_ns(), &object);
     // Before the last look at the maps: what a survivor still did would be counted twice.
     object.stop();
     feed.drain()?;
@@ -149,7 +149,7 @@ async fn collect(
     let (mut recording, files) = finish(recorder, losses, lost_mappings);
     let tree_cpu = children_cpu().since(cpu_before);
     let meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
-    recording.meta = Meta { thinned: watch.thinned, ..meta };
+    recording.meta = Meta { thinned, ..meta };
     Ok(Outcome { recording, files, memory: memory.curve() })
 }
 
