@@ -58,6 +58,8 @@ struct {
 #define DNS_PORT 53
 #define SENDMMSG 307
 #define RECVMMSG 299
+/* Buffers of one transfer that are looked at: gRPC writes the parts of its frames from a dozen or more. */
+#define MAX_VECTORS 64
 /* Transfers on an opaque socket after which a task adds them to the socket's sums. */
 #define SETTLE_MESSAGES 64
 

@@ -13,6 +13,7 @@ mod decode;
 mod habitats;
 mod mappings;
 mod memory;
+mod meter;
 mod object;
 mod overload;
 mod peers;

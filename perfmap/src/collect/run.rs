@@ -147,9 +147,9 @@ async fn collect(
     // Every mapped file is kept open; the target was made before, so its own limit is as it was.
     let _limit = DescriptorLimit::raise();
     feed.adopt(&mut object, true)?;
+    let mut watch = Watch::new(plan, &object, origin);
     let mut running = held.map(Held::release).transpose()?;
     let mut memory = MemoryWatch::default();
-    let mut watch = Watch::new(plan, &object, origin);
     let mut aborted = false;
     let ending = loop {
         let busy = feed.drain()?;
@@ -177,7 +177,7 @@ async fn collect(
         pause(running.as_ref(), if busy { BUSY_TICK } else { TICK }).await;
     };
     let stopped = Nanos(monotonic_ns().saturating_sub(origin));
-    let cost = object.cost();
+    let (cost, thinned) = watch.finish(monotonic_ns(), &object);
     // Before the last look at the maps: what a survivor still did would be counted twice.
     object.stop();
     feed.drain()?;
@@ -192,7 +192,7 @@ async fn collect(
     let (mut recording, files) = finish(recorder, losses, lost_mappings);
     let tree_cpu = children_cpu().since(cpu_before);
     let meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
-    recording.meta = Meta { thinned: watch.thinned, ..meta };
+    recording.meta = Meta { thinned, ..meta };
     recording.meta.notes = tls_notes::notes(&recording, |pid| libraries.of_process(pid).cloned());
     Ok(Outcome { recording, files, memory: memory.curve(), peers })
 }
