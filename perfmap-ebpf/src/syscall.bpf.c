@@ -236,10 +236,8 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result) {
 			state->polled = RESUMED_ROUNDS;
 			awaited_by_main();
 		}
-	} else if (state->polled && polls(call)) {
-		if (resumed(RESUMED_ROUNDS - state->polled))
-			state->polled = 1;
-		state->polled--;
+	} else if (polls(call)) {
+		polled(state, regs->r10);
 	}
 	if (state->short_due)
 		emit_short_waits(state);
