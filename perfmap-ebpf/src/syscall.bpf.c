@@ -152,7 +152,7 @@ static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u3
 	record->has_stack = 1;
 	record->stack.kernel = 0;
 	read_registers(record->stack.registers);
-	record->stack.user = copy_user_stack(CONTEXT_CALL, record->stack.registers[7]);
+	record->stack.user = copy_user_stack(CONTEXT_CALL, record->stack.registers[7], stack_limit());
 	if (emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_CALL, 0, 0, LOSS_RING_FILE)) {
 		/* No room: the sum is kept, and the site is sent at its next call. */
 		bpf_map_delete_elem(&sites, &site);

@@ -6,7 +6,7 @@
 #define MAX_PYTHON_FRAMES 128
 #define MAX_KERNEL_FRAMES 48
 #define MAX_STACK_BYTES (32 * 1024)
-#define MAX_PAYLOAD_BYTES 4096
+#define MAX_PAYLOAD_BYTES 16384
 #define MAX_LINE_TABLE_BYTES 8192
 #define MAX_STRING_BYTES 512
 #define WAIT_CLASSES 8
@@ -26,6 +26,9 @@ enum kind {
 	KIND_FILE_IO,
 	KIND_PYTHON_CODE,
 	KIND_FAULT_STACK,
+	KIND_ADOPT,
+	KIND_PEER,
+	KIND_PLAINTEXT = 20,
 };
 enum loss {
 	LOSS_RING_SAMPLE,
@@ -70,14 +73,39 @@ enum {
 	MESSAGE_CLOSED = 8,
 };
 enum {
+	PLAINTEXT_SENT = 1,
+	PLAINTEXT_STACK = 2,
+	PLAINTEXT_FREED = 4,
+};
+/* Cookies of the probes: how a function takes its arguments and says what it moved. */
+enum tls_function {
+	TLS_SSL_READ = 1,
+	TLS_SSL_WRITE,
+	TLS_SSL_READ_EX,
+	TLS_SSL_WRITE_EX,
+};
+enum {
 	BLOCK_EARLY_WAKE = 1,
 	BLOCK_UNFINISHED = 2,
+	BLOCK_INTERPRETER_LOCK = 4,
+};
+enum follow {
+	FOLLOW_NONE,
+	FOLLOW_ANNOUNCE,
+	FOLLOW_LEARN,
+	FOLLOW_ADOPT,
+};
+enum verdict {
+	VERDICT_ANNOUNCED = 1,
+	VERDICT_FOLLOWED,
+	VERDICT_NEVER,
 };
 enum protocol {
 	PROTOCOL_UNDECIDED,
 	PROTOCOL_HTTP1,
 	PROTOCOL_TLS,
 	PROTOCOL_OPAQUE,
+	PROTOCOL_CALLS, /* framed: databases, caches, HTTP/2, DNS */
 };
 
 struct header {
@@ -97,6 +125,12 @@ struct named_record {
 struct exit_record {
 	struct header header;
 	u32 code, alive;
+	u64 cpu_ns;
+	char comm[16];
+};
+struct adopt_record {
+	struct header header;
+	u32 parent, reserved;
 	u64 cpu_ns;
 	char comm[16];
 };
@@ -120,7 +154,7 @@ struct block_record {
 	u32 waker_pid, waker_tid;
 	s32 waker_syscall, waker_descriptor;
 	char waker_comm[16];
-	u32 flags, reserved;
+	u32 flags, holder;
 };
 struct call_record {
 	struct header header;
@@ -156,6 +190,12 @@ struct message_record {
 	u32 captured, flags;
 	struct stack_head stack;
 };
+struct plaintext_record {
+	struct header header;
+	u64 connection, socket, bytes, began;
+	u32 captured, flags;
+	struct stack_head stack;
+};
 struct file_io_record {
 	struct header header;
 	u64 first, bytes, calls, site;
@@ -174,14 +214,25 @@ struct python_layout {
 	u32 frame_code, frame_back, frame_instruction;
 	u32 code_file, code_name, code_first_line, code_table;
 	u32 str_ascii, str_compact;
+	u32 thread_pthread, reserved;
 };
 struct socket_sums {
 	u64 skipped_messages[2], skipped_bytes[2];
-	u32 messages, protocol, last, pid, tid, reserved;
+	u32 messages, protocol, last, pid, tid, turns;
 };
 struct settings {
 	u64 wait_threshold_ns, short_waits_every_ns, file_io_every_ns;
-	u32 stack_bytes, counting_only;
+	u32 counting_only, follow;
+};
+struct live_settings {
+	u64 wait_threshold_ns;
+	u32 payload_bytes, stack_bytes, turn_every, sample_every;
+};
+struct far_end {
+	u8 local_ip[16], remote_ip[16];
+	u64 socket;
+	u16 local_port, remote_port;
+	u32 reserved;
 };
 
 #define SIZE(record, bytes) _Static_assert(sizeof(struct record) == (bytes), #record)
@@ -198,10 +249,14 @@ SIZE(short_waits_record, 264);
 SIZE(socket_seen_record, 96);
 SIZE(socket_state_record, 104);
 SIZE(message_record, 224);
+SIZE(plaintext_record, 216);
 SIZE(file_io_record, 216);
 SIZE(python_code_record, 72);
-SIZE(python_layout, 64);
+SIZE(python_layout, 72);
 SIZE(socket_sums, 56);
 SIZE(settings, 32);
+SIZE(live_settings, 24);
+SIZE(adopt_record, 56);
+SIZE(far_end, 48);
 
 #endif

@@ -136,6 +136,9 @@ pub struct TraceArgs {
     /// `-`: print the map on standard output as well (the command's own standard output then goes to standard error)
     #[arg(short = 'o', value_name = "-")]
     pub print: Option<String>,
+    /// Services that run already and that the command talks to: follow `no`, all on this `host`, or those named
+    #[arg(long, value_name = "no|host|NAME", default_value = "host", value_delimiter = ',')]
+    pub follow_peers: Vec<String>,
     /// How to collect; `ebpf` makes it an error where eBPF cannot be used
     #[arg(long, value_enum, default_value_t = Backend::Auto)]
     pub backend: Backend,

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     baseline::Schedule,
-    collect::{self, Mode},
+    collect::{self, FollowPeers, Mode, Peers},
     recording::{NamedService, Nanos},
     report::{self, files::Owner},
     target::{self, Command, Invocation, Project},
@@ -41,6 +41,8 @@ pub struct TracePlan {
     pub stack_bytes: u32,
     /// `auto` goes on without eBPF where it is refused, and says what is lost.
     pub backend: Backend,
+    /// Services that run already and that the command talks to.
+    pub follow_peers: FollowPeers,
     pub output: OutputPlan,
 }
 
@@ -55,8 +57,14 @@ pub struct OutputPlan {
 }
 
 impl TracePlan {
-    pub fn collect(&self, mode: Mode) -> collect::Plan {
-        collect::Plan { mode, sample_hz: self.sample_hz, wait_threshold: WAIT_THRESHOLD, stack_bytes: self.stack_bytes }
+    pub fn collect(&self, mode: Mode, peers: Peers) -> collect::Plan {
+        collect::Plan {
+            mode,
+            sample_hz: self.sample_hz,
+            wait_threshold: WAIT_THRESHOLD,
+            stack_bytes: self.stack_bytes,
+            peers,
+        }
     }
 }
 
@@ -94,8 +102,24 @@ pub fn trace_plan(typed: &TraceArgs, working_directory: &Path, invocation: Invoc
         sample_hz: typed.freq,
         stack_bytes: typed.stack_bytes,
         backend: typed.backend,
+        follow_peers: follow_peers(&typed.follow_peers)?,
         output,
     })
+}
+
+/// `no`, `host`, or names.
+fn follow_peers(typed: &[String]) -> Result<FollowPeers, Failure> {
+    match typed {
+        [only] if only == "no" => Ok(FollowPeers::No),
+        [only] if only == "host" => Ok(FollowPeers::Host),
+        names => match names.iter().find(|name| matches!(name.as_str(), "" | "no" | "host")) {
+            Some(wrong) => Err(Failure::Usage {
+                what: format!("--follow-peers takes no, host, or names of services, not {wrong:?} among names"),
+                hint: Some("--follow-peers redis-server,billing follows these two and nothing else".into()),
+            }),
+            None => Ok(FollowPeers::Named(names.to_vec())),
+        },
+    }
 }
 
 /// argv as text.
@@ -159,8 +183,20 @@ mod tests {
         assert_eq!((plan.sample_hz, plan.stack_bytes, plan.owner), (99, 32768, Some(Owner { uid: 1000, gid: 1000 })));
         assert_eq!(plan.output, OutputPlan { format: Format::Yaml, print: false, min_share: 0.01 });
         assert!(!plan.command.stdout_to_stderr);
-        let collect = plan.collect(Mode::Count);
+        let collect = plan.collect(Mode::Count, Peers::default());
         assert_eq!((collect.mode, collect.wait_threshold), (Mode::Count, WAIT_THRESHOLD));
+    }
+
+    #[test]
+    fn peers_are_followed_unless_told_otherwise() {
+        let follow = |words: &[&str]| planned(words).map(|plan| plan.follow_peers);
+        assert_eq!(follow(&["--", "sh"]).ok(), Some(FollowPeers::Host));
+        assert_eq!(follow(&["--follow-peers", "no", "--", "sh"]).ok(), Some(FollowPeers::No));
+        let named = FollowPeers::Named(vec!["redis".into(), "api".into()]);
+        assert_eq!(follow(&["--follow-peers", "redis,api", "--", "sh"]).ok(), Some(named.clone()));
+        assert_eq!(follow(&["--follow-peers=redis", "--follow-peers=api", "--", "sh"]).ok(), Some(named));
+        let refused = follow(&["--follow-peers", "redis,host", "--", "sh"]).expect_err("not both");
+        assert_eq!(refused.exit_code(), 2);
     }
 
     #[test]

@@ -9,16 +9,16 @@ use super::{
     plan::{BaselinePlan, TracePlan, trace_plan, words},
     progress::Progress,
     read::read_bounded,
-    runner::Runner,
+    runner::{Purpose, Runner},
 };
 use crate::{
     baseline::{self, BaselineError, BaselineFile, FILE_LIMIT, Phase, RunResult, Schedule, Witness},
-    collect::{Mode, Outcome},
-    correlate::flows::flows,
+    collect::Outcome,
+    correlate::{CallKind, flows::flows},
     recording::{Baseline, Recording, file},
     report::{OutputFile, files},
     resolve,
-    target::{EnvironmentSource, Invocation},
+    target::{self, EnvironmentSource, Invocation},
 };
 
 const RECORDING_NAME: &str = "recording.perfmap";
@@ -74,7 +74,7 @@ fn all_runs(
         BaselinePlan::Reuse(_) | BaselinePlan::None => reused,
     };
     progress.begin(None);
-    let outcome = runner.run(Mode::Profile, console)?;
+    let outcome = runner.run(Purpose::Profile, console)?;
     progress.end(outcome.recording.meta.wall);
     Ok((baseline, outcome))
 }
@@ -89,13 +89,19 @@ fn measure(
     let mut run = |phase: Phase| {
         progress.begin(Some(phase));
         witness = Witness::of_own_output();
-        let outcome = runner.run(Mode::Count, console)?;
+        let purpose = match phase {
+            Phase::WarmUp { .. } => Purpose::WarmUp,
+            Phase::Counted { .. } => Purpose::Count,
+        };
+        let outcome = runner.run(purpose, console)?;
         if let Some(signal) = runner.stop_signal() {
             return Err(Failure::Stopped(signal));
         }
         let meta = &outcome.recording.meta;
         progress.end(meta.wall);
-        let trips = flows(&outcome.recording).round_trips.len() as u64;
+        let trips = flows(&outcome.recording).round_trips;
+        let count = |of: fn(CallKind) -> bool| trips.iter().filter(|trip| of(trip.protocol.kind())).count() as u64;
+        let trips = [count(CallKind::is_web), count(CallKind::is_store)];
         Ok(RunResult {
             metrics: baseline::metrics(&outcome, trips),
             ending: meta.ending,
@@ -114,7 +120,7 @@ fn measure(
 
 /// Adds what only this side knows, while the traced files are still where they were.
 fn complete(plan: &TracePlan, baseline: Option<Baseline>, outcome: Outcome, progress: &Progress<'_>) -> Recording {
-    let Outcome { mut recording, files, memory: _ } = outcome;
+    let Outcome { mut recording, files, memory: _, peers: _ } = outcome;
     let meta = &mut recording.meta;
     meta.command = words(&plan.command);
     meta.working_directory.clone_from(&plan.command.working_directory);
@@ -123,9 +129,21 @@ fn complete(plan: &TracePlan, baseline: Option<Baseline>, outcome: Outcome, prog
     meta.services.clone_from(&plan.services);
     recording.baseline = baseline;
     container_roots::add(&mut recording);
+    add_projects_of_services(&mut recording);
     let _stage = progress.stage("naming functions");
     resolve::native::symbolize(&mut recording, &files);
     recording
+}
+
+/// The code of a service that ran already is its own project's.
+fn add_projects_of_services(recording: &mut Recording) {
+    let Recording { meta, processes, .. } = recording;
+    for process in meta.outside.iter().filter_map(|id| processes.get(id.0 as usize)) {
+        let directory = process.images.last().map(|image| std::path::Path::new(&image.working_directory));
+        if let Some(root) = directory.and_then(|directory| target::project_of_process(process.pid, directory)) {
+            target::add_root(&mut meta.project_roots, root);
+        }
+    }
 }
 
 fn finish(plan: &TracePlan, recording: &Recording, console: &Console, progress: &Progress<'_>) -> Result<u8, Failure> {

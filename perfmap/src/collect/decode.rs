@@ -32,6 +32,9 @@ pub enum Record<'a> {
     Exec(wire::Named),
     Exit(wire::Exit),
     Rename(wire::Named),
+    Adopt(wire::Adopt),
+    /// For the first thread alone.
+    Peer,
     Sample(wire::Header, RawStack<'a>),
     Block(wire::Block),
     Call(wire::Call, RawStack<'a>),
@@ -39,8 +42,14 @@ pub enum Record<'a> {
     SocketSeen(wire::SocketSeen),
     SocketState(wire::SocketState),
     Message(wire::Message, Option<RawStack<'a>>, &'a [u8]),
+    Plaintext(wire::Plaintext, Option<RawStack<'a>>, &'a [u8]),
     FileIo(wire::FileIo, Option<RawStack<'a>>),
-    PythonCode { code: wire::PythonCode, name: &'a [u8], file: &'a [u8], table: &'a [u8] },
+    PythonCode {
+        code: wire::PythonCode,
+        name: &'a [u8],
+        file: &'a [u8],
+        table: &'a [u8],
+    },
     FaultStack(wire::Header, RawStack<'a>),
 }
 
@@ -57,6 +66,8 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
         wire::Kind::Exec => Record::Exec(fixed(bytes)?),
         wire::Kind::Exit => Record::Exit(fixed(bytes)?),
         wire::Kind::Rename => Record::Rename(fixed(bytes)?),
+        wire::Kind::Adopt => Record::Adopt(fixed(bytes)?),
+        wire::Kind::Peer => fixed::<wire::Named>(bytes).map(|_| Record::Peer)?,
         wire::Kind::Block => Record::Block(fixed(bytes)?),
         wire::Kind::SocketSeen => Record::SocketSeen(fixed(bytes)?),
         wire::Kind::SocketState => Record::SocketState(fixed(bytes)?),
@@ -84,6 +95,12 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
             let (stack, rest) = stack(bytes, size_of::<wire::Message>(), &message.stack)?;
             let payload = rest.get(..message.captured as usize).ok_or(Malformed)?;
             Record::Message(message, (message.flags & wire::MESSAGE_STACK != 0).then_some(stack), payload)
+        }
+        wire::Kind::Plaintext => {
+            let record: wire::Plaintext = fixed(bytes)?;
+            let (stack, rest) = stack(bytes, size_of::<wire::Plaintext>(), &record.stack)?;
+            let plaintext = rest.get(..record.captured as usize).ok_or(Malformed)?;
+            Record::Plaintext(record, (record.flags & wire::PLAINTEXT_STACK != 0).then_some(stack), plaintext)
         }
         wire::Kind::FileIo => {
             let io: wire::FileIo = fixed(bytes)?;
@@ -127,7 +144,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn total_on_any_bytes(kind in 0u32..20, mut bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+        fn total_on_any_bytes(kind in 0u32..24, mut bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
             if bytes.len() >= 4 {
                 bytes[..4].copy_from_slice(&kind.to_ne_bytes());
             }

@@ -5,24 +5,35 @@
 //! unwinds and interns (`recorder`), so that a slow unwind never lets a buffer run full. A bounded channel between
 //! them; both are joined.
 
+mod adopt;
 mod clock;
+mod connections;
 mod containers;
 mod decode;
 mod habitats;
 mod mappings;
 mod memory;
 mod object;
+mod overload;
+mod peers;
 mod plain;
+mod plaintext;
 mod process;
 mod recorder;
 mod run;
 mod sockets;
 mod stacks;
 mod surroundings;
+mod thinning;
+mod tls_functions;
+mod tls_libraries;
+mod tls_notes;
+mod tls_probes;
 mod tree;
 
 pub use object::{PROBES, Probe, ProbeResult, probe};
-pub use plain::run_plain;
+pub use peers::{FollowPeers, Peer, Peers};
+pub use plain::{PLAIN_BACKEND, run_plain};
 pub use run::{Controller, run};
 
 use crate::{
@@ -48,6 +59,8 @@ pub struct Plan {
     pub wait_threshold: Nanos,
     /// Most bytes of user stack that are copied for a stack.
     pub stack_bytes: u32,
+    /// Services that run already.
+    pub peers: Peers,
 }
 
 /// What the caller wants next; asked about every 10 ms.
@@ -82,6 +95,8 @@ pub struct Outcome {
     /// The mapped files, kept open for the look-up of names.
     pub files: ModuleFiles,
     pub memory: MemoryCurve,
+    /// Processes outside the command that it talked to, in the order in which they were met.
+    pub peers: Vec<Peer>,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -12,15 +12,17 @@ use super::{
     decode::{RawStack, Record, decode},
     habitats::Habitats,
     mappings::{Change, What},
+    object::Verdicts,
+    plaintext::{Plaintexts, Seen as SeenPlain},
     process::Seen,
     sockets::{Closed, Sockets},
     stacks::Stacks,
-    tree::{Tree, name},
+    tree::{Adopted, Tree, name},
 };
 use crate::{
     recording::{
-        Call, CallId, Direction, Event, FileIo, FileOperation, Loss, Losses, Message, Meta, Nanos, OffCpu, OffState,
-        OnObject, Recording, Sample, ShortWaits, StackId, WaitClass, Waker,
+        Call, CallId, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Loss, Losses, Message, Meta, Nanos,
+        OffCpu, OffState, OnObject, Recording, Sample, ShortWaits, SocketId, StackId, WaitClass, Waker,
     },
     unwind::{KernelSymbols, Mapping, ModuleFiles, Root},
 };
@@ -47,6 +49,16 @@ pub enum Item {
         pid: u32,
         title: String,
     },
+    /// A process that ran already is followed from `at` on: comes before its records.
+    Adopted {
+        at: u64,
+        adopted: Adopted,
+        /// TCP ports that it listens on.
+        ports: Vec<u16>,
+        mappings: Vec<Mapping>,
+        /// Where it finds its files.
+        root: Option<Root>,
+    },
     /// Sums of sockets still open at the end.
     OpenSockets(Vec<(u64, wire::SocketSums)>),
 }
@@ -67,6 +79,9 @@ pub struct Recorder {
     origin: u64,
     tree: Tree,
     sockets: Sockets,
+    plaintexts: Plaintexts,
+    /// None: nobody listens.
+    verdicts: Option<Verdicts>,
     stacks: Stacks,
     changes: VecDeque<Change>,
     /// One for each execve whose record is still to come.
@@ -84,11 +99,13 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    pub fn new(origin: u64, root_pid: u32, kernel: Option<KernelSymbols>) -> Recorder {
+    pub fn new(origin: u64, root_pid: u32, kernel: Option<KernelSymbols>, verdicts: Option<Verdicts>) -> Recorder {
         Recorder {
             origin,
             tree: Tree::with_root(root_pid),
             sockets: Sockets::default(),
+            plaintexts: Plaintexts::default(),
+            verdicts,
             stacks: Stacks::new(kernel),
             changes: VecDeque::new(),
             images: HashMap::new(),
@@ -112,15 +129,22 @@ impl Recorder {
             }
             Item::Python { pid, layout } => self.stacks.python(pid, &layout),
             Item::Image { pid, seen, root } => {
-                // Of one that was gone already, what it inherited holds.
-                if root.is_some() {
-                    let root = self.habitats.foreign(&seen.whereabouts, root);
-                    self.stacks.unwinder.rooted(pid, seen.whereabouts.namespaces.mount, root);
-                }
+                self.rooted(pid, &seen, root);
                 self.images.entry(pid).or_default().push_back(seen);
             }
             Item::Title { pid, title } => {
                 self.titles.insert(pid, title);
+            }
+            Item::Adopted { at, adopted, ports, mappings, root } => {
+                let pid = adopted.pid;
+                self.rooted(pid, &adopted.seen, root);
+                let surroundings = self.habitats.of(&adopted.seen.whereabouts, None);
+                self.tree.adopt(adopted, surroundings, self.at(at));
+                if let Some(process) = self.tree.process(pid) {
+                    self.sockets.listens(process, ports);
+                }
+                // In its place among the changes: what was told of it before is older.
+                self.accept(Item::Changes(vec![Change { at, pid, what: What::Snapshot(mappings) }]));
             }
             Item::OpenSockets(open) => {
                 for (cookie, sums) in &open {
@@ -138,6 +162,14 @@ impl Recorder {
         }
     }
 
+    /// Of a process that was gone already, what it inherited holds.
+    fn rooted(&mut self, pid: u32, seen: &Seen, root: Option<Root>) {
+        if root.is_some() {
+            let root = self.habitats.foreign(&seen.whereabouts, root);
+            self.stacks.unwinder.rooted(pid, seen.whereabouts.namespaces.mount, root);
+        }
+    }
+
     fn at(&self, time: u64) -> Nanos {
         Nanos(time.saturating_sub(self.origin))
     }
@@ -147,7 +179,7 @@ impl Recorder {
             let Some(Change { pid, what, .. }) = self.changes.pop_front() else { return };
             let subject = match what {
                 What::Forked { parent } => parent,
-                What::Mapped { .. } | What::Executed => pid,
+                What::Mapped { .. } | What::Executed | What::Snapshot(_) => pid,
             };
             // perf tells of every process on the machine.
             if self.tree.process(subject).is_none() && self.stacks.unwinder.spaces().version(subject) == 0 {
@@ -155,6 +187,12 @@ impl Recorder {
             }
             match what {
                 What::Executed => self.stacks.unwinder.executed(pid),
+                What::Snapshot(mappings) => {
+                    self.stacks.unwinder.executed(pid);
+                    for mapping in &mappings {
+                        self.stacks.unwinder.mapped(pid, mapping);
+                    }
+                }
                 What::Forked { parent } => self.stacks.unwinder.forked(parent, pid),
                 What::Mapped { start, length, file_offset, path, build_id } => {
                     let path = String::from_utf8_lossy(&path).into_owned();
@@ -196,7 +234,9 @@ impl Recorder {
             Record::Exit(exit) => {
                 self.open_waits.remove(&exit.header.tid);
                 let at = self.at(exit.header.at);
-                if let Some(pid) = self.tree.exit(&exit, at) {
+                let over = self.tree.exit(&exit, at);
+                self.plaintexts.exited(exit.header.tid, over);
+                if let Some(pid) = over {
                     self.stacks.exited(pid);
                 }
             }
@@ -204,6 +244,12 @@ impl Recorder {
                 let title = self.titles.remove(&rename.header.pid).unwrap_or_default();
                 self.tree.rename(&rename, title);
             }
+            Record::Adopt(adopt) => {
+                let at = self.at(adopt.header.at);
+                self.open_waits.remove(&adopt.header.tid);
+                self.tree.adopt_task(&adopt, at);
+            }
+            Record::Peer => {}
             Record::Sample(header, raw) => {
                 let Some(task) = self.tree.task(header.tid) else { return self.unknown_task() };
                 let stack = self.stack(&header, &raw);
@@ -231,6 +277,7 @@ impl Recorder {
                         at,
                         task,
                         socket,
+                        layer: Layer::Wire,
                         direction: Direction::Received,
                         bytes: 0,
                         descriptor: -1,
@@ -240,6 +287,7 @@ impl Recorder {
                 }
             }
             Record::Message(message, raw, payload) => self.message(&message, raw.as_ref(), payload),
+            Record::Plaintext(record, raw, plaintext) => self.plaintext(&record, raw.as_ref(), plaintext),
             Record::FileIo(io, raw) => self.file_io(&io, raw.as_ref()),
             Record::PythonCode { code, name, file, table } => {
                 let variable = [name, file, table].concat();
@@ -287,6 +335,12 @@ impl Recorder {
         };
         let syscall = u32::try_from(block.syscall).ok();
         let unfinished = block.flags & wire::BLOCK_UNFINISHED != 0;
+        // Whatever memory it was that looked like a lock: only a thread of the same process can have held it.
+        let holder = (block.holder != 0).then(|| self.tree.task(block.holder)).flatten();
+        let own = |id| Some(self.tree.tasks.get(id as usize)?.process);
+        let held = holder
+            .filter(|holder| own(holder.0) == own(task.0))
+            .map(|holder| HeldLock { holder, interpreter: block.flags & wire::BLOCK_INTERPRETER_LOCK != 0 });
         if !unfinished && syscall.is_some() && state != OffState::Runnable {
             self.open_waits.entry(block.header.tid).or_default().push(self.events.len());
         }
@@ -301,6 +355,7 @@ impl Recorder {
             call: None,
             stack,
             unfinished,
+            held,
         }));
     }
 
@@ -362,19 +417,67 @@ impl Recorder {
         let Some((socket, direction, marks)) = self.sockets.message(message, payload) else {
             return self.losses.add(Loss::RingFullMessage, 1);
         };
+        for (cookie, verdict) in self.sockets.verdicts.drain(..) {
+            if let Some(verdicts) = &mut self.verdicts {
+                verdicts.tell(cookie, verdict);
+            }
+        }
         if message.flags & wire::MESSAGE_CLOSED != 0 {
             return;
         }
         let Some(task) = self.tree.task(message.header.tid) else { return self.unknown_task() };
+        let at = self.at(message.header.at);
+        if self.sockets.carries_tls(message.socket) {
+            let told = self.plaintexts.transferred(message.header.tid, socket, direction, message.bytes, &marks);
+            self.told(told);
+            if message.bytes == 0 && direction == Direction::Received {
+                let told = self.plaintexts.socket_ended(socket, at);
+                self.told(told);
+            }
+        }
         self.events.push(Event::Message(Message {
-            at: self.at(message.header.at),
+            at,
             task,
             socket,
+            layer: Layer::Wire,
             direction,
             bytes: message.bytes,
             descriptor: message.descriptor,
             marks,
             stack,
+        }));
+    }
+
+    fn plaintext(&mut self, record: &wire::Plaintext, raw: Option<&RawStack<'_>>, plaintext: &[u8]) {
+        let stack = raw.map(|raw| self.stack(&record.header, raw));
+        let now = self.at(record.header.at);
+        if record.flags & wire::PLAINTEXT_FREED != 0 {
+            let told = self.plaintexts.ended(record.header.pid, record.connection, now);
+            return self.told(told);
+        }
+        let Some(task) = self.tree.task(record.header.tid) else { return self.unknown_task() };
+        let sent = record.flags & wire::PLAINTEXT_SENT != 0;
+        let at = if sent { self.at(record.began) } else { now };
+        let socket = self.sockets.with_cookie(record.socket);
+        let told = self.plaintexts.moved(record, plaintext, socket, (at, task, stack));
+        self.told(told);
+    }
+
+    /// Plaintext whose socket is known.
+    fn told(&mut self, told: Option<(SocketId, Vec<SeenPlain>)>) {
+        let Some((socket, seen)) = told else { return };
+        self.events.extend(seen.into_iter().map(|SeenPlain { at, task, direction, bytes, marks, stack }| {
+            Event::Message(Message {
+                at,
+                task,
+                socket,
+                layer: Layer::Plaintext,
+                direction,
+                bytes,
+                descriptor: -1,
+                marks,
+                stack,
+            })
         }));
     }
 
@@ -405,7 +508,7 @@ impl Recorder {
         self.events.sort_by_key(Event::at);
         let own_surroundings = Some(self.habitats.own());
         let recording = Recording {
-            meta: Meta { own_surroundings, ..Meta::default() },
+            meta: Meta { outside: self.tree.outside, own_surroundings, ..Meta::default() },
             processes: self.tree.processes,
             surroundings: self.habitats.into_known(),
             tasks: self.tree.tasks,

@@ -15,15 +15,20 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
     CollectError, Control, Mode, Outcome, Plan, Progress,
+    adopt::Adoption,
     clock::{children_cpu, monotonic_ns, own_cpu},
-    mappings::Mappings,
+    mappings::{Change, Mappings},
     memory::MemoryWatch,
     object::{Object, PythonProcesses},
-    online_cpus, process,
+    online_cpus,
+    overload::{Passing, Watch},
+    process,
     recorder::{Item, Recorder},
+    tls_libraries::TlsLibraries,
+    tls_notes,
 };
 use crate::{
-    recording::{Ending, Losses, Meta, Nanos, Recording, TaskId},
+    recording::{Ending, Losses, Meta, Nanos, Process, ProcessId, Recording, TaskId},
     target::{Held, LaunchError, Remote, Running},
     unwind::{
         KernelSymbols, ModuleFiles, Root,
@@ -69,12 +74,13 @@ async fn collect(
     in_initial_pid_namespace()?;
     let cpus = online_cpus();
     let mut object = Object::load(plan, &cpus)?;
-    let mappings = match plan.mode {
-        Mode::Profile => {
-            Some(Mappings::open(&cpus).map_err(|error| CollectError::from_load("memory mappings", &error))?)
-        }
-        Mode::Count => None,
+    let mappings = match (plan.mode, Mappings::open(&cpus)) {
+        (_, Ok(mappings)) => Some(mappings),
+        (Mode::Profile, Err(error)) => return Err(CollectError::from_load("memory mappings", &error)),
+        // Round trips in TLS are then inferred.
+        (Mode::Count, Err(_)) => None,
     };
+    let mut libraries = TlsLibraries::default();
     let (sender, receiver) = bounded::<Item>(CHANNEL);
     let mut feed = Feed {
         ring: object.ring()?,
@@ -85,10 +91,15 @@ async fn collect(
             searching: HashMap::new(),
             enabled: plan.mode == Mode::Profile,
         },
+        adoption: Adoption::new(&mut object, plan)?,
         sender,
         alive: BTreeSet::new(),
+        passing: Passing::default(),
+        mapped: Vec::new(),
+        counting: plan.mode == Mode::Count,
         events: 0,
     };
+    let verdicts = object.verdicts()?;
     let kernel_symbols = (plan.mode == Mode::Profile).then(|| KernelSymbols::read().ok()).flatten();
     let mut roots = object.roots()?;
     let cpu_before = children_cpu();
@@ -101,7 +112,7 @@ async fn collect(
     let recorder = thread::Builder::new()
         .name("recorder".into())
         .spawn(move || {
-            let mut recorder = Recorder::new(origin, root, kernel_symbols);
+            let mut recorder = Recorder::new(origin, root, kernel_symbols, Some(verdicts));
             for item in receiver {
                 recorder.accept(item);
             }
@@ -110,11 +121,16 @@ async fn collect(
         .map_err(|error| CollectError::Recorder(error.to_string()))?;
     // Every mapped file is kept open; the target was made before, so its own limit is as it was.
     let _limit = DescriptorLimit::raise();
+    feed.adopt(&mut object, true)?;
     let mut running = held.release()?;
     let mut memory = MemoryWatch::default();
+    let mut watch = Watch::new(plan, &object, origin);
     let mut aborted = false;
     let ending = loop {
         let busy = feed.drain()?;
+        watch.tick(monotonic_ns(), &mut object, &mut feed.passing, &feed.alive)?;
+        libraries.mapped(std::mem::take(&mut feed.mapped), &mut object, |pid| feed.alive.contains(&pid));
+        feed.adopt(&mut object, false)?;
         if plan.mode == Mode::Count {
             memory.tick(monotonic_ns(), &feed.alive);
         }
@@ -139,12 +155,15 @@ async fn collect(
     let lost_mappings = feed.mappings.as_ref().map_or(0, |mappings| mappings.lost);
     // The programs go with their object, the recorder ends with the channel.
     drop(object);
+    let peers = std::mem::take(&mut feed.adoption.found);
     drop(feed);
     let recorder = recorder.join().map_err(|_| CollectError::Recorder("its thread panicked".into()))?;
     let (mut recording, files) = finish(recorder, losses, lost_mappings);
     let tree_cpu = children_cpu().since(cpu_before);
-    recording.meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
-    Ok(Outcome { recording, files, memory: memory.curve() })
+    let meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
+    recording.meta = Meta { thinned: watch.thinned, ..meta };
+    recording.meta.notes = tls_notes::notes(&recording, |pid| libraries.of_process(pid).cloned());
+    Ok(Outcome { recording, files, memory: memory.curve(), peers })
 }
 
 /// The probes see the machine's own pids; in a namespace they would follow nothing, or a stranger.
@@ -177,7 +196,9 @@ fn meta(
     tree_cpu: Nanos,
 ) -> Meta {
     let root = recording.processes.first();
-    let ended: Nanos = recording.processes.iter().map(|process| process.cpu).sum();
+    let own =
+        |(index, process): (usize, &Process)| (!recording.is_outside(ProcessId(index as u32))).then_some(process.cpu);
+    let ended: Nanos = recording.processes.iter().enumerate().filter_map(own).sum();
     Meta {
         backend: "ebpf".into(),
         kernel: nix::sys::utsname::uname()
@@ -194,6 +215,7 @@ fn meta(
         own_cpu: own_cpu(),
         tree_cpu: tree_cpu.max(ended),
         own_surroundings: recording.meta.own_surroundings,
+        outside: recording.meta.outside.clone(),
         ..Meta::default()
     }
 }
@@ -218,8 +240,14 @@ struct Feed {
     ring: RingBuf<MapData>,
     mappings: Option<Mappings>,
     python: Interpreters,
+    adoption: Adoption,
     sender: Sender<Item>,
     alive: BTreeSet<u32>,
+    passing: Passing,
+    /// Not yet looked through for TLS libraries.
+    mapped: Vec<Change>,
+    /// The recorder then has no use for mappings.
+    counting: bool,
     events: u64,
 }
 
@@ -234,6 +262,19 @@ impl Feed {
         self.python.tick(monotonic_ns(), &self.sender)
     }
 
+    /// Brings in services that ran already: those of an earlier run at the beginning, later those that were met.
+    fn adopt(&mut self, object: &mut Object, beginning: bool) -> Result<(), CollectError> {
+        let adopted = match beginning {
+            true => self.adoption.begin(object, &self.sender)?,
+            false => self.adoption.tick(object, &self.alive, &self.sender)?,
+        };
+        for pid in adopted {
+            self.alive.insert(pid);
+            self.python.search(pid, monotonic_ns());
+        }
+        Ok(())
+    }
+
     /// Sends one batch and returns its size. The ring first: what the mappings' buffers then hold is at least as new as
     /// the ring's last event.
     fn batch(&mut self) -> Result<usize, CollectError> {
@@ -244,7 +285,10 @@ impl Feed {
             batch.extend_from_slice(&(entry.len() as u32).to_ne_bytes());
             batch.extend_from_slice(&entry);
             self.events += 1;
-            peek(&entry, &mut self.alive, &mut self.python, &self.sender)?;
+            let Some(header) = wire::Header::read(&entry) else { continue };
+            let Some(kind) = wire::Kind::from_u32(header.kind) else { continue };
+            self.passing.see(kind, &entry);
+            peek(kind, &header, &entry, &mut self.alive, &mut self.python, &mut self.adoption, &self.sender)?;
         }
         if let Some(mappings) = &mut self.mappings {
             let changes = mappings.drain();
@@ -256,7 +300,10 @@ impl Feed {
                     self.python.search(change.pid, monotonic_ns());
                 }
             }
-            send(&self.sender, Item::Changes(changes))?;
+            if !self.counting {
+                send(&self.sender, Item::Changes(changes.clone()))?;
+            }
+            self.mapped.extend(changes);
         }
         // Interpreters are told after the events: the execve that started one is among them, and it ends what was known.
         let size = batch.len();
@@ -269,14 +316,16 @@ impl Feed {
 
 /// What cannot wait for the other thread: a process that was just started may be gone in a moment.
 fn peek(
+    kind: wire::Kind,
+    header: &wire::Header,
     entry: &[u8],
     alive: &mut BTreeSet<u32>,
     python: &mut Interpreters,
+    adoption: &mut Adoption,
     sender: &Sender<Item>,
 ) -> Result<(), CollectError> {
-    let Some(header) = wire::Header::read(entry) else { return Ok(()) };
-    match wire::Kind::from_u32(header.kind) {
-        Some(wire::Kind::Fork) => {
+    match kind {
+        wire::Kind::Fork => {
             if let Some(fork) = wire::Fork::read(entry) {
                 alive.insert(fork.child_pid);
                 // The kernel copies only a layout that is known already.
@@ -285,20 +334,26 @@ fn peek(
                 }
             }
         }
-        Some(wire::Kind::Exec) => {
+        wire::Kind::Exec => {
             alive.insert(header.pid);
             let (seen, root) = (process::read(header.pid), Root::of(header.pid));
             send(sender, Item::Image { pid: header.pid, seen, root })?;
             python.search(header.pid, header.at);
         }
         // Of a thread only its name is known; the title is the process's.
-        Some(wire::Kind::Rename) if header.pid == header.tid => {
+        wire::Kind::Rename if header.pid == header.tid => {
             send(sender, Item::Title { pid: header.pid, title: process::title(header.pid) })?;
         }
-        Some(wire::Kind::Exit) if wire::Exit::read(entry).is_some_and(|exit| exit.alive == 0) => {
+        wire::Kind::Exit if wire::Exit::read(entry).is_some_and(|exit| exit.alive == 0) => {
             alive.remove(&header.pid);
+            adoption.ended(header.pid);
             python.searching.remove(&header.pid);
         }
+        wire::Kind::Adopt if adoption.met(header.pid, header.at, sender)? => {
+            alive.insert(header.pid);
+            python.search(header.pid, header.at);
+        }
+        wire::Kind::Peer => adoption.announced(header.pid),
         _ => {}
     }
     Ok(())

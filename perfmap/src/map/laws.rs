@@ -6,9 +6,9 @@ use super::{Built, MapOptions, Step, built};
 use crate::{
     correlate::{self, State, syscalls},
     recording::{
-        Call, CallId, Direction, Event, Family, FileIo, FileOperation, Image, Message, Meta, Nanos, OffCpu, OffState,
-        OnObject, Process, ProcessId, Recording, Role, Sample, ShortWaits, Socket, SocketId, StackId, Task, TaskId,
-        WaitClass, Waker,
+        Call, CallId, Direction, Event, Family, FileIo, FileOperation, Image, Layer, Message, Meta, Nanos, OffCpu,
+        OffState, OnObject, Process, ProcessId, Recording, Role, Sample, ShortWaits, Socket, SocketId, StackId, Task,
+        TaskId, WaitClass, Waker,
     },
     resolve::{Language, Place, PlaceId, Resolved},
 };
@@ -111,6 +111,7 @@ fn off_cpu() -> impl Strategy<Value = Event> {
                 call: call.map(CallId),
                 stack,
                 unfinished: false,
+                held: None,
             })
         },
     )
@@ -128,7 +129,7 @@ fn event() -> impl Strategy<Value = Event> {
         ),
         1 => (task(), time(), 0..4u32, prop::option::of(stack())).prop_map(|(task, at, socket, stack)| {
             Event::Message(Message {
-                at, task, socket: SocketId(socket), direction: Direction::Sent, bytes: 1, descriptor: 5,
+                at, task, socket: SocketId(socket), layer: Layer::Wire, direction: Direction::Sent, bytes: 1, descriptor: 5,
                 marks: vec![], stack,
             })
         }),

@@ -3,11 +3,15 @@
 //! Pure: the same recording gives the same map. Text and rounding are `report`'s, judgement is `analyze`'s.
 
 mod beside;
+mod bursts;
+mod calls;
 mod fold;
 mod glob;
 mod interpreter_lock;
 #[cfg(test)]
 mod laws;
+mod lock_place;
+mod locks;
 mod model;
 mod outside;
 mod points;
@@ -20,7 +24,9 @@ mod tests;
 mod tree;
 mod walk;
 
-pub use model::{Counted, Latency, Location, Map, Outside, Peer, PeerCall, Step, StepKind, WaitCause, Waits};
+pub use model::{
+    Counted, Latency, Location, Lock, LockSide, Map, Outside, Peer, PeerCall, Step, StepKind, WaitCause, Waits,
+};
 
 use crate::{
     correlate::{self, Correlated, PeerFlow},
@@ -66,6 +72,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
         services: &services,
         points: &points,
         interpreter_lock: &interpreter_lock,
+        has_project: &has_project,
         leads_to_project: &upwards(recording, has_project.clone()),
     };
     let mut walk = walk::Walk::new(&known);
@@ -77,6 +84,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
     tree.least_start = Nanos((options.min_share * wall.0 as f64) as u64);
     beside::counts(&known, &mut tree, &visits);
     beside::time(&known, &mut tree, &visits);
+    let locks = locks::locks(&known, resolved);
     let peer_names: Vec<String> =
         correlated.flows.peers.iter().map(|peer| services.of_peer(peer).unwrap_or(&peer.address).to_owned()).collect();
     let folding = fold::Folding {
@@ -86,7 +94,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
         wall,
         min_share: options.min_share,
         samples,
-        period: Nanos(1_000_000_000_u64.checked_div(recording.meta.sample_hz.into()).unwrap_or(0)),
+        period: recording.meta.longest_period(),
     };
     let (steps, remainder) = fold::steps(tree, &folding);
     let outside = Outside {
@@ -94,6 +102,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
         cpu: remainder.cpu,
         waits: remainder.waits.clone(),
         http_round_trips: remainder.http_round_trips,
+        db_round_trips: remainder.db_round_trips,
         failed_requests: remainder.failed_requests,
         file_read: remainder.file_read,
         file_written: remainder.file_written,
@@ -101,7 +110,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
     };
     let peers = peers(&correlated.flows.peers, &services);
     let closure_error = i64::try_from(i128::from(owned) - i128::from(wall.0)).unwrap_or(i64::MAX);
-    let map = Map { wall, steps, outside, peers, services: services.names, closure_error };
+    let map = Map { wall, steps, outside, peers, locks, services: services.names, closure_error };
     Built {
         map,
         remainder,

@@ -117,10 +117,10 @@ pub(super) fn before_exec(process: &Process, at: Nanos) -> bool {
 /// The process that stands for the command: the first one, from the root down, that runs the project's code, because
 /// `uv run pytest` is `pytest`.
 fn main_process(recording: &Recording, root: Option<ProcessId>, has_project: &[bool]) -> Option<ProcessId> {
-    let of_project = has_project.iter().take(recording.processes.len()).position(|has| *has);
-    of_project
-        .map(|index| ProcessId(index as u32))
-        .or(root.filter(|root| (root.0 as usize) < recording.processes.len()))
+    let own = |index: usize| !recording.is_outside(ProcessId(index as u32));
+    let processes = recording.processes.len();
+    let of_project = (0..processes).find(|index| has_project.get(*index) == Some(&true) && own(*index));
+    of_project.map(|index| ProcessId(index as u32)).or(root.filter(|root| (root.0 as usize) < processes))
 }
 
 #[cfg(test)]

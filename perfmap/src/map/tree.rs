@@ -28,6 +28,8 @@ pub(super) enum What {
     Function(FunctionId),
     /// Index into [`Tree::commands`].
     Subprocess(u32),
+    /// A service without a function of the project, as a whole. Index into [`Tree::commands`].
+    Program(u32),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -174,11 +176,21 @@ impl Tree {
     }
 
     pub(super) fn subprocess(&mut self, at: NodeId, command: &str, service: u32) -> NodeId {
+        let what = What::Subprocess(self.command(command));
+        self.child(at, Key { what, service })
+    }
+
+    pub(super) fn program(&mut self, at: NodeId, command: &str, service: u32) -> NodeId {
+        let what = What::Program(self.command(command));
+        self.child(at, Key { what, service })
+    }
+
+    fn command(&mut self, command: &str) -> u32 {
         let index = self.commands.iter().position(|known| known == command).unwrap_or_else(|| {
             self.commands.push(command.into());
             self.commands.len() - 1
         });
-        self.child(at, Key { what: What::Subprocess(index as u32), service })
+        index as u32
     }
 
     /// The node of a stack of own functions (root first) below `base`.
@@ -189,22 +201,28 @@ impl Tree {
         functions: &[FunctionId],
         service: u32,
     ) -> NodeId {
-        let (Some(stack), Some(first)) = (stack, functions.first()) else { return base };
+        let Some(stack) = stack else { return base };
         if let Some(known) = self.descended.get(&(base, stack, service)) {
             return *known;
         }
+        let at = self.descend_path(base, functions, service);
+        self.descended.insert((base, stack, service), at);
+        at
+    }
+
+    /// The same for a path that is no whole stack's.
+    pub(super) fn descend_path(&mut self, base: NodeId, functions: &[FunctionId], service: u32) -> NodeId {
         let mut at = base;
         for (index, function) in functions.iter().enumerate() {
             let next = self.child(at, Key { what: What::Function(*function), service });
             if index == 0 && base != BESIDE && next != base {
-                let starts = self.starts.entry((*first, service)).or_default();
+                let starts = self.starts.entry((*function, service)).or_default();
                 if !starts.contains(&next) {
                     starts.push(next);
                 }
             }
             at = next;
         }
-        self.descended.insert((base, stack, service), at);
         at
     }
 

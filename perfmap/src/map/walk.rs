@@ -33,6 +33,8 @@ pub(super) struct Known<'a> {
     pub points: &'a Points,
     /// By `StackId`.
     pub interpreter_lock: &'a [bool],
+    /// By `ProcessId`: the project's functions were seen in it.
+    pub has_project: &'a [bool],
     /// By `ProcessId`: the project's functions were seen in it or in one below it.
     pub leads_to_project: &'a [bool],
 }
@@ -212,6 +214,9 @@ impl<'a> Walk<'a> {
         let cause = known.cause(id);
         // Who is active was blocked all the time and cannot have woken anybody: the request was still on its way.
         let by = wait.by.filter(|by| !self.is_active(*by) && self.levels.len() < MAX_CHAIN);
+        // A database that shows nothing of the project answers for its own time: what it computes is no work of the
+        // caller's.
+        let by = by.filter(|by| cause != WaitCause::Db || known.shows_project(*by));
         let Some(by) = by else {
             self.own(node, Kind::Wait(cause), piece.from, piece.to, stack, task);
             return piece.from;
@@ -251,15 +256,25 @@ impl<'a> Walk<'a> {
         self.tree.descend(base, stack, functions, self.known.service(task, at))
     }
 
-    /// Where the functions of `to` go when `from`, standing at `node`, waits for it: tools that a function runs get
-    /// a step of their own.
+    /// Where the functions of `to` go when `from`, standing at `node`, waits for it: tools that a function runs, and
+    /// services that are not the project's, get a step of their own.
     fn enter(&mut self, from: TaskId, to: TaskId, node: NodeId, at: Nanos) -> NodeId {
         let known = self.known;
         let (Some(waiter), Some(awaited)) = (known.process(from), known.process(to)) else { return node };
+        let Some(process) = known.recording.processes.get(awaited.0 as usize) else { return node };
+        if waiter != awaited && known.services.is_service(awaited) && !known.has_project(awaited) {
+            // A proxy, a database: nothing in it is the project's, but its time and its calls are its own.
+            let service = known.service(to, at);
+            return match process.images.last() {
+                Some(image) if service != known.service(from, at) => {
+                    self.tree.program(node, &services::program(image), service)
+                }
+                Some(_) | None => node,
+            };
+        }
         if waiter == awaited || known.services.is_service(awaited) || known.is_ancestor(awaited, waiter) {
             return node;
         }
-        let Some(process) = known.recording.processes.get(awaited.0 as usize) else { return node };
         // A worker made by fork alone is a part of its program; and so is what has not executed anything yet.
         if !services::executed(known.recording, process) || services::before_exec(process, at) {
             return node;
@@ -279,18 +294,32 @@ impl Known<'_> {
         self.recording.tasks.get(task.0 as usize).map(|task| task.process)
     }
 
+    pub(super) fn is_outside(&self, task: TaskId) -> bool {
+        self.process(task).is_some_and(|process| self.recording.is_outside(process))
+    }
+
     pub(super) fn service(&self, task: TaskId, at: Nanos) -> u32 {
         self.process(task).map_or(0, |process| self.services.at(self.recording, process, at))
     }
 
-    fn is_interpreter_lock(&self, stack: Option<StackId>) -> bool {
+    fn has_project(&self, process: ProcessId) -> bool {
+        self.has_project.get(process.0 as usize).copied().unwrap_or(false)
+    }
+
+    fn shows_project(&self, task: TaskId) -> bool {
+        let process = self.process(task).map(|process| process.0 as usize);
+        process.and_then(|process| self.leads_to_project.get(process)).copied().unwrap_or(false)
+    }
+
+    pub(super) fn is_interpreter_lock(&self, stack: Option<StackId>) -> bool {
         stack.is_some_and(|stack| self.interpreter_lock.get(stack.0 as usize).copied().unwrap_or(false))
     }
 
-    /// The stack of a wait's system call, else what the task was seen doing nearest to it.
+    /// The stack of a wait's system call, else what it interrupted, else what the task was seen doing nearest to it.
     pub(super) fn stack_of(&self, wait: WaitId, at: Nanos) -> Option<StackId> {
         let wait = self.correlated.wait(wait);
-        wait.stack.or_else(|| self.points.nearest(wait.task, at))
+        let interrupted = || self.points.interrupted(wait.task, wait.off);
+        wait.stack.or_else(interrupted).or_else(|| self.points.nearest(wait.task, at))
     }
 
     pub(super) fn cause(&self, wait: WaitId) -> WaitCause {
@@ -341,6 +370,7 @@ impl Known<'_> {
 fn cause(cause: Cause) -> WaitCause {
     match cause {
         Cause::Network => WaitCause::Network,
+        Cause::Database => WaitCause::Db,
         Cause::Disk => WaitCause::Disk,
         Cause::Lock => WaitCause::Lock,
         Cause::Sleep => WaitCause::Sleep,

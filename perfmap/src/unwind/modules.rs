@@ -213,6 +213,18 @@ impl Modules {
     }
 }
 
+/// The file of a mapping that was just reported, opened as [`Modules::see`] opens it.
+pub fn open_mapped(pid: u32, mapping: &Mapping) -> Result<File, Unnamed> {
+    let backing = backing(&mapping.path);
+    match (backing, mapping.build_id.as_deref().map(cut)) {
+        (Backing::Vdso | Backing::None, _) => Err(Unnamed::NoFile),
+        (Backing::File | Backing::Pathless, Some(id)) if !id.is_empty() => {
+            find_with_build_id(pid, mapping, backing, None, id)
+        }
+        (Backing::File | Backing::Pathless, _) => find_by_process(pid, mapping, backing).ok_or(Unnamed::FileGone),
+    }
+}
+
 fn find_by_process(pid: u32, mapping: &Mapping, backing: Backing) -> Option<File> {
     let Mapping { start, length, path, .. } = mapping;
     let sought = Sought { pid, start: *start, end: start.saturating_add(*length) };

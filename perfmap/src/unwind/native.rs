@@ -86,6 +86,15 @@ pub struct Unwinder {
     known_roots: FxHashMap<(u32, u64, u64), Weak<Root>>,
 }
 
+/// The executable mappings from `/proc/PID/maps`, of a process that was there before us. Empty: it is gone.
+pub fn read_mappings(pid: u32) -> Vec<Mapping> {
+    use std::io::Read;
+    let mut text = Vec::new();
+    let read =
+        std::fs::File::open(format!("/proc/{pid}/maps")).and_then(|file| file.take(MAPS_LIMIT).read_to_end(&mut text));
+    if read.is_err() { Vec::new() } else { parse_maps(&text) }
+}
+
 impl Unwinder {
     pub fn mapped(&mut self, pid: u32, mapping: &Mapping) {
         let Some(end) = mapping.start.checked_add(mapping.length) else { return };
@@ -135,17 +144,11 @@ impl Unwinder {
 
     /// Take the mappings from `/proc/PID/maps`: for processes that were there before us. False: it is gone.
     pub fn read_from_proc(&mut self, pid: u32) -> bool {
-        use std::io::Read;
-        let mut text = Vec::new();
-        let read = std::fs::File::open(format!("/proc/{pid}/maps"))
-            .and_then(|file| file.take(MAPS_LIMIT).read_to_end(&mut text));
-        if read.is_err() || text.is_empty() {
-            return false;
+        let mappings = read_mappings(pid);
+        for mapping in &mappings {
+            self.mapped(pid, mapping);
         }
-        for mapping in parse_maps(&text) {
-            self.mapped(pid, &mapping);
-        }
-        true
+        !mappings.is_empty()
     }
 
     pub fn spaces(&self) -> &AddressSpaces {

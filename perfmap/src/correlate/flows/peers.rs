@@ -184,8 +184,16 @@ impl Sums {
             self.connects.push(made.at.since(began.at));
         }
         match (end.protocol, flow.protocol.as_str()) {
+            (Some(Protocol::Http1), _) if end.encrypted => flow.protocol = "https".to_owned(),
             (Some(Protocol::Http1), _) => flow.protocol = "http/1.1".to_owned(),
             (Some(Protocol::Tls), "tcp" | "unix") => flow.protocol = "tls".to_owned(),
+            (Some(Protocol::Http2), _) => flow.protocol = "http/2".to_owned(),
+            (Some(Protocol::Grpc), _) => flow.protocol = "grpc".to_owned(),
+            (Some(Protocol::Postgres), _) => flow.protocol = "postgresql".to_owned(),
+            (Some(Protocol::Mysql), _) => flow.protocol = "mysql".to_owned(),
+            (Some(Protocol::Redis), _) => flow.protocol = "redis".to_owned(),
+            (Some(Protocol::Memcached), _) => flow.protocol = "memcached".to_owned(),
+            (Some(Protocol::Dns), _) => flow.protocol = "dns".to_owned(),
             (Some(Protocol::Tls), _) | (None, _) => {}
         }
         if let Some(process) = process {

@@ -38,6 +38,8 @@ pub(super) fn paths(image: &Image) -> Vec<PathBuf> {
 
 fn binary(image: &Image) -> &str {
     let first = image.arguments.first().filter(|first| !first.is_empty()).unwrap_or(&image.executable);
+    // Servers write what they do over their arguments: `nginx: worker process`, `postgres: writer`.
+    let first = first.split_once(": ").map_or(first.as_str(), |(name, _)| name);
     let binary = base(first).trim_start_matches('-');
     if binary.is_empty() { &image.comm } else { binary }
 }
@@ -114,7 +116,8 @@ mod tests {
             at: Nanos::ZERO,
             comm: "c".into(),
             executable: "/e".into(),
-            arguments: line.split(' ').map(Into::into).collect(),
+            // A hard space stands for one within an argument.
+            arguments: line.split(' ').map(|argument| argument.replace('\u{a0}', " ")).collect(),
             working_directory: "/srv/shop".into(),
             service_name: None,
             surroundings: None,
@@ -154,6 +157,7 @@ mod tests {
             ("node server.js", "server"),
             ("curl -s -L http://x", "curl"),
             ("/usr/bin/redis-server *:6379", "redis-server"),
+            ("nginx:\u{a0}master\u{a0}process\u{a0}/usr/sbin/nginx\u{a0}-e\u{a0}/tmp/error.log", "nginx"),
         ] {
             assert_eq!(program(&image(line)), expected, "{line}");
         }

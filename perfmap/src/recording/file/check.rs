@@ -3,7 +3,7 @@
 
 use super::{FileError, corrupt};
 use crate::recording::{
-    Call, CallId, Event, Frame, Meta, OnObject, Recording, SocketId, Stack, StackId, TaskId, Waker,
+    Call, CallId, Event, Frame, HeldLock, Meta, OnObject, Recording, SocketId, Stack, StackId, TaskId, Waker,
 };
 
 type Checked = Result<(), FileError>;
@@ -27,7 +27,11 @@ pub(super) fn check(recording: &Recording) -> Checked {
         events,
         losses: _,
     } = recording;
-    let Meta { root, own_surroundings, .. } = meta;
+    let Meta { root, own_surroundings, outside, .. } = meta;
+    outside.iter().try_for_each(|process| within(process.0, processes.len(), "process"))?;
+    if !outside.is_sorted() {
+        return Err(corrupt("its processes outside the command are not in order"));
+    }
     root.map_or(Ok(()), |root| recording.known_task(root))?;
     let images = processes.iter().flat_map(|process| &process.images);
     for id in images.map(|image| image.surroundings).chain([*own_surroundings]).flatten() {
@@ -100,6 +104,9 @@ impl Recording {
             Event::OffCpu(off) => {
                 if let Some(Waker { task: Some(task), .. }) = off.waker {
                     self.known_task(task)?;
+                }
+                if let Some(HeldLock { holder, interpreter: _ }) = off.held {
+                    self.known_task(holder)?;
                 }
                 if let Some(CallId(call)) = off.call {
                     within(call, self.calls.len(), "call")?;

@@ -57,6 +57,7 @@ fn sample() -> Recording {
         call: Some(CallId(0)),
         stack,
         unfinished: true,
+        held: Some(HeldLock { holder: task, interpreter: true }),
     };
     let marks = vec![
         Mark::HttpRequest {
@@ -74,11 +75,29 @@ fn sample() -> Recording {
         Mark::TlsDesync,
         Mark::Upgraded,
     ];
-    let message = |direction| {
+    let steps = [
+        CallStep::Request {
+            method: Some(WebMethod("GET".into())),
+            operation: Some("/".into()),
+            host: Some("h".into()),
+            repeat: Some(1 << 40),
+        },
+        CallStep::RequestEnd,
+        CallStep::Response { status: Some(200), failed: true },
+        CallStep::ResponseEnd,
+        CallStep::Abandoned,
+        CallStep::Desync,
+    ];
+    let wires = [Wire::Http2, Wire::Grpc, Wire::Postgres, Wire::Mysql, Wire::Redis, Wire::Memcached, Wire::Dns]
+        .map(|wire| Mark::Call { wire, stream: 7, step: CallStep::RequestEnd });
+    let calls = steps.map(|step| Mark::Call { wire: Wire::Http2, stream: 0, step });
+    let marks: Vec<Mark> = marks.into_iter().chain(wires).chain(calls).collect();
+    let message = |direction, layer| {
         Event::Message(Message {
             at: Nanos(6),
             task,
             socket: SocketId(0),
+            layer,
             direction,
             bytes: 8,
             descriptor: 4,
@@ -134,6 +153,21 @@ fn sample() -> Recording {
             root: Some(task),
             ending: Some(Ending::Exited(0)),
             bpf_cost: vec![("p".into(), 1, Nanos(2))],
+            thinned: vec![
+                Thinned {
+                    at: Nanos(1),
+                    what: Thinning::Payload { bytes: 512 },
+                    why: Overload::ProbeTime { pct: 25.0 },
+                },
+                Thinned { at: Nanos(2), what: Thinning::Stacks { bytes: 8192 }, why: Overload::RingFull { lost: 3 } },
+                Thinned { at: Nanos(3), what: Thinning::Turns { every: 16 }, why: Overload::RingFull { lost: 3 } },
+                Thinned { at: Nanos(3), what: Thinning::Sampling { every: 2 }, why: Overload::RingFull { lost: 3 } },
+                Thinned {
+                    at: Nanos(4),
+                    what: Thinning::Waits { below: Nanos(5) },
+                    why: Overload::RingFull { lost: 3 },
+                },
+            ],
             ..Meta::default()
         },
         baseline: Some(Baseline { warmups: 1, runs: vec![metrics], reused_from: None }),
@@ -217,8 +251,8 @@ fn sample() -> Recording {
                 count: 2,
                 stack,
             }),
-            message(Direction::Sent),
-            message(Direction::Received),
+            message(Direction::Sent, Layer::Wire),
+            message(Direction::Received, Layer::Plaintext),
             file(FileOperation::Read),
             file(FileOperation::Write),
         ],
@@ -260,7 +294,7 @@ fn comes_back_as_it_was() {
 /// `FORMAT_VERSION` and write the new fingerprint down.
 #[test]
 fn the_format_is_pinned() {
-    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (2, 3972197311241520447));
+    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (2, 15554300303070683148));
 }
 
 #[test]

@@ -131,7 +131,7 @@ fn times(step: &Step) -> String {
 }
 
 fn round_trips(step: &Step) -> u64 {
-    step.http_round_trips.max(step.db_round_trips)
+    step.call.as_ref().map_or(0, |call| call.round_trips)
 }
 
 fn is_round_trips(kind: StepKind) -> bool {
