@@ -24,6 +24,12 @@ pub const MAX_LINE_TABLE_BYTES: usize = 8192;
 pub const MAX_STRING_BYTES: usize = 512;
 /// Classes of blocks whose short waits are summed (order of `recording::WaitClass`).
 pub const WAIT_CLASSES: usize = 8;
+/// Longest chain of coroutines that await one another which is kept of one that is resumed.
+pub const MAX_AWAITS: usize = 32;
+/// So many polls after one that blocked are looked at.
+pub const RESUMED_ROUNDS: u32 = 6;
+pub const ROUND_MAIN: u32 = 255;
+pub const ROUND_STARTED: u32 = 254;
 
 /// First word of every record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,11 +51,12 @@ pub enum Kind {
     FaultStack = 14,
     Adopt = 15,
     Peer = 16,
+    Resumed = 17,
     Plaintext = 20,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 17] = [
+    pub const ALL: [Kind; 18] = [
         Kind::Fork,
         Kind::Exec,
         Kind::Exit,
@@ -66,6 +73,7 @@ impl Kind {
         Kind::FaultStack,
         Kind::Adopt,
         Kind::Peer,
+        Kind::Resumed,
         Kind::Plaintext,
     ];
 
@@ -195,6 +203,8 @@ pub struct FarEnd {
 pub struct StackHead {
     /// ax dx cx bx si di bp sp r8..r15 ip: framehop's (DWARF) order.
     pub registers: [u64; 17],
+    /// The outermost coroutine of the Python frames, by the address of its frame; 0: none. An event loop's task.
+    pub coroutine: u64,
     pub python: u32,
     pub kernel: u32,
     pub user: u32,
@@ -436,6 +446,23 @@ pub struct PythonCode {
     pub table_length: u64,
 }
 
+/// A coroutine that asyncio is about to resume, found in the queue of its event loop when the first poll after one that
+/// blocked returns: header, fields, then its frames and those that it awaits, outermost first.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Resumed {
+    pub header: Header,
+    /// As in [`StackHead::coroutine`].
+    pub coroutine: u64,
+    pub frames: u32,
+    /// How many polls that did not block lie between; `ROUND_MAIN`: not resumed, but what the loop runs for;
+    /// `ROUND_STARTED`: about to run for the first time.
+    pub round: u32,
+    /// 1: it awaits one of the loop's tasks, or several.
+    pub of_tasks: u32,
+    pub reserved: u32,
+}
+
 /// How to walk one process's Python frames; value of the `python_processes` map, key tgid. Offsets in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(C)]
@@ -463,7 +490,12 @@ pub struct PythonLayout {
     pub str_compact: u32,
     /// Offset of `thread_id` (a pthread_t) in PyThreadState.
     pub thread_pthread: u32,
-    pub reserved: u32,
+    /// Offset of the owner's byte in a frame; 0: coroutines can not be told.
+    pub frame_owner: u32,
+    /// Offset of the frame in a coroutine object.
+    pub generator_frame: u32,
+    /// Offset of the coroutine in asyncio's task object.
+    pub future_coroutine: u32,
 }
 
 /// Value of the `sockets` map, key cookie: what is known of one socket in the kernel. Read by user space at the end,
@@ -552,19 +584,20 @@ plain! {
     Fork = 48,
     Named = 48,
     Exit = 56,
-    StackHead = 152,
+    StackHead = 160,
     PythonFrame = 32,
-    Sample = 176,
+    Sample = 184,
     Block = 88,
-    Call = 224,
-    ShortWaits = 264,
+    Call = 232,
+    ShortWaits = 272,
     SocketSeen = 96,
     SocketState = 104,
-    Message = 224,
-    FileIo = 216,
-    Plaintext = 216,
+    Message = 232,
+    FileIo = 224,
+    Plaintext = 224,
     PythonCode = 72,
-    PythonLayout = 72,
+    Resumed = 48,
+    PythonLayout = 80,
     SocketSums = 56,
     Settings = 32,
     Adopt = 56,

@@ -69,6 +69,7 @@ static __noinline int take_stack(struct stack_head *head, struct scratch *scratc
 	read_registers(head->registers);
 	head->python = walk_python(scratch, context, pid);
 	head->flags = scratch->walk.flags;
+	head->coroutine = scratch->walk.coroutine;
 	u32 limit = stack_limit();
 	head->user = copy_user_stack(context, head->registers[7], limit);
 	if (head->user >= limit)

@@ -62,7 +62,8 @@ struct task_state {
 	u64 short_from, short_run_queue, short_blocked[WAIT_CLASSES], short_count;
 	/* a socket program saw the current call: it is not file I/O */
 	u32 on_socket;
-	u32 reserved;
+	/* an event loop's poll blocked: what it resumes is looked at when the next ones return, so many yet */
+	u32 polled;
 	/* the interpreter's thread state, once a walk has found it */
 	u64 python_thread;
 	/* transfers and bytes (received, sent) of the Unix socket used last, where it is opaque: not yet in its sums */
@@ -132,7 +133,7 @@ enum context {
 #define CODE_BYTES 112
 
 struct python_walk {
-	u64 frame, thread;
+	u64 frame, thread, coroutine;
 	u32 count, flags, pid, reserved;
 	struct python_layout layout;
 	u64 frame_words[FRAME_BYTES / 8];
@@ -154,6 +155,7 @@ struct scratch {
 		struct message_record message;
 		struct file_io_record file_io;
 		struct plaintext_record plaintext;
+		struct resumed_record resumed;
 	} record;
 };
 /* Apart, because no value of a per-CPU map may be larger than 32 KiB. */

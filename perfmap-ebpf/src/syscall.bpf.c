@@ -5,6 +5,7 @@
  * of a wait come from the scheduler. That halves what every system call of a followed task costs. */
 #include "call.h"
 #include "file_sum.h"
+#include "resumed.h"
 
 #define SYS_CLOSE 3
 #define SYS_OPEN 2
@@ -130,6 +131,7 @@ static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u3
 	if (!settings.counting_only) {
 		record->stack.python = walk_python(scratch, CONTEXT_CALL, pid);
 		record->stack.flags = scratch->walk.flags;
+		record->stack.coroutine = scratch->walk.coroutine;
 		state->python_thread = scratch->walk.thread;
 		caller = caller_of(state, regs, pid);
 		site = site_of(regs, caller, pid, call, record->stack.python);
@@ -229,6 +231,14 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result) {
 	if (state->blocks) {
 		state->blocks = 0;
 		emit_call(regs, result);
+		if (polls(call)) {
+			state->polled = RESUMED_ROUNDS;
+			awaited_by_main();
+		}
+	} else if (state->polled && polls(call)) {
+		if (resumed(RESUMED_ROUNDS - state->polled))
+			state->polled = 1;
+		state->polled--;
 	}
 	if (state->short_due)
 		emit_short_waits(state);

@@ -10,6 +10,10 @@
 #define MAX_LINE_TABLE_BYTES 8192
 #define MAX_STRING_BYTES 512
 #define WAIT_CLASSES 8
+#define MAX_AWAITS 32
+#define RESUMED_ROUNDS 6
+#define ROUND_STARTED 254
+#define ROUND_MAIN 255
 
 enum kind {
 	KIND_FORK = 1,
@@ -28,6 +32,7 @@ enum kind {
 	KIND_FAULT_STACK,
 	KIND_ADOPT,
 	KIND_PEER,
+	KIND_RESUMED,
 	KIND_PLAINTEXT = 20,
 };
 enum loss {
@@ -136,6 +141,7 @@ struct adopt_record {
 };
 struct stack_head {
 	u64 registers[17];
+	u64 coroutine;
 	u32 python, kernel, user, flags;
 };
 struct python_frame {
@@ -208,13 +214,18 @@ struct python_code_record {
 	u32 first_line, name_bytes, name_width, file_bytes, file_width, table_bytes;
 	u64 table_length;
 };
+struct resumed_record {
+	struct header header;
+	u64 coroutine;
+	u32 frames, round, of_tasks, reserved;
+};
 struct python_layout {
 	u64 runtime;
 	u32 version, tss_key, thread_frame, has_cframe, cframe_current;
 	u32 frame_code, frame_back, frame_instruction;
 	u32 code_file, code_name, code_first_line, code_table;
 	u32 str_ascii, str_compact;
-	u32 thread_pthread, reserved;
+	u32 thread_pthread, frame_owner, generator_frame, future_coroutine;
 };
 struct socket_sums {
 	u64 skipped_messages[2], skipped_bytes[2];
@@ -240,19 +251,20 @@ SIZE(header, 24);
 SIZE(fork_record, 48);
 SIZE(named_record, 48);
 SIZE(exit_record, 56);
-SIZE(stack_head, 152);
+SIZE(stack_head, 160);
 SIZE(python_frame, 32);
-SIZE(sample_record, 176);
+SIZE(sample_record, 184);
 SIZE(block_record, 88);
-SIZE(call_record, 224);
-SIZE(short_waits_record, 264);
+SIZE(call_record, 232);
+SIZE(short_waits_record, 272);
 SIZE(socket_seen_record, 96);
 SIZE(socket_state_record, 104);
-SIZE(message_record, 224);
-SIZE(plaintext_record, 216);
-SIZE(file_io_record, 216);
+SIZE(message_record, 232);
+SIZE(plaintext_record, 224);
+SIZE(file_io_record, 224);
 SIZE(python_code_record, 72);
-SIZE(python_layout, 72);
+SIZE(resumed_record, 48);
+SIZE(python_layout, 80);
 SIZE(socket_sums, 56);
 SIZE(settings, 32);
 SIZE(live_settings, 24);

@@ -128,8 +128,8 @@ fn complete(plan: &TracePlan, baseline: Option<Baseline>, outcome: Outcome, prog
     meta.app_globs = plan.project.app_globs.clone();
     meta.services.clone_from(&plan.services);
     recording.baseline = baseline;
-    container_roots::add(&mut recording);
     add_projects_of_services(&mut recording);
+    container_roots::add(&mut recording);
     let _stage = progress.stage("naming functions");
     resolve::native::symbolize(&mut recording, &files);
     recording

@@ -169,8 +169,8 @@ impl Adoption {
         self.expect(&connections);
         let (comm, parent) = process::stat(pid).map_or((String::new(), 0), |stat| (stat.comm, stat.parent));
         let adopted = Adopted { pid, parent, outside: true, comm, seen: process::read(pid) };
-        let (ports, mappings, root) = (connections.ports, read_mappings(pid), Root::of(pid));
-        let item = Item::Adopted { at, adopted, ports, mappings, root };
+        let item =
+            Item::Adopted { at, adopted, root: Root::of(pid), ports: connections.ports, mappings: read_mappings(pid) };
         sender.send(item).map_err(|_| CollectError::Recorder("its thread is gone".into()))
     }
 

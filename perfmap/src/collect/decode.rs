@@ -9,6 +9,8 @@ use perfmap_common::Plain;
 pub struct RawStack<'a> {
     pub registers: [u64; 17],
     pub flags: u32,
+    /// 0: none.
+    pub coroutine: u64,
     python: &'a [u8],
     kernel: &'a [u8],
     /// The copy of the user stack, from the stack pointer upwards.
@@ -51,6 +53,8 @@ pub enum Record<'a> {
         table: &'a [u8],
     },
     FaultStack(wire::Header, RawStack<'a>),
+    /// Frames outermost first.
+    Resumed(wire::Resumed, Vec<wire::PythonFrame>),
 }
 
 /// Not a record of this version.
@@ -115,6 +119,16 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
             let (table, _) = split(rest, code.table_bytes)?;
             Record::PythonCode { code, name, file, table }
         }
+        wire::Kind::Resumed => {
+            let resumed: wire::Resumed = fixed(bytes)?;
+            if resumed.frames as usize > wire::MAX_AWAITS {
+                return Err(Malformed);
+            }
+            let rest = bytes.get(size_of::<wire::Resumed>()..).ok_or(Malformed)?;
+            let (frames, _) = split(rest, resumed.frames * size_of::<wire::PythonFrame>() as u32)?;
+            let frames = frames.chunks_exact(size_of::<wire::PythonFrame>()).filter_map(wire::PythonFrame::read);
+            Record::Resumed(resumed, frames.collect())
+        }
     })
 }
 
@@ -134,7 +148,10 @@ fn stack<'a>(bytes: &'a [u8], at: usize, head: &wire::StackHead) -> Result<(RawS
     let (python, rest) = split(rest, head.python * size_of::<wire::PythonFrame>() as u32)?;
     let (kernel, rest) = split(rest, head.kernel * 8)?;
     let (user, rest) = split(rest, head.user)?;
-    Ok((RawStack { registers: head.registers, flags: head.flags, python, kernel, user }, rest))
+    Ok((
+        RawStack { registers: head.registers, flags: head.flags, coroutine: head.coroutine, python, kernel, user },
+        rest,
+    ))
 }
 
 #[cfg(test)]

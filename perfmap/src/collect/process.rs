@@ -39,13 +39,6 @@ pub fn read(pid: u32) -> Seen {
     }
 }
 
-/// What the command line says now: a program that gives itself a title writes over its arguments.
-pub fn title(pid: u32) -> String {
-    let text = bytes(pid, "cmdline", NAME_BYTES as u64);
-    let first = text.split(|byte| *byte == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(first).trim().to_owned()
-}
-
 impl Seen {
     /// What the kernel may call a process of this program: after the file, as it was called, or after its script.
     pub fn names(&self) -> impl Iterator<Item = String> + '_ {
@@ -89,6 +82,13 @@ pub fn all() -> Vec<u32> {
     let mut pids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     pids.sort_unstable();
     pids
+}
+
+/// What the command line says now: a program that gives itself a title writes over its arguments.
+pub fn title(pid: u32) -> String {
+    let text = bytes(pid, "cmdline", NAME_BYTES as u64);
+    let first = text.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(first).trim().to_owned()
 }
 
 fn service_name(environment: &[u8]) -> Option<String> {

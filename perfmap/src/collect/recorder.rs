@@ -21,8 +21,9 @@ use super::{
 };
 use crate::{
     recording::{
-        Call, CallId, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Loss, Losses, Message, Meta, Nanos,
-        OffCpu, OffState, OnObject, Recording, Sample, ShortWaits, SocketId, StackId, WaitClass, Waker,
+        Call, CallId, CoroutineId, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Loss, Losses, Message,
+        Meta, Nanos, OffCpu, OffState, OnObject, Recording, Sample, ShortWaits, SocketId, StackId, Turn, TurnKind,
+        WaitClass, Waker,
     },
     unwind::{KernelSymbols, Mapping, ModuleFiles, Root},
 };
@@ -53,11 +54,11 @@ pub enum Item {
     Adopted {
         at: u64,
         adopted: Adopted,
+        /// Where it finds its files.
+        root: Option<Root>,
         /// TCP ports that it listens on.
         ports: Vec<u16>,
         mappings: Vec<Mapping>,
-        /// Where it finds its files.
-        root: Option<Root>,
     },
     /// Sums of sockets still open at the end.
     OpenSockets(Vec<(u64, wire::SocketSums)>),
@@ -73,6 +74,9 @@ const WAIT_CLASSES: [WaitClass; wire::WAIT_CLASSES] = [
     WaitClass::Disk,
     WaitClass::Other,
 ];
+
+/// epoll_wait, epoll_pwait, epoll_pwait2.
+const EPOLL: [u32; 3] = [232, 281, 441];
 
 pub struct Recorder {
     /// CLOCK_MONOTONIC at the release of the target.
@@ -94,6 +98,9 @@ pub struct Recorder {
     open_waits: HashMap<u32, Vec<usize>>,
     /// Stacks of blocks outside system calls, by tid, with the time of the switch-out.
     fault_stacks: HashMap<u32, (u64, StackId)>,
+    /// The last wait for one of several descriptors, by tid: index of the call, and its stack.
+    polls: HashMap<u32, (usize, StackId)>,
+    turns: Vec<Turn>,
     sites: HashMap<u64, StackId>,
     losses: Losses,
 }
@@ -115,6 +122,8 @@ impl Recorder {
             calls: Vec::new(),
             open_waits: HashMap::new(),
             fault_stacks: HashMap::new(),
+            polls: HashMap::new(),
+            turns: Vec::new(),
             sites: HashMap::new(),
             losses: Losses::default(),
         }
@@ -129,22 +138,28 @@ impl Recorder {
             }
             Item::Python { pid, layout } => self.stacks.python(pid, &layout),
             Item::Image { pid, seen, root } => {
-                self.rooted(pid, &seen, root);
+                // Of one that was gone already, what it inherited holds.
+                if root.is_some() {
+                    let root = self.habitats.foreign(&seen.whereabouts, root);
+                    self.stacks.unwinder.rooted(pid, seen.whereabouts.namespaces.mount, root);
+                }
                 self.images.entry(pid).or_default().push_back(seen);
             }
-            Item::Title { pid, title } => {
-                self.titles.insert(pid, title);
-            }
-            Item::Adopted { at, adopted, ports, mappings, root } => {
+            Item::Adopted { at, adopted, root, ports, mappings } => {
                 let pid = adopted.pid;
-                self.rooted(pid, &adopted.seen, root);
-                let surroundings = self.habitats.of(&adopted.seen.whereabouts, None);
+                let whereabouts = &adopted.seen.whereabouts;
+                let root = self.habitats.foreign(whereabouts, root);
+                self.stacks.unwinder.rooted(pid, whereabouts.namespaces.mount, root);
+                let surroundings = self.habitats.of(whereabouts, None);
                 self.tree.adopt(adopted, surroundings, self.at(at));
                 if let Some(process) = self.tree.process(pid) {
                     self.sockets.listens(process, ports);
                 }
                 // In its place among the changes: what was told of it before is older.
                 self.accept(Item::Changes(vec![Change { at, pid, what: What::Snapshot(mappings) }]));
+            }
+            Item::Title { pid, title } => {
+                self.titles.insert(pid, title);
             }
             Item::OpenSockets(open) => {
                 for (cookie, sums) in &open {
@@ -159,14 +174,6 @@ impl Recorder {
                     }
                 }
             }
-        }
-    }
-
-    /// Of a process that was gone already, what it inherited holds.
-    fn rooted(&mut self, pid: u32, seen: &Seen, root: Option<Root>) {
-        if root.is_some() {
-            let root = self.habitats.foreign(&seen.whereabouts, root);
-            self.stacks.unwinder.rooted(pid, seen.whereabouts.namespaces.mount, root);
         }
     }
 
@@ -205,7 +212,37 @@ impl Recorder {
 
     fn stack(&mut self, header: &wire::Header, raw: &RawStack<'_>) -> StackId {
         self.apply_changes(header.at);
-        self.stacks.intern(header.pid, raw)
+        let stack = self.stacks.intern(header.pid, raw);
+        if raw.coroutine != 0 {
+            self.turn(header, raw.coroutine, stack, TurnKind::Ran);
+        }
+        stack
+    }
+
+    fn turn(&mut self, header: &wire::Header, coroutine: u64, stack: StackId, kind: TurnKind) {
+        if let Some(task) = self.tree.task(header.tid) {
+            let coroutine = CoroutineId(coroutine);
+            self.turns.push(Turn { at: self.at(header.at), task, coroutine, stack, kind });
+        }
+    }
+
+    fn resumed(&mut self, resumed: &wire::Resumed, frames: Vec<wire::PythonFrame>) {
+        let header = &resumed.header;
+        // Without the poll's own record (it was lost) nothing tells what the loop runs in.
+        let Some((call, poll)) = self.polls.get(&header.tid).copied() else { return };
+        let Some(stack) = self.stacks.resumed(header.pid, frames, poll) else { return };
+        let kind = match resumed.round {
+            wire::ROUND_MAIN => TurnKind::Main,
+            wire::ROUND_STARTED => TurnKind::Started,
+            round => TurnKind::Resumed { round, of_tasks: resumed.of_tasks != 0 },
+        };
+        // What the loop ran for while it polled: that is where it waited.
+        if kind == TurnKind::Main
+            && let Some(call) = self.calls.get_mut(call)
+        {
+            call.stack = Some(stack);
+        }
+        self.turn(header, resumed.coroutine, stack, kind);
     }
 
     fn record(&mut self, record: Record<'_>) {
@@ -216,6 +253,7 @@ impl Recorder {
                 // The id may have been another's, who left something open.
                 self.open_waits.remove(&fork.child_tid);
                 self.fault_stacks.remove(&fork.child_tid);
+                self.polls.remove(&fork.child_tid);
                 if let Some(child) = self.tree.fork(&fork, at) {
                     self.stacks.forked(fork.header.pid, child);
                 }
@@ -230,9 +268,11 @@ impl Recorder {
                 self.stacks.executed(exec.header.pid);
                 self.open_waits.remove(&exec.header.tid);
                 self.open_waits.remove(&(exec.value as u32));
+                self.polls.remove(&exec.header.tid);
             }
             Record::Exit(exit) => {
                 self.open_waits.remove(&exit.header.tid);
+                self.polls.remove(&exit.header.tid);
                 let at = self.at(exit.header.at);
                 let over = self.tree.exit(&exit, at);
                 self.plaintexts.exited(exit.header.tid, over);
@@ -288,6 +328,7 @@ impl Recorder {
             }
             Record::Message(message, raw, payload) => self.message(&message, raw.as_ref(), payload),
             Record::Plaintext(record, raw, plaintext) => self.plaintext(&record, raw.as_ref(), plaintext),
+            Record::Resumed(resumed, frames) => self.resumed(&resumed, frames),
             Record::FileIo(io, raw) => self.file_io(&io, raw.as_ref()),
             Record::PythonCode { code, name, file, table } => {
                 let variable = [name, file, table].concat();
@@ -362,6 +403,9 @@ impl Recorder {
     fn call(&mut self, call: &wire::Call, raw: &RawStack<'_>) {
         let Some(task) = self.tree.task(call.header.tid) else { return self.unknown_task() };
         let stack = self.stack(&call.header, raw);
+        if EPOLL.contains(&call.syscall) {
+            self.polls.insert(call.header.tid, (self.calls.len(), stack));
+        }
         let object = match call.object {
             object if object == wire::Object::Socket as u32 => {
                 self.sockets.at_kernel(call.identity).map_or(OnObject::None, OnObject::Socket)
@@ -506,6 +550,7 @@ impl Recorder {
         let parts = self.stacks.into_parts();
         self.losses.add(Loss::PythonUnreadable, parts.unknown_codes);
         self.events.sort_by_key(Event::at);
+        self.turns.sort_by_key(|turn| turn.at);
         let own_surroundings = Some(self.habitats.own());
         let recording = Recording {
             meta: Meta { outside: self.tree.outside, own_surroundings, ..Meta::default() },
@@ -522,6 +567,7 @@ impl Recorder {
             calls: self.calls,
             events: self.events,
             losses: self.losses,
+            turns: self.turns,
             ..Recording::default()
         };
         (recording, parts.files)

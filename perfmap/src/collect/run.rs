@@ -214,8 +214,8 @@ fn meta(
         bpf_cost,
         own_cpu: own_cpu(),
         tree_cpu: tree_cpu.max(ended),
-        own_surroundings: recording.meta.own_surroundings,
         outside: recording.meta.outside.clone(),
+        own_surroundings: recording.meta.own_surroundings,
         ..Meta::default()
     }
 }

@@ -84,6 +84,7 @@ impl Volume {
             | wire::Kind::SocketSeen
             | wire::Kind::SocketState
             | wire::Kind::PythonCode
+            | wire::Kind::Resumed
             | wire::Kind::Adopt
             | wire::Kind::Peer => None,
         };

@@ -205,11 +205,11 @@ mod tests {
                 change
             });
             self.0.sockets.push(Socket {
+                network: 0,
                 family: Family::Ipv4,
                 kind: 1,
                 kernel: 0,
                 peer_kernel: 0,
-                network: 0,
                 local,
                 remote,
                 role: Role::Unknown,

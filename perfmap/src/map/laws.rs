@@ -6,15 +6,15 @@ use super::{Built, MapOptions, Step, built};
 use crate::{
     correlate::{self, State, syscalls},
     recording::{
-        Call, CallId, Direction, Event, Family, FileIo, FileOperation, Image, Layer, Message, Meta, Nanos, OffCpu,
-        OffState, OnObject, Process, ProcessId, Recording, Role, Sample, ShortWaits, Socket, SocketId, StackId, Task,
-        TaskId, WaitClass, Waker,
+        Call, CallId, CoroutineId, Direction, Event, Family, FileIo, FileOperation, Image, Layer, Message, Meta, Nanos,
+        OffCpu, OffState, OnObject, Process, ProcessId, Recording, Role, Sample, ShortWaits, Socket, SocketId, StackId,
+        Task, TaskId, Turn, TurnKind, WaitClass, Waker,
     },
     resolve::{Language, Place, PlaceId, Resolved},
 };
 
 const WALL: u64 = 1000;
-const STACKS: u32 = 12;
+const STACKS: u32 = 20;
 
 /// Mostly inside the recording, sometimes far out.
 fn time() -> impl Strategy<Value = Nanos> {
@@ -143,6 +143,22 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+fn turn() -> impl Strategy<Value = Turn> {
+    let kind = prop_oneof![
+        1 => Just(TurnKind::Ran),
+        1 => Just(TurnKind::Started),
+        2 => Just(TurnKind::Main),
+        4 => (0..7u32, any::<bool>()).prop_map(|(round, of_tasks)| TurnKind::Resumed { round, of_tasks }),
+    ];
+    (time(), task(), 0..4u64, stack(), kind).prop_map(|(at, task, coroutine, stack, kind)| Turn {
+        at,
+        task,
+        coroutine: CoroutineId(coroutine),
+        stack,
+        kind,
+    })
+}
+
 prop_compose! {
     fn recording()(
         root in prop::option::weighted(0.97, task()),
@@ -151,9 +167,12 @@ prop_compose! {
         calls in prop::collection::vec((task(), time(), number(), -111..3i64, object(), prop::option::of(stack())), 0..12),
         mut events in prop::collection::vec(event(), 0..120),
         sockets in 0..4u32,
+        turns in prop::collection::vec(turn(), 0..30),
         sample_hz in prop::sample::select(vec![0u32, 1, 99, 999, 1_000_000, 50_000_000]),
     ) -> Recording {
         events.sort_by_key(Event::at);
+        let mut turns = turns;
+        turns.sort_by_key(|turn| turn.at);
         Recording {
             meta: Meta {
                 root,
@@ -193,12 +212,13 @@ prop_compose! {
                 sent_bytes: 0, received_bytes: 0, sent_messages: 0, received_messages: 0,
             }).collect(),
             events,
+            turns,
             ..Recording::default()
         }
     }
 }
 
-/// Stacks of three own functions, a library's and a lock's, in all lengths up to three.
+/// Stacks of three own functions, a library's and asyncio's, in all lengths up to three.
 fn resolved() -> Resolved {
     let place = |name: &str, file: &str| Place {
         function: name.into(),
@@ -210,10 +230,16 @@ fn resolved() -> Resolved {
         inlined: false,
         unnamed: None,
     };
-    let places =
-        vec![place("a", "/p/a.py"), place("b", "/p/b.py"), place("<module>", "/p/c.py"), place("l", "/usr/l.py")];
+    let places = vec![
+        place("a", "/p/a.py"),
+        place("b", "/p/b.py"),
+        place("<module>", "/p/c.py"),
+        place("l", "/usr/l.py"),
+        place("Lock.acquire", "/usr/asyncio/locks.py"),
+        place("BaseEventLoop._run_once", "/usr/asyncio/base_events.py"),
+    ];
     let stacks = (0..STACKS)
-        .map(|index| (0..index % 4).map(|depth| PlaceId((index / 3 + depth) % 4)).collect::<Vec<_>>().into())
+        .map(|index| (0..index % 4).map(|depth| PlaceId((index / 3 + depth) % 6)).collect::<Vec<_>>().into())
         .collect();
     Resolved { places, stacks }
 }

@@ -12,6 +12,7 @@ mod interpreter_lock;
 mod laws;
 mod lock_place;
 mod locks;
+mod loops;
 mod model;
 mod outside;
 mod points;
@@ -65,6 +66,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
     let has_project = processes_with_project(recording, &project, &points);
     let services = services::Services::new(recording, &correlated.flows, &has_project);
     let interpreter_lock = interpreter_lock::stacks(resolved);
+    let loops = loops::Loops::new(recording, correlated, resolved);
     let known = walk::Known {
         recording,
         correlated,
@@ -73,6 +75,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
         points: &points,
         interpreter_lock: &interpreter_lock,
         has_project: &has_project,
+        loops: &loops,
         leads_to_project: &upwards(recording, has_project.clone()),
     };
     let mut walk = walk::Walk::new(&known);

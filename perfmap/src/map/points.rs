@@ -4,6 +4,7 @@
 //! are no points, because their stack was taken once for many calls.
 
 use super::bursts::{self, Cut, Facts};
+use super::loops::Loops;
 use crate::{
     correlate::Correlated,
     recording::{Event, Nanos, Recording, StackId, TaskId},
@@ -47,6 +48,9 @@ impl Points {
         }
         for call in &recording.calls {
             add(call.task, call.returned, call.stack, false);
+        }
+        for (task, at, stack) in Loops::resumptions(recording) {
+            add(task, at, Some(stack), false);
         }
         for of_task in &mut tasks {
             let OfTask { points, samples, calls, cuts: _ } = of_task;

@@ -118,9 +118,11 @@ pub(super) fn before_exec(process: &Process, at: Nanos) -> bool {
 /// `uv run pytest` is `pytest`.
 fn main_process(recording: &Recording, root: Option<ProcessId>, has_project: &[bool]) -> Option<ProcessId> {
     let own = |index: usize| !recording.is_outside(ProcessId(index as u32));
-    let processes = recording.processes.len();
-    let of_project = (0..processes).find(|index| has_project.get(*index) == Some(&true) && own(*index));
-    of_project.map(|index| ProcessId(index as u32)).or(root.filter(|root| (root.0 as usize) < processes))
+    let of_command = has_project.iter().take(recording.processes.len()).enumerate();
+    let of_project = of_command.filter(|(_, has)| **has).find(|(index, _)| own(*index)).map(|(index, _)| index);
+    of_project
+        .map(|index| ProcessId(index as u32))
+        .or(root.filter(|root| (root.0 as usize) < recording.processes.len()))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 use rustc_hash::FxHashMap;
 
 use super::{
+    loops::{By, Loops, Serving},
     model::WaitCause,
     points::Points,
     project::Project,
@@ -35,6 +36,7 @@ pub(super) struct Known<'a> {
     pub interpreter_lock: &'a [bool],
     /// By `ProcessId`: the project's functions were seen in it.
     pub has_project: &'a [bool],
+    pub loops: &'a Loops,
     /// By `ProcessId`: the project's functions were seen in it or in one below it.
     pub leads_to_project: &'a [bool],
 }
@@ -99,7 +101,7 @@ impl<'a> Walk<'a> {
     pub(super) fn run(&mut self) {
         let wall = self.known.recording.meta.wall;
         match self.known.recording.meta.root {
-            Some(root) => self.walk(root, Nanos::ZERO, wall, OUTSIDE, OUTSIDE),
+            Some(root) => self.walk(root, Nanos::ZERO, wall, OUTSIDE, OUTSIDE, None),
             None => self.own(OUTSIDE, Kind::Wait(WaitCause::Other), Nanos::ZERO, wall, None, TaskId(u32::MAX)),
         }
         for visits in &mut self.visits {
@@ -123,8 +125,9 @@ impl<'a> Walk<'a> {
     }
 
     /// Gives every nanosecond of `[from, to)` an owner, on behalf of somebody whom `task` woke at `to`. `outer` is
-    /// where the waiter stands, `base` where the task's own functions go.
-    fn walk(&mut self, task: TaskId, from: Nanos, to: Nanos, base: NodeId, outer: NodeId) {
+    /// where the waiter stands, `base` where the task's own functions go; `serving` which of the task's coroutines the
+    /// waiter waited for.
+    fn walk(&mut self, task: TaskId, from: Nanos, to: Nanos, base: NodeId, outer: NodeId, serving: Option<Serving>) {
         if from >= to {
             return;
         }
@@ -150,7 +153,7 @@ impl<'a> Walk<'a> {
         while now > stop {
             let Some(segment) = timeline.before(now).and_then(|index| timeline.0.get(index)) else { break };
             let piece = Segment { from: segment.from.max(stop), to: now, state: segment.state };
-            let explained = self.segment(task, piece, stop, base);
+            let explained = self.segment(task, piece, stop, base, serving);
             self.visit(task, piece, base);
             now = explained.clamp(stop, piece.from);
         }
@@ -161,7 +164,7 @@ impl<'a> Walk<'a> {
                 Some(maker) => {
                     let base = self.enter(task, maker, outer, now);
                     self.levels.push(Level { depth: self.tree.depth(outer), cause: WaitCause::Other });
-                    self.walk(maker, from, now, base, outer);
+                    self.walk(maker, from, now, base, outer, None);
                     self.levels.pop();
                 }
                 None => self.own(base, other, from, now, None, task),
@@ -183,12 +186,13 @@ impl<'a> Walk<'a> {
     }
 
     /// Owners of a piece of one segment; returns back to when time is explained by it.
-    fn segment(&mut self, task: TaskId, piece: Segment, stop: Nanos, base: NodeId) -> Nanos {
+    fn segment(&mut self, task: TaskId, piece: Segment, stop: Nanos, base: NodeId, serving: Option<Serving>) -> Nanos {
         let known = self.known;
         match piece.state {
             State::Cpu { short } => {
                 self.samples += known.points.samples_in(task, piece.from, piece.to);
                 for (from, to, stack) in known.points.pieces(task, piece.from, piece.to) {
+                    let base = if serving.is_none() { self.in_loop(task, base, stack, from) } else { base };
                     let node = self.place(task, base, stack, from);
                     for (kind, from, to) in known.split(short, from, to) {
                         self.own(node, kind, from, to, stack, task);
@@ -198,11 +202,24 @@ impl<'a> Walk<'a> {
             }
             State::RunQueue(wait) => {
                 let stack = known.stack_of(wait, piece.from);
-                let node = self.place(task, base, stack, piece.from);
+                let node = match known.loops.owner(task, wait, piece.from, serving) {
+                    Some(owner) => self.chain(task, base, &owner.stacks, piece.from),
+                    None => {
+                        let base = if serving.is_none() { self.in_loop(task, base, stack, piece.from) } else { base };
+                        self.place(task, base, stack, piece.from)
+                    }
+                };
                 self.own(node, Kind::Wait(WaitCause::RunQueue), piece.from, piece.to, stack, task);
                 piece.from
             }
-            State::Blocked(wait) => self.blocked(task, wait, piece, stop, base),
+            State::Blocked(wait) if known.correlated.wait(wait).multiplexed => {
+                self.polled(task, wait, piece, stop, base, serving)
+            }
+            State::Blocked(wait) => {
+                let stack = known.stack_of(wait, piece.from);
+                let base = if serving.is_none() { self.in_loop(task, base, stack, piece.from) } else { base };
+                self.blocked(task, wait, piece, stop, base)
+            }
         }
     }
 
@@ -211,29 +228,90 @@ impl<'a> Walk<'a> {
         let wait = known.correlated.wait(id);
         let stack = known.stack_of(id, piece.from);
         let node = self.place(task, base, stack, piece.from);
-        let cause = known.cause(id);
-        // Who is active was blocked all the time and cannot have woken anybody: the request was still on its way.
-        let by = wait.by.filter(|by| !self.is_active(*by) && self.levels.len() < MAX_CHAIN);
-        // A database that shows nothing of the project answers for its own time: what it computes is no work of the
-        // caller's.
-        let by = by.filter(|by| cause != WaitCause::Db || known.shows_project(*by));
-        let Some(by) = by else {
-            self.own(node, Kind::Wait(cause), piece.from, piece.to, stack, task);
-            return piece.from;
-        };
         let mut from = piece.from;
         if wait.multiplexed
+            && let Some(by) = wait.by.filter(|by| !self.is_active(*by))
             && known.process(by) == known.process(task)
             && let Some(handed) = self.handed_over(task, by, piece.to, stop)
         {
             // An event loop: what was asked of it has been in the other's hands since then, whatever the loop did.
             from = from.min(handed);
         }
+        let serving = wait.by.and_then(|by| known.loops.serving(by, None, wait.woken));
+        let piece = Segment { from, ..piece };
+        self.waited(task, wait.by, known.cause(id), piece, node, stack, serving);
+        from
+    }
+
+    /// A poll of an event loop whose coroutines are known.
+    fn polled(
+        &mut self,
+        task: TaskId,
+        id: WaitId,
+        piece: Segment,
+        stop: Nanos,
+        base: NodeId,
+        serving: Option<Serving>,
+    ) -> Nanos {
+        let known = self.known;
+        if serving.is_some_and(|serving| known.correlated.wait(id).on <= serving.since) {
+            // Until the request was there, it was on its way.
+            self.own(base, Kind::Wait(WaitCause::Network), piece.from, piece.to, None, task);
+            return piece.from;
+        }
+        let Some(owner) = known.loops.owner(task, id, piece.from, serving) else {
+            return self.blocked(task, id, piece, stop, base);
+        };
+        let node = self.chain(task, base, &owner.stacks, piece.from);
+        let wait = known.correlated.wait(owner.wait);
+        let (by, cause, socket) = match owner.by {
+            By::Waker => (wait.by, known.cause(owner.wait), None),
+            By::Timer => (None, WaitCause::Sleep, None),
+            By::Peer(by, socket) => match known.cause(id) {
+                WaitCause::Db => (by, WaitCause::Db, socket),
+                _ => (by, WaitCause::Network, socket),
+            },
+        };
+        let serving = by.and_then(|by| known.loops.serving(by, socket, wait.woken));
+        self.waited(task, by, cause, piece, node, owner.stacks.last().copied(), serving);
+        piece.from
+    }
+
+    fn chain(&mut self, task: TaskId, base: NodeId, stacks: &[StackId], at: Nanos) -> NodeId {
+        stacks.iter().fold(base, |node, stack| self.place(task, node, Some(*stack), at))
+    }
+
+    /// A stretch that `task`, standing at `node`, waited for `by`.
+    #[expect(clippy::too_many_arguments, reason = "all of them describe one wait")]
+    fn waited(
+        &mut self,
+        task: TaskId,
+        by: Option<TaskId>,
+        cause: WaitCause,
+        piece: Segment,
+        node: NodeId,
+        stack: Option<StackId>,
+        serving: Option<Serving>,
+    ) {
+        // Who is active was blocked all the time and cannot have woken anybody: the request was still on its way.
+        let by = by.filter(|by| !self.is_active(*by) && self.levels.len() < MAX_CHAIN);
+        // A database that shows nothing of the project answers for its own time: what it computes is no work of the
+        // caller's.
+        let Some(by) = by.filter(|by| cause != WaitCause::Db || self.known.shows_project(*by)) else {
+            return self.own(node, Kind::Wait(cause), piece.from, piece.to, stack, task);
+        };
         let inner = self.enter(task, by, node, piece.to);
         self.levels.push(Level { depth: self.tree.depth(node), cause });
-        self.walk(by, from, piece.to, inner, node);
+        self.walk(by, piece.from, piece.to, inner, node, serving);
         self.levels.pop();
-        from
+    }
+
+    /// Where the loop's main coroutine waited, for what ran in the loop meanwhile.
+    fn in_loop(&mut self, task: TaskId, base: NodeId, stack: Option<StackId>, at: Nanos) -> NodeId {
+        match stack.and_then(|stack| self.known.loops.main_at(task, stack, at)) {
+            Some(main) => self.place(task, base, Some(main), at),
+            None => base,
+        }
     }
 
     /// The last moment before `at` at which the loop gave `worker` something to do, not before `stop`.

@@ -13,6 +13,7 @@ mod socket;
 mod stack;
 mod surroundings;
 mod thinning;
+mod turn;
 
 use std::path::PathBuf;
 
@@ -32,6 +33,7 @@ pub use stack::{
 };
 pub use surroundings::{Container, NamedService, Namespaces, ServiceSelector, Surroundings, SurroundingsId};
 pub use thinning::{Overload, Thinned, Thinning};
+pub use turn::{CoroutineId, Turn, TurnKind};
 
 /// Nanoseconds: a length, or an instant counted from the recording's origin (the release of the held target).
 /// The kernel's clock is CLOCK_MONOTONIC; instants before the origin are clamped to 0.
@@ -128,6 +130,8 @@ pub struct Recording {
     /// Sorted by [`Event::at`].
     pub events: Vec<Event>,
     pub losses: Losses,
+    /// Sorted by `at`.
+    pub turns: Vec<Turn>,
 }
 
 impl Recording {

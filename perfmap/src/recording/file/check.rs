@@ -26,8 +26,9 @@ pub(super) fn check(recording: &Recording) -> Checked {
         calls,
         events,
         losses: _,
+        turns,
     } = recording;
-    let Meta { root, own_surroundings, outside, .. } = meta;
+    let Meta { root, outside, own_surroundings, .. } = meta;
     outside.iter().try_for_each(|process| within(process.0, processes.len(), "process"))?;
     if !outside.is_sorted() {
         return Err(corrupt("its processes outside the command are not in order"));
@@ -57,6 +58,13 @@ pub(super) fn check(recording: &Recording) -> Checked {
     }
     if !events.is_sorted_by_key(Event::at) {
         return Err(corrupt("its events are not in order"));
+    }
+    for turn in turns {
+        recording.known_task(turn.task)?;
+        recording.known_stack(Some(turn.stack))?;
+    }
+    if !turns.is_sorted_by_key(|turn| turn.at) {
+        return Err(corrupt("its coroutines' turns are not in order"));
     }
     Ok(())
 }
