@@ -53,7 +53,13 @@ pub struct OutputPlan {
 
 impl TracePlan {
     pub fn collect(&self, mode: Mode) -> collect::Plan {
-        collect::Plan { mode, sample_hz: self.sample_hz, wait_threshold: WAIT_THRESHOLD, stack_bytes: self.stack_bytes }
+        collect::Plan {
+            mode,
+            sample_hz: self.sample_hz,
+            wait_threshold: WAIT_THRESHOLD,
+            stack_bytes: self.stack_bytes,
+            tls_libraries: Vec::new(),
+        }
     }
 }
 

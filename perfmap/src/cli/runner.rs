@@ -1,6 +1,6 @@
 //! One run: launch held, collect, pass signals on meanwhile.
 
-use std::{io::IsTerminal, time::Instant};
+use std::{io::IsTerminal, path::PathBuf, time::Instant};
 
 use super::{args::Backend, console::Console, errors::Failure, plan::TracePlan};
 use crate::{
@@ -17,19 +17,28 @@ pub struct Runner<'a> {
     began: Instant,
     /// Set once eBPF was refused: what is lost by it.
     plain: Option<String>,
+    /// What the runs so far used.
+    tls_libraries: Vec<PathBuf>,
 }
 
 impl<'a> Runner<'a> {
     pub fn new(plan: &'a TracePlan) -> Result<Runner<'a>, Failure> {
         let signals =
             Signals::install().map_err(|error| Failure::Internal { what: format!("signal handlers: {error}") })?;
-        Ok(Runner { plan, signals, escalation: Escalation::default(), began: Instant::now(), plain: None })
+        Ok(Runner {
+            plan,
+            signals,
+            escalation: Escalation::default(),
+            began: Instant::now(),
+            plain: None,
+            tls_libraries: Vec::new(),
+        })
     }
 
     /// Fails where nothing was recorded; a command that fails is an outcome.
     pub fn run(&mut self, mode: Mode, console: &Console) -> Result<Outcome, Failure> {
         let (signals, escalation, began) = (&self.signals, &mut self.escalation, self.began);
-        let plan = self.plan.collect(mode);
+        let plan = collect::Plan { tls_libraries: self.tls_libraries.clone(), ..self.plan.collect(mode) };
         let launch = || Held::spawn(&self.plan.command);
         let mut asked = |_progress: &Progress, remote: &Remote| control(signals, escalation, now(began), remote);
         let outcome = match &self.plain {
@@ -50,6 +59,7 @@ impl<'a> Runner<'a> {
             return Err(Failure::Interrupted { nothing_written: true });
         }
         let mut outcome = outcome?;
+        self.tls_libraries.clone_from(&outcome.tls_libraries);
         outcome.recording.meta.interrupted |=
             self.escalation.interrupted() || interrupted_by_terminal(outcome.recording.meta.ending);
         Ok(outcome)

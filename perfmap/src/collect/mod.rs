@@ -27,6 +27,8 @@ pub use object::{PROBES, Probe, ProbeResult, probe};
 pub use plain::run_plain;
 pub use run::{Controller, run};
 
+use std::path::PathBuf;
+
 use crate::{
     recording::{Nanos, Recording},
     target::LaunchError,
@@ -50,6 +52,9 @@ pub struct Plan {
     pub wait_threshold: Nanos,
     /// Most bytes of user stack that are copied for a stack.
     pub stack_bytes: u32,
+    /// TLS libraries that an earlier run used: probed before the target starts. A library that is new is probed some 20 ms
+    /// after it was mapped, which a short program's first request may not wait for.
+    pub tls_libraries: Vec<PathBuf>,
 }
 
 /// What the caller wants next; asked about every 10 ms.
@@ -84,6 +89,8 @@ pub struct Outcome {
     /// The mapped files, kept open for the look-up of names.
     pub files: ModuleFiles,
     pub memory: MemoryCurve,
+    /// TLS libraries that were probed.
+    pub tls_libraries: Vec<PathBuf>,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -17,7 +17,7 @@ use aya::{
 use perfmap_common as wire;
 use perfmap_common::Plain;
 
-use super::{CollectError, Mode, Plan, tls_functions::ProbePoints, tls_probes};
+use super::{CollectError, Mode, Plan, tls_functions::ProbePoints, tls_probes, tls_probes::Probes};
 use crate::recording::{Loss, Losses, Nanos};
 
 /// Built by `cargo xtask build-ebpf` and committed, so that nobody needs clang to build perfmap.
@@ -154,8 +154,8 @@ pub const PROBES: [Probe; 18] = [
 /// The loaded object with its attached programs. Dropping it detaches everything.
 pub struct Object {
     ebpf: Ebpf,
-    /// Whether there are programs for functions of TLS libraries.
-    tls: Result<(), String>,
+    /// Those in TLS libraries; else why there are no programs for them.
+    tls: Result<Probes, String>,
     /// While it is open, the kernel keeps run-time statistics of BPF programs.
     _statistics: Option<std::os::fd::OwnedFd>,
 }
@@ -175,7 +175,7 @@ impl Object {
         let mut ebpf = open(settings)?;
         let btf =
             Btf::from_sys_fs().map_err(|error| CollectError::Unsupported { what: format!("kernel BTF: {error}") })?;
-        let mut tls = Ok(());
+        let mut tls = Ok(Probes::default());
         for probe in PROBES.iter().filter(|probe| probe.when == When::Always || !counting) {
             match attach(&mut ebpf, probe, &btf, plan.sample_hz, cpus) {
                 Err(error) if probe.attach == Attach::Functions => tls = Err(error.to_string()),
@@ -187,8 +187,9 @@ impl Object {
 
     /// Sets the probes of one TLS library; else the reason.
     pub fn probe_tls(&mut self, file: &fs::File, points: &ProbePoints) -> Result<(), String> {
-        self.tls.clone()?;
-        tls_probes::attach(&mut self.ebpf, file, points)
+        let probes = self.tls.as_mut().map_err(|why| why.clone())?;
+        probes.add(tls_probes::attach(&mut self.ebpf, file, points)?);
+        Ok(())
     }
 
     pub fn ring(&mut self) -> Result<RingBuf<MapData>, CollectError> {
@@ -211,6 +212,9 @@ impl Object {
     /// Ends the recording: no record comes after this but those of tasks that live on, which are written now; the maps
     /// stay readable.
     pub fn stop(&mut self) {
+        if let Ok(probes) = &mut self.tls {
+            drop(std::mem::take(probes));
+        }
         for (_, program) in self.ebpf.programs_mut() {
             match program {
                 // One that was not loaded has nothing to detach.
@@ -218,9 +222,6 @@ impl Object {
                     let _ = program.unload();
                 }
                 Program::PerfEvent(program) => {
-                    let _ = program.unload();
-                }
-                Program::UProbe(program) => {
                     let _ = program.unload();
                 }
                 _ => {}

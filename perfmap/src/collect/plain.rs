@@ -122,7 +122,7 @@ pub fn run_plain(
         events: vec![Event::OffCpu(unknown)],
         ..Recording::default()
     };
-    Ok(Outcome { recording, files: ModuleFiles::default(), memory: memory.curve() })
+    Ok(Outcome { recording, files: ModuleFiles::default(), memory: memory.curve(), tls_libraries: Vec::new() })
 }
 
 /// The process and all below it, as far as the kernel lists children.

@@ -5,8 +5,11 @@
 //! `plaintext`'s.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
-    os::unix::fs::MetadataExt,
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    ffi::OsStr,
+    fs::File,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    path::PathBuf,
 };
 
 use super::{
@@ -14,7 +17,10 @@ use super::{
     object::Object,
     tls_functions::{self, NoPoints, ProbePoints},
 };
-use crate::unwind::{Mapping, modules::open_mapped};
+use crate::unwind::{
+    Mapping,
+    modules::{open_mapped, open_plain},
+};
 
 /// Files whose contents are remembered.
 const KNOWN: usize = 16_384;
@@ -31,6 +37,7 @@ pub struct TlsLibraries {
     known: HashMap<(Vec<u8>, Vec<u8>), Points>,
     /// By device and inode: whether there are probes.
     probed: BTreeMap<(u64, u64), Outcome>,
+    paths: BTreeSet<PathBuf>,
     unclaimed: VecDeque<Change>,
     /// By process: its libraries' outcomes, the best one.
     of_process: BTreeMap<u32, Outcome>,
@@ -40,6 +47,27 @@ pub struct TlsLibraries {
 pub type Outcome = Result<(), String>;
 
 impl TlsLibraries {
+    /// Probes what earlier runs used, before the target starts.
+    pub fn with(paths: &[PathBuf], object: &mut Object) -> TlsLibraries {
+        let mut libraries = TlsLibraries::default();
+        for path in paths.iter().take(PROBED) {
+            let file = path.to_str().and_then(open_plain);
+            let Some((file, inode)) = file.and_then(|file| inode(&file).map(|inode| (file, inode))) else { continue };
+            if let Ok(points) = tls_functions::find(&file)
+                && object.probe_tls(&file, &points).is_ok()
+            {
+                libraries.probed.insert(inode, Ok(()));
+                libraries.paths.insert(path.clone());
+            }
+        }
+        libraries
+    }
+
+    /// Paths of what was probed, as the processes named them.
+    pub fn into_probed(self) -> Vec<PathBuf> {
+        self.paths.into_iter().collect()
+    }
+
     /// What was mapped since the last call. A mapping can be reported before its process's fork: it waits for one round.
     pub fn mapped(&mut self, changes: Vec<Change>, object: &mut Object, followed: impl Fn(u32) -> bool) {
         let waiting = std::mem::take(&mut self.unclaimed);
@@ -80,8 +108,7 @@ impl TlsLibraries {
             build_id: (!build_id.is_empty()).then(|| build_id.clone()),
         };
         let Ok(file) = open_mapped(change.pid, &mapping) else { return };
-        let Ok(metadata) = file.metadata() else { return };
-        let inode = (metadata.dev(), metadata.ino());
+        let Some(inode) = inode(&file) else { return };
         let outcome = match self.probed.get(&inode) {
             Some(known) => known.clone(),
             None => {
@@ -99,6 +126,9 @@ impl TlsLibraries {
                     Ok(_) if self.probed.len() >= PROBED => refused("too many libraries are probed already".to_owned()),
                     Ok(points) => object.probe_tls(&file, &points).or_else(refused),
                 };
+                if outcome.is_ok() {
+                    self.paths.insert(PathBuf::from(OsStr::from_bytes(path)));
+                }
                 // Refused once is refused: the reason will not go away.
                 self.probed.insert(inode, outcome.clone());
                 outcome
@@ -110,4 +140,9 @@ impl TlsLibraries {
             self.of_process.entry(change.pid).or_insert(outcome);
         }
     }
+}
+
+fn inode(file: &File) -> Option<(u64, u64)> {
+    let metadata = file.metadata().ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
