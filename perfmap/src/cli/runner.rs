@@ -1,6 +1,6 @@
 //! One run: launch held, collect, pass signals on meanwhile.
 
-use std::{io::IsTerminal, path::PathBuf, time::Instant};
+use std::{io::IsTerminal, time::Instant};
 
 use super::{args::Backend, console::Console, errors::Failure, plan::TracePlan};
 use crate::{
@@ -18,7 +18,7 @@ pub struct Runner<'a> {
     /// Set once eBPF was refused: what is lost by it.
     plain: Option<String>,
     /// What the runs so far used.
-    tls_libraries: Vec<PathBuf>,
+    tls_libraries: Vec<collect::TlsUse>,
 }
 
 impl<'a> Runner<'a> {

@@ -27,7 +27,7 @@ pub use object::{PROBES, Probe, ProbeResult, probe};
 pub use plain::run_plain;
 pub use run::{Controller, run};
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use crate::{
     recording::{Nanos, Recording},
@@ -54,7 +54,14 @@ pub struct Plan {
     pub stack_bytes: u32,
     /// TLS libraries that an earlier run used: probed before the target starts. A library that is new is probed some 20 ms
     /// after it was mapped, which a short program's first request may not wait for.
-    pub tls_libraries: Vec<PathBuf>,
+    pub tls_libraries: Vec<TlsUse>,
+}
+
+/// A TLS library that a run used, and what it called in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsUse {
+    path: PathBuf,
+    functions: BTreeSet<perfmap_common::TlsFunction>,
 }
 
 /// What the caller wants next; asked about every 10 ms.
@@ -90,7 +97,7 @@ pub struct Outcome {
     pub files: ModuleFiles,
     pub memory: MemoryCurve,
     /// TLS libraries that were probed.
-    pub tls_libraries: Vec<PathBuf>,
+    pub tls_libraries: Vec<TlsUse>,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -55,7 +55,7 @@ pub struct Probe {
 }
 
 /// Exit, exec and fork come first: the target is followed only once all three are there.
-pub const PROBES: [Probe; 18] = [
+pub const PROBES: [Probe; 17] = [
     Probe {
         program: "on_exit",
         attach: Attach::Tracepoint("sched_process_exit"),
@@ -148,7 +148,6 @@ pub const PROBES: [Probe; 18] = [
         gives: "requests in TLS, read instead of inferred",
     },
     Probe { program: "on_tls_enter", attach: Attach::Functions, when: When::Always, gives: "the same" },
-    Probe { program: "on_tls_free", attach: Attach::Functions, when: When::Always, gives: "ends of TLS connections" },
 ];
 
 /// The loaded object with its attached programs. Dropping it detaches everything.
@@ -185,7 +184,7 @@ impl Object {
         Ok(Object { ebpf, tls, _statistics: statistics })
     }
 
-    /// Sets the probes of one TLS library; else the reason.
+    /// Sets the probes of one function of a TLS library; else the reason.
     pub fn probe_tls(&mut self, file: &fs::File, points: &ProbePoints) -> Result<(), String> {
         let probes = self.tls.as_mut().map_err(|why| why.clone())?;
         probes.add(tls_probes::attach(&mut self.ebpf, file, points)?);

@@ -150,8 +150,8 @@ async fn collect(
     let (mut recording, files) = finish(recorder, losses, lost_mappings);
     let tree_cpu = children_cpu().since(cpu_before);
     recording.meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
-    recording.meta.notes = tls_notes::notes(&recording, |pid| libraries.of_process(pid).cloned());
-    Ok(Outcome { recording, files, memory: memory.curve(), tls_libraries: libraries.into_probed() })
+    recording.meta.notes = tls_notes::notes(&recording, |pid| libraries.of_process(pid));
+    Ok(Outcome { recording, files, memory: memory.curve(), tls_libraries: libraries.into_used() })
 }
 
 /// The probes see the machine's own pids; in a namespace they would follow nothing, or a stranger.

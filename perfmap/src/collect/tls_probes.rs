@@ -1,7 +1,7 @@
-//! Probe points of one file → probes in the kernel, all of them or none. They hang on descriptors of ours: when perfmap is
+//! Probe points of one function → probes in the kernel, all of them or none. They hang on descriptors of ours: when perfmap is
 //! gone, however it went, the kernel puts the target's instructions back.
 
-use std::{fs::File, os::fd::AsRawFd, path::PathBuf, thread};
+use std::{fs::File, os::fd::AsRawFd, path::PathBuf};
 
 use aya::{
     Ebpf,
@@ -16,15 +16,12 @@ use crate::unwind::elf::Look;
 
 const ENTER: &str = "on_tls_enter";
 const RETURN: &str = "on_tls_return";
-const FREE: &str = "on_tls_free";
 
 /// Why a probe could not be set.
 pub type Refused = String;
 
-/// Taking a probe away waits for a grace period of the kernel, 10 to 100 ms: as many at a time share one.
-const AT_A_TIME: usize = 64;
-
-/// Probes that are set, until they are dropped.
+/// Probes that are set, until they are dropped. Taking one away waits for a grace period of the kernel, some 100 ms, and
+/// the kernel takes them away one by one: the fewer there are, the sooner perfmap is done.
 #[derive(Debug, Default)]
 pub struct Probes(Vec<UProbeLink>);
 
@@ -34,33 +31,15 @@ impl Probes {
     }
 }
 
-impl Drop for Probes {
-    fn drop(&mut self) {
-        let mut links = std::mem::take(&mut self.0);
-        while !links.is_empty() {
-            thread::scope(|scope| {
-                for link in links.drain(..links.len().min(AT_A_TIME)) {
-                    // Where there is no thread to be had, the link is dropped with its closure, here.
-                    let _ = thread::Builder::new().spawn_scoped(scope, move || drop(link));
-                }
-            });
-        }
-    }
-}
-
-/// Sets the probes of one file.
+/// Sets the probes of one function.
 pub fn attach(ebpf: &mut Ebpf, file: &File, points: &ProbePoints) -> Result<Probes, Refused> {
-    let ProbePoints { entries, returns, frees } = points;
-    // Returns first: an entry that is seen has a return that is seen.
-    let places = returns
-        .iter()
-        .map(|offset| (RETURN, *offset, 0))
-        .chain(entries.iter().map(|(function, offset)| (ENTER, *offset, *function as u64)))
-        .chain(frees.iter().map(|offset| (FREE, *offset, 0)));
+    let ProbePoints { function, entry, returns } = points;
     let mut probes = Probes::default();
-    for (program, offset, cookie) in places {
-        probes.0.push(attach_one(ebpf, file, program, offset, cookie)?);
+    // Returns first: an entry that is seen has a return that is seen.
+    for offset in returns {
+        probes.0.push(attach_one(ebpf, file, RETURN, *offset, 0)?);
     }
+    probes.0.push(attach_one(ebpf, file, ENTER, *entry, *function as u64)?);
     Ok(probes)
 }
 
