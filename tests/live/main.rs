@@ -10,3 +10,4 @@ mod native;
 mod python;
 mod replay;
 mod threads;
+mod tls;
