@@ -94,12 +94,14 @@ static __always_inline void leave(struct task_struct *task, struct task_state *s
 
 static __always_inline void enter(struct task_struct *task, struct task_state *state, u64 now) {
 	u64 off = state->off, wake = state->wake;
-	if (!off)
+	u32 zero = 0;
+	struct live_settings *limits = bpf_map_lookup_elem(&live, &zero);
+	if (!off || !limits)
 		return;
 	if (wake && wake < off)
 		wake = off;
 	s32 call = syscall_of(task);
-	if (now - off >= settings.wait_threshold_ns) {
+	if (now - off >= limits->wait_threshold_ns) {
 		struct block_record record = {};
 		fill_header(&record.header, KIND_BLOCK, task->tgid, task->pid, now);
 		record.off = off;

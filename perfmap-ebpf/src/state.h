@@ -13,7 +13,6 @@ const volatile struct settings settings = {
 	.wait_threshold_ns = 100000,
 	.short_waits_every_ns = 10000000,
 	.file_io_every_ns = 10000000,
-	.stack_bytes = MAX_STACK_BYTES,
 };
 #else
 #define SHARED SEC(".maps") __attribute__((weak))
@@ -32,6 +31,17 @@ struct file_sum {
 	u32 syscall;
 	s32 descriptor;
 	u32 unchecked; /* calls of a storm that may still go by without a look */
+};
+
+/* The call into a TLS library that a task is in. */
+struct tls_call {
+	u64 connection; /* the library's object; 0: in none */
+	u64 buffer, length;
+	u64 moved; /* where the _ex functions leave the number of bytes */
+	u64 sp;	   /* at the entry, and again at the return */
+	u64 began;
+	u64 socket; /* of the last transfer in it; 0: none yet */
+	u64 function;
 };
 
 struct task_state {
@@ -54,12 +64,15 @@ struct task_state {
 	u64 short_from, short_run_queue, short_blocked[WAIT_CLASSES], short_count;
 	/* a socket program saw the current call: it is not file I/O */
 	u32 on_socket;
-	u32 reserved;
+	/* an event loop's poll blocked: what it resumes is looked at when the next ones return, so many yet */
+	u32 polled;
+	u64 looked; /* when a poll that did not block was last followed by a look */
 	/* the interpreter's thread state, once a walk has found it */
 	u64 python_thread;
 	/* transfers and bytes (received, sent) of the Unix socket used last, where it is opaque: not yet in its sums */
 	u64 opaque_socket, opaque_messages[2], opaque_bytes[2];
 	struct file_sum io[2];
+	struct tls_call tls;
 };
 
 struct {
@@ -85,6 +98,14 @@ struct {
 	__type(value, struct python_layout);
 } python_processes SHARED;
 
+/* What user space thins while the target runs, where the probes cost too much. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct live_settings);
+} live SHARED;
+
 /* 8 MiB: at 999 Hz with full stack copies two CPUs fill it in 200 ms, and it is drained every 10 ms. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -103,6 +124,8 @@ enum context {
 	CONTEXT_CALL,   /* in the task's own system call */
 	CONTEXT_SAMPLE, /* in the sampling interrupt */
 	CONTEXT_SWITCH, /* in the scheduler */
+	CONTEXT_PROBE,	/* in a probe of user code, which can be preempted for another one */
+	CONTEXT_PROBE_2,
 	CONTEXTS,
 };
 
@@ -113,7 +136,7 @@ enum context {
 #define CODE_BYTES 112
 
 struct python_walk {
-	u64 frame, thread;
+	u64 frame, thread, coroutine;
 	u32 count, flags, pid, reserved;
 	struct python_layout layout;
 	u64 frame_words[FRAME_BYTES / 8];
@@ -126,12 +149,16 @@ struct scratch {
 	struct python_frame python[MAX_PYTHON_FRAMES];
 	u64 kernel[MAX_KERNEL_FRAMES];
 	struct python_walk walk;
+	u32 ticks; /* of the sampling clock in a followed task */
+	u32 reserved;
 	union {
 		struct sample_record sample;
 		struct call_record call;
 		struct short_waits_record short_waits;
 		struct message_record message;
 		struct file_io_record file_io;
+		struct plaintext_record plaintext;
+		struct resumed_record resumed;
 	} record;
 };
 /* Apart, because no value of a per-CPU map may be larger than 32 KiB. */

@@ -46,8 +46,14 @@ pub fn step(id: &str, function: &str, wall: u64, own: u64) -> Step {
     }
 }
 
-pub fn call(peer: &str, endpoint: &str, sequential: bool, latency: Latency) -> Option<PeerCall> {
-    Some(PeerCall { peer: peer.into(), endpoint: Some(endpoint.into()), latency: Some(latency), sequential })
+pub fn call(peer: &str, endpoint: &str, round_trips: u64, sequential: bool, latency: Latency) -> Option<PeerCall> {
+    Some(PeerCall {
+        peer: peer.into(),
+        endpoint: Some(endpoint.into()),
+        latency: Some(latency),
+        sequential,
+        round_trips,
+    })
 }
 
 pub fn latency(min: u64, median: u64, p95: u64, max: u64) -> Latency {
@@ -115,7 +121,7 @@ pub fn map() -> Map {
         own_cpu: ms(8),
         own_waits: waits(&[(WaitCause::Network, 2)]),
         http_round_trips: 13,
-        call: call("mt-engine", "POST /translate", true, latency(121, 122, 124, 125)),
+        call: call("mt-engine", "POST /translate", 13, true, latency(121, 122, 124, 125)),
         error_pct: 0.2,
         children: vec![handle_translate],
         ..step("1.1.1", "mt_translate", 1590, 10)
@@ -138,7 +144,7 @@ pub fn map() -> Map {
         own_cpu: ms(2),
         own_waits: waits(&[(WaitCause::Network, 5)]),
         http_round_trips: 1,
-        call: call("tikal", "POST /extract", true, latency(908, 908, 908, 908)),
+        call: call("tikal", "POST /extract", 1, true, latency(908, 908, 908, 908)),
         children: vec![extract_text],
         ..step("1.1.2", "tikal_extract", 908, 7)
     };
@@ -167,6 +173,8 @@ pub fn map() -> Map {
     Map {
         wall: ms(2750),
         steps: vec![process_job],
+        idle: Nanos::ZERO,
+        served: vec![],
         outside: Outside {
             self_time: ms(220),
             cpu: ms(200),
@@ -186,6 +194,7 @@ pub fn map() -> Map {
 
 fn run(wall: u64) -> Metrics {
     Metrics {
+        is_counted: true,
         wall: ms(wall),
         cpu: ms(wall - 1650),
         memory_peak: 256 << 20,
@@ -280,6 +289,7 @@ pub fn recording() -> Recording {
                 arguments: vec![],
                 working_directory: "/app".into(),
                 service_name: None,
+                surroundings: None,
             }],
             own_name: None,
             cpu: ms(1100),

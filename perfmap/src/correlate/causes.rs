@@ -8,7 +8,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{flows::Flows, syscalls};
 use crate::recording::{
-    Call, Direction, Event, Nanos, OffCpu, OffState, OnObject, ProcessId, Recording, SocketId, StackId, TaskId, Waker,
+    Call, Direction, Event, Layer, Nanos, OffCpu, OffState, OnObject, ProcessId, Recording, SocketId, StackId, TaskId,
+    Waker,
 };
 
 /// Index into [`super::Correlated::waits`].
@@ -18,6 +19,8 @@ pub struct WaitId(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
     Network,
+    /// The answer of a database or a cache.
+    Database,
     Disk,
     Lock,
     Sleep,
@@ -102,7 +105,10 @@ impl<'a> Known<'a> {
         let mut socket_descriptors = FxHashSet::default();
         let mut sends = vec![Vec::new(); recording.sockets.len()];
         for event in &recording.events {
-            if let Event::Message(message) = event {
+            // A call into a TLS library is not a system call.
+            if let Event::Message(message) = event
+                && message.layer == Layer::Wire
+            {
                 if let Some(task) = recording.tasks.get(message.task.0 as usize) {
                     socket_descriptors.insert((task.process, message.descriptor));
                 }

@@ -3,25 +3,92 @@
 //! A plain function of the recording, without function names or steps. A connection both of whose ends are traced is
 //! counted once, from the client's end; the server's end is only consulted where bytes of the client's were not seen.
 
+mod encrypted;
 mod http;
 mod pairs;
 mod peers;
+mod requests;
 mod route;
 mod tls;
+mod translated;
 
 #[cfg(test)]
 mod tests;
 
 use crate::recording::{
-    Direction, Event, Loss, Message, Nanos, ProcessId, Recording, Role, Socket, SocketId, StackId, TaskId, TcpState,
+    Direction, Event, Layer, Loss, Message, Nanos, ProcessId, Recording, Role, Socket, SocketId, StackId, TaskId,
+    TcpState, Wire,
 };
 use http::{Exchange, Outcome};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
     Http1,
+    Http2,
+    Grpc,
+    Postgres,
+    Mysql,
+    Redis,
+    Memcached,
+    Dns,
     /// Not decrypted: a turn of application-data records there and back.
     Tls,
+}
+
+/// What a round trip is for the one who makes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CallKind {
+    Http,
+    Grpc,
+    Database,
+    Cache,
+    /// A look-up of a name.
+    Name,
+}
+
+impl CallKind {
+    /// Counted as an HTTP round trip.
+    pub fn is_web(self) -> bool {
+        match self {
+            CallKind::Http | CallKind::Grpc => true,
+            CallKind::Database | CallKind::Cache | CallKind::Name => false,
+        }
+    }
+
+    /// Counted as a database's round trip.
+    pub fn is_store(self) -> bool {
+        match self {
+            CallKind::Database | CallKind::Cache => true,
+            CallKind::Http | CallKind::Grpc | CallKind::Name => false,
+        }
+    }
+}
+
+impl Protocol {
+    pub fn kind(self) -> CallKind {
+        match self {
+            // What goes over TLS unread is HTTPS more often than anything else; it is marked inferred.
+            Protocol::Http1 | Protocol::Http2 | Protocol::Tls => CallKind::Http,
+            Protocol::Grpc => CallKind::Grpc,
+            Protocol::Postgres | Protocol::Mysql => CallKind::Database,
+            Protocol::Redis | Protocol::Memcached => CallKind::Cache,
+            Protocol::Dns => CallKind::Name,
+        }
+    }
+}
+
+impl From<Wire> for Protocol {
+    fn from(wire: Wire) -> Protocol {
+        match wire {
+            Wire::Http2 => Protocol::Http2,
+            Wire::Grpc => Protocol::Grpc,
+            Wire::Postgres => Protocol::Postgres,
+            Wire::Mysql => Protocol::Mysql,
+            Wire::Redis => Protocol::Redis,
+            Wire::Memcached => Protocol::Memcached,
+            Wire::Dns => Protocol::Dns,
+        }
+    }
 }
 
 /// How far a count can be relied on; the later the weaker.
@@ -61,9 +128,13 @@ pub struct RoundTrip {
     pub stack: Option<StackId>,
     pub protocol: Protocol,
     pub method: Option<String>,
-    /// The target with ids replaced: `/item/{id}`.
+    /// The target with ids replaced: `/item/{id}`; for databases and caches the normalised statement or the command.
     pub route: Option<String>,
     pub status: Option<u16>,
+    /// The answer was an error that is not told by the status alone (of a database, of gRPC).
+    pub refused: bool,
+    /// Equal for requests that are equal with their parameters, where the protocol tells.
+    pub repeat: Option<u64>,
     /// Heads included; bytes of one transfer that belong to several round trips are shared out evenly.
     pub request_bytes: u64,
     pub response_bytes: u64,
@@ -101,7 +172,7 @@ pub struct PeerFlow {
     pub process: Option<ProcessId>,
     /// As the requests named it most often.
     pub host: Option<String>,
-    /// `http/1.1`, `tls`, `tcp`, `udp`, `unix`.
+    /// `http/1.1`, `https` (its plaintext was read), `tls`, `tcp`, `udp`, `unix`.
     pub protocol: String,
     pub round_trips: u64,
     pub failed: u64,
@@ -174,12 +245,22 @@ pub fn flows(recording: &Recording) -> Flows {
             let counted = match exchange.protocol {
                 _ if low || lossy => Counted::AtLeast,
                 Protocol::Tls => Counted::Inferred,
-                Protocol::Http1 => Counted::Exact,
+                Protocol::Http1
+                | Protocol::Http2
+                | Protocol::Grpc
+                | Protocol::Postgres
+                | Protocol::Mysql
+                | Protocol::Redis
+                | Protocol::Memcached
+                | Protocol::Dns => Counted::Exact,
             };
             peers.weaken(peer, counted);
             let Exchange { sent, received, task, stack, method, target, host, status, .. } = exchange;
             let stack = stack.or_else(|| end.turn_stack(task, sent));
-            let route = target.as_deref().map(route::template);
+            let route = match exchange.protocol.kind() {
+                CallKind::Http => target.as_deref().map(route::template),
+                CallKind::Grpc | CallKind::Database | CallKind::Cache | CallKind::Name => target,
+            };
             match exchange.outcome {
                 Outcome::Open => {
                     peers.failed(peer);
@@ -199,6 +280,8 @@ pub fn flows(recording: &Recording) -> Flows {
                         method,
                         route,
                         status,
+                        refused: exchange.refused,
+                        repeat: exchange.repeat,
                         request_bytes: exchange.request_bytes,
                         response_bytes: exchange.response_bytes,
                         counted,
@@ -230,6 +313,8 @@ enum Speaks {
 struct End {
     speaks: Speaks,
     protocol: Option<Protocol>,
+    /// The protocol was read inside TLS.
+    encrypted: bool,
     exchanges: Vec<Exchange>,
     /// Exchanges may be missing.
     low: bool,
@@ -295,24 +380,58 @@ fn end(socket: &Socket, messages: &[&Message]) -> End {
     let stacks: Vec<_> =
         messages.iter().filter_map(|message| Some((message.at, message.task, message.stack?))).collect();
     let speaks = |requests| if requests == Direction::Sent { Speaks::Client } else { Speaks::Server };
-    if let Some(http) = http::read(messages) {
-        // A CONNECT tunnel carries TLS behind its HTTP: those turns come on top.
-        let tunnel = tls::read(messages, Some(http.requests));
-        let mut exchanges = http.exchanges;
+    let (plain, wire): (Vec<&Message>, Vec<&Message>) =
+        messages.iter().partition(|message| message.layer == Layer::Plaintext);
+    let nothing = End {
+        speaks: opened,
+        protocol: None,
+        encrypted: false,
+        exchanges: Vec::new(),
+        low: false,
+        handshake: None,
+        task,
+        stacks,
+    };
+    if let Some(Spoken { requests, protocol, mut exchanges, low }) = spoken(&wire) {
+        // Behind the HTTP of a CONNECT tunnel, and behind a database's request for it, TLS can begin.
+        let tunnel = encrypted::read(&wire, &plain, Some(requests));
         let handshake = tunnel.as_ref().and_then(|tunnel| tunnel.handshake);
+        let low = low || tunnel.as_ref().is_some_and(|tunnel| tunnel.low);
         exchanges.extend(tunnel.into_iter().flat_map(|tunnel| tunnel.exchanges));
-        let protocol = Some(Protocol::Http1);
-        return End { speaks: speaks(http.requests), protocol, exchanges, low: http.low, handshake, task, stacks };
+        return End { speaks: speaks(requests), protocol: Some(protocol), exchanges, low, handshake, ..nothing };
     }
     let known = match opened {
         Speaks::Client => Some(Direction::Sent),
         Speaks::Server => Some(Direction::Received),
         Speaks::Unknown => None,
     };
-    if let Some(tls) = tls::read(messages, known) {
-        let protocol = Some(Protocol::Tls);
-        let tls::Turns { client, exchanges, handshake } = tls;
-        return End { speaks: speaks(client), protocol, exchanges, low: false, handshake, task, stacks };
+    if let Some(tls) = encrypted::read(&wire, &plain, known) {
+        let encrypted::Encrypted { client, exchanges, low, handshake, read } = tls;
+        let (protocol, encrypted) = (Some(read.unwrap_or(Protocol::Tls)), read.is_some());
+        return End { speaks: speaks(client), protocol, encrypted, exchanges, low, handshake, ..nothing };
     }
-    End { speaks: opened, protocol: None, exchanges: Vec::new(), low: false, handshake: None, task, stacks }
+    nothing
+}
+
+/// What messages in the clear say.
+#[derive(Debug)]
+struct Spoken {
+    /// Where the client's requests go.
+    requests: Direction,
+    protocol: Protocol,
+    exchanges: Vec<Exchange>,
+    /// Exchanges may be missing.
+    low: bool,
+}
+
+fn spoken(messages: &[&Message]) -> Option<Spoken> {
+    let calls = requests::read(messages);
+    if let Some(http::Http { requests, mut exchanges, low }) = http::read(messages) {
+        // Calls of HTTP/2 behind an upgrade come on top; the request that asked for it is HTTP/1's.
+        let low = low || calls.as_ref().is_some_and(|calls| calls.low);
+        exchanges.extend(calls.into_iter().flat_map(|calls| calls.exchanges));
+        return Some(Spoken { requests, protocol: Protocol::Http1, exchanges, low });
+    }
+    let requests::Calls { requests, protocol, exchanges, low } = calls?;
+    Some(Spoken { requests, protocol, exchanges, low })
 }

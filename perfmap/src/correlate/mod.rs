@@ -3,6 +3,7 @@
 //! times that contradict each other are dropped or clipped, never a panic.
 
 mod causes;
+mod database;
 pub mod flows;
 mod readiness;
 pub mod syscalls;
@@ -11,7 +12,7 @@ mod tests;
 mod timeline;
 
 pub use causes::{Cause, LockWait, Wait, WaitId};
-pub use flows::{Counted, FailedRequest, Flows, PeerFlow, Protocol, RoundTrip};
+pub use flows::{CallKind, Counted, FailedRequest, Flows, PeerFlow, Protocol, RoundTrip};
 pub use timeline::{Segment, Short, State, Timeline, end_of};
 
 use crate::recording::Recording;
@@ -38,6 +39,7 @@ pub fn correlate(recording: &Recording) -> Correlated {
     let flows = flows::flows(recording);
     let mut waits = causes::waits(recording, &flows);
     readiness::explain(recording, &mut waits);
-    let (timelines, shorts) = timeline::timelines(recording, &waits);
+    let (timelines, mut shorts) = timeline::timelines(recording, &waits);
+    database::name(&flows, &timelines, &mut waits, &mut shorts);
     Correlated { timelines, waits, shorts, flows }
 }

@@ -21,17 +21,20 @@ use crate::{
 pub(super) fn counts(known: &Known<'_>, tree: &mut Tree, visits: &[Vec<Visit>]) {
     for (index, functions) in calls::callers(known) {
         let Some(trip) = known.correlated.flows.round_trips.get(index as usize) else { continue };
-        let (base, service) = base(known, tree, visits, trip.task, [trip.sent, trip.received], functions);
+        let times = [trip.sent, trip.received];
+        let Some((base, service)) = base(known, tree, visits, trip.task, times, functions) else { continue };
         let node = tree.descend_path(base, functions, service);
         tree.node(node).round_trips.push(index);
     }
     for failed in known.correlated.flows.failed.iter().filter(|failed| !failed.inbound) {
-        let node = attribute(known, tree, visits, failed.task, [failed.at, failed.at], failed.stack);
-        tree.node(node).failed += 1;
+        if let Some(node) = attribute(known, tree, visits, failed.task, [failed.at, failed.at], failed.stack) {
+            tree.node(node).failed += 1;
+        }
     }
     for event in &known.recording.events {
-        if let Event::FileIo(io) = event {
-            let node = attribute(known, tree, visits, io.task, [io.last, io.first], io.stack);
+        if let Event::FileIo(io) = event
+            && let Some(node) = attribute(known, tree, visits, io.task, [io.last, io.first], io.stack)
+        {
             let node = tree.node(node);
             let sum = match io.operation {
                 FileOperation::Read => &mut node.file_read,
@@ -42,6 +45,7 @@ pub(super) fn counts(known: &Known<'_>, tree: &mut Tree, visits: &[Vec<Visit>]) 
     }
 }
 
+/// None: a service outside the command did it, and nobody of the command ever waited for that place.
 fn attribute(
     known: &Known<'_>,
     tree: &mut Tree,
@@ -49,10 +53,10 @@ fn attribute(
     task: TaskId,
     times: [Nanos; 2],
     stack: Option<StackId>,
-) -> NodeId {
+) -> Option<NodeId> {
     let functions = known.project.stack(stack);
-    let (base, service) = base(known, tree, visits, task, times, functions);
-    tree.descend(base, stack, functions, service)
+    let (base, service) = base(known, tree, visits, task, times, functions)?;
+    Some(tree.descend(base, stack, functions, service))
 }
 
 /// Where the task's functions go that it was in at one of these times, and its service then.
@@ -63,10 +67,11 @@ fn base(
     task: TaskId,
     times: [Nanos; 2],
     functions: &[FunctionId],
-) -> (NodeId, u32) {
+) -> Option<(NodeId, u32)> {
     let service = known.service(task, times[0]);
     let on_chain = times.iter().find_map(|at| visit_at(visits, task, *at));
-    (on_chain.or_else(|| tree.base_for(functions, service)).unwrap_or(BESIDE), service)
+    let awaited = on_chain.or_else(|| tree.base_for(functions, service));
+    Some((awaited.or_else(|| (!known.is_outside(task)).then_some(BESIDE))?, service))
 }
 
 fn visit_at(visits: &[Vec<Visit>], task: TaskId, at: Nanos) -> Option<NodeId> {
@@ -138,6 +143,8 @@ fn add(known: &Known<'_>, tree: &mut Tree, task: TaskId, stack: Option<StackId>,
     let service = known.service(task, from);
     let (base, node) = match tree.base_for(functions, service) {
         Some(base) => (base, tree.existing(base, functions, service)),
+        // A service outside the command works for others too.
+        None if known.is_outside(task) => return,
         None => (BESIDE, tree.descend(BESIDE, stack, functions, service)),
     };
     tree.beside(base, node, kind, from, to);

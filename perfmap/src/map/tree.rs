@@ -28,6 +28,10 @@ pub(super) enum What {
     Function(FunctionId),
     /// Index into [`Tree::commands`].
     Subprocess(u32),
+    /// What a watched process was asked for. Index into [`Tree::requests`].
+    Request(u32),
+    /// A service without a function of the project, as a whole. Index into [`Tree::commands`].
+    Program(u32),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -97,6 +101,7 @@ pub(super) struct Level {
 pub(super) struct Tree {
     pub nodes: Vec<Node>,
     pub commands: Vec<String>,
+    pub requests: Vec<String>,
     children: FxHashMap<(NodeId, What, u32), NodeId>,
     descended: FxHashMap<(NodeId, StackId, u32), NodeId>,
     /// First own function of a task's stacks → the node that it became on the chain.
@@ -110,6 +115,7 @@ impl Tree {
         let mut tree = Self {
             nodes: Vec::new(),
             commands: Vec::new(),
+            requests: Vec::new(),
             children: FxHashMap::default(),
             descended: FxHashMap::default(),
             starts: FxHashMap::default(),
@@ -177,11 +183,29 @@ impl Tree {
     }
 
     pub(super) fn subprocess(&mut self, at: NodeId, command: &str, service: u32) -> NodeId {
+        let what = What::Subprocess(self.command(command));
+        self.child(at, Key { what, service })
+    }
+
+    pub(super) fn program(&mut self, at: NodeId, command: &str, service: u32) -> NodeId {
+        let what = What::Program(self.command(command));
+        self.child(at, Key { what, service })
+    }
+
+    fn command(&mut self, command: &str) -> u32 {
         let index = self.commands.iter().position(|known| known == command).unwrap_or_else(|| {
             self.commands.push(command.into());
             self.commands.len() - 1
         });
-        self.child(at, Key { what: What::Subprocess(index as u32), service })
+        index as u32
+    }
+
+    pub(super) fn request(&mut self, endpoint: &str, service: u32) -> NodeId {
+        let index = self.requests.iter().position(|known| known == endpoint).unwrap_or_else(|| {
+            self.requests.push(endpoint.into());
+            self.requests.len() - 1
+        });
+        self.child(OUTSIDE, Key { what: What::Request(index as u32), service })
     }
 
     /// The node of a stack of own functions (root first) below `base`.

@@ -3,7 +3,7 @@
 use crate::{
     analyze::{CallProtocol, Class, Detail, Warning, baseline::Metric},
     map::{Lock, LockSide, WaitCause},
-    recording::{Nanos, Unnamed},
+    recording::{Nanos, Overload, Thinned, Thinning, Unnamed},
 };
 
 use super::{
@@ -12,6 +12,8 @@ use super::{
 };
 
 pub const OUTSIDE: &str = "(outside the project)";
+/// The remainder of watched processes.
+pub const IDLE: &str = "(waiting for requests)";
 
 pub fn class_out(class: Class) -> ClassOut {
     match class {
@@ -185,6 +187,11 @@ pub fn warning(warning: &Warning) -> String {
         Warning::Overhead { pct } => {
             format!("the profiled run was {} slower than the baseline: shares may be distorted", percent(*pct))
         }
+        Warning::Thinned(thinned) => thinning(thinned),
+        Warning::ProbeTime { pct } => format!(
+            "the probes ran for {} of the command's own CPU time: its CPU time and its shares may be distorted",
+            percent(*pct)
+        ),
         Warning::Lost { kind, count } => format!("{count} lost: {}", kind.meaning()),
         Warning::BaselineLost { count } => {
             format!("{count} events lost in the baseline runs: its counts are lower bounds")
@@ -210,6 +217,39 @@ pub fn warning(warning: &Warning) -> String {
         }
         Warning::Note(note) => note.clone(),
     }
+}
+
+fn thinning(thinned: &Thinned) -> String {
+    let Thinned { at, what, why } = thinned;
+    let why = match why {
+        Overload::ProbeTime { pct } => format!("the probes took {} of the command's own CPU time", percent(*pct)),
+        Overload::RingFull { lost } => format!("{lost} records found no room"),
+    };
+    let what = match what {
+        Thinning::Payload { bytes } => format!(
+            "only the first {bytes} bytes of each socket message are looked at; where that hides a request, counts are \
+             marked `at least`"
+        ),
+        Thinning::Stacks { bytes } => format!(
+            "stack copies hold {} at most: deeper native callers are missing and show as truncated stacks",
+            kib(*bytes)
+        ),
+        Thinning::Turns { every } => format!(
+            "one of {every} requests of a connection has its function looked up, the others are counted where the one \
+             before them was"
+        ),
+        Thinning::Sampling { every } => {
+            format!("one of {every} CPU samples is taken and stands for {every}: shares stay right, their error grows")
+        }
+        Thinning::Waits { below } => {
+            format!("waits below {} ms are summed over stretches of 10 ms, not told one by one", whole_ms(*below))
+        }
+    };
+    format!("thinned from {} ms on, because {why}: {what}", whole_ms(*at))
+}
+
+fn kib(count: u32) -> String {
+    format!("{} KiB", count / 1024)
 }
 
 fn metric_name(metric: Metric) -> &'static str {
@@ -243,5 +283,30 @@ fn signal_name(signal: i32) -> String {
     match nix::sys::signal::Signal::try_from(signal) {
         Ok(known) => known.as_str().to_owned(),
         Err(_) => format!("signal {signal}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_thinned_is_said_with_its_time_its_cause_and_its_meaning() {
+        let at = Nanos(512_000_000);
+        let said = |what, why| warning(&Warning::Thinned(Thinned { at, what, why }));
+        let probes = Overload::ProbeTime { pct: 31.4 };
+        assert_eq!(
+            said(Thinning::Sampling { every: 2 }, probes),
+            "thinned from 512 ms on, because the probes took 31 % of the command's own CPU time: one of 2 CPU samples is \
+             taken and stands for 2: shares stay right, their error grows"
+        );
+        assert_eq!(
+            said(Thinning::Stacks { bytes: 8192 }, Overload::RingFull { lost: 12 }),
+            "thinned from 512 ms on, because 12 records found no room: stack copies hold 8 KiB at most: deeper native \
+             callers are missing and show as truncated stacks"
+        );
+        assert!(said(Thinning::Payload { bytes: 512 }, probes).contains("first 512 bytes"));
+        assert!(said(Thinning::Turns { every: 16 }, probes).contains("one of 16 requests"));
+        assert!(said(Thinning::Waits { below: Nanos(1_000_000) }, probes).contains("waits below 1.0 ms"));
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! Knows nothing of processes or of where the file came from.
 
+mod names;
+
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::ops::Range;
@@ -213,6 +215,21 @@ impl Look {
         Ok(found)
     }
 
+    /// Where the bytes at a linked address lie in the file.
+    pub fn offset_of(&self, address: u64) -> Option<u64> {
+        let elf = parse(&self.blocks).ok()?;
+        let offset = |segment: Segment| {
+            let offset = segment.file.start.checked_add(address.checked_sub(segment.address)?)?;
+            segment.file.contains(&offset).then_some(offset)
+        };
+        segments_of(&elf).into_iter().filter(|segment| segment.executable).find_map(offset)
+    }
+
+    /// The linked address of the program's first instruction.
+    pub fn entry(&self) -> Option<u64> {
+        Some(parse(&self.blocks).ok()?.entry())
+    }
+
     /// Bytes at a linked address, as they are in the file.
     pub fn bytes_at(&self, address: u64, size: usize) -> Option<Vec<u8>> {
         let elf = parse(&self.blocks).ok()?;
@@ -304,7 +321,10 @@ mod tests {
         assert!(image.eh_frame.is_some() && image.eh_frame_hdr.is_some());
         assert!(image.segments.iter().any(|segment| segment.executable));
         assert_eq!(image.build_id, read_build_id(&file).unwrap());
-        assert!(Look::new(&file).unwrap().needs_library("libc.so"));
+        let look = Look::new(&file).unwrap();
+        assert!(look.needs_library("libc.so"));
+        let entry = look.entry().unwrap();
+        assert!(look.offset_of(entry).is_some() && look.offset_of(u64::MAX).is_none());
     }
 
     #[test]
@@ -331,6 +351,8 @@ mod tests {
             if let Ok(look) = Look::new(&file) {
                 let _ = look.symbols(["main"]);
                 let _ = look.needs_library("lib");
+                let _ = look.functions(["main"]);
+                let _ = look.offset_of(0x1000);
                 let _ = look.bytes_at(0x1000, 8);
             }
         }

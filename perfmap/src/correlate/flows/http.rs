@@ -25,6 +25,8 @@ pub(super) struct Exchange {
     pub target: Option<String>,
     pub host: Option<String>,
     pub status: Option<u16>,
+    pub refused: bool,
+    pub repeat: Option<u64>,
     pub request_bytes: u64,
     pub response_bytes: u64,
     pub outcome: Outcome,
@@ -42,6 +44,8 @@ impl Exchange {
             target: None,
             host: None,
             status: None,
+            refused: false,
+            repeat: None,
             request_bytes: 0,
             response_bytes: 0,
             outcome: Outcome::Open,
@@ -133,7 +137,8 @@ impl Reader {
                 | Mark::HttpResponseEnd
                 | Mark::TlsRecord { .. }
                 | Mark::TlsDesync
-                | Mark::Upgraded => {}
+                | Mark::Upgraded
+                | Mark::Call { .. } => {}
             }
         }
         if touched.is_empty() {
@@ -173,7 +178,11 @@ impl Reader {
                     self.low |= self.unclear > 0;
                 }
                 Mark::Upgraded => self.upgraded = true,
-                Mark::HttpRequest { .. } | Mark::HttpRequestEnd | Mark::TlsRecord { .. } | Mark::TlsDesync => {}
+                Mark::HttpRequest { .. }
+                | Mark::HttpRequestEnd
+                | Mark::TlsRecord { .. }
+                | Mark::TlsDesync
+                | Mark::Call { .. } => {}
             }
         }
         touched.dedup();
@@ -241,9 +250,11 @@ impl Reader {
 /// the server's with the client's times. The flag says whether some may still be missing.
 pub(super) fn better(client: &End, server: &End) -> (Vec<Exchange>, bool) {
     let count = |end: &End| end.exchanges.iter().filter(|exchange| exchange.outcome == Outcome::Answered).count();
-    let hidden = client.low || client.exchanges.is_empty();
-    if !hidden || server.low || server.protocol != client.protocol.or(server.protocol) || count(server) < count(client)
-    {
+    // What the client's end could only infer from TLS records, the server's may have read.
+    let inferred = client.exchanges.iter().any(|exchange| exchange.protocol == Protocol::Tls);
+    let hidden = client.low || client.exchanges.is_empty() || (inferred && server.encrypted);
+    let alike = server.protocol == client.protocol.or(server.protocol) || (inferred && server.encrypted);
+    if !hidden || server.low || !alike || count(server) < count(client) {
         return (client.exchanges.clone(), client.low);
     }
     let mut merged = server.exchanges.clone();

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: (MIT OR Apache-2.0) AND GPL-2.0 */
+/* Plaintext where a TLS library takes it or hands it over. The entry of a call is remembered, its arguments are used at the
+ * return, when it is known how much was moved: a call that has to be repeated moves nothing. The returns are the functions'
+ * own `ret` instructions, found by user space, not return probes: these replace the return address on the stack, and no
+ * unwinder gets past that while the task waits in the call. At a `ret` the stack pointer is what it was at the entry, so
+ * an entry whose return was missed is never taken for another one's. */
+#include "stack.h"
+
+/* Direction of the last transfer plus 1, as `last` of struct socket_sums. */
+struct connection_key {
+	u64 connection;
+	u32 pid, zero;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct connection_key);
+	__type(value, u32);
+} tls_turns SEC(".maps");
+
+/* Programs at probes of user code can be preempted, and the next one on this CPU must not write over what they hold. */
+#define PROBE_CONTEXTS 2
+struct probe_slots {
+	u64 taken[PROBE_CONTEXTS];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct probe_slots);
+} probe_slots SEC(".maps");
+
+struct plaintext {
+	u8 bytes[MAX_PAYLOAD_BYTES];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, PROBE_CONTEXTS);
+	__type(key, u32);
+	__type(value, struct plaintext);
+} plaintexts SEC(".maps");
+
+static __always_inline bool sends(u64 function) {
+	return function == TLS_SSL_WRITE || function == TLS_SSL_WRITE_EX;
+}
+
+SEC("uprobe")
+int on_tls_enter(struct pt_regs *ctx) {
+	struct task_state *state = state_of(bpf_get_current_task_btf());
+	if (!state)
+		return 0;
+	struct tls_call *call = &state->tls;
+	/* One TLS inside another: the inner call, which is nearer to the wire, wins. */
+	call->connection = ctx->di;
+	call->buffer = ctx->si;
+	call->length = ctx->dx;
+	call->moved = ctx->cx;
+	call->sp = ctx->sp;
+	call->began = bpf_ktime_get_ns();
+	call->socket = 0;
+	call->function = bpf_get_attach_cookie(ctx);
+	return 0;
+}
+
+/* Bytes that the call moved; 0: none, or it has to be repeated. */
+static __always_inline u64 moved(struct tls_call *call, u64 result) {
+	u64 bytes = 0;
+	switch (call->function) {
+	case TLS_SSL_READ:
+	case TLS_SSL_WRITE:
+		return (s32)result > 0 ? (u32)result : 0;
+	case TLS_SSL_READ_EX:
+	case TLS_SSL_WRITE_EX:
+		if ((s32)result <= 0 || bpf_probe_read_user(&bytes, sizeof(bytes), (void *)call->moved))
+			return 0;
+		return bytes;
+	}
+	return 0;
+}
+
+static __always_inline void emit_plaintext(struct tls_call *call, u32 slot, u64 bytes) {
+	u32 context = CONTEXT_PROBE + slot;
+	struct scratch *scratch = scratch_of(context);
+	struct plaintext *head = bpf_map_lookup_elem(&plaintexts, &slot);
+	if (!scratch || !head)
+		return;
+	u64 id = bpf_get_current_pid_tgid();
+	u32 pid = id >> 32;
+	bool sent = sends(call->function);
+	struct plaintext_record *record = &scratch->record.plaintext;
+	__builtin_memset(record, 0, sizeof(*record));
+	fill_header(&record->header, KIND_PLAINTEXT, pid, (u32)id, bpf_ktime_get_ns());
+	record->connection = call->connection;
+	record->socket = call->socket;
+	record->bytes = bytes;
+	record->began = call->began;
+	record->flags = sent ? PLAINTEXT_SENT : 0;
+	u64 captured = bytes;
+	BOUND(captured, MAX_PAYLOAD_BYTES);
+	if (bpf_probe_read_user(head->bytes, captured, (void *)call->buffer)) {
+		lose(LOSS_PAYLOAD_UNREADABLE);
+		captured = 0;
+	}
+	record->captured = captured;
+	struct connection_key key = {.connection = call->connection, .pid = pid};
+	u32 now = sent + 1, *last = bpf_map_lookup_elem(&tls_turns, &key);
+	bool turn = sent && (!last || *last != now);
+	if (!last || *last != now)
+		bpf_map_update_elem(&tls_turns, &key, &now, BPF_ANY);
+	if (turn && !settings.counting_only) {
+		record->flags |= PLAINTEXT_STACK;
+		take_stack(&record->stack, scratch, context, pid);
+	}
+	emit_with_stack(record, sizeof(*record), &record->stack, scratch, context, head->bytes, captured, LOSS_RING_MESSAGE);
+}
+
+SEC("uprobe")
+int on_tls_return(struct pt_regs *ctx) {
+	struct task_state *state = state_of(bpf_get_current_task_btf());
+	if (!state || !state->tls.connection || state->tls.sp != ctx->sp)
+		return 0;
+	u64 bytes = moved(&state->tls, ctx->ax);
+	u32 zero = 0;
+	struct probe_slots *slots = bytes ? bpf_map_lookup_elem(&probe_slots, &zero) : 0;
+	if (slots) {
+		if (!__sync_val_compare_and_swap(&slots->taken[0], 0, 1)) {
+			emit_plaintext(&state->tls, 0, bytes);
+			slots->taken[0] = 0;
+		} else if (!__sync_val_compare_and_swap(&slots->taken[1], 0, 1)) {
+			emit_plaintext(&state->tls, 1, bytes);
+			slots->taken[1] = 0;
+		} else {
+			lose(LOSS_RING_MESSAGE);
+		}
+	}
+	state->tls.connection = 0;
+	return 0;
+}

@@ -1,0 +1,206 @@
+//! Plaintext that TLS libraries took or gave → messages of the sockets that carried it. The bytes go through a protocol
+//! decoder at once and are dropped; what it saw waits until the connection's socket is known.
+//!
+//! Where a library's call uses the socket itself, the kernel side names it. Where it works on memory (asyncio, Node) the
+//! ciphertext tells: what a thread encrypted leaves by its next transfer whose records fit, and what it decrypts came by
+//! its last one.
+
+use std::collections::{HashMap, VecDeque};
+
+use perfmap_common as wire;
+
+use crate::{
+    protocol::Decoder,
+    recording::{Direction, Mark, Nanos, SocketId, StackId, TaskId},
+};
+
+/// Messages of one connection that wait for its socket; beyond, it is taken for one that has none.
+const HELD: usize = 256;
+/// Writes of one thread whose ciphertext was not seen.
+const WRITTEN: usize = 64;
+const CONNECTIONS: usize = 65_536;
+const APPLICATION_DATA: u8 = 23;
+/// Most plaintext of one record (RFC 8446, 5.1).
+const FRAGMENT: u64 = 1 << 14;
+/// What a record adds: from the tag of AES-128-CCM-8 and a content type to an IV, a SHA-384 and a block of padding.
+const OVERHEAD: std::ops::RangeInclusive<u64> = 8..=96;
+
+/// A library's object in a process: addresses are used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    pid: u32,
+    connection: u64,
+}
+
+/// A message of the plaintext layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    pub at: Nanos,
+    pub task: TaskId,
+    pub direction: Direction,
+    pub bytes: u64,
+    pub marks: Vec<Mark>,
+    pub stack: Option<StackId>,
+}
+
+#[derive(Debug, Default)]
+struct Connection {
+    decoder: Decoder,
+    socket: Option<SocketId>,
+    held: VecDeque<Seen>,
+    /// Who used it last.
+    task: Option<TaskId>,
+}
+
+/// What a thread did with TLS last.
+#[derive(Debug, Default)]
+struct Thread {
+    written: VecDeque<(Key, u64)>,
+    /// The socket that it read last, and how much since it read another one.
+    received: Option<(SocketId, u64)>,
+}
+
+#[derive(Debug, Default)]
+pub struct Plaintexts {
+    connections: HashMap<Key, Connection>,
+    of_socket: HashMap<SocketId, Key>,
+    threads: HashMap<u32, Thread>,
+}
+
+impl Plaintexts {
+    /// One call that moved plaintext; `socket` is what the call itself used. Returns what can be told of a socket now.
+    pub fn moved(
+        &mut self,
+        record: &wire::Plaintext,
+        plaintext: &[u8],
+        socket: Option<SocketId>,
+        (at, task, stack): (Nanos, TaskId, Option<StackId>),
+    ) -> Option<(SocketId, Vec<Seen>)> {
+        let key = Key { pid: record.header.pid, connection: record.connection };
+        let tid = record.header.tid;
+        let direction = if record.flags & wire::PLAINTEXT_SENT != 0 { Direction::Sent } else { Direction::Received };
+        if let Some(known) = self.connections.get(&key)
+            && known.socket.is_some()
+            && socket.is_some()
+            && known.socket != socket
+        {
+            self.forget(key); // its end was not seen
+        }
+        if self.connections.len() >= CONNECTIONS && !self.connections.contains_key(&key) {
+            return None;
+        }
+        let connection = self.connections.entry(key).or_default();
+        connection.task = Some(task);
+        let marks = connection.decoder.feed(direction, plaintext, record.bytes);
+        let seen = Seen { at, task, direction, bytes: record.bytes, marks, stack };
+        if let Some(socket) = connection.socket {
+            return Some((socket, vec![seen]));
+        }
+        if connection.held.len() >= HELD {
+            connection.held.clear();
+        }
+        connection.held.push_back(seen);
+        if let Some(socket) = socket {
+            return self.tie(key, socket);
+        }
+        let thread = self.threads.entry(tid).or_default();
+        match direction {
+            Direction::Sent => {
+                if thread.written.len() >= WRITTEN {
+                    thread.written.pop_front();
+                }
+                thread.written.push_back((key, record.bytes));
+                None
+            }
+            Direction::Received => {
+                let (socket, bytes) = thread.received?;
+                (bytes > record.bytes && !self.of_socket.contains_key(&socket)).then(|| self.tie(key, socket))?
+            }
+        }
+    }
+
+    /// A transfer over a socket that carries TLS.
+    pub fn transferred(
+        &mut self,
+        tid: u32,
+        socket: SocketId,
+        direction: Direction,
+        bytes: u64,
+        marks: &[Mark],
+    ) -> Option<(SocketId, Vec<Seen>)> {
+        let thread = self.threads.entry(tid).or_default();
+        match direction {
+            Direction::Received => {
+                thread.received = Some(match thread.received {
+                    Some((same, sum)) if same == socket => (socket, sum.saturating_add(bytes)),
+                    Some(_) | None => (socket, bytes),
+                });
+                None
+            }
+            Direction::Sent => {
+                let known = self.of_socket.get(&socket);
+                let place = thread
+                    .written
+                    .iter()
+                    .position(|(key, bytes)| known.is_none_or(|known| known == key) && carries(marks, *bytes))?;
+                let (key, _) = thread.written.remove(place)?;
+                if known.is_some() { None } else { self.tie(key, socket) }
+            }
+        }
+    }
+
+    /// The socket's end was read: completes what ends with it.
+    pub fn ended(&mut self, socket: SocketId, at: Nanos) -> Option<(SocketId, Vec<Seen>)> {
+        let connection = self.connections.get_mut(self.of_socket.get(&socket)?)?;
+        let marks = connection.decoder.closed();
+        let task = connection.task?;
+        (!marks.is_empty())
+            .then(|| (socket, vec![Seen { at, task, direction: Direction::Received, bytes: 0, marks, stack: None }]))
+    }
+
+    /// The socket is gone: the next use of the library's object is another connection's.
+    pub fn gone(&mut self, socket: SocketId, at: Nanos) -> Option<(SocketId, Vec<Seen>)> {
+        let told = self.ended(socket, at);
+        if let Some(key) = self.of_socket.get(&socket) {
+            self.forget(*key);
+        }
+        told
+    }
+
+    /// The thread's, and the whole process's where it is over.
+    pub fn exited(&mut self, tid: u32, process: Option<u32>) {
+        self.threads.remove(&tid);
+        if let Some(pid) = process {
+            self.connections.retain(|key, _| key.pid != pid);
+            self.of_socket.retain(|_, key| key.pid != pid);
+        }
+    }
+
+    fn tie(&mut self, key: Key, socket: SocketId) -> Option<(SocketId, Vec<Seen>)> {
+        let connection = self.connections.get_mut(&key)?;
+        connection.socket = Some(socket);
+        self.of_socket.insert(socket, key);
+        for thread in self.threads.values_mut() {
+            thread.written.retain(|(of, _)| *of != key);
+        }
+        Some((socket, connection.held.drain(..).collect()))
+    }
+
+    fn forget(&mut self, key: Key) {
+        if let Some(Connection { socket: Some(socket), .. }) = self.connections.remove(&key)
+            && self.of_socket.get(&socket) == Some(&key)
+        {
+            self.of_socket.remove(&socket);
+        }
+    }
+}
+
+/// Whether one of a transfer's records can hold a write of so many bytes, or the first part of a longer one.
+fn carries(marks: &[Mark], bytes: u64) -> bool {
+    marks.iter().any(|mark| match mark {
+        Mark::TlsRecord { content: APPLICATION_DATA, length } => {
+            u64::from(*length).checked_sub(bytes.min(FRAGMENT)).is_some_and(|more| OVERHEAD.contains(&more))
+        }
+        _ => false,
+    })
+}

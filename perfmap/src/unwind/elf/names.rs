@@ -1,0 +1,123 @@
+//! Names of functions → their symbols, fast enough for every file that a target maps: the names are sought in the string
+//! tables, and only where they are there, the symbols are gone through, as numbers.
+
+use object::{Object, ObjectSection};
+
+use super::{Blocks, Elf, Found, Look, SECTION_LIMIT, parse};
+
+/// Places of one name in a string table: it may end longer names.
+const MAX_PLACES: usize = 64;
+/// sizeof(Elf64_Sym)
+const SYMBOL: usize = 24;
+const STT_FUNC: u8 = 2;
+
+impl Look {
+    /// The functions of these names that the file itself has: from the dynamic symbols; from the full table only where the
+    /// first name is not among those.
+    pub fn functions<const N: usize>(&self, names: [&str; N]) -> [Option<Found>; N] {
+        let Ok(elf) = parse(&self.blocks) else { return [None; N] };
+        let dynamic = search(&elf, &self.blocks, [".dynsym", ".dynstr"], &names).unwrap_or([None; N]);
+        if dynamic.first().is_some_and(Option::is_some) {
+            return dynamic;
+        }
+        search(&elf, &self.blocks, [".symtab", ".strtab"], &names).unwrap_or([None; N])
+    }
+
+    /// Which of these names the file takes from others.
+    pub fn imports<const N: usize>(&self, names: [&str; N]) -> [bool; N] {
+        let mut imports = [false; N];
+        if let Ok(elf) = parse(&self.blocks) {
+            symbols(&elf, &self.blocks, [".dynsym", ".dynstr"], &names, |which, symbol| {
+                imports[which] |= !symbol.defined
+            });
+        }
+        imports
+    }
+}
+
+struct Symbol {
+    address: u64,
+    size: u64,
+    function: bool,
+    defined: bool,
+}
+
+/// None: the first name is not there.
+fn search<const N: usize>(
+    elf: &Elf<'_>,
+    blocks: &Blocks,
+    tables: [&str; 2],
+    names: &[&str; N],
+) -> Option<[Option<Found>; N]> {
+    let mut found = [None; N];
+    symbols(elf, blocks, tables, names, |which, Symbol { address, size, function, defined }| {
+        if function && defined {
+            found[which].get_or_insert(Found { address, size });
+        }
+    });
+    found.first()?.is_some().then_some(found)
+}
+
+/// Tells of all symbols with one of the names, by its place among them.
+fn symbols(
+    elf: &Elf<'_>,
+    blocks: &Blocks,
+    [symbols, strings]: [&str; 2],
+    names: &[&str],
+    mut tell: impl FnMut(usize, Symbol),
+) {
+    let section = |name: &str| {
+        let (offset, size) = elf.section_by_name(name)?.file_range()?;
+        (size <= SECTION_LIMIT).then(|| blocks.read(offset, size).ok())?
+    };
+    let Some(strings) = section(strings) else { return };
+    let places: Vec<_> = names.iter().enumerate().flat_map(|(name, text)| places(&strings, name, text)).collect();
+    if places.is_empty() {
+        return;
+    }
+    for symbol in section(symbols).iter().flat_map(|symbols| symbols.chunks_exact(SYMBOL)) {
+        let word =
+            |at: usize| symbol.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes);
+        // Name, info, other, section; then the value and the size.
+        let (head, address, size) = (word(0), word(8), word(16));
+        let (function, defined) = ((head >> 32) as u8 & 0xf == STT_FUNC, head >> 48 != 0);
+        if let Some((which, _)) = places.iter().find(|(_, place)| *place == head as u32) {
+            tell(*which, Symbol { address, size, function, defined });
+        }
+    }
+}
+
+/// Where a string table holds a name's bytes up to their zero.
+fn places(strings: &[u8], name: usize, text: &str) -> Vec<(usize, u32)> {
+    let ended = [text.as_bytes(), b"\0"].concat();
+    let places = memchr::memmem::find_iter(strings, &ended).take(MAX_PLACES);
+    places.filter_map(|at| Some((name, u32::try_from(at).ok()?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+
+    #[test]
+    fn finds_functions_that_the_file_has() {
+        let libc = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let libc = libc
+            .lines()
+            .find_map(|line| line.split_whitespace().nth(5).filter(|path| path.contains("libc.so")))
+            .unwrap();
+        let look = Look::new(&File::open(libc).unwrap()).unwrap();
+        let [qsort, none, tail] = look.functions(["qsort", "no_such_function", "sort"]);
+        assert_eq!(qsort, look.symbols(["qsort"]).unwrap()[0]);
+        assert!(qsort.is_some_and(|found| found.size > 0));
+        assert_eq!((none, tail), (None, None));
+        // Our own program only imports it.
+        let own = Look::new(&File::open("/proc/self/exe").unwrap()).unwrap();
+        assert_eq!((own.functions(["memcpy"]), own.imports(["memcpy", "SSL_read"])), ([None], [true, false]));
+    }
+
+    #[test]
+    fn a_name_may_end_another_one() {
+        assert_eq!(places(b"\0my_SSL_read\0SSL_read\0SSL_read_ex\0", 3, "SSL_read"), [(3, 4), (3, 13)]);
+    }
+}
