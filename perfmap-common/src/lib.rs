@@ -272,6 +272,8 @@ pub const BLOCK_EARLY_WAKE: u32 = 1;
 pub const BLOCK_UNFINISHED: u32 = 2;
 /// The lock is CPython's global interpreter lock.
 pub const BLOCK_INTERPRETER_LOCK: u32 = 4;
+/// What it waited for a CPU for was its cgroup's next CPU quota.
+pub const BLOCK_THROTTLED: u32 = 8;
 
 /// What a descriptor is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -73,8 +73,12 @@ struct files_struct {
 struct thread_struct {
 	unsigned long fsbase;
 } CORE;
+struct cfs_rq {
+	int throttle_count;
+} CORE;
 struct sched_entity {
 	u64 sum_exec_runtime;
+	struct cfs_rq *cfs_rq;
 } CORE;
 struct signal_struct {
 	struct {
@@ -94,6 +98,7 @@ struct task_struct {
 	struct files_struct *files;
 	struct sched_entity se;
 	struct thread_struct thread;
+	bool throttled;
 } CORE;
 struct linux_binprm;
 struct bpf_iter__task {

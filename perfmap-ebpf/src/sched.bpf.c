@@ -29,6 +29,16 @@ static __always_inline u32 wait_class(s32 call, u32 state) {
 	return WAIT_OTHER;
 }
 
+/* Whether the task's cgroup, or one above it, has used up its CPU quota for this period: since 6.18 a task is stopped by
+ * itself on its way out of the kernel, before that with its whole run queue. No tracepoint tells. */
+static __always_inline u32 is_throttled(struct task_struct *task) {
+	if (bpf_core_field_exists(task->throttled))
+		return BPF_CORE_READ(task, throttled) != 0;
+	if (bpf_core_field_exists(((struct cfs_rq *)0)->throttle_count) && bpf_core_field_exists(task->se.cfs_rq))
+		return BPF_CORE_READ(task, se.cfs_rq, throttle_count) > 0;
+	return 0;
+}
+
 SEC("tp_btf/sched_waking")
 int BPF_PROG(on_waking, struct task_struct *task) {
 	struct task_state *state = state_of(task);
@@ -38,6 +48,7 @@ int BPF_PROG(on_waking, struct task_struct *task) {
 		return 0;
 	state->woken_after_switch = state->off != 0;
 	state->wake = bpf_ktime_get_ns();
+	state->throttled = is_throttled(task);
 	/* Of a wait below the threshold only the length is kept. */
 	state->waker_pid = 0;
 	state->waker_tid = 0;
@@ -63,6 +74,8 @@ static __always_inline void leave(struct task_struct *task, struct task_state *s
 	state->off = now;
 	state->state = why;
 	state->holder = 0;
+	if (!why)
+		state->throttled = is_throttled(task);
 	if (why && syscall_of(task) == SYS_FUTEX && !settings.counting_only)
 		look_at_lock(task, state);
 	/* Outside system calls no return will follow at which the stack could be taken: a page fault's is taken now. */
@@ -101,6 +114,8 @@ static __always_inline void enter(struct task_struct *task, struct task_state *s
 		record.waker_descriptor = state->waker_descriptor;
 		__builtin_memcpy(record.waker_comm, state->waker_comm, sizeof(record.waker_comm));
 		record.flags = state->state && wake && !state->woken_after_switch ? BLOCK_EARLY_WAKE : 0;
+		if (state->throttled)
+			record.flags |= BLOCK_THROTTLED;
 		record.holder = state->holder;
 		if (state->holder && state->holds_interpreter)
 			record.flags |= BLOCK_INTERPRETER_LOCK;
@@ -119,6 +134,7 @@ static __always_inline void enter(struct task_struct *task, struct task_state *s
 			state->short_blocked[class] += blocked;
 	}
 	state->off = 0;
+	state->throttled = 0;
 	state->wake = 0;
 	state->woken_after_switch = 0;
 }

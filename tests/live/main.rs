@@ -9,6 +9,8 @@ mod files;
 mod halves;
 mod http;
 mod http2;
+mod limits;
+mod locks;
 mod native;
 mod peers;
 mod python;

@@ -251,6 +251,7 @@ pub fn recording() -> Recording {
         call: Some(CallId(0)),
         stack: None,
         unfinished: false,
+        throttled: false,
         held: None,
     }));
     events.push(Event::ShortWaits(ShortWaits {

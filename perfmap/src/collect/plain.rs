@@ -102,6 +102,7 @@ pub fn run_plain(
         call: None,
         stack: None,
         unfinished: ending.is_none(),
+        throttled: false,
         held: None,
     };
     let meta = Meta {

@@ -406,6 +406,7 @@ impl Recorder {
             call: None,
             stack,
             unfinished,
+            throttled: block.flags & wire::BLOCK_THROTTLED != 0,
             held,
         }));
     }

@@ -37,6 +37,8 @@ pub struct Wait {
     /// End of the block; equal to `off` where the task was runnable all the time.
     pub woken: Nanos,
     pub on: Nanos,
+    /// From `woken` on it was runnable, but its cgroup's CPU quota was used up.
+    pub throttled: bool,
     pub cause: Cause,
     /// The traced task that ended it, where that can be believed.
     pub by: Option<TaskId>,
@@ -164,6 +166,7 @@ impl<'a> Known<'a> {
             off: off.off,
             woken,
             on,
+            throttled: off.throttled,
             cause,
             by: by
                 .map(|by| self.leader(off, by))

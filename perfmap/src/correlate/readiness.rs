@@ -250,6 +250,7 @@ mod tests {
                 call: Some(call),
                 stack: None,
                 unfinished: false,
+                throttled: false,
                 held: None,
             }));
         }

@@ -80,6 +80,7 @@ fn explained(case: Case) -> Wait {
         call: Some(CallId(0)),
         stack: None,
         unfinished: false,
+        throttled: false,
         held: None,
     }));
     correlate(&recording).waits.remove(0)
@@ -180,6 +181,7 @@ fn a_poll_of_one_descriptor_is_no_loop() {
         call: Some(CallId(0)),
         stack: None,
         unfinished: false,
+        throttled: false,
         held: None,
     }));
     let wait = &correlate(&case).waits[0];

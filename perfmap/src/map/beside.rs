@@ -115,7 +115,7 @@ fn piece(known: &Known<'_>, tree: &mut Tree, task: TaskId, segment: Segment) {
         }
         State::RunQueue(wait) => {
             let stack = known.stack_of(wait, from);
-            add(known, tree, task, stack, Kind::Wait(WaitCause::RunQueue), from, to);
+            add(known, tree, task, stack, Kind::Wait(known.queue(wait)), from, to);
         }
         State::Blocked(wait) => match known.cause(wait) {
             cause @ (WaitCause::Disk | WaitCause::Child) => {

@@ -6,9 +6,9 @@ use super::{Built, MapOptions, Step, built};
 use crate::{
     correlate::{self, State, syscalls},
     recording::{
-        Call, CallId, CoroutineId, Direction, Event, Family, FileIo, FileOperation, Image, Layer, Mark, Message, Meta,
-        Nanos, OffCpu, OffState, OnObject, Process, ProcessId, Recording, Role, Sample, ShortWaits, Socket, SocketId,
-        StackId, Task, TaskId, Turn, TurnKind, WaitClass, Waker, WebMethod,
+        Call, CallId, CoroutineId, Direction, Event, Family, FileIo, FileOperation, HeldLock, Image, Layer, Mark,
+        Message, Meta, Nanos, OffCpu, OffState, OnObject, Process, ProcessId, Recording, Role, Sample, ShortWaits,
+        Socket, SocketId, StackId, Task, TaskId, Turn, TurnKind, WaitClass, Waker, WebMethod,
     },
     resolve::{Language, Place, PlaceId, Resolved},
 };
@@ -86,8 +86,9 @@ fn off_cpu() -> impl Strategy<Value = Event> {
         (syscalls::WAIT4, syscalls::EXIT_GROUP),
         (syscalls::VFORK, syscalls::EXECVE),
     ]));
-    (task(), time(), 0..400u64, 0..100u64, state, waker, stacks, pair).prop_map(
-        |(task, off, blocked, queued, state, waker, (call, stack, syscall), pair)| {
+    let held = prop::option::weighted(0.3, (task(), any::<bool>()));
+    (task(), time(), 0..400u64, (0..100u64, any::<bool>()), state, waker, stacks, (pair, held)).prop_map(
+        |(task, off, blocked, (queued, throttled), state, waker, (call, stack, syscall), (pair, held))| {
             let (call, syscall) = pair.map_or((call, syscall), |(asked, _)| (None, Some(asked)));
             let waker = waker.map(|(task, number, descriptor, timer)| {
                 (task, pair.map_or(number, |(_, ended)| Some(ended)), descriptor, timer)
@@ -111,7 +112,8 @@ fn off_cpu() -> impl Strategy<Value = Event> {
                 call: call.map(CallId),
                 stack,
                 unfinished: false,
-                held: None,
+                throttled,
+                held: held.map(|(holder, interpreter)| HeldLock { holder, interpreter }),
             })
         },
     )

@@ -168,13 +168,19 @@ fn at(known: &Known<'_>, resolved: &Resolved, stack: Option<StackId>) -> At {
     if let Some(own) = known.project.stack(Some(stack)).last() {
         return At::Own(*own);
     }
-    let places = || resolved.stack(stack).iter().filter_map(|id| resolved.places.get(id.0 as usize));
+    let places = || places(resolved, stack);
     let python = places().find(|place| matches!(place.language, Language::Python | Language::Jit));
     let named = |place: &&Place| place.language == Language::Native && place.unnamed.is_none();
     match python.or_else(|| places().find(named)) {
         Some(place) => At::Other(place.function.clone()),
         None => At::Unknown,
     }
+}
+
+/// Leaf first.
+fn places(resolved: &Resolved, stack: StackId) -> impl Iterator<Item = &Place> {
+    let of_stack = resolved.stacks.get(stack.0 as usize).map_or(&[][..], |stack| stack);
+    of_stack.iter().filter_map(|id| resolved.places.get(id.0 as usize))
 }
 
 fn side(known: &Known<'_>, resolved: &Resolved, at: At, stacks: &BTreeMap<StackId, Nanos>) -> Option<LockSide> {
@@ -189,8 +195,7 @@ fn side(known: &Known<'_>, resolved: &Resolved, at: At, stacks: &BTreeMap<StackI
     let longest = stacks.iter().max_by_key(|(stack, length)| (**length, std::cmp::Reverse(**stack)));
     let mut stack: Vec<String> = longest
         .iter()
-        .flat_map(|(stack, _)| resolved.stack(**stack))
-        .filter_map(|id| resolved.places.get(id.0 as usize))
+        .flat_map(|(stack, _)| places(resolved, **stack))
         .filter(|place| place.language != Language::Kernel)
         .take(FRAMES)
         .map(|place| place.function.clone())

@@ -216,6 +216,7 @@ impl Story {
             call: Some(call),
             stack: None,
             unfinished: false,
+            throttled: false,
             held: ended.held,
         }));
     }
@@ -232,8 +233,18 @@ impl Story {
             call: None,
             stack: None,
             unfinished: false,
+            throttled: false,
             held: None,
         }));
+    }
+
+    /// All that was told so far of waits: the task's cgroup had no CPU quota left.
+    pub(super) fn throttled_while_off(&mut self) {
+        for event in &mut self.recording.events {
+            if let Event::OffCpu(off) = event {
+                off.throttled = true;
+            }
+        }
     }
 
     pub(super) fn short_waits(&mut self, task: TaskId, from: u64, to: u64, blocked: &[(WaitClass, u64)], stack: &str) {

@@ -231,6 +231,20 @@ fn preemption_is_the_run_queue_of_the_function_that_ran() {
 }
 
 #[test]
+fn a_used_up_quota_is_no_run_queue() {
+    let (mut story, main) = Story::new("python main.py", 100);
+    story.cpu(main, 0, 40, "main");
+    story.preempted(main, 40, 70);
+    story.cpu(main, 70, 100, "main");
+    story.throttled_while_off();
+    check(
+        &story.map(),
+        "1 main FunctionCall wall 100 self 100 cpu 70 throttled 30
+        (outside) 0",
+    );
+}
+
+#[test]
 fn what_nobody_waited_for_stands_beside() {
     let (mut story, main) = Story::new("python main.py", 1000);
     let flusher = story.thread(main, 100);

@@ -15,7 +15,7 @@ use super::{
     tree::{Kind, Level, NodeId, OUTSIDE, Tree},
 };
 use crate::{
-    correlate::{Cause, Correlated, Segment, State, WaitId},
+    correlate::{Cause, Correlated, Segment, State, Wait, WaitId},
     recording::{Nanos, ProcessId, Recording, StackId, TaskId},
 };
 
@@ -67,7 +67,7 @@ pub(super) struct Walk<'a> {
     pub pieces: Vec<(Nanos, Nanos)>,
     active: Vec<bool>,
     levels: Vec<Level>,
-    /// When a task handed work to another one, not counting interpreter locks.
+    /// When a task handed work to another one; a lock that is let go hands over none.
     handed: FxHashMap<(TaskId, TaskId), Vec<Nanos>>,
 }
 
@@ -76,7 +76,7 @@ impl<'a> Walk<'a> {
         let mut handed: FxHashMap<(TaskId, TaskId), Vec<Nanos>> = FxHashMap::default();
         for wait in &known.correlated.waits {
             if let Some(by) = wait.by
-                && !(wait.futex && known.is_interpreter_lock(wait.stack))
+                && !known.is_for_a_lock(wait)
             {
                 handed.entry((by, wait.task)).or_default().push(wait.woken);
             }
@@ -240,7 +240,7 @@ impl<'a> Walk<'a> {
                     Some(owner) => self.chain(task, base, &owner.stacks, piece.from),
                     None => self.place(task, base, stack, piece.from),
                 };
-                self.own(node, Kind::Wait(WaitCause::RunQueue), piece.from, piece.to, stack, task);
+                self.own(node, Kind::Wait(known.queue(wait)), piece.from, piece.to, stack, task);
                 piece.from
             }
             State::Blocked(wait) if known.correlated.wait(wait).multiplexed => {
@@ -429,6 +429,12 @@ impl Known<'_> {
         stack.is_some_and(|stack| self.interpreter_lock.get(stack.0 as usize).copied().unwrap_or(false))
     }
 
+    /// Somebody held what was waited for.
+    fn is_for_a_lock(&self, wait: &Wait) -> bool {
+        let held = wait.lock.is_some_and(|lock| lock.interpreter || lock.holder.is_some());
+        held || (wait.futex && self.is_interpreter_lock(wait.stack))
+    }
+
     /// The stack of a wait's system call, else what it interrupted, else what the task was seen doing nearest to it.
     pub(super) fn stack_of(&self, wait: WaitId, at: Nanos) -> Option<StackId> {
         let wait = self.correlated.wait(wait);
@@ -442,6 +448,11 @@ impl Known<'_> {
             return WaitCause::Lock;
         }
         cause(wait.cause)
+    }
+
+    /// What a runnable task waited for.
+    pub(super) fn queue(&self, wait: WaitId) -> WaitCause {
+        if self.correlated.wait(wait).throttled { WaitCause::Throttled } else { WaitCause::RunQueue }
     }
 
     /// An on-CPU piece in the proportion of its short waits.

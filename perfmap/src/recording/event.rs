@@ -64,6 +64,8 @@ pub struct OffCpu {
     pub stack: Option<StackId>,
     /// Still off the CPU when the recording ended.
     pub unfinished: bool,
+    /// While it was runnable, its cgroup had used up its CPU quota.
+    pub throttled: bool,
     /// The lock that it went to sleep on, where that says who held it then.
     pub held: Option<HeldLock>,
 }

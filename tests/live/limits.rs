@@ -1,0 +1,24 @@
+//! Limits that others set: time in which a cgroup's CPU quota was used up is neither the program's nor its neighbours'.
+
+use anyhow::{Context, Result, ensure};
+use perfmap_tests::{Trace, turn};
+
+#[test]
+fn a_cgroup_s_quota_holds_a_function_back() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let traced = Trace::workload("w56_throttled", &[])?.passes()?;
+    let truth = traced.truth()?;
+    if let Some(why) = truth.json["skipped"].as_str() {
+        eprintln!("not run: {why}");
+        return Ok(());
+    }
+    let want = truth.json["throttled_ms"].as_f64().context("truth without throttled_ms")?;
+    ensure!(want >= 200.0, "200 ms of CPU in a fifth of one were held back for {want:.0} ms only");
+    let map = traced.map()?;
+    let waits = |step: &perfmap_tests::Step| step.wait_ms.get("throttled").copied().unwrap_or(0.0);
+    let got: f64 = map.outermost("burn").map(waits).sum();
+    ensure!((got - want).abs() <= (want * 0.10).max(25.0), "throttled for {got:.0} ms, the kernel says {want:.0} ms");
+    let class = &map.json["bottleneck_classification"];
+    ensure!(class == "Infrastructure", "the class is {class}");
+    traced.owns_its_time()
+}

@@ -1,0 +1,114 @@
+//! Locks with known holders: who waited, who held them, for how long; and the interpreter's lock, which is no sleep.
+
+use anyhow::{Context, Result, ensure};
+use perfmap_tests::{Map, Trace, Traced, places, turn};
+use serde_json::Value;
+
+fn locks(map: &Map) -> Vec<&Value> {
+    map.json["locks"].as_array().map(|locks| locks.iter().collect()).unwrap_or_default()
+}
+
+fn name<'m>(lock: &'m Value, side: &str) -> &'m str {
+    lock[side]["function"].as_str().unwrap_or_default()
+}
+
+fn sum(locks: &[&Value], key: &str) -> f64 {
+    locks.iter().filter_map(|lock| lock[key].as_f64()).sum()
+}
+
+/// Within 10 %, or the time that threads of a busy machine wait for a CPU before they see that they have the lock.
+fn near(got: f64, want: f64, what: &str) -> Result<()> {
+    ensure!((got - want).abs() <= (want * 0.10).max(25.0), "{what}: {got:.1} ms, truth {want:.1} ms");
+    Ok(())
+}
+
+/// The waits for the lock that the program says it has, which are as long as its threads measured.
+fn of_mutex<'m>(traced: &Traced, map: &'m Map) -> Result<(Vec<&'m Value>, f64)> {
+    let truth = traced.truth()?;
+    let address = truth.json["address"].as_str().context("truth without address")?.to_owned();
+    let found: Vec<&Value> = locks(map).into_iter().filter(|lock| lock["address"].as_str() == Some(&address)).collect();
+    ensure!(!found.is_empty(), "no waits for the lock at {address} among {:?}", locks(map));
+    ensure!(found.iter().all(|lock| lock["kind"] == "mutex"), "not a mutex: {found:?}");
+    near(sum(&found, "wait_ms"), truth.json["waited_ms"].as_f64().context("truth without waited_ms")?, "waited")?;
+    Ok((found, truth.json["held_ms"].as_f64().context("truth without held_ms")?))
+}
+
+#[test]
+fn the_holder_of_a_mutex_is_named() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let traced = Trace::workload("w55_locks", &["known"])?.passes()?;
+    let map = traced.map()?;
+    let (found, held) = of_mutex(&traced, &map)?;
+    let longest = found[0];
+    ensure!(name(longest, "waiter") == "want_it", "the waiter is {longest}");
+    ensure!(name(longest, "holder") == "keep_it", "the holder is {longest}");
+    let stack = longest["holder"]["stack"].as_array().context("no stack of the holder")?;
+    ensure!(stack.iter().any(|frame| frame.as_str().is_some_and(|frame| frame.contains("nanosleep"))), "{stack:?}");
+    ensure!(sum(&found, "hold_ms") <= held * 1.1 + 25.0, "held for longer than {held:.0} ms: {found:?}");
+    traced.owns_its_time()
+}
+
+#[test]
+fn a_convoy_is_one_step_that_waits_for_its_own_kind() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let traced = Trace::workload("w55_locks", &["convoy"])?.passes()?;
+    let map = traced.map()?;
+    let (found, held) = of_mutex(&traced, &map)?;
+    let right = |lock: &&Value| name(lock, "waiter") == "take_turns" && name(lock, "holder") == "take_turns";
+    let named: Vec<&Value> = found.iter().copied().filter(right).collect();
+    // Where a holder lost its CPU and no stack was seen before it went on, another place of its thread is named.
+    ensure!(sum(&named, "wait_ms") >= 0.8 * sum(&found, "wait_ms"), "{found:?}");
+    // It was held nearly all the time that anybody waited.
+    let hold = sum(&found, "hold_ms");
+    ensure!(hold <= held * 1.1 + 25.0 && hold >= held * 0.6, "held {hold:.0} ms with waiters, truth {held:.0} in all");
+    ensure!(!map.nested("take_turns", "take_turns"), "threads of one function are nested in one another");
+    let turns = map.of("take_turns").next().context("no step of take_turns")?;
+    let waited = turns.wait_ms.get("lock").copied().unwrap_or(0.0);
+    ensure!(waited >= turns.wall_ms * 0.3, "take_turns waited {waited:.0} ms: {:?}", turns.wait_ms);
+    traced.owns_its_time()
+}
+
+/// Most waits for it end by a time-out of 5 ms, and would be sleeps but for what the lock says.
+fn interpreter(version: &str) -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let Some(python) = places::python(version) else {
+        eprintln!("no CPython {version} on this machine");
+        return Ok(());
+    };
+    let traced = Trace::workload("w55_locks", &["gil"])?.env("WL_PYTHON", python).passes()?;
+    let map = traced.map()?;
+    let of: Vec<&Value> = locks(&map).into_iter().filter(|lock| lock["kind"] == "interpreter").collect();
+    for (waiter, holder) in [("crunch", "grind"), ("grind", "crunch")] {
+        let pair: Vec<&Value> = of
+            .iter()
+            .copied()
+            .filter(|lock| name(lock, "waiter") == waiter && name(lock, "holder") == holder)
+            .collect();
+        // Each has 400 ms to compute and only one can at a time.
+        ensure!(sum(&pair, "wait_ms") >= 100.0, "{waiter} waited {:.0} ms for {holder}: {of:?}", sum(&pair, "wait_ms"));
+    }
+    ensure!(
+        map.nested("crunch", "grind") || map.nested("grind", "crunch"),
+        "the wait for the lock does not lead to its holder"
+    );
+    for step in map.of("crunch").chain(map.of("grind")) {
+        let slept = step.wait_ms.get("sleep").copied().unwrap_or(0.0);
+        ensure!(slept <= 20.0, "{} slept {slept:.0} ms", step.function);
+    }
+    traced.owns_its_time()
+}
+
+#[test]
+fn cpython_3_11_s_lock() -> Result<()> {
+    interpreter("3.11")
+}
+
+#[test]
+fn cpython_3_12_s_lock() -> Result<()> {
+    interpreter("3.12")
+}
+
+#[test]
+fn cpython_3_13_s_lock() -> Result<()> {
+    interpreter("3.13")
+}
