@@ -9,6 +9,8 @@ mod interpreter_lock;
 #[cfg(test)]
 mod laws;
 mod loops;
+#[cfg(test)]
+mod loops_tests;
 mod model;
 mod outside;
 mod points;
