@@ -15,6 +15,8 @@ mod model;
 mod outside;
 mod points;
 mod project;
+#[cfg(test)]
+mod scale_tests;
 mod services;
 #[cfg(test)]
 mod testing;
