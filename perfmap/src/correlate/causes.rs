@@ -169,7 +169,7 @@ impl<'a> Known<'a> {
             throttled: off.throttled,
             cause,
             by: by
-                .map(|by| self.leader(off, by))
+                .map(|by| self.leader(off, by, cause))
                 .filter(|by| *by != off.task && (by.0 as usize) < self.recording.tasks.len()),
             stack: call.and_then(|call| call.stack).or(off.stack),
             multiplexed: number.is_some_and(syscalls::multiplexes) && !single,
@@ -251,8 +251,9 @@ impl<'a> Known<'a> {
 
     /// The last thread of a process to go reports its end, whichever that is. Who decided the end is found from the
     /// first thread: it made the call, or was ended by the thread that did.
-    fn leader(&self, off: &OffCpu, by: TaskId) -> TaskId {
-        let gone = off.waker.as_ref().is_some_and(|waker| waker.syscall.is_none_or(syscalls::exits));
+    fn leader(&self, off: &OffCpu, by: TaskId, cause: Cause) -> TaskId {
+        // In no call is who was killed, but also in whom an interrupt brought what another one had sent.
+        let gone = off.waker.as_ref().is_some_and(|waker| waker.syscall.map_or(cause == Cause::Child, syscalls::exits));
         match self.process(by) {
             Some(process) if gone && self.process(off.task) != Some(process) => {
                 self.leaders.get(&process).copied().unwrap_or(by)

@@ -13,10 +13,14 @@ mod laws;
 mod lock_place;
 mod locks;
 mod loops;
+#[cfg(test)]
+mod loops_tests;
 mod model;
 mod outside;
 mod points;
 mod project;
+#[cfg(test)]
+mod scale_tests;
 mod served;
 mod services;
 #[cfg(test)]

@@ -8,9 +8,9 @@ use super::{Map, MapOptions, Step};
 use crate::{
     correlate::{self, Correlated, Counted, PeerFlow, Protocol, RoundTrip},
     recording::{
-        Call, CallId, Event, Family, FileIo, FileOperation, HeldLock, Image, Meta, Nanos, OffCpu, OffState, OnObject,
-        Process, ProcessId, Recording, Role, Sample, ShortWaits, Socket, SocketId, Stack, StackEnd, StackId, Task,
-        TaskId, WaitClass, Waker,
+        Call, CallId, CoroutineId, Direction, Event, Family, FileIo, FileOperation, HeldLock, Image, Layer, Message,
+        Meta, Nanos, OffCpu, OffState, OnObject, Process, ProcessId, Recording, Role, Sample, ShortWaits, Socket,
+        SocketId, Stack, StackEnd, StackId, Task, TaskId, Turn, TurnKind, WaitClass, Waker,
     },
     resolve::{Language, Place, PlaceId, Resolved},
 };
@@ -139,11 +139,16 @@ impl Story {
             let id = self.names.iter().position(|known| known == name).unwrap_or_else(|| {
                 self.names.push(name.into());
                 let line = self.names.len() as u32 * 10;
-                let file = if name.contains('.') { "/usr/lib/python3/lib.py" } else { "/p/app.py" };
+                let module = name.strip_prefix("asyncio.").and_then(|rest| rest.split_once('.'));
+                let file = match module {
+                    Some((module, _)) => format!("/usr/lib/python3/asyncio/{module}.py"),
+                    None if name.contains('.') => "/usr/lib/python3/lib.py".into(),
+                    None => "/p/app.py".into(),
+                };
                 let native = name.starts_with("pthread_");
                 self.resolved.places.push(Place {
                     function: name.into(),
-                    file: (!native).then(|| file.into()),
+                    file: (!native).then_some(file),
                     line: Some(line + 3),
                     first_line: Some(line),
                     language: if native { Language::Native } else { Language::Python },
@@ -273,6 +278,39 @@ impl Story {
         }));
     }
 
+    /// What is known of a loop's coroutine.
+    pub(super) fn turn(&mut self, task: TaskId, at: Nanos, coroutine: u64, stack: &str, kind: TurnKind) {
+        let (coroutine, stack) = (CoroutineId(coroutine), self.stack(stack));
+        self.recording.turns.push(Turn { at, task, coroutine, stack, kind });
+    }
+
+    /// A transfer; a sent one has a stack and is a turn of the coroutine, if there is one.
+    pub(super) fn message(&mut self, task: TaskId, at: Nanos, socket: SocketId, sent: Option<(u64, &str)>) {
+        if let Some((coroutine, stack)) = sent {
+            self.turn(task, at, coroutine, stack, TurnKind::Ran);
+        }
+        let stack = sent.map(|(_, stack)| self.stack(stack));
+        self.recording.events.push(Event::Message(Message {
+            layer: Layer::Wire,
+            at,
+            task,
+            socket,
+            direction: if sent.is_some() { Direction::Sent } else { Direction::Received },
+            bytes: 9,
+            descriptor: 5,
+            marks: Vec::new(),
+            stack,
+        }));
+    }
+
+    /// Two sockets become the ends of one connection.
+    pub(super) fn connect(&mut self, one: SocketId, other: SocketId) {
+        for (socket, kernel, peer) in [(one, 1, 2), (other, 2, 1)] {
+            let socket = &mut self.recording.sockets[socket.0 as usize];
+            (socket.family, socket.kernel, socket.peer_kernel) = (Family::Unix, kernel, peer);
+        }
+    }
+
     /// One end of a connection.
     pub(super) fn socket(&mut self, task: TaskId) -> SocketId {
         self.recording.sockets.push(Socket {
@@ -343,6 +381,7 @@ impl Story {
 
     pub(super) fn correlated(&mut self) -> Correlated {
         self.recording.events.sort_by_key(Event::at);
+        self.recording.turns.sort_by_key(|turn| turn.at);
         let mut correlated = correlate::correlate(&self.recording);
         correlated.flows.round_trips = self.trips.clone();
         correlated.flows.peers = self.peers.clone();

@@ -11,7 +11,7 @@ use crate::{
     recording::{Nanos, OnObject, WaitClass},
 };
 
-fn check(map: &Map, expected: &str) {
+pub(super) fn check(map: &Map, expected: &str) {
     let expected: Vec<&str> = expected.lines().map(|line| line.strip_prefix("        ").unwrap_or(line)).collect();
     let shown = show(map);
     assert!(shown.trim() == expected.join("\n").trim(), "expected\n{}\nbut it is\n{shown}", expected.join("\n"));

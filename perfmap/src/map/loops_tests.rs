@@ -1,0 +1,140 @@
+//! Stories of event loops: who owns the time of their polls.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+use super::{
+    testing::{Ended, Story, ms, show},
+    tests::check,
+};
+use crate::{
+    correlate::syscalls as call,
+    recording::{Nanos, OnObject, TaskId, TurnKind},
+};
+
+const MAIN: u64 = 100;
+const LOOP: &str = "asyncio.base_events._run_once";
+
+fn poll(story: &mut Story, task: TaskId, from: u64, to: u64, result: i64) {
+    story.block(task, from, to, &format!("main {LOOP}"), Ended::call(call::EPOLL_WAIT).result(result));
+}
+
+fn at(millis: u64, nanos: u64) -> Nanos {
+    Nanos(ms(millis).0 + nanos)
+}
+
+/// The loop runs for a coroutine that waits at `stack`.
+fn main_waits(story: &mut Story, task: TaskId, polled: u64, stack: &str) {
+    story.turn(task, at(polled, 1), MAIN, &format!("main {LOOP} {stack}"), TurnKind::Main);
+}
+
+fn resumed(story: &mut Story, task: TaskId, polled: u64, round: u32, coroutine: u64, stack: &str, of_tasks: bool) {
+    let kind = TurnKind::Resumed { round, of_tasks };
+    story.turn(task, at(polled, 10 + u64::from(round)), coroutine, &format!("main {LOOP} {stack}"), kind);
+}
+
+#[test]
+fn a_timer_belongs_to_the_coroutine_that_it_resumes_whoever_wakes_the_loop_meanwhile() {
+    let (mut story, main) = Story::new("python main.py", 400);
+    let nap = "client nap asyncio.tasks.sleep";
+    for (from, to) in [(0, 100), (100, 200), (200, 300)] {
+        poll(&mut story, main, from, to, 0);
+        main_waits(&mut story, main, to, nap);
+        resumed(&mut story, main, to, 0, 7, "tick asyncio.tasks.sleep", false);
+    }
+    poll(&mut story, main, 300, 400, 0);
+    main_waits(&mut story, main, 400, nap);
+    resumed(&mut story, main, 400, 0, MAIN, nap, false);
+    check(
+        &story.map(),
+        "1 main FunctionCall wall 400 self 0 sleep 400
+          1.1 client FunctionCall wall 400 self 0 sleep 400
+            1.1.1 nap Sleep wall 400 self 400 sleep 400
+        (outside) 0",
+    );
+}
+
+#[test]
+fn a_group_of_coroutines_is_nested_under_the_one_that_awaits_it() {
+    let (mut story, main) = Story::new("python main.py", 500);
+    let socket = story.socket(main);
+    story.message(main, at(0, 5), socket, Some((8, &format!("main {LOOP} fetch"))));
+    for (from, to) in [(1, 100), (100, 200)] {
+        poll(&mut story, main, from, to, 0);
+        main_waits(&mut story, main, to, "client");
+        resumed(&mut story, main, to, 0, 7, "tick asyncio.tasks.sleep", false);
+    }
+    poll(&mut story, main, 200, 400, 1);
+    main_waits(&mut story, main, 400, "client");
+    story.message(main, at(400, 3), socket, None);
+    resumed(&mut story, main, 400, 0, 8, "fetch lib.read", false);
+    resumed(&mut story, main, 400, 0, 7, "tick asyncio.tasks.sleep", false);
+    resumed(&mut story, main, 400, 2, MAIN, "client", true);
+    // The ticker goes on.
+    poll(&mut story, main, 401, 500, 0);
+    main_waits(&mut story, main, 500, "client nap asyncio.tasks.sleep");
+    resumed(&mut story, main, 500, 0, 7, "tick asyncio.tasks.sleep", false);
+    resumed(&mut story, main, 500, 0, MAIN, "client nap asyncio.tasks.sleep", false);
+    check(
+        &story.map(),
+        "1 main FunctionCall wall 500 self 0 cpu 2 network 399 sleep 99
+          1.1 client FunctionCall wall 500 self 1 cpu 2 network 399 sleep 99
+            1.1.1 fetch FunctionCall wall 400 self 400 cpu 1 network 399
+            1.1.2 nap Sleep wall 99 self 99 sleep 99
+        (outside) 0",
+    );
+}
+
+#[test]
+fn a_number_that_is_used_again_is_another_coroutine() {
+    let (mut story, main) = Story::new("python main.py", 300);
+    for (from, to, stack) in [(0, 100, "first"), (100, 300, "second")] {
+        story.turn(main, at(from, 50), 8, &format!("main {LOOP} {stack}"), TurnKind::Started);
+        poll(&mut story, main, from + 1, to, 1);
+        main_waits(&mut story, main, to, "client");
+        resumed(&mut story, main, to, 0, 8, &format!("{stack} lib.read"), false);
+        resumed(&mut story, main, to, 2, MAIN, "client", true);
+    }
+    let shown = show(&story.map());
+    assert!(shown.contains("first FunctionCall wall 99") && shown.contains("second FunctionCall wall 199"), "{shown}");
+}
+
+#[test]
+fn a_server_works_for_the_connection_that_it_answers() {
+    let (mut story, main) = Story::new("python main.py", 500);
+    let server = story.process(Some(main), 0, "python server.py");
+    story.calls_itself(server, "server");
+    let (client_end, server_end) = (story.socket(main), story.socket(server));
+    story.connect(client_end, server_end);
+    let noise = story.socket(server);
+    // The request is read at 100, after another callback has kept the loop busy; two timers follow.
+    story.block(
+        main,
+        50,
+        400,
+        "main fetch lib.recv",
+        Ended::call(call::RECVFROM).on(OnObject::Socket(client_end)).by(server, call::SENDTO),
+    );
+    story.cpu(main, 0, 50, "main");
+    story.cpu(main, 400, 500, "main");
+    story.cpu(server, 0, 100, &format!("main {LOOP} other"));
+    story.message(server, at(100, 0), server_end, None);
+    for (from, to, stack) in [(100, 200, "answer first asyncio.tasks.sleep"), (300, 400, "answer asyncio.tasks.sleep")]
+    {
+        poll(&mut story, server, from, to, 0);
+        resumed(&mut story, server, to, 0, 8, stack, false);
+    }
+    story.cpu(server, 200, 300, &format!("main {LOOP} other"));
+    story.message(server, at(300, 0), noise, Some((9, &format!("main {LOOP} other"))));
+    story.message(server, at(400, 50), server_end, Some((8, &format!("main {LOOP} answer"))));
+    // Before its request was read, and between its turns, the loop was busy for another one: that delayed it.
+    check(
+        &story.map(),
+        "1 main @main FunctionCall wall 500 self 150 cpu 150 network 350
+          1.1 fetch @main FunctionCall wall 350 self 0 network 350
+            1.1.1 main @server FunctionCall wall 350 self 0 cpu 150 sleep 200
+              1.1.1.1 answer @server FunctionCall wall 203 self 100 cpu 3 sleep 200
+                1.1.1.1.1 first @server Sleep wall 103 self 103 cpu 3 sleep 100
+              1.1.1.2 other @server FunctionCall wall 147 self 147 cpu 147
+        (outside) 0",
+    );
+}
