@@ -85,7 +85,8 @@ fn entry<'a>(map: &'a Map, endpoint: &str) -> Result<&'a Value> {
 }
 
 /// Counts are the client's own; a request took at least what its handler says, and at most what the client saw; the
-/// handler's function has the handler's time, below the step of its route.
+/// handler's function has the handler's time, below the step of its route (where it begins and ends is known from
+/// samples alone, which are 10 ms apart).
 fn as_the_client_says(map: &Map, truth: &Truth) -> Result<()> {
     for (path, function) in [("/cpu", "burn"), ("/nap", "doze")] {
         let endpoint = format!("GET {path}");
@@ -109,7 +110,7 @@ fn as_the_client_says(map: &Map, truth: &Truth) -> Result<()> {
         let under = |step: &&perfmap_tests::Step| step.above.contains(&endpoint);
         let got: f64 = map.of(function).filter(under).map(|step| step.wall_ms).sum();
         ensure!(
-            (got - handler).abs() <= (handler * 0.1).max(30.0),
+            (got - handler).abs() <= (handler * 0.1).max(15.0 * seen.len() as f64),
             "{function} under {endpoint}: {got:.1} of {handler:.1} ms"
         );
     }
