@@ -16,7 +16,7 @@ use std::{
 struct Watching {
     child: Child,
     stderr: BufReader<ChildStderr>,
-    scratch: tempfile::TempDir,
+    scratch: Option<tempfile::TempDir>,
 }
 
 struct Watched {
@@ -42,11 +42,12 @@ impl Watching {
         let mut line = String::new();
         stderr.read_line(&mut line).context("read its first line")?;
         ensure!(line.starts_with("watching"), "perfmap began with {line:?}");
-        Ok(Self { child, stderr, scratch })
+        Ok(Self { child, stderr, scratch: Some(scratch) })
     }
 
+    /// As Ctrl-C does. SIGTERM, because what a shell starts in the background ignores SIGINT, and so would perfmap.
     fn interrupt(self) -> Result<Watched> {
-        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGINT).context("send SIGINT to perfmap")?;
+        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM).context("send SIGTERM to perfmap")?;
         self.end()
     }
 
@@ -54,7 +55,16 @@ impl Watching {
         let mut words = String::new();
         self.stderr.read_to_string(&mut words).context("read what it said")?;
         let code = self.child.wait().context("wait for perfmap")?.code();
-        Ok(Watched { code, words, scratch: self.scratch })
+        let scratch = self.scratch.take().context("no directory for the results")?;
+        Ok(Watched { code, words, scratch })
+    }
+}
+
+impl Drop for Watching {
+    /// Nobody waits for it where a test failed.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -85,7 +95,8 @@ fn entry<'a>(map: &'a Map, endpoint: &str) -> Result<&'a Value> {
 }
 
 /// Counts are the client's own; a request took at least what its handler says, and at most what the client saw; the
-/// handler's function has the handler's time, below the step of its route.
+/// handler's function has the handler's time, below the step of its route (where it begins and ends is known from
+/// samples alone, which are 10 ms apart).
 fn as_the_client_says(map: &Map, truth: &Truth) -> Result<()> {
     for (path, function) in [("/cpu", "burn"), ("/nap", "doze")] {
         let endpoint = format!("GET {path}");
@@ -109,7 +120,7 @@ fn as_the_client_says(map: &Map, truth: &Truth) -> Result<()> {
         let under = |step: &&perfmap_tests::Step| step.above.contains(&endpoint);
         let got: f64 = map.of(function).filter(under).map(|step| step.wall_ms).sum();
         ensure!(
-            (got - handler).abs() <= (handler * 0.1).max(30.0),
+            (got - handler).abs() <= (handler * 0.1).max(15.0 * seen.len() as f64),
             "{function} under {endpoint}: {got:.1} of {handler:.1} ms"
         );
     }

@@ -42,6 +42,8 @@ pub struct Adoption {
     /// Introduced or announced; their families are still to be looked at.
     fresh: Vec<u32>,
     pub found: Vec<Peer>,
+    /// Processes that should have been followed, and for which there was no room.
+    pub refused: u64,
 }
 
 impl Adoption {
@@ -63,6 +65,7 @@ impl Adoption {
             introduced: BTreeSet::new(),
             fresh: Vec::new(),
             found: Vec::new(),
+            refused: 0,
         })
     }
 
@@ -130,11 +133,10 @@ impl Adoption {
                 self.found.push(peer);
             }
         }
-        let family: Vec<u32> = below(&heads, &parents, &foreign)
-            .into_iter()
-            .filter(|pid| !self.introduced.contains(pid))
-            .take(FAMILY)
-            .collect();
+        let mut family: Vec<u32> = below(&heads, &parents, &foreign);
+        family.retain(|pid| !self.introduced.contains(pid));
+        self.refused += family.len().saturating_sub(FAMILY) as u64;
+        family.truncate(FAMILY);
         match self.mode {
             Mode::Count => {
                 self.learn(&family);
@@ -168,7 +170,7 @@ impl Adoption {
     fn follow(&mut self, object: &mut Object, family: &[u32], sender: &Sender<Item>) -> Result<(), CollectError> {
         let at = monotonic_ns();
         for pid in family {
-            self.outsiders.set(*pid, wire::Verdict::Followed);
+            self.refused += u64::from(!self.outsiders.set(*pid, wire::Verdict::Followed));
         }
         // Threads of those that were met one thread at a time are among what it finds.
         object.adopt()?;

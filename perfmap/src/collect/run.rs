@@ -28,7 +28,7 @@ use super::{
     tls_notes,
 };
 use crate::{
-    recording::{Ending, Losses, Meta, Nanos, Process, ProcessId, Recording, TaskId},
+    recording::{Ending, Loss, Losses, Meta, Nanos, Process, ProcessId, Recording, TaskId},
     target::{Held, LaunchError, Remote, Running},
     unwind::{
         KernelSymbols, ModuleFiles, Root,
@@ -182,7 +182,8 @@ async fn collect(
     object.stop();
     feed.drain()?;
     let _ = feed.sender.send(Item::OpenSockets(object.socket_sums()));
-    let losses = object.losses();
+    let mut losses = object.losses();
+    losses.add(Loss::NoTaskStorage, feed.adoption.refused);
     let lost_mappings = feed.mappings.as_ref().map_or(0, |mappings| mappings.lost);
     // The programs go with their object, the recorder ends with the channel.
     drop(object);

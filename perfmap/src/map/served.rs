@@ -65,13 +65,14 @@ struct Request {
 fn requests(known: &Known<'_>) -> Vec<Request> {
     let wall = known.recording.meta.wall;
     let flows = &known.correlated.flows;
+    let endpoints = Endpoints::new(known);
     let answered = flows.round_trips.iter().filter(|trip| trip.inbound).map(|trip| Request {
         stretch: Stretch {
             from: if older(trip) { Nanos::ZERO } else { trip.sent },
             to: trip.received.min(wall),
             task: trip.task,
         },
-        endpoint: if older(trip) { OLDER.into() } else { endpoint(trip.method.as_deref(), trip.route.as_deref()) },
+        endpoint: if older(trip) { OLDER.into() } else { endpoints.of(trip) },
         serving: known.loops.serving(trip.task, Some(trip.socket), trip.received),
     });
     // Without an answer by the end of the window: still in progress, where nothing came after it.
@@ -83,7 +84,7 @@ fn requests(known: &Known<'_>) -> Vec<Request> {
     });
     let open = open.map(|failed| Request {
         stretch: Stretch { from: failed.at, to: wall, task: failed.task },
-        endpoint: endpoint(failed.method.as_deref(), failed.route.as_deref()),
+        endpoint: endpoints.name(failed.method.as_deref(), failed.route.as_deref()),
         serving: None,
     });
     let mut found: Vec<Request> = answered
@@ -99,6 +100,44 @@ const OLDER: &str = "(asked before)";
 
 fn older(trip: &RoundTrip) -> bool {
     trip.protocol != Protocol::Tls && trip.method.is_none() && trip.route.is_none()
+}
+
+/// Endpoints that are told apart: who asks chooses their names, and may choose a new one each time.
+const ENDPOINTS: usize = 200;
+/// All others.
+const OTHERS: &str = "(other requests)";
+
+/// The endpoints asked for most, by name.
+struct Endpoints(BTreeSet<String>);
+
+impl Endpoints {
+    fn new(known: &Known<'_>) -> Self {
+        let flows = &known.correlated.flows;
+        let trips = flows.round_trips.iter().map(|trip| (trip.method.as_deref(), trip.route.as_deref()));
+        let failed = flows.failed.iter().filter(|failed| failed.inbound);
+        let failed = failed.map(|failed| (failed.method.as_deref(), failed.route.as_deref()));
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        for (method, route) in trips.chain(failed) {
+            *counts.entry(endpoint(method, route)).or_default() += 1;
+        }
+        Self::most(counts)
+    }
+
+    fn most(counts: BTreeMap<String, u64>) -> Self {
+        let mut sorted: Vec<(String, u64)> = counts.into_iter().collect();
+        sorted.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        sorted.truncate(ENDPOINTS);
+        Self(sorted.into_iter().map(|(endpoint, _)| endpoint).collect())
+    }
+
+    fn name(&self, method: Option<&str>, route: Option<&str>) -> String {
+        let name = endpoint(method, route);
+        if self.0.contains(&name) { name } else { OTHERS.into() }
+    }
+
+    fn of(&self, trip: &RoundTrip) -> String {
+        self.name(trip.method.as_deref(), trip.route.as_deref())
+    }
 }
 
 /// `GET /items/{id}`.
@@ -160,13 +199,14 @@ pub(super) fn served(known: &Known<'_>) -> Vec<Served> {
     if !known.recording.meta.attached {
         return Vec::new();
     }
+    let endpoints = Endpoints::new(known);
     let mut sums: BTreeMap<(usize, String), (Vec<Nanos>, u64, Counted)> = BTreeMap::new();
     for trip in flows.round_trips.iter().filter(|trip| !older(trip)) {
         let Some(process) = server(known, trip).filter(|process| !known.recording.is_outside(*process)) else {
             continue;
         };
         let service = known.services.at(known.recording, process, trip.sent) as usize;
-        let key = (service, endpoint(trip.method.as_deref(), trip.route.as_deref()));
+        let key = (service, endpoints.of(trip));
         let (latencies, failed, counted) = sums.entry(key).or_insert((Vec::new(), 0, Counted::Exact));
         latencies.push(trip.latency());
         *failed += u64::from(trip.refused || trip.status.is_some_and(|status| status >= 500));
@@ -215,6 +255,16 @@ mod tests {
         assert_eq!(of(&two), [(0, 10, None), (10, 50, Some(0)), (50, 70, Some(1)), (70, 100, None)]);
         assert_eq!(of(&[]), [(0, 100, None)]);
         assert_eq!(of(&[stretch(0, 500)]), [(0, 100, Some(0))]);
+    }
+
+    #[test]
+    fn so_many_endpoints_are_told_apart_and_no_more() {
+        let counts = (0..1000).map(|index| (format!("GET /{index:04}"), 1 + u64::from(index == 999))).collect();
+        let endpoints = Endpoints::most(counts);
+        assert_eq!(endpoints.0.len(), ENDPOINTS);
+        assert_eq!(endpoints.name(Some("GET"), Some("/0999")), "GET /0999");
+        assert_eq!(endpoints.name(Some("GET"), Some("/0001")), "GET /0001");
+        assert_eq!(endpoints.name(Some("GET"), Some("/0500")), OTHERS);
     }
 
     proptest! {
