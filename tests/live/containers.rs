@@ -1,7 +1,11 @@
 //! Services in containers and network namespaces: their functions under the client's call, by name and service.
 
 use anyhow::{Context, Result, ensure};
-use perfmap_tests::{Map, Trace, Traced, turn};
+use perfmap_tests::{Map, Trace, Traced, places, turn, workload};
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
 
 fn traced(variant: &str) -> Result<Traced> {
     // Namespaces are root's to make.
@@ -28,15 +32,70 @@ fn two_containers_under_runc() -> Result<()> {
     let at = |function: &str| map.of(function).next().and_then(|step| step.location.clone()).unwrap_or_default();
     ensure!(at("weigh_basket").starts_with("shop.py:"), "weigh_basket is at {:?}", at("weigh_basket"));
     ensure!(at("pack_parcel").contains("depot.c:"), "pack_parcel is at {:?}", at("pack_parcel"));
+    cpu_times(&traced)?;
+    for caller in ["ask_shop", "ask_depot"] {
+        ensure!(map.round_trips(caller) == 5, "{caller}: {} round trips", map.round_trips(caller));
+    }
+    // Generated code has its name from a map in the container's own /tmp, under the container's own pid.
+    let folded = std::fs::read_to_string(traced.out.join("profile.folded")).context("read profile.folded")?;
+    ensure!(folded.contains("run_made;label_parcel"), "label_parcel has no name");
+    traced.owns_its_time()
+}
+
+/// CPU time of the services' functions, as they measured it themselves.
+fn cpu_times(traced: &Traced) -> Result<()> {
+    let (map, truth) = (traced.map()?, traced.truth()?);
     for function in ["weigh_basket", "pack_parcel"] {
         let want = truth.json["spent_ms"][function].as_f64().with_context(|| format!("truth without {function}"))?;
         let got = map.cpu_ms(function);
         ensure!((got - want).abs() <= want * 0.2 + 10.0, "{function}: {got:.1} ms of CPU, truth {want:.1} ms");
     }
-    for caller in ["ask_shop", "ask_depot"] {
-        ensure!(map.round_trips(caller) == 5, "{caller}: {} round trips", map.round_trips(caller));
+    Ok(())
+}
+
+/// The workload's containers, started by the test itself.
+struct Held(Child, String);
+
+impl Held {
+    fn start() -> Result<Held> {
+        let mut command = Command::new("./run");
+        command.arg("hold").current_dir(workload::ready("w47_containers")?).env("PATH", places::path()?);
+        let scratch = std::env::temp_dir().join("perfmap-held-truth");
+        let mut child = command
+            .env("TRUTH_DIR", scratch)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("start the containers")?;
+        let mut name = String::new();
+        let out = child.stdout.take().context("containers without an output")?;
+        BufReader::new(out).read_line(&mut name).context("read the container's name")?;
+        let held = Held(child, name.trim().to_owned());
+        ensure!(!held.1.is_empty(), "the containers did not start");
+        Ok(held)
     }
-    // Generated code has its name from a map in the container's own /tmp, under the container's own pid.
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        if let Err(error) = self.0.wait() {
+            eprintln!("the containers stay: {error}");
+        }
+    }
+}
+
+/// Learned in the warm-up, followed in the profiled run: names, files and perf maps as for those of the command.
+#[test]
+fn containers_that_ran_before() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let held = Held::start()?;
+    let trace = Trace::workload("w47_containers", &["calls"])?.with_baseline();
+    let traced = trace.options(&["--as-root", "--freq", "999", "--runs", "1"]).passes()?;
+    let map = traced.map()?;
+    under(&map, "ask_shop", "weigh_basket", Some("basket"))?;
+    under(&map, "ask_depot", "pack_parcel", Some(&held.1))?;
+    cpu_times(&traced)?;
     let folded = std::fs::read_to_string(traced.out.join("profile.folded")).context("read profile.folded")?;
     ensure!(folded.contains("run_made;label_parcel"), "label_parcel has no name");
     traced.owns_its_time()
