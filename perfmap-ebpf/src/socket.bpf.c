@@ -58,14 +58,14 @@ struct {
 #define DNS_PORT 53
 #define SENDMMSG 307
 #define RECVMMSG 299
+/* Buffers of one transfer that are looked at: gRPC writes the parts of its frames from a dozen or more. */
+#define MAX_VECTORS 64
 /* Transfers on an opaque socket after which a task adds them to the socket's sums. */
 #define SETTLE_MESSAGES 64
 
 struct iovec {
 	u64 base, length;
 };
-/* Buffers of one call that are looked at: gRPC writes the parts of its frames from a dozen or more. */
-#define MAX_VECTORS 64
 
 static __always_inline u32 add_payload(struct payload *payload, u32 have, u64 base, u64 length, u32 limit) {
 	u64 offset = have, bytes = length;

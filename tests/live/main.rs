@@ -1,5 +1,6 @@
 //! Live tests: perfmap on programs that know their own truth. They need root, and say so by failing.
 
+mod attach;
 mod children;
 mod containers;
 mod example;
@@ -7,6 +8,7 @@ mod faults;
 mod files;
 mod halves;
 mod http;
+mod http2;
 mod native;
 mod peers;
 mod python;

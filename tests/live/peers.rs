@@ -2,56 +2,11 @@
 //! calls, and they come out unharmed.
 
 use anyhow::{Context, Result, ensure};
-use perfmap_tests::{Map, Trace, Traced, places, trace::until, turn, workload};
+use perfmap_tests::{Map, Service, Trace, Traced, places, turn, workload};
 use std::{
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
-
-/// `server.py`, started by the test itself.
-struct Service {
-    child: Child,
-    port: String,
-    _dir: tempfile::TempDir,
-}
-
-impl Service {
-    fn start(name: &str, words: &[&str]) -> Result<Self> {
-        let dir = tempfile::tempdir().context("make a directory for the port")?;
-        let file = dir.path().join("port");
-        let mut command = Command::new("python3");
-        command.arg("server.py").arg(name).arg(&file).args(words).current_dir(workload::ready("w36_peers")?);
-        command.env("PATH", places::path()?).stdin(Stdio::null()).stdout(Stdio::null());
-        let child = command.spawn().context("start server.py")?;
-        let mut service = Self { child, port: String::new(), _dir: dir };
-        until("the service listens", || file.exists())?;
-        service.port = std::fs::read_to_string(&file).context("read the port")?;
-        Ok(service)
-    }
-
-    /// One request from the test itself.
-    fn ask(&self, path: &str) -> Result<String> {
-        use std::io::{Read, Write};
-        let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port.parse()?)).context("connect")?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").context("ask")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).context("read the answer")?;
-        ensure!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
-        Ok(answer)
-    }
-
-    fn unharmed(&mut self) -> Result<()> {
-        ensure!(self.child.try_wait().context("look at the service")?.is_none(), "the service has ended");
-        self.ask("/hello").map(drop)
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn trace(service: &Service) -> Result<Trace> {
     Ok(Trace::workload("w36_peers", &["calls"])?.env("PEER_PORT", &service.port))
@@ -82,7 +37,7 @@ const CALLS: [(&str, &str, &str, &str); 2] = [("ask_cpu", "burn", "/cpu", "ms"),
 #[test]
 fn a_service_learned_in_the_warm_up() -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
-    let mut front = Service::start("front", &[])?;
+    let mut front = Service::python("front", &[])?;
     let traced = trace(&front)?.with_baseline().options(&["--runs", "1"]).passes()?;
     served(&traced, &CALLS, false)?;
     let map = traced.map()?;
@@ -99,7 +54,7 @@ fn a_service_learned_in_the_warm_up() -> Result<()> {
 #[test]
 fn a_service_met_on_the_way() -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
-    let mut front = Service::start("front", &[])?;
+    let mut front = Service::python("front", &[])?;
     let traced = trace(&front)?.passes()?;
     served(&traced, &CALLS, true)?;
     traced.check("schema,functions,location,http")?;
@@ -111,8 +66,8 @@ fn a_service_met_on_the_way() -> Result<()> {
 #[test]
 fn two_services_deep_over_an_older_connection() -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
-    let mut back = Service::start("back", &[])?;
-    let mut front = Service::start("front", &["--next", &back.port])?;
+    let mut back = Service::python("back", &[])?;
+    let mut front = Service::python("front", &["--next", &back.port])?;
     front.ask("/open")?;
     let traced = trace(&front)?.env("PEER_CHAIN", "1").passes()?;
     served(&traced, &CALLS, true)?;
@@ -122,11 +77,22 @@ fn two_services_deep_over_an_older_connection() -> Result<()> {
     back.unharmed()
 }
 
+/// A program without an interpreter: its functions by the mappings that were there before.
+#[test]
+fn a_native_service() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let mut front = Service::native("front")?;
+    let traced = trace(&front)?.passes()?;
+    served(&traced, &CALLS, false)?;
+    traced.owns_its_time()?;
+    front.unharmed()
+}
+
 /// Whichever worker answers, also one that did not in the warm-up: all are children of one program.
 #[test]
 fn workers_of_one_service() -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
-    let mut front = Service::start("front", &["--workers", "3"])?;
+    let mut front = Service::python("front", &["--workers", "3"])?;
     let traced = trace(&front)?.with_baseline().options(&["--runs", "1"]).passes()?;
     served(&traced, &CALLS, false)?;
     front.unharmed()
@@ -135,7 +101,7 @@ fn workers_of_one_service() -> Result<()> {
 #[test]
 fn only_those_that_are_named() -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
-    let mut front = Service::start("front", &[])?;
+    let mut front = Service::python("front", &[])?;
     let with =
         |follow: &str| trace(&front)?.with_baseline().options(&["--runs", "1", "--follow-peers", follow]).passes();
     for (follow, followed) in [("server", true), ("redis-server", false), ("no", false)] {

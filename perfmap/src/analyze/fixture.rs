@@ -173,6 +173,8 @@ pub fn map() -> Map {
     Map {
         wall: ms(2750),
         steps: vec![process_job],
+        idle: Nanos::ZERO,
+        served: vec![],
         outside: Outside {
             self_time: ms(220),
             cpu: ms(200),

@@ -53,7 +53,10 @@ fn ending(recording: &Recording, found: &mut Vec<Warning>) {
 
 fn runs(recording: &Recording, map: &Map, found: &mut Vec<Warning>) {
     let Some(runs) = recording.baseline.as_ref().filter(|baseline| !baseline.runs.is_empty()) else {
-        found.push(Warning::NoBaseline);
+        // What was only watched has no run of its own to be measured by.
+        if !recording.meta.attached {
+            found.push(Warning::NoBaseline);
+        }
         return;
     };
     for metric in Metric::ALL {

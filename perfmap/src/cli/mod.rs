@@ -3,6 +3,7 @@
 //! All text of perfmap's own goes to standard error; standard output has data only where it was asked for.
 
 mod args;
+mod attach;
 mod completions;
 mod console;
 mod container_roots;
@@ -47,6 +48,7 @@ pub fn main() -> u8 {
 fn dispatch(command: Subcommand, console: &Console) -> Result<u8, Failure> {
     match command {
         Subcommand::Trace(typed) => trace::trace(&typed, console),
+        Subcommand::Attach(typed) => attach::attach(&typed, console),
         Subcommand::Report(typed) => replay::replay(&typed, console),
         Subcommand::Doctor => doctor::doctor(console),
         Subcommand::Completions { shell } => completions::completions(shell),

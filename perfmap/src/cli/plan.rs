@@ -17,7 +17,7 @@ use crate::{
 
 /// Blocks at least this long are recorded one by one: shorter ones cost more to record than they tell (measured:
 /// under 100 µs a thread hand-over loses a third to its own record), and their sums are kept.
-const WAIT_THRESHOLD: Nanos = Nanos(100_000);
+pub const WAIT_THRESHOLD: Nanos = Nanos(100_000);
 
 /// How the baseline comes about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,7 +108,7 @@ pub fn trace_plan(typed: &TraceArgs, working_directory: &Path, invocation: Invoc
 }
 
 /// `no`, `host`, or names.
-fn follow_peers(typed: &[String]) -> Result<FollowPeers, Failure> {
+pub fn follow_peers(typed: &[String]) -> Result<FollowPeers, Failure> {
     match typed {
         [only] if only == "no" => Ok(FollowPeers::No),
         [only] if only == "host" => Ok(FollowPeers::Host),

@@ -52,7 +52,7 @@ impl<'a> Runner<'a> {
             Purpose::Count => (Mode::Count, FollowPeers::No),
             Purpose::Profile => (Mode::Profile, self.plan.follow_peers.clone()),
         };
-        let peers = Peers { follow, known: self.peers.clone() };
+        let peers = Peers { follow, known: self.peers.clone(), watched: Vec::new() };
         let (signals, escalation, began) = (&self.signals, &mut self.escalation, self.began);
         let plan = self.plan.collect(mode, peers);
         let launch = || Held::spawn(&self.plan.command);

@@ -15,7 +15,7 @@ use crate::{
     baseline::{self, BaselineError, BaselineFile, FILE_LIMIT, Phase, RunResult, Schedule, Witness},
     collect::Outcome,
     correlate::{CallKind, flows::flows},
-    recording::{Baseline, Recording, file},
+    recording::{Baseline, ProcessId, Recording, file},
     report::{OutputFile, files},
     resolve,
     target::{self, EnvironmentSource, Invocation},
@@ -128,7 +128,8 @@ fn complete(plan: &TracePlan, baseline: Option<Baseline>, outcome: Outcome, prog
     meta.app_globs = plan.project.app_globs.clone();
     meta.services.clone_from(&plan.services);
     recording.baseline = baseline;
-    add_projects_of_services(&mut recording);
+    let outside = recording.meta.outside.clone();
+    add_projects(&mut recording, |id| outside.binary_search(&id).is_ok());
     container_roots::add(&mut recording);
     let _stage = progress.stage("naming functions");
     resolve::native::symbolize(&mut recording, &files);
@@ -136,13 +137,17 @@ fn complete(plan: &TracePlan, baseline: Option<Baseline>, outcome: Outcome, prog
 }
 
 /// The code of a service that ran already is its own project's.
-fn add_projects_of_services(recording: &mut Recording) {
-    let Recording { meta, processes, .. } = recording;
-    for process in meta.outside.iter().filter_map(|id| processes.get(id.0 as usize)) {
-        let directory = process.images.last().map(|image| std::path::Path::new(&image.working_directory));
-        if let Some(root) = directory.and_then(|directory| target::project_of_process(process.pid, directory)) {
-            target::add_root(&mut meta.project_roots, root);
-        }
+pub fn add_projects(recording: &mut Recording, of: impl Fn(ProcessId) -> bool) {
+    let ids = (0..recording.processes.len() as u32).map(ProcessId).filter(|id| of(*id));
+    let found: Vec<_> = ids
+        .filter_map(|id| {
+            let process = recording.process(id);
+            let image = process.images.last()?;
+            target::project_of_process(process.pid, std::path::Path::new(&image.working_directory))
+        })
+        .collect();
+    for root in found {
+        target::add_root(&mut recording.meta.project_roots, root);
     }
 }
 
@@ -162,10 +167,14 @@ fn finish(plan: &TracePlan, recording: &Recording, console: &Console, progress: 
     Ok(code)
 }
 
+pub fn recording_file(recording: &Recording) -> Result<OutputFile, Failure> {
+    let bytes = file::encode(recording).map_err(|error| Failure::Internal { what: error.to_string() })?;
+    Ok(OutputFile { name: RECORDING_NAME.into(), bytes })
+}
+
 /// What was observed, as against what is concluded from it.
 fn raw_files(plan: &TracePlan, recording: &Recording) -> Result<Vec<OutputFile>, Failure> {
-    let bytes = file::encode(recording).map_err(|error| Failure::Internal { what: error.to_string() })?;
-    let mut raw = vec![OutputFile { name: RECORDING_NAME.into(), bytes }];
+    let mut raw = vec![recording_file(recording)?];
     if let (BaselinePlan::Measure(_), Some(baseline)) = (&plan.baseline, &recording.baseline) {
         let bytes = BaselineFile::new(recording.meta.command.clone(), baseline.clone())
             .encode()

@@ -36,6 +36,7 @@ pub struct Adoption {
     outsiders: Outsiders,
     far_ends: FarEnds,
     never: BTreeSet<u32>,
+    watched: BTreeSet<u32>,
     /// Told to the recorder, or found while only learning.
     introduced: BTreeSet<u32>,
     /// Introduced or announced; their families are still to be looked at.
@@ -46,7 +47,9 @@ pub struct Adoption {
 impl Adoption {
     pub fn new(object: &mut Object, plan: &Plan) -> Result<Adoption, CollectError> {
         let mut outsiders = object.outsiders()?;
-        let never = ancestors(std::process::id());
+        let mut never = ancestors(std::process::id());
+        // A session may be watched; what watches it may not.
+        never.retain(|pid| *pid == std::process::id() || !plan.peers.watched.contains(pid));
         for pid in &never {
             outsiders.set(*pid, wire::Verdict::Never);
         }
@@ -56,6 +59,7 @@ impl Adoption {
             outsiders,
             far_ends: object.far_ends()?,
             never,
+            watched: BTreeSet::new(),
             introduced: BTreeSet::new(),
             fresh: Vec::new(),
             found: Vec::new(),
@@ -81,11 +85,23 @@ impl Adoption {
         self.introduced.remove(&pid);
     }
 
-    /// Follows what an earlier run found. Returns the pids that are followed from now on.
+    /// Follows what is watched, and what an earlier run found. Returns the pids that are followed from now on.
     pub fn begin(&mut self, object: &mut Object, sender: &Sender<Item>) -> Result<Vec<u32>, CollectError> {
+        if !self.peers.watched.is_empty() {
+            let foreign = |pid: u32| !self.never.contains(&pid);
+            let family = below(&self.peers.watched, &parents(), &foreign);
+            self.watched = family.iter().copied().collect();
+            self.follow(object, &family, sender)?;
+            return Ok(family);
+        }
         let known: Vec<u32> = self.peers.known.iter().filter(|peer| peer.is_there()).map(|peer| peer.pid).collect();
         self.fresh.extend(known);
         self.tick(object, &BTreeSet::new(), sender)
+    }
+
+    /// Nothing that is watched is alive any more.
+    pub fn all_gone(&self, alive: &BTreeSet<u32>) -> bool {
+        self.watched.is_disjoint(alive)
     }
 
     /// Brings in the families of those met since the last call; `own` are the command's processes. Returns the pids
@@ -168,7 +184,8 @@ impl Adoption {
         let connections = reader.read(pid);
         self.expect(&connections);
         let (comm, parent) = process::stat(pid).map_or((String::new(), 0), |stat| (stat.comm, stat.parent));
-        let adopted = Adopted { pid, parent, outside: true, comm, seen: process::read(pid) };
+        let outside = !self.watched.contains(&pid);
+        let adopted = Adopted { pid, parent, outside, comm, seen: process::read(pid) };
         let item =
             Item::Adopted { at, adopted, root: Root::of(pid), ports: connections.ports, mappings: read_mappings(pid) };
         sender.send(item).map_err(|_| CollectError::Recorder("its thread is gone".into()))

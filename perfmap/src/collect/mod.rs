@@ -13,6 +13,7 @@ mod decode;
 mod habitats;
 mod mappings;
 mod memory;
+mod meter;
 mod object;
 mod overload;
 mod peers;
@@ -34,7 +35,7 @@ mod tree;
 pub use object::{PROBES, Probe, ProbeResult, probe};
 pub use peers::{FollowPeers, Peer, Peers};
 pub use plain::{PLAIN_BACKEND, run_plain};
-pub use run::{Controller, run};
+pub use run::{Controller, attach, run};
 
 use crate::{
     recording::{Nanos, Recording},

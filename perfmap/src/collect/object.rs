@@ -167,14 +167,11 @@ pub struct Object {
     pub live: Live,
     /// Whether there are programs for functions of TLS libraries.
     tls: Result<(), String>,
-    /// While it is open, the kernel keeps run-time statistics of BPF programs.
-    _statistics: Option<std::os::fd::OwnedFd>,
 }
 
 impl Object {
     /// Loads and attaches what `plan` needs.
     pub fn load(plan: &Plan, cpus: &[usize]) -> Result<Object, CollectError> {
-        let statistics = aya::sys::enable_stats(aya::sys::Stats::RunTime).ok();
         let counting = plan.mode == Mode::Count;
         let settings = wire::Settings {
             wait_threshold_ns: plan.wait_threshold.0,
@@ -198,7 +195,7 @@ impl Object {
                 outcome => outcome?,
             }
         }
-        Ok(Object { ebpf, live, tls, _statistics: statistics })
+        Ok(Object { ebpf, live, tls })
     }
 
     /// Sets the probes of one TLS library; else the reason.
@@ -319,7 +316,8 @@ impl Object {
         losses
     }
 
-    /// Run time of our programs so far: (program, runs, total), from /proc/self/fdinfo.
+    /// Run time of our programs so far: (program, runs, total), from /proc/self/fdinfo. It grows only while the kernel's
+    /// statistics are on.
     pub fn cost(&self) -> Vec<(String, u64, Nanos)> {
         let mut cost: Vec<_> = self
             .ebpf

@@ -28,6 +28,8 @@ pub struct Peers {
     pub follow: FollowPeers,
     /// Found in an earlier run: followed from the beginning.
     pub known: Vec<Peer>,
+    /// What is watched itself, with its children: no peers. Only where no command is run.
+    pub watched: Vec<u32>,
 }
 
 impl Peer {
@@ -44,6 +46,8 @@ impl Peers {
     /// What the kernel side may decide by itself.
     pub(super) fn kernel(&self, mode: Mode) -> wire::Follow {
         match (&self.follow, mode) {
+            // Children of what is watched are followed all the same.
+            (FollowPeers::No, _) if !self.watched.is_empty() => wire::Follow::Announce,
             (FollowPeers::No, _) => wire::Follow::None,
             (FollowPeers::Host, Mode::Count) => wire::Follow::Learn,
             (FollowPeers::Host, Mode::Profile) => wire::Follow::Adopt,
@@ -90,7 +94,8 @@ mod tests {
         let me = std::process::id();
         let program = std::env::current_exe().expect("a path");
         let name = program.file_name().expect("a name").to_string_lossy().into_owned();
-        let named = |name: &str| Peers { follow: FollowPeers::Named(vec![name.into()]), known: vec![] };
+        let named =
+            |name: &str| Peers { follow: FollowPeers::Named(vec![name.into()]), known: vec![], watched: vec![] };
         assert!(named(&name).wants(me), "{name}");
         assert!(!named("no-such-service").wants(me));
         assert!(!Peers::default().wants(me));
@@ -98,9 +103,11 @@ mod tests {
 
     #[test]
     fn only_the_profiled_run_follows() {
-        let host = Peers { follow: FollowPeers::Host, known: vec![] };
+        let host = Peers { follow: FollowPeers::Host, known: vec![], watched: vec![] };
         assert_eq!(host.kernel(Mode::Count), wire::Follow::Learn);
         assert_eq!(host.kernel(Mode::Profile), wire::Follow::Adopt);
         assert_eq!(Peers::default().kernel(Mode::Profile), wire::Follow::None);
+        let watched = Peers { watched: vec![1], ..Peers::default() };
+        assert_eq!(watched.kernel(Mode::Profile), wire::Follow::Announce);
     }
 }

@@ -79,7 +79,7 @@ const WAIT_CLASSES: [WaitClass; wire::WAIT_CLASSES] = [
 const EPOLL: [u32; 3] = [232, 281, 441];
 
 pub struct Recorder {
-    /// CLOCK_MONOTONIC at the release of the target.
+    /// CLOCK_MONOTONIC at the release of the target, or when watching began.
     origin: u64,
     tree: Tree,
     sockets: Sockets,
@@ -106,10 +106,16 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    pub fn new(origin: u64, root_pid: u32, kernel: Option<KernelSymbols>, verdicts: Option<Verdicts>) -> Recorder {
+    /// Without a root, only what is adopted is known.
+    pub fn new(
+        origin: u64,
+        root_pid: Option<u32>,
+        kernel: Option<KernelSymbols>,
+        verdicts: Option<Verdicts>,
+    ) -> Recorder {
         Recorder {
             origin,
-            tree: Tree::with_root(root_pid),
+            tree: root_pid.map_or_else(Tree::default, Tree::with_root),
             sockets: Sockets::default(),
             plaintexts: Plaintexts::default(),
             verdicts,

@@ -58,6 +58,27 @@ pub fn run(
     launch: impl FnOnce() -> Result<Held, LaunchError>,
     control: &mut Controller<'_>,
 ) -> Result<Outcome, CollectError> {
+    begin(plan, Some(launch), &mut |progress, remote| {
+        remote.map_or(Control::Continue, |remote| control(progress, remote))
+    })
+}
+
+/// Watches the processes in `plan.peers.watched`, with their children, until `control` ends it or all are gone.
+pub fn attach(plan: &Plan, control: &mut dyn FnMut(&Progress) -> Control) -> Result<Outcome, CollectError> {
+    let nothing = None::<fn() -> Result<Held, LaunchError>>;
+    let mut outcome = begin(plan, nothing, &mut |progress, _| control(progress))?;
+    outcome.recording.meta = Meta { attached: true, interrupted: false, ..outcome.recording.meta };
+    Ok(outcome)
+}
+
+/// There is a remote where a command was launched.
+type AnyController<'a> = dyn FnMut(&Progress, Option<&Remote>) -> Control + 'a;
+
+fn begin(
+    plan: &Plan,
+    launch: Option<impl FnOnce() -> Result<Held, LaunchError>>,
+    control: &mut AnyController<'_>,
+) -> Result<Outcome, CollectError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .enable_io()
@@ -68,8 +89,8 @@ pub fn run(
 
 async fn collect(
     plan: &Plan,
-    launch: impl FnOnce() -> Result<Held, LaunchError>,
-    control: &mut Controller<'_>,
+    launch: Option<impl FnOnce() -> Result<Held, LaunchError>>,
+    control: &mut AnyController<'_>,
 ) -> Result<Outcome, CollectError> {
     in_initial_pid_namespace()?;
     let cpus = online_cpus();
@@ -104,10 +125,14 @@ async fn collect(
     let mut roots = object.roots()?;
     let cpu_before = children_cpu();
 
-    let held = launch()?;
-    let (root, remote) = (held.pid(), held.remote());
-    roots.insert(root, 1, 0).map_err(|error| CollectError::Load { what: "roots".into(), why: error.to_string() })?;
-    feed.alive.insert(root);
+    let held = launch.map(|launch| launch()).transpose()?;
+    let (root, remote) = (held.as_ref().map(Held::pid), held.as_ref().map(Held::remote));
+    if let Some(root) = root {
+        roots
+            .insert(root, 1, 0)
+            .map_err(|error| CollectError::Load { what: "roots".into(), why: error.to_string() })?;
+        feed.alive.insert(root);
+    }
     let origin = monotonic_ns();
     let recorder = thread::Builder::new()
         .name("recorder".into())
@@ -122,9 +147,9 @@ async fn collect(
     // Every mapped file is kept open; the target was made before, so its own limit is as it was.
     let _limit = DescriptorLimit::raise();
     feed.adopt(&mut object, true)?;
-    let mut running = held.release()?;
-    let mut memory = MemoryWatch::default();
     let mut watch = Watch::new(plan, &object, origin);
+    let mut running = held.map(Held::release).transpose()?;
+    let mut memory = MemoryWatch::default();
     let mut aborted = false;
     let ending = loop {
         let busy = feed.drain()?;
@@ -134,19 +159,25 @@ async fn collect(
         if plan.mode == Mode::Count {
             memory.tick(monotonic_ns(), &feed.alive);
         }
-        if let Some(ending) = ended(&mut running)? {
-            break Some(ending);
+        match &mut running {
+            Some(running) => {
+                if let Some(ending) = ended(running)? {
+                    break Some(ending);
+                }
+            }
+            None if feed.adoption.all_gone(&feed.alive) => break None,
+            None => {}
         }
         let elapsed = Nanos(monotonic_ns().saturating_sub(origin));
         let progress = Progress { elapsed, events: feed.events, processes: feed.alive.len() as u32 };
-        if control(&progress, &remote) == Control::Abort {
+        if control(&progress, remote.as_ref()) == Control::Abort {
             aborted = true;
             break None;
         }
-        pause(&running, if busy { BUSY_TICK } else { TICK }).await;
+        pause(running.as_ref(), if busy { BUSY_TICK } else { TICK }).await;
     };
     let stopped = Nanos(monotonic_ns().saturating_sub(origin));
-    let cost = object.cost();
+    let (cost, thinned) = watch.finish(monotonic_ns(), &object);
     // Before the last look at the maps: what a survivor still did would be counted twice.
     object.stop();
     feed.drain()?;
@@ -161,7 +192,7 @@ async fn collect(
     let (mut recording, files) = finish(recorder, losses, lost_mappings);
     let tree_cpu = children_cpu().since(cpu_before);
     let meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
-    recording.meta = Meta { thinned: watch.thinned, ..meta };
+    recording.meta = Meta { thinned, ..meta };
     recording.meta.notes = tls_notes::notes(&recording, |pid| libraries.of_process(pid).cloned());
     Ok(Outcome { recording, files, memory: memory.curve(), peers })
 }
@@ -195,7 +226,7 @@ fn meta(
     cpus: u32,
     tree_cpu: Nanos,
 ) -> Meta {
-    let root = recording.processes.first();
+    let root = recording.processes.first().filter(|_| plan.peers.watched.is_empty());
     let own =
         |(index, process): (usize, &Process)| (!recording.is_outside(ProcessId(index as u32))).then_some(process.cpu);
     let ended: Nanos = recording.processes.iter().enumerate().filter_map(own).sum();
@@ -207,7 +238,7 @@ fn meta(
         sample_hz: plan.sample_hz,
         wait_threshold: plan.wait_threshold,
         cpus,
-        root: (!recording.tasks.is_empty()).then_some(TaskId(0)),
+        root: root.filter(|_| !recording.tasks.is_empty()).map(|_| TaskId(0)),
         wall: root.and_then(|process| process.died).unwrap_or(stopped),
         ending,
         interrupted,
@@ -225,7 +256,8 @@ fn ended(running: &mut Running) -> Result<Option<Ending>, CollectError> {
 }
 
 /// Until the target ends or the time is over.
-async fn pause(running: &Running, time: Duration) {
+async fn pause(running: Option<&Running>, time: Duration) {
+    let Some(running) = running else { return tokio::time::sleep(time).await };
     // SAFETY: the descriptor is borrowed from `running`, which outlives the registration at the end of this function.
     match unsafe { AsyncFd::register_with_interest(running.pidfd(), Interest::READABLE) } {
         Ok(end) => {

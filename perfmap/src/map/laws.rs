@@ -6,9 +6,9 @@ use super::{Built, MapOptions, Step, built};
 use crate::{
     correlate::{self, State, syscalls},
     recording::{
-        Call, CallId, CoroutineId, Direction, Event, Family, FileIo, FileOperation, Image, Layer, Message, Meta, Nanos,
-        OffCpu, OffState, OnObject, Process, ProcessId, Recording, Role, Sample, ShortWaits, Socket, SocketId, StackId,
-        Task, TaskId, Turn, TurnKind, WaitClass, Waker,
+        Call, CallId, CoroutineId, Direction, Event, Family, FileIo, FileOperation, Image, Layer, Mark, Message, Meta,
+        Nanos, OffCpu, OffState, OnObject, Process, ProcessId, Recording, Role, Sample, ShortWaits, Socket, SocketId,
+        StackId, Task, TaskId, Turn, TurnKind, WaitClass, Waker, WebMethod,
     },
     resolve::{Language, Place, PlaceId, Resolved},
 };
@@ -143,6 +143,32 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// A request as its server sees it: read, and answered a while later.
+fn served((socket, task, at, length): (u32, TaskId, Nanos, u64)) -> [Event; 2] {
+    let method = WebMethod("GET".into());
+    let target = format!("/route{}", length % 3);
+    let asked = Mark::HttpRequest { method, target, host: None, expects_continue: false, upgrade: false };
+    let message = |at, direction, marks| {
+        let socket = SocketId(socket);
+        Event::Message(Message {
+            at,
+            task,
+            socket,
+            direction,
+            bytes: 1,
+            descriptor: 5,
+            marks,
+            stack: None,
+            layer: Layer::Wire,
+        })
+    };
+    let answered = Mark::HttpResponse { status: 200, upgrade: false };
+    [
+        message(at, Direction::Received, vec![asked, Mark::HttpRequestEnd]),
+        message(at.plus(Nanos(length)), Direction::Sent, vec![answered, Mark::HttpResponseEnd]),
+    ]
+}
+
 fn turn() -> impl Strategy<Value = Turn> {
     let kind = prop_oneof![
         1 => Just(TurnKind::Ran),
@@ -167,15 +193,19 @@ prop_compose! {
         calls in prop::collection::vec((task(), time(), number(), -111..3i64, object(), prop::option::of(stack())), 0..12),
         mut events in prop::collection::vec(event(), 0..120),
         sockets in 0..4u32,
+        attached in any::<bool>(),
+        requests in prop::collection::vec((0..4u32, task(), time(), 0..300u64), 0..12),
         turns in prop::collection::vec(turn(), 0..30),
         sample_hz in prop::sample::select(vec![0u32, 1, 99, 999, 1_000_000, 50_000_000]),
     ) -> Recording {
+        events.extend(requests.into_iter().flat_map(served));
         events.sort_by_key(Event::at);
         let mut turns = turns;
         turns.sort_by_key(|turn| turn.at);
         Recording {
             meta: Meta {
                 root,
+                attached,
                 wall: Nanos(WALL),
                 sample_hz,
                 working_directory: "/p".into(),
@@ -271,7 +301,8 @@ fn check(recording: &Recording, min_share: f64) -> Result<Built, TestCaseError> 
     let mut steps = Vec::new();
     all(&map.steps, &mut steps);
     let own: Nanos = steps.iter().map(|step| step.self_time).sum();
-    prop_assert_eq!(own.plus(map.outside.self_time), map.wall);
+    prop_assert_eq!(own.plus(map.outside.self_time).plus(map.idle), map.wall);
+    prop_assert!(recording.meta.attached || (map.idle == Nanos::ZERO && map.served.is_empty()));
     prop_assert_eq!(map.outside.cpu.plus(map.outside.waits.total()), map.outside.self_time);
 
     let mut ids: Vec<&str> = steps.iter().map(|step| step.id.as_str()).collect();

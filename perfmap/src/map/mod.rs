@@ -17,6 +17,7 @@ mod model;
 mod outside;
 mod points;
 mod project;
+mod served;
 mod services;
 #[cfg(test)]
 mod testing;
@@ -26,7 +27,7 @@ mod tree;
 mod walk;
 
 pub use model::{
-    Counted, Latency, Location, Lock, LockSide, Map, Outside, Peer, PeerCall, Step, StepKind, WaitCause, Waits,
+    Counted, Latency, Location, Lock, LockSide, Map, Outside, Peer, PeerCall, Served, Step, StepKind, WaitCause, Waits,
 };
 
 use crate::{
@@ -82,7 +83,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
     walk.run();
     #[cfg(test)]
     let pieces = std::mem::take(&mut walk.pieces);
-    let walk::Walk { mut tree, visits, outside, owned, samples, .. } = walk;
+    let walk::Walk { mut tree, visits, outside, owned, idle, samples, .. } = walk;
     let wall = recording.meta.wall;
     tree.least_start = Nanos((options.min_share * wall.0 as f64) as u64);
     beside::counts(&known, &mut tree, &visits);
@@ -111,9 +112,10 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
         file_written: remainder.file_written,
         top: outside::top(recording, resolved, &outside),
     };
+    let served = served::served(&known);
     let peers = peers(&correlated.flows.peers, &services);
     let closure_error = i64::try_from(i128::from(owned) - i128::from(wall.0)).unwrap_or(i64::MAX);
-    let map = Map { wall, steps, outside, peers, locks, services: services.names, closure_error };
+    let map = Map { wall, steps, outside, idle, served, peers, locks, services: services.names, closure_error };
     Built {
         map,
         remainder,

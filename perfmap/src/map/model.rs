@@ -5,12 +5,16 @@ use crate::recording::Nanos;
 /// The walked wait graph of one recording, folded to the project's functions.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Map {
-    /// Life of the root task: from the release to its exit.
+    /// Life of the root task, from the release to its exit; or how long running processes were watched.
     pub wall: Nanos,
     /// Longest first. Their `self_time`s, their descendants' and `outside` add up to `wall`.
     pub steps: Vec<Step>,
     /// Wall time in which no function of the project was on the stack.
     pub outside: Outside,
+    /// Of watched processes: neither a request nor any work. Part of `wall`, beside the steps and `outside`.
+    pub idle: Nanos,
+    /// Requests that watched processes answered, most first; empty where a command was run.
+    pub served: Vec<Served>,
     /// Every endpoint that the tree talked to as a client, most round trips first.
     pub peers: Vec<Peer>,
     /// Locks that threads waited for, longest wait first.
@@ -177,6 +181,21 @@ pub struct PeerCall {
     pub sequential: bool,
     /// Those that this describes: where a step makes calls of several kinds, those that take longest together.
     pub round_trips: u64,
+}
+
+/// Requests of one kind, seen from the server's side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// Index into [`Map::services`].
+    pub service: usize,
+    /// `GET /items/{id}`.
+    pub endpoint: String,
+    pub count: u64,
+    /// Of them: answered with an error of the server (a status of 500 or more, or what the protocol has for it).
+    pub failed: u64,
+    /// Request's first byte read to answer's last byte written.
+    pub latency: Latency,
+    pub counted: Counted,
 }
 
 /// Of the single round trips: request's first byte sent to response's last byte read.

@@ -28,6 +28,8 @@ pub(super) enum What {
     Function(FunctionId),
     /// Index into [`Tree::commands`].
     Subprocess(u32),
+    /// What a watched process was asked for. Index into [`Tree::requests`].
+    Request(u32),
     /// A service without a function of the project, as a whole. Index into [`Tree::commands`].
     Program(u32),
 }
@@ -82,6 +84,8 @@ pub(super) struct Node {
     pub failed: u64,
     /// Some of its time was waited for at a socket by the node above it.
     pub over_socket: bool,
+    /// Some of its time was another task's, that the node above it waited for.
+    pub awaited: bool,
     pub file_read: u64,
     pub file_written: u64,
 }
@@ -97,6 +101,7 @@ pub(super) struct Level {
 pub(super) struct Tree {
     pub nodes: Vec<Node>,
     pub commands: Vec<String>,
+    pub requests: Vec<String>,
     children: FxHashMap<(NodeId, What, u32), NodeId>,
     descended: FxHashMap<(NodeId, StackId, u32), NodeId>,
     /// First own function of a task's stacks → the node that it became on the chain.
@@ -110,6 +115,7 @@ impl Tree {
         let mut tree = Self {
             nodes: Vec::new(),
             commands: Vec::new(),
+            requests: Vec::new(),
             children: FxHashMap::default(),
             descended: FxHashMap::default(),
             starts: FxHashMap::default(),
@@ -136,6 +142,7 @@ impl Tree {
             round_trips: Vec::new(),
             failed: 0,
             over_socket: false,
+            awaited: false,
             file_read: 0,
             file_written: 0,
         });
@@ -191,6 +198,14 @@ impl Tree {
             self.commands.len() - 1
         });
         index as u32
+    }
+
+    pub(super) fn request(&mut self, endpoint: &str, service: u32) -> NodeId {
+        let index = self.requests.iter().position(|known| known == endpoint).unwrap_or_else(|| {
+            self.requests.push(endpoint.into());
+            self.requests.len() - 1
+        });
+        self.child(OUTSIDE, Key { what: What::Request(index as u32), service })
     }
 
     /// The node of a stack of own functions (root first) below `base`.
@@ -262,8 +277,10 @@ impl Tree {
                 Some(level) if node.key.is_some() => Kind::Wait(level.cause),
                 Some(_) | None => kind,
             };
-            let crossing = |level: &Level| level.depth + 1 == node.depth && level.cause == WaitCause::Network;
-            node.over_socket |= levels.iter().any(crossing);
+            for level in levels.iter().filter(|level| level.depth + 1 == node.depth) {
+                node.awaited = true;
+                node.over_socket |= level.cause == WaitCause::Network;
+            }
             if at == id {
                 node.own_time = node.own_time.plus(length);
                 node.own.add(seen, length);

@@ -7,7 +7,7 @@
 use rustc_hash::FxHashMap;
 
 use super::{
-    loops::{By, Loops, Serving},
+    loops::{By, Loops, Owner, Serving},
     model::WaitCause,
     points::Points,
     project::Project,
@@ -59,6 +59,8 @@ pub(super) struct Walk<'a> {
     pub visits: Vec<Vec<Visit>>,
     pub outside: Outside,
     pub owned: u64,
+    /// Of it: watched processes waited for requests.
+    pub idle: Nanos,
     pub samples: u64,
     /// What was owned, for the tests' laws.
     #[cfg(test)]
@@ -89,6 +91,7 @@ impl<'a> Walk<'a> {
             visits: vec![Vec::new(); tasks],
             outside: Outside::default(),
             owned: 0,
+            idle: Nanos::ZERO,
             samples: 0,
             #[cfg(test)]
             pieces: Vec::new(),
@@ -101,12 +104,17 @@ impl<'a> Walk<'a> {
     pub(super) fn run(&mut self) {
         let wall = self.known.recording.meta.wall;
         match self.known.recording.meta.root {
+            _ if self.known.recording.meta.attached => self.window(),
             Some(root) => self.walk(root, Nanos::ZERO, wall, OUTSIDE, OUTSIDE, None),
             None => self.own(OUTSIDE, Kind::Wait(WaitCause::Other), Nanos::ZERO, wall, None, TaskId(u32::MAX)),
         }
         for visits in &mut self.visits {
             visits.sort_by_key(|visit| (visit.from, visit.to));
         }
+    }
+
+    pub(super) fn known(&self) -> &'a Known<'a> {
+        self.known
     }
 
     fn own(&mut self, node: NodeId, kind: Kind, from: Nanos, to: Nanos, stack: Option<StackId>, task: TaskId) {
@@ -124,10 +132,25 @@ impl<'a> Walk<'a> {
         self.pieces.push((from, to));
     }
 
+    pub(super) fn own_idle(&mut self, from: Nanos, to: Nanos) {
+        self.owned = self.owned.saturating_add(to.since(from).0);
+        self.idle = self.idle.plus(to.since(from));
+        #[cfg(test)]
+        self.pieces.push((from, to));
+    }
+
     /// Gives every nanosecond of `[from, to)` an owner, on behalf of somebody whom `task` woke at `to`. `outer` is
     /// where the waiter stands, `base` where the task's own functions go; `serving` which of the task's coroutines the
     /// waiter waited for.
-    fn walk(&mut self, task: TaskId, from: Nanos, to: Nanos, base: NodeId, outer: NodeId, serving: Option<Serving>) {
+    pub(super) fn walk(
+        &mut self,
+        task: TaskId,
+        from: Nanos,
+        to: Nanos,
+        base: NodeId,
+        outer: NodeId,
+        serving: Option<Serving>,
+    ) {
         if from >= to {
             return;
         }
@@ -202,12 +225,20 @@ impl<'a> Walk<'a> {
             }
             State::RunQueue(wait) => {
                 let stack = known.stack_of(wait, piece.from);
-                let node = match known.loops.owner(task, wait, piece.from, serving) {
+                let owner = known.loops.owner(task, wait, piece.from, serving);
+                if let Some(owner) = owner.as_ref().filter(|owner| owner.wait != wait) {
+                    // What it waited for was not there yet: it would have gone on waiting.
+                    self.owned_by(task, owner, piece, base);
+                    return piece.from;
+                }
+                let base = match &owner {
+                    Some(_) => base,
+                    None if serving.is_none() => self.in_loop(task, base, stack, piece.from),
+                    None => base,
+                };
+                let node = match &owner {
                     Some(owner) => self.chain(task, base, &owner.stacks, piece.from),
-                    None => {
-                        let base = if serving.is_none() { self.in_loop(task, base, stack, piece.from) } else { base };
-                        self.place(task, base, stack, piece.from)
-                    }
+                    None => self.place(task, base, stack, piece.from),
                 };
                 self.own(node, Kind::Wait(WaitCause::RunQueue), piece.from, piece.to, stack, task);
                 piece.from
@@ -262,6 +293,12 @@ impl<'a> Walk<'a> {
         let Some(owner) = known.loops.owner(task, id, piece.from, serving) else {
             return self.blocked(task, id, piece, stop, base);
         };
+        self.owned_by(task, &owner, piece, base);
+        piece.from
+    }
+
+    fn owned_by(&mut self, task: TaskId, owner: &Owner, piece: Segment, base: NodeId) {
+        let known = self.known;
         let node = self.chain(task, base, &owner.stacks, piece.from);
         let wait = known.correlated.wait(owner.wait);
         let (by, cause, socket) = match owner.by {
@@ -274,7 +311,6 @@ impl<'a> Walk<'a> {
         };
         let serving = by.and_then(|by| known.loops.serving(by, socket, wait.woken));
         self.waited(task, by, cause, piece, node, owner.stacks.last().copied(), serving);
-        piece.from
     }
 
     fn chain(&mut self, task: TaskId, base: NodeId, stacks: &[StackId], at: Nanos) -> NodeId {

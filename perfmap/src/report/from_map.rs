@@ -3,7 +3,7 @@
 use crate::{
     analyze::baseline::{Metric, Spread},
     analyze::{Analysis, Bottleneck, Rank, baseline},
-    map::{Counted, Latency, Lock, LockSide, Map, Peer, Step, StepKind, WaitCause, Waits},
+    map::{Counted, Latency, Lock, LockSide, Map, Outside, Peer, Served, Step, StepKind, WaitCause, Waits},
     recording::{Baseline, Ending, Event, Nanos, Recording},
 };
 
@@ -15,18 +15,22 @@ use super::{
 };
 
 pub fn document(recording: &Recording, map: &Map, analysis: &Analysis) -> Document {
-    let remainder = remainder_id(map);
+    let remainder = remainder_id(map, 1);
     let top = analysis.top.iter().map(|bottleneck| bottleneck_out(bottleneck, map, &remainder)).collect();
     let primary = analysis.top.first().map_or("", |first| first.function.as_str());
     let mut steps: Vec<StepOut> = map.steps.iter().map(|step| step_out(step, map)).collect();
     if map.outside.self_time > Nanos::ZERO {
         steps.push(remainder_out(map, remainder));
     }
+    if map.idle > Nanos::ZERO {
+        steps.push(idle_out(map));
+    }
     Document {
         performance_map: PerformanceMap {
             schema_version: SCHEMA_VERSION,
             test_command: command_line(&recording.meta.command),
             baseline: recording.baseline.as_ref().and_then(baseline_out),
+            served: map.served.iter().map(|served| served_out(served, map)).collect(),
             peers: map.peers.iter().map(peer_out).collect(),
             profiled_run: profiled_run(recording, map),
             locks: map.locks.iter().map(|lock| lock_out(lock, map)).collect(),
@@ -246,10 +250,37 @@ fn wait_out(waits: &Waits) -> WaitOut {
     }
 }
 
-/// The next position at the top of the tree.
-fn remainder_id(map: &Map) -> String {
+/// The next position at the top of the tree, or the one after it.
+fn remainder_id(map: &Map, next: usize) -> String {
     let highest = map.steps.iter().filter_map(|step| step.id.parse::<usize>().ok()).max().unwrap_or(0);
-    (highest.max(map.steps.len()) + 1).to_string()
+    (highest.max(map.steps.len()) + next).to_string()
+}
+
+/// Looks like the remainder outside the project, with nothing in it but time.
+fn idle_out(map: &Map) -> StepOut {
+    let outside = Outside { self_time: map.idle, ..Outside::default() };
+    let waits = Waits([(WaitCause::Other, map.idle)].into());
+    let idle = Map { wall: map.wall, outside: Outside { waits, ..outside }, ..Map::default() };
+    StepOut { function: sentence::IDLE.into(), ..remainder_out(&idle, remainder_id(map, 2)) }
+}
+
+fn served_out(served: &Served, map: &Map) -> ServedOut {
+    let Served { service, endpoint, count, failed, latency, counted } = served;
+    let mut steps = map.steps.iter().filter(|step| step.function == *endpoint && step.location.is_none());
+    ServedOut {
+        service: (map.services.len() > 1).then(|| map.services.get(*service).cloned()).flatten(),
+        endpoint: endpoint.clone(),
+        count: *count,
+        per_second: per_second(*count, map.wall),
+        failed: *failed,
+        latency_ms: latency_out(*latency),
+        counted: counted_out(*counted),
+        step: steps.find(|step| step.service == *service).map(|step| step.id.clone()),
+    }
+}
+
+pub fn per_second(count: u64, wall: Nanos) -> f64 {
+    if wall == Nanos::ZERO { 0.0 } else { rounded(count as f64 * 1e9 / wall.0 as f64, 2) }
 }
 
 fn remainder_out(map: &Map, id: String) -> StepOut {

@@ -20,13 +20,17 @@ pub struct PerformanceMap {
     pub test_command: String,
     /// Medians of the runs without deep probes; null where none was made.
     pub baseline: Option<BaselineOut>,
+    /// Requests that watched processes answered, by endpoint, most first (`perfmap attach`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub served: Vec<ServedOut>,
     /// Every endpoint the tree talked to.
     pub peers: Vec<PeerOut>,
     pub profiled_run: ProfiledRun,
     /// Locks that threads waited for, longest wait first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub locks: Vec<LockOut>,
-    /// Longest first; the last one is the remainder, `(outside the project)`. All `self_ms` add up to the wall time.
+    /// Longest first; the last ones are the remainders, `(outside the project)` and, of watched processes, `(waiting for
+    /// requests)`. All `self_ms` add up to the wall time.
     pub steps: Vec<StepOut>,
     pub bottleneck_classification: ClassOut,
     pub bottleneck_detail: String,
@@ -156,6 +160,25 @@ pub struct PeerOut {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_handshake_ms: Option<f64>,
     pub counted: CountedOut,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ServedOut {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Method and route template.
+    pub endpoint: String,
+    pub count: u64,
+    pub per_second: f64,
+    /// Answered with an error of the server.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed: u64,
+    /// Request's first byte read to answer's last byte written.
+    pub latency_ms: LatencyOut,
+    pub counted: CountedOut,
+    /// The step that shows where its time went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
 }
 
 /// Of the single round trips: request's first byte sent to response's last byte read.

@@ -12,6 +12,8 @@ use super::{
 };
 
 pub const OUTSIDE: &str = "(outside the project)";
+/// The remainder of watched processes.
+pub const IDLE: &str = "(waiting for requests)";
 
 pub fn class_out(class: Class) -> ClassOut {
     match class {

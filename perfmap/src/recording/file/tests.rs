@@ -286,6 +286,16 @@ fn fingerprint(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
+/// `cargo xtask fuzz` asks for it: the content alone, since nothing gets past a checksum by chance.
+#[test]
+fn what_fuzzing_begins_with() {
+    let content = content(&sample()).unwrap();
+    assert_eq!(open(&encode(&sample()).unwrap()).unwrap(), content);
+    if let Some(folder) = std::env::var_os("PERFMAP_SEEDS") {
+        std::fs::write(Path::new(&folder).join("sample"), content).unwrap();
+    }
+}
+
 #[test]
 fn comes_back_as_it_was() {
     let recording = sample();

@@ -3,6 +3,7 @@
 
 mod head;
 mod line;
+mod served;
 mod tree;
 
 use crate::{
@@ -58,6 +59,9 @@ pub fn render(
     page.gap();
     head::verdict(&mut page, map, analysis);
     page.gap();
+    if served::table(&mut page, map) {
+        page.gap();
+    }
     if tree::table(&mut page, map) {
         page.gap();
     }
