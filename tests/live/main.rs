@@ -16,4 +16,5 @@ mod replay;
 mod services;
 mod storms;
 mod threads;
+mod tls;
 mod waits;

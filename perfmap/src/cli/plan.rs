@@ -64,6 +64,7 @@ impl TracePlan {
             wait_threshold: WAIT_THRESHOLD,
             stack_bytes: self.stack_bytes,
             peers,
+            tls_libraries: Vec::new(),
         }
     }
 }

@@ -316,6 +316,10 @@ impl Recorder {
             Record::SocketState(state) => {
                 let process = self.tree.process(state.seen.header.pid);
                 let at = self.at(state.seen.header.at);
+                if let Some(ended) = self.sockets.ends(&state) {
+                    let told = self.plaintexts.gone(ended, at);
+                    self.told(told);
+                }
                 if let Some(Closed { socket, tid, marks }) = self.sockets.state(&state, process, at)
                     && let Some(task) = self.tree.task(tid)
                 {
@@ -481,7 +485,7 @@ impl Recorder {
             let told = self.plaintexts.transferred(message.header.tid, socket, direction, message.bytes, &marks);
             self.told(told);
             if message.bytes == 0 && direction == Direction::Received {
-                let told = self.plaintexts.socket_ended(socket, at);
+                let told = self.plaintexts.ended(socket, at);
                 self.told(told);
             }
         }
@@ -501,10 +505,6 @@ impl Recorder {
     fn plaintext(&mut self, record: &wire::Plaintext, raw: Option<&RawStack<'_>>, plaintext: &[u8]) {
         let stack = raw.map(|raw| self.stack(&record.header, raw));
         let now = self.at(record.header.at);
-        if record.flags & wire::PLAINTEXT_FREED != 0 {
-            let told = self.plaintexts.ended(record.header.pid, record.connection, now);
-            return self.told(told);
-        }
         let Some(task) = self.tree.task(record.header.tid) else { return self.unknown_task() };
         let sent = record.flags & wire::PLAINTEXT_SENT != 0;
         let at = if sent { self.at(record.began) } else { now };

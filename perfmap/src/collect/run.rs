@@ -101,7 +101,7 @@ async fn collect(
         // Round trips in TLS are then inferred.
         (Mode::Count, Err(_)) => None,
     };
-    let mut libraries = TlsLibraries::default();
+    let mut libraries = TlsLibraries::with(&plan.tls_libraries, &mut object);
     let (sender, receiver) = bounded::<Item>(CHANNEL);
     let mut feed = Feed {
         ring: object.ring()?,
@@ -193,8 +193,8 @@ async fn collect(
     let tree_cpu = children_cpu().since(cpu_before);
     let meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
     recording.meta = Meta { thinned, ..meta };
-    recording.meta.notes = tls_notes::notes(&recording, |pid| libraries.of_process(pid).cloned());
-    Ok(Outcome { recording, files, memory: memory.curve(), peers })
+    recording.meta.notes = tls_notes::notes(&recording, |pid| libraries.of_process(pid));
+    Ok(Outcome { recording, files, memory: memory.curve(), peers, tls_libraries: libraries.into_used() })
 }
 
 /// The probes see the machine's own pids; in a namespace they would follow nothing, or a stranger.

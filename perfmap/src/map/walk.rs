@@ -304,7 +304,7 @@ impl<'a> Walk<'a> {
         let (by, cause, socket) = match owner.by {
             By::Waker => (wait.by, known.cause(owner.wait), None),
             By::Timer => (None, WaitCause::Sleep, None),
-            By::Peer(by, socket) => match known.cause(id) {
+            By::Peer(by, socket) => match known.cause(owner.wait) {
                 WaitCause::Db => (by, WaitCause::Db, socket),
                 _ => (by, WaitCause::Network, socket),
             },

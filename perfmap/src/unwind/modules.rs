@@ -225,6 +225,11 @@ pub fn open_mapped(pid: u32, mapping: &Mapping) -> Result<File, Unnamed> {
     }
 }
 
+/// A file by its path in our own root: a regular one, or none.
+pub fn open_plain(path: &str) -> Option<File> {
+    plain(path)
+}
+
 fn find_by_process(pid: u32, mapping: &Mapping, backing: Backing) -> Option<File> {
     let Mapping { start, length, path, .. } = mapping;
     let sought = Sought { pid, start: *start, end: start.saturating_add(*length) };
