@@ -1,7 +1,11 @@
 //! Services in containers and network namespaces: their functions under the client's call, by name and service.
 
 use anyhow::{Context, Result, ensure};
-use perfmap_tests::{Map, Trace, Traced, turn};
+use perfmap_tests::{Map, Trace, Traced, places, turn, workload};
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
 
 fn traced(variant: &str) -> Result<Traced> {
     // Namespaces are root's to make.
@@ -28,11 +32,7 @@ fn two_containers_under_runc() -> Result<()> {
     let at = |function: &str| map.of(function).next().and_then(|step| step.location.clone()).unwrap_or_default();
     ensure!(at("weigh_basket").starts_with("shop.py:"), "weigh_basket is at {:?}", at("weigh_basket"));
     ensure!(at("pack_parcel").contains("depot.c:"), "pack_parcel is at {:?}", at("pack_parcel"));
-    for function in ["weigh_basket", "pack_parcel"] {
-        let want = truth.json["spent_ms"][function].as_f64().with_context(|| format!("truth without {function}"))?;
-        let got = map.cpu_ms(function);
-        ensure!((got - want).abs() <= want * 0.2 + 10.0, "{function}: {got:.1} ms of CPU, truth {want:.1} ms");
-    }
+    cpu_times(&traced)?;
     for caller in ["ask_shop", "ask_depot"] {
         ensure!(map.round_trips(caller) == 5, "{caller}: {} round trips", map.round_trips(caller));
     }
@@ -40,6 +40,100 @@ fn two_containers_under_runc() -> Result<()> {
     let folded = std::fs::read_to_string(traced.out.join("profile.folded")).context("read profile.folded")?;
     ensure!(folded.contains("run_made;label_parcel"), "label_parcel has no name");
     traced.owns_its_time()
+}
+
+/// CPU time of the services' functions, as they measured it themselves.
+fn cpu_times(traced: &Traced) -> Result<()> {
+    let (map, truth) = (traced.map()?, traced.truth()?);
+    for function in ["weigh_basket", "pack_parcel"] {
+        let want = truth.json["spent_ms"][function].as_f64().with_context(|| format!("truth without {function}"))?;
+        let got = map.cpu_ms(function);
+        ensure!((got - want).abs() <= want * 0.2 + 10.0, "{function}: {got:.1} ms of CPU, truth {want:.1} ms");
+    }
+    Ok(())
+}
+
+/// The workload's containers, started by the test itself.
+struct Held {
+    child: Child,
+    /// Of the container without a label.
+    name: String,
+    _truth: tempfile::TempDir,
+}
+
+impl Held {
+    fn start() -> Result<Held> {
+        let mut command = Command::new("./run");
+        command.arg("hold").current_dir(workload::ready("w47_containers")?).env("PATH", places::path()?);
+        let scratch = tempfile::tempdir().context("make a directory for the truth")?;
+        let mut child = command
+            .env("TRUTH_DIR", scratch.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("start the containers")?;
+        let mut name = String::new();
+        let out = child.stdout.take().context("containers without an output")?;
+        BufReader::new(out).read_line(&mut name).context("read the container's name")?;
+        let held = Held { child, name: name.trim().to_owned(), _truth: scratch };
+        ensure!(!held.name.is_empty(), "the containers did not start");
+        Ok(held)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        if let Err(error) = self.child.wait() {
+            eprintln!("the containers stay: {error}");
+        }
+    }
+}
+
+/// Learned in the warm-up, followed in the profiled run: names, files and perf maps as for those of the command.
+#[test]
+fn containers_that_ran_before() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let held = Held::start()?;
+    let trace = Trace::workload("w47_containers", &["calls"])?.with_baseline();
+    let traced = trace.options(&["--as-root", "--freq", "999", "--runs", "1"]).passes()?;
+    let map = traced.map()?;
+    under(&map, "ask_shop", "weigh_basket", Some("basket"))?;
+    under(&map, "ask_depot", "pack_parcel", Some(&held.name))?;
+    cpu_times(&traced)?;
+    let folded = std::fs::read_to_string(traced.out.join("profile.folded")).context("read profile.folded")?;
+    ensure!(folded.contains("run_made;label_parcel"), "label_parcel has no name");
+    traced.owns_its_time()
+}
+
+/// No warm-up tells of it; the other container is met on the way.
+#[test]
+fn a_container_that_the_user_names_is_followed_from_the_beginning() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let held = Held::start()?;
+    let trace = Trace::workload("w47_containers", &["calls"])?.options(&["--as-root", "--freq", "999"]);
+    let traced = trace.option("--service").option(format!("store=container:{}", held.name)).passes()?;
+    let (map, truth) = (traced.map()?, traced.truth()?);
+    under(&map, "ask_depot", "pack_parcel", Some("store"))?;
+    under(&map, "ask_shop", "weigh_basket", Some("basket"))?;
+    let want = truth.json["spent_ms"]["pack_parcel"].as_f64().context("truth without pack_parcel")?;
+    let got = map.cpu_ms("pack_parcel");
+    ensure!((got - want).abs() <= want * 0.2 + 10.0, "pack_parcel: {got:.1} ms of CPU, truth {want:.1} ms");
+    ensure!(map.round_trips("ask_depot") == 5, "{} round trips", map.round_trips("ask_depot"));
+    traced.owns_its_time()
+}
+
+#[test]
+fn inside_a_pid_namespace_it_is_refused_with_the_reason() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let out = tempfile::tempdir().context("make a directory")?;
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--mount-proc"]).arg(places::perfmap()?).args(["trace", "--no-baseline", "--out"]);
+    let output = command.arg(out.path()).args(["--", "true"]).output().context("run perfmap under unshare")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.code() == Some(4), "exit code {:?}: {said}", output.status.code());
+    ensure!(said.contains("PID namespace") && said.contains("--pid=host"), "no reason is given: {said}");
+    Ok(())
 }
 
 #[test]

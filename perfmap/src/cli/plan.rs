@@ -10,7 +10,7 @@ use super::{
 use crate::{
     baseline::Schedule,
     collect::{self, FollowPeers, Mode, Peers},
-    recording::{NamedService, Nanos},
+    recording::{NamedService, Nanos, ServiceSelector},
     report::{self, files::Owner},
     target::{self, Command, Invocation, Project},
 };
@@ -33,6 +33,8 @@ pub struct TracePlan {
     pub project: Project,
     /// The names that the user gave, the strongest first.
     pub services: Vec<NamedService>,
+    /// Services that are followed from the beginning, where they run already.
+    pub added: Vec<ServiceSelector>,
     /// Owner of what is written; None: perfmap's own identity.
     pub owner: Option<Owner>,
     pub out: PathBuf,
@@ -84,6 +86,9 @@ pub fn trace_plan(typed: &TraceArgs, working_directory: &Path, invocation: Invoc
     let home = command.variable("HOME").map(PathBuf::from);
     let project = target::discover_project(working_directory, home.as_deref(), &command.argv, &typed.app);
     let services = named_services(&typed.service, working_directory, project.main.as_deref(), owner)?;
+    let follow_peers = follow_peers(&typed.follow_peers)?;
+    let on_command_line = named_services(&typed.service, working_directory, None, owner)?;
+    let added = added(&services, on_command_line, &follow_peers);
     let baseline = match (&typed.baseline_file, typed.no_baseline) {
         (Some(file), _) => BaselinePlan::Reuse(working_directory.join(file)),
         (None, true) => BaselinePlan::None,
@@ -97,13 +102,14 @@ pub fn trace_plan(typed: &TraceArgs, working_directory: &Path, invocation: Invoc
         command,
         project,
         services,
+        added,
         owner,
         out,
         baseline,
         sample_hz: typed.freq,
         stack_bytes: typed.stack_bytes,
         backend: typed.backend,
-        follow_peers: follow_peers(&typed.follow_peers)?,
+        follow_peers,
         output,
     })
 }
@@ -120,6 +126,18 @@ pub fn follow_peers(typed: &[String]) -> Result<FollowPeers, Failure> {
             }),
             None => Ok(FollowPeers::Named(names.to_vec())),
         },
+    }
+}
+
+/// Of the services that have a name, those that are followed from the beginning: where `--follow-peers` lists names, what
+/// has one of them; else what was named on the command line.
+fn added(services: &[NamedService], typed: Vec<NamedService>, follow: &FollowPeers) -> Vec<ServiceSelector> {
+    match follow {
+        FollowPeers::No => Vec::new(),
+        FollowPeers::Host => typed.into_iter().map(|service| service.is).collect(),
+        FollowPeers::Named(names) => {
+            services.iter().filter(|service| names.contains(&service.name)).map(|service| service.is.clone()).collect()
+        }
     }
 }
 
@@ -205,6 +223,15 @@ mod tests {
         let plan = planned(&["--runs", "5", "sh", "--runs", "7", "-q"]).expect("a plan");
         assert_eq!(plan.command.argv, ["sh", "--runs", "7", "-q"]);
         assert_eq!(plan.baseline, BaselinePlan::Measure(Schedule { warmups: 1, runs: 5 }));
+    }
+
+    #[test]
+    fn services_with_a_name_are_added() {
+        let both = ["--service", "api=port:1", "--service", "db=port:2"];
+        let added = |more: &[&str]| planned(&[&both, more, &["sh"]].concat()).expect("a plan").added;
+        assert_eq!(added(&[]), [ServiceSelector::Port(1), ServiceSelector::Port(2)]);
+        assert_eq!(added(&["--follow-peers", "db"]), [ServiceSelector::Port(2)]);
+        assert_eq!(added(&["--follow-peers", "no"]), []);
     }
 
     #[test]

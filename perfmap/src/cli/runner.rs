@@ -55,6 +55,11 @@ impl<'a> Runner<'a> {
             Purpose::Count => (Mode::Count, FollowPeers::No),
             Purpose::Profile => (Mode::Profile, self.plan.follow_peers.clone()),
         };
+        if purpose != Purpose::Count {
+            let added = collect::running(&self.plan.added);
+            let new: Vec<Peer> = added.into_iter().filter(|peer| !self.peers.contains(peer)).collect();
+            self.peers.extend(new);
+        }
         let peers = Peers { follow, known: self.peers.clone(), watched: Vec::new() };
         let (signals, escalation, began) = (&self.signals, &mut self.escalation, self.began);
         let plan = collect::Plan { tls_libraries: self.tls_libraries.clone(), ..self.plan.collect(mode, peers) };

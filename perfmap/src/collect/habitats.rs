@@ -75,6 +75,10 @@ impl Habitats {
         root.filter(|root| seen.namespaces.mount != self.own.namespaces.mount || Some(root.identity) != own)
     }
 
+    pub fn known(&self, id: SurroundingsId) -> Option<&Surroundings> {
+        self.known.get_index(id.0 as usize)
+    }
+
     pub fn into_known(self) -> Vec<Surroundings> {
         self.known.into_iter().collect()
     }

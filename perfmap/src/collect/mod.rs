@@ -22,6 +22,7 @@ mod plaintext;
 mod process;
 mod recorder;
 mod run;
+mod selected;
 mod sockets;
 mod stacks;
 mod surroundings;
@@ -36,6 +37,7 @@ pub use object::{PROBES, Probe, ProbeResult, probe};
 pub use peers::{FollowPeers, Peer, Peers};
 pub use plain::{PLAIN_BACKEND, run_plain};
 pub use run::{Controller, attach, run};
+pub use selected::running;
 
 use std::{collections::BTreeSet, path::PathBuf};
 

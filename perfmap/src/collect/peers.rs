@@ -26,7 +26,7 @@ pub struct Peer {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Peers {
     pub follow: FollowPeers,
-    /// Found in an earlier run: followed from the beginning.
+    /// Found in an earlier run, or named by the user: followed from the beginning.
     pub known: Vec<Peer>,
     /// What is watched itself, with its children: no peers. Only where no command is run.
     pub watched: Vec<u32>,
@@ -59,7 +59,9 @@ impl Peers {
         match &self.follow {
             FollowPeers::No => false,
             FollowPeers::Host => true,
-            FollowPeers::Named(names) => names.iter().any(|name| is_called(pid, name)),
+            FollowPeers::Named(names) => {
+                self.known.iter().any(|peer| peer.pid == pid) || names.iter().any(|name| is_called(pid, name))
+            }
         }
     }
 }

@@ -19,6 +19,12 @@ pub struct Whereabouts {
     pub container: Option<String>,
 }
 
+impl Whereabouts {
+    pub fn is_unit(&self, text: &str) -> bool {
+        self.unit.as_deref().is_some_and(|unit| crate::recording::is_unit(unit, text))
+    }
+}
+
 pub fn read(pid: u32) -> Whereabouts {
     let inode = |name: &str| {
         let link = std::fs::read_link(format!("/proc/{pid}/ns/{name}")).ok();

@@ -31,7 +31,7 @@ pub use stack::{
     Code, CodeId, Frame, FrameId, KernelSymbolId, Module, ModuleId, PythonFrame, PythonFrameId, Stack, StackEnd,
     StackId, Symbol, SymbolFunction, Unnamed,
 };
-pub use surroundings::{Container, NamedService, Namespaces, ServiceSelector, Surroundings, SurroundingsId};
+pub use surroundings::{Container, NamedService, Namespaces, ServiceSelector, Surroundings, SurroundingsId, is_unit};
 pub use thinning::{Overload, Thinned, Thinning};
 pub use turn::{CoroutineId, Turn, TurnKind};
 

@@ -34,6 +34,22 @@ pub struct Container {
     pub label: Option<String>,
 }
 
+impl Container {
+    /// By name or id; by the beginning of an id where ids are long random numbers.
+    pub fn is_called(&self, text: &str) -> bool {
+        let Container { id, name, label: _ } = self;
+        // Shorter ones would fit by chance.
+        const SHORTEST: usize = 4;
+        let begins = id.len() == 64 && text.len() >= SHORTEST && id.starts_with(text);
+        id == text || name.as_deref() == Some(text) || begins
+    }
+}
+
+/// With or without its ending.
+pub fn is_unit(unit: &str, text: &str) -> bool {
+    unit == text || unit.strip_suffix(".service") == Some(text)
+}
+
 /// A name that the user gave: `--service NAME=…` or a line of `perfmap.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedService {

@@ -1,6 +1,7 @@
 """A client on the host, and services in namespaces of their own. Needs root.
 container: two containers under runc, each with its own process ids, files and network, reached over veth: a Python service
 (shop.py) that a compose label names, and a native one (depot) with its own name alone.
+hold, calls: the same containers started by somebody else, before.
 unix: a container whose Unix socket lies in a directory that it shares with the host.
 loopback: twice the same connection, 127.0.0.1:40000 to 127.0.0.1:8000, at the same time in two network namespaces.
 nat: a service behind a translated address, as published ports of containers are."""
@@ -109,10 +110,26 @@ def ask_depot():
         return ask("10.213.2.2", 8000)
 
 
-def containers():
+def two_containers():
     container(1, ["python", "shop.py"], {"com.docker.compose.service": "basket"})
-    name = container(2, ["./depot", "8000"], {})
+    return container(2, ["./depot", "8000"], {})
+
+
+def containers():
+    name = two_containers()
     return {"spent_ms": {"weigh_basket": ask_shop(), "pack_parcel": ask_depot()}, "depot": name}
+
+
+def hold():
+    """the containers alone, until standard input ends"""
+    print(two_containers(), flush=True)
+    sys.stdin.read()
+    return {}
+
+
+def calls():
+    """to containers that somebody else holds"""
+    return {"spent_ms": {"weigh_basket": ask_shop(), "pack_parcel": ask_depot()}}
 
 
 def ask_shared(path):
@@ -194,7 +211,7 @@ def nat():
 
 def main(variant):
     try:
-        extra = {"container": containers, "unix": unix, "loopback": loopbacks, "nat": nat}[variant]()
+        extra = {"container": containers, "unix": unix, "hold": hold, "calls": calls, "loopback": loopbacks, "nat": nat}[variant]()
     finally:
         for undo in reversed(UNDO):
             undo()

@@ -8,7 +8,7 @@ use std::{
 use super::program::paths;
 use crate::{
     correlate::Flows,
-    recording::{Container, Process, ProcessId, Recording, Role, ServiceSelector, Surroundings, TcpState},
+    recording::{Process, ProcessId, Recording, Role, ServiceSelector, Surroundings, TcpState, is_unit},
 };
 
 /// By `ProcessId`: index into the user's names; the first that fits.
@@ -36,22 +36,14 @@ fn fits(
         ServiceSelector::Port(port) => listeners.get(port).is_some_and(|processes| processes.contains(&id)),
         ServiceSelector::Container(text) => surroundings()
             .and_then(|surroundings| surroundings.container.as_ref())
-            .is_some_and(|container| is_container(container, text)),
-        ServiceSelector::Unit(text) => surroundings()
-            .and_then(|surroundings| surroundings.unit.as_deref())
-            .is_some_and(|unit| unit == text || unit.strip_suffix(".service") == Some(text.as_str())),
+            .is_some_and(|container| container.is_called(text)),
+        ServiceSelector::Unit(text) => {
+            surroundings().and_then(|surroundings| surroundings.unit.as_deref()).is_some_and(|unit| is_unit(unit, text))
+        }
         ServiceSelector::Path(path) => {
             image.is_some_and(|image| paths(image).iter().any(|found| found.starts_with(Path::new(path))))
         }
     }
-}
-
-/// By name or id; by the beginning of an id where ids are long random numbers.
-fn is_container(container: &Container, text: &str) -> bool {
-    let Container { id, name, label: _ } = container;
-    const SHORTEST: usize = 4;
-    let begins = id.len() == 64 && text.len() >= SHORTEST && id.starts_with(text);
-    id == text || name.as_deref() == Some(text) || begins
 }
 
 /// By port: who listened on it, and who used a server's end of a connection to it.
