@@ -49,3 +49,7 @@ fn asks(message: &Message) -> bool {
 fn answers(message: &Message) -> bool {
     message.marks.iter().any(|mark| matches!(mark, Mark::HttpResponse { .. }))
 }
+
+#[cfg(test)]
+#[path = "encrypted_tests.rs"]
+mod tests;
