@@ -81,6 +81,11 @@ struct signal_struct {
 		int counter;
 	} live;
 } CORE;
+struct uprobe;
+struct uprobe_task {
+	unsigned long vaddr;
+	struct uprobe *active_uprobe;
+} CORE;
 struct task_struct {
 	unsigned int flags;
 	int pid;
@@ -90,6 +95,7 @@ struct task_struct {
 	struct files_struct *files;
 	struct sched_entity se;
 	struct thread_struct thread;
+	struct uprobe_task *utask;
 } CORE;
 struct linux_binprm;
 struct bpf_iter__task {
