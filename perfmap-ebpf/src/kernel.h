@@ -85,6 +85,11 @@ struct signal_struct {
 		int counter;
 	} live;
 } CORE;
+struct uprobe;
+struct uprobe_task {
+	unsigned long vaddr;
+	struct uprobe *active_uprobe;
+} CORE;
 struct task_struct {
 	unsigned int flags;
 	unsigned int __state;
@@ -99,6 +104,7 @@ struct task_struct {
 	struct sched_entity se;
 	struct thread_struct thread;
 	bool throttled;
+	struct uprobe_task *utask;
 } CORE;
 struct linux_binprm;
 struct bpf_iter__task {

@@ -26,6 +26,13 @@ static __always_inline void read_registers(u64 *to) {
 	to[14] = regs->r14;
 	to[15] = regs->r15;
 	to[16] = regs->ip;
+	/* An instruction under a probe of ours runs from a page of its own ([uprobes]): this is where it belongs. */
+	struct task_struct *task = bpf_get_current_task_btf();
+	if (!bpf_core_field_exists(task->utask) || !bpf_core_field_exists(((struct uprobe_task *)0)->active_uprobe))
+		return;
+	struct uprobe_task *probed = task->utask;
+	if (probed && probed->active_uprobe)
+		to[16] = probed->vaddr;
 }
 
 #define CHUNK 2048

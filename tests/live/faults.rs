@@ -47,7 +47,7 @@ impl Target {
 }
 
 /// BPF programs and maps that some process or pin still holds, by id.
-fn bpf_objects() -> Result<Vec<String>> {
+pub(crate) fn bpf_objects() -> Result<Vec<String>> {
     let mut all = Vec::new();
     for kind in ["prog", "map", "link"] {
         let bpftool = places::program("bpftool").context("no bpftool: run `cargo xtask setup`")?;
@@ -62,7 +62,7 @@ fn bpf_objects() -> Result<Vec<String>> {
 }
 
 /// The kernel frees programs some milliseconds after the last holder has gone.
-fn nothing_stays(before: &[String]) -> Result<()> {
+pub(crate) fn nothing_stays(before: &[String]) -> Result<()> {
     let mut after = Vec::new();
     until("perfmap's BPF objects are gone", || {
         after = bpf_objects().unwrap_or_else(|e| vec![format!("{e:#}")]);

@@ -2,11 +2,15 @@
 //! counted was read at the client's end, and it says itself what it served.
 
 use anyhow::{Context, Result, ensure};
-use perfmap_tests::{Trace, Traced, places, turn, workload};
+use nix::sys::signal::Signal;
+use perfmap_tests::{Trace, Traced, places, trace::until, turn, workload};
 use std::{
     io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
     process::{Child, Command, Stdio},
 };
+
+use crate::faults::{bpf_objects, nothing_stays};
 
 struct Server {
     child: Child,
@@ -151,4 +155,28 @@ fn node() -> Result<()> {
         return Ok(());
     }
     short_program("node")
+}
+
+/// The breakpoints go with perfmap, and the target, whose calls they were in, comes to its own end.
+#[test]
+fn perfmap_killed_midway_leaves_no_probe() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let before = bpf_objects()?;
+    let server = Server::start("1.3")?;
+    let dir = tempfile::tempdir().context("make a scratch directory")?;
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).context("open it")?;
+    let started = dir.path().join("started");
+    let mut running = server.trace("paced")?.env("STARTED", &started).start()?;
+    running.until_exists(&started)?;
+    let own: Vec<String> = bpf_objects()?.into_iter().filter(|object| !before.contains(object)).collect();
+    let links = own.iter().filter(|object| object.starts_with("link") && object.contains("perf_event")).count();
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    ensure!(links >= cpus + 4, "no probes were set, so this test proves nothing: {own:#?}");
+    running.signal(Signal::SIGKILL)?;
+    running.child.wait().context("reap perfmap")?;
+    nothing_stays(&before)?;
+    until("the target finished", || started.with_extension("done").exists())?;
+    let served = server.served()?.requests;
+    ensure!(served == 200, "{served} of 200 requests");
+    Ok(())
 }

@@ -10,7 +10,10 @@ use checks::{Check, State};
 pub fn doctor(console: &Console) -> Result<u8, Failure> {
     let facts = facts::Facts::of_this_machine();
     let mut checks = checks::checks(&facts);
-    checks.extend(collect::probe().into_iter().map(|probe| checks::of_probe(probe.name, &probe.loaded)));
+    checks.extend(collect::probe().into_iter().map(|probe| {
+        let collect::ProbeResult { name, gives, required, loaded } = probe;
+        checks::of_probe(name, gives, required, &loaded)
+    }));
     // The table is what was asked for: data, on standard output.
     super::completions::print(table(&checks, console.verbose()).as_bytes())?;
     Ok(u8::from(checks.iter().any(|check| check.state == State::Missing)))

@@ -425,6 +425,7 @@ pub fn probe() -> Vec<ProbeResult> {
             .map(|probe| ProbeResult {
                 name: probe.program,
                 gives: probe.gives,
+                required: probe.attach != Attach::Functions,
                 loaded: attach(&mut ebpf, probe, &btf, 99, &cpus).map_err(|error| error.to_string()).and_then(|()| {
                     if probe.attach == Attach::Functions {
                         tls_probes::try_one(&mut ebpf, probe.program)
@@ -436,7 +437,12 @@ pub fn probe() -> Vec<ProbeResult> {
             .collect(),
         Err(error) => PROBES
             .iter()
-            .map(|probe| ProbeResult { name: probe.program, gives: probe.gives, loaded: Err(error.to_string()) })
+            .map(|probe| ProbeResult {
+                name: probe.program,
+                gives: probe.gives,
+                required: probe.attach != Attach::Functions,
+                loaded: Err(error.to_string()),
+            })
             .collect(),
     }
 }
@@ -445,6 +451,8 @@ pub fn probe() -> Vec<ProbeResult> {
 pub struct ProbeResult {
     pub name: &'static str,
     pub gives: &'static str,
+    /// There is no profile without it.
+    pub required: bool,
     pub loaded: Result<(), String>,
 }
 

@@ -22,8 +22,11 @@ const CONNECTIONS: usize = 65_536;
 const APPLICATION_DATA: u8 = 23;
 /// Most plaintext of one record (RFC 8446, 5.1).
 const FRAGMENT: u64 = 1 << 14;
-/// What a record adds: from the tag of AES-128-CCM-8 and a content type to an IV, a SHA-384 and a block of padding.
-const OVERHEAD: std::ops::RangeInclusive<u64> = 8..=96;
+/// What a record adds to its plaintext: a tag and a content type (1.3), a tag (ChaCha20), a nonce and a tag (1.2).
+const ADDED: [u64; 4] = [17, 9, 16, 24];
+/// An IV, a MAC up to SHA-384's and padding: only in whole blocks.
+const ADDED_CBC: std::ops::RangeInclusive<u64> = 37..=96;
+const BLOCK: u64 = 16;
 
 /// A library's object in a process: addresses are used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -199,8 +202,14 @@ impl Plaintexts {
 fn carries(marks: &[Mark], bytes: u64) -> bool {
     marks.iter().any(|mark| match mark {
         Mark::TlsRecord { content: APPLICATION_DATA, length } => {
-            u64::from(*length).checked_sub(bytes.min(FRAGMENT)).is_some_and(|more| OVERHEAD.contains(&more))
+            let length = u64::from(*length);
+            let fits = |added| ADDED.contains(&added) || (ADDED_CBC.contains(&added) && length.is_multiple_of(BLOCK));
+            length.checked_sub(bytes.min(FRAGMENT)).is_some_and(fits)
         }
         _ => false,
     })
 }
+
+#[cfg(test)]
+#[path = "plaintext_tests.rs"]
+mod tests;

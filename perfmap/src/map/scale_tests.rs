@@ -23,7 +23,7 @@ fn block(story: &mut Story, task: TaskId, from: u64, to: u64, number: u32, by: O
     });
     story.recording.events.push(Event::OffCpu(OffCpu {
         held: None,
-        throttled: Nanos::ZERO,
+        throttled: false,
         task,
         off: Nanos(from),
         woken: Nanos(to),

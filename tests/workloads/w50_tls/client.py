@@ -1,5 +1,5 @@
 """HTTPS requests of CPython, in the shapes that reach a TLS library differently. The server counts them."""
-import asyncio, http.client, os, ssl, sys, threading
+import asyncio, http.client, os, ssl, sys, threading, time
 
 os.chdir(os.path.dirname(os.path.abspath(__file__)))
 SHAPE, PORT = sys.argv[1], int(sys.argv[2])
@@ -49,6 +49,18 @@ def threads():
         one.start()
     for one in all:
         one.join()
+
+
+def paced():
+    """Two seconds of requests; says when some are through, and when all are."""
+    over = connection()
+    for i in range(200):
+        assert len(ask(over, "/s/%d" % i)) == 500
+        if i == 40:
+            open(os.environ["STARTED"], "w").close()
+        time.sleep(0.01)
+    over.close()
+    open(os.environ["STARTED"] + ".done", "w").close()
 
 
 def tunnel():

@@ -48,14 +48,14 @@ pub fn checks(facts: &Facts) -> Vec<Check> {
     all
 }
 
-pub fn of_probe(name: &str, loaded: &Result<(), String>) -> Check {
+pub fn of_probe(name: &str, gives: &str, required: bool, loaded: &Result<(), String>) -> Check {
     match loaded {
         Ok(()) => good(&format!("probe {name}"), "loads"),
         Err(why) => Check {
             name: format!("probe {name}"),
-            state: State::Missing,
+            state: if required { State::Missing } else { State::Limited },
             finding: format!("does not load: {}", why.lines().next().unwrap_or_default()),
-            cost: Some(format!("everything that {name} sees")),
+            cost: Some(gives.into()),
             mend: Some("see the lines above; if they are all ok, report the message with your kernel's version".into()),
         },
     }
@@ -299,7 +299,9 @@ mod tests {
         assert_eq!(judged(&old, "kernel"), State::Missing);
         let hidden = Facts { kallsyms_has_addresses: false, ..healthy() };
         assert_eq!(judged(&hidden, "kernel symbols"), State::Limited);
-        assert_eq!(of_probe("sched", &Err("EPERM\nlog".into())).finding, "does not load: EPERM");
+        let refused = |required| of_probe("sched", "waits", required, &Err("EPERM\nlog".into()));
+        assert_eq!((refused(true).finding.as_str(), refused(true).state), ("does not load: EPERM", State::Missing));
+        assert_eq!(refused(false).state, State::Limited);
     }
 
     #[test]

@@ -55,3 +55,7 @@ fn answers(message: &Message) -> bool {
         .iter()
         .any(|mark| matches!(mark, Mark::HttpResponse { .. } | Mark::Call { step: CallStep::Response { .. }, .. }))
 }
+
+#[cfg(test)]
+#[path = "encrypted_tests.rs"]
+mod tests;

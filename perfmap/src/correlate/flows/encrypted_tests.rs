@@ -1,0 +1,134 @@
+//! One TLS connection, with probes from any moment on: every request is there once.
+
+use proptest::prelude::*;
+
+use super::super::Protocol;
+use super::*;
+use crate::protocol::Decoder;
+use crate::recording::{Layer, SocketId, TaskId};
+
+const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+const DATA: u8 = 23;
+const HANDSHAKE: u8 = 22;
+
+fn message(at: u64, layer: Layer, direction: Direction, bytes: u64, marks: Vec<Mark>) -> Message {
+    let (task, socket) = (TaskId(0), SocketId(0));
+    Message { at: Nanos(at), task, socket, layer, direction, bytes, descriptor: 3, marks, stack: None }
+}
+
+/// One end of a connection on which `requests` are asked and answered, probed from `probed` on.
+struct End {
+    messages: Vec<Message>,
+    decoder: Decoder,
+    probed: u64,
+    now: u64,
+}
+
+impl End {
+    fn wire(&mut self, direction: Direction, records: &[(u8, u16)]) {
+        self.now += 10;
+        let marks = records.iter().map(|(content, length)| Mark::TlsRecord { content: *content, length: *length });
+        let bytes = records.iter().map(|(_, length)| u64::from(*length) + 5).sum();
+        self.messages.push(message(self.now, Layer::Wire, direction, bytes, marks.collect()));
+    }
+
+    fn plain(&mut self, direction: Direction, plaintext: &[u8]) {
+        self.now += 10;
+        if self.now >= self.probed {
+            let bytes = plaintext.len() as u64;
+            let marks = self.decoder.feed(direction, plaintext, bytes);
+            self.messages.push(message(self.now, Layer::Plaintext, direction, bytes, marks));
+        }
+    }
+
+    /// A library is called before its bytes are sent, and returns after they were received.
+    fn moves(&mut self, direction: Direction, plaintext: &[u8]) {
+        let record = (DATA, plaintext.len() as u16 + 17);
+        match direction {
+            Direction::Sent => {
+                self.plain(direction, plaintext);
+                self.wire(direction, &[record]);
+            }
+            Direction::Received => {
+                self.wire(direction, &[record]);
+                self.plain(direction, plaintext);
+            }
+        }
+    }
+
+    fn new(client: bool, requests: usize, probed: u64) -> End {
+        let mut end = End { messages: Vec::new(), decoder: Decoder::new(), probed, now: 0 };
+        let (asks, answers) =
+            if client { (Direction::Sent, Direction::Received) } else { (Direction::Received, Direction::Sent) };
+        end.wire(asks, &[(HANDSHAKE, 512)]);
+        end.wire(answers, &[(HANDSHAKE, 122), (20, 1), (DATA, 1500)]);
+        end.wire(asks, &[(20, 1), (DATA, 53)]);
+        end.wire(answers, &[(DATA, 250), (DATA, 250)]);
+        for _ in 0..requests {
+            end.moves(asks, GET);
+            end.moves(answers, OK);
+        }
+        end
+    }
+
+    fn read(&self) -> Encrypted {
+        let (plain, wire): (Vec<&Message>, Vec<&Message>) =
+            self.messages.iter().partition(|message| message.layer == Layer::Plaintext);
+        read(&wire, &plain, None).unwrap()
+    }
+
+    /// Exchanges that were read, and those that were inferred.
+    fn counts(&self) -> (usize, usize) {
+        let all = self.read().exchanges;
+        let read = all.iter().filter(|exchange| exchange.protocol == Protocol::Http1).count();
+        (read, all.len() - read)
+    }
+}
+
+#[test]
+fn all_of_it_read() {
+    for client in [true, false] {
+        let end = End::new(client, 5, 0);
+        assert_eq!(end.counts(), (5, 0));
+        let Encrypted { client: direction, low, handshake, read, exchanges } = end.read();
+        assert_eq!((direction == Direction::Sent, low, read), (client, false, true));
+        assert_eq!(handshake, Some(Nanos(20)));
+        assert_eq!(exchanges[0].status, Some(200));
+    }
+}
+
+#[test]
+fn nothing_of_it_read() {
+    let end = End::new(true, 5, u64::MAX);
+    assert_eq!((end.counts(), end.read().read), ((0, 5), false));
+}
+
+#[test]
+fn plaintext_of_no_known_protocol_leaves_the_turns() {
+    let mut end = End::new(true, 3, u64::MAX);
+    end.probed = 0;
+    end.moves(Direction::Sent, b"\x00\x01\x02\x03");
+    end.moves(Direction::Received, b"\x00\x01\x02\x03");
+    assert_eq!(end.counts(), (0, 4));
+}
+
+#[test]
+fn an_answer_without_its_request_is_the_turn_that_was_inferred() {
+    // From the first answer's call on.
+    let end = End::new(true, 3, 65);
+    assert_eq!(end.messages.iter().filter(|message| message.layer == Layer::Plaintext).count(), 5);
+    assert_eq!((end.counts(), end.read().low), ((2, 1), false));
+}
+
+proptest! {
+    #[test]
+    fn each_request_once_whenever_the_probes_came(client in any::<bool>(), requests in 0usize..8, probed in 0u64..450) {
+        let end = End::new(client, requests, probed);
+        let (read, inferred) = end.counts();
+        prop_assert_eq!(read + inferred, requests);
+        // Only what came before the probes is inferred.
+        prop_assert!(inferred as u64 <= probed.saturating_sub(40).div_ceil(40));
+        prop_assert!(!end.read().low);
+    }
+}
