@@ -16,7 +16,7 @@ fn record(connection: u64, sent: bool, bytes: usize) -> wire::Plaintext {
         began: 0,
         captured: bytes as u32,
         flags: if sent { wire::PLAINTEXT_SENT } else { 0 },
-        stack: StackHead { registers: [0; 17], python: 0, kernel: 0, user: 0, flags: 0 },
+        stack: StackHead { registers: [0; 17], coroutine: 0, python: 0, kernel: 0, user: 0, flags: 0 },
     }
 }
 
