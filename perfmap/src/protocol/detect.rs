@@ -26,7 +26,8 @@ pub(super) enum Guess {
 }
 
 /// One row a protocol: what its first bytes look like, from either side.
-const BEGINNINGS: [fn(&[u8]) -> Guess; 5] = [request, response, tls, super::postgres::begins, super::redis::begins];
+const BEGINNINGS: [fn(&[u8]) -> Guess; 6] =
+    [request, response, tls, super::postgres::begins, super::redis::begins, super::mysql::begins];
 
 pub(super) fn any(bytes: &[u8]) -> Guess {
     let mut answer = Guess::No;

@@ -9,6 +9,7 @@ mod dialogue;
 mod dns;
 mod frames;
 mod http1;
+mod mysql;
 mod postgres;
 mod redis;
 mod repeat;
@@ -195,7 +196,8 @@ fn parser(wire: Wire, key: &RunKey) -> Option<Box<dyn Dialogue>> {
         Wire::Postgres => Some(Box::new(postgres::Connection::new(key.clone()))),
         Wire::Redis => Some(Box::new(redis::Connection::new(key.clone()))),
         // DNS is told by its port alone.
-        Wire::Http2 | Wire::Grpc | Wire::Mysql | Wire::Memcached | Wire::Dns => None,
+        Wire::Mysql => Some(Box::new(mysql::Connection::new(key.clone()))),
+        Wire::Http2 | Wire::Grpc | Wire::Memcached | Wire::Dns => None,
     }
 }
 
