@@ -9,6 +9,7 @@ mod dialogue;
 mod dns;
 mod frames;
 mod http1;
+mod memcached;
 mod mysql;
 mod postgres;
 mod redis;
@@ -197,7 +198,8 @@ fn parser(wire: Wire, key: &RunKey) -> Option<Box<dyn Dialogue>> {
         Wire::Redis => Some(Box::new(redis::Connection::new(key.clone()))),
         // DNS is told by its port alone.
         Wire::Mysql => Some(Box::new(mysql::Connection::new(key.clone()))),
-        Wire::Http2 | Wire::Grpc | Wire::Memcached | Wire::Dns => None,
+        Wire::Memcached => Some(Box::new(memcached::Connection::new(key.clone()))),
+        Wire::Http2 | Wire::Grpc | Wire::Dns => None,
     }
 }
 
