@@ -3,6 +3,7 @@
 mod attach;
 mod children;
 mod containers;
+mod databases;
 mod example;
 mod faults;
 mod files;

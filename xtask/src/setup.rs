@@ -50,6 +50,11 @@ const NEEDS: &[Need] = &[
     need("runc", Sign::Program("runc"), "runs containers in a live test", false),
     need("iproute2", Sign::Program("ip"), "makes network namespaces in live tests", false),
     need("nftables", Sign::Program("nft"), "translates addresses in a live test", false),
+    need("postgresql", Sign::File("/usr/lib/postgresql"), "a database for the workloads", false),
+    // The core packages: no service of theirs is started.
+    need("mariadb-server-core", Sign::File("/usr/sbin/mariadbd"), "a database for the workloads", false),
+    need("redis-server", Sign::Program("redis-server"), "a cache for the workloads", false),
+    need("memcached", Sign::Program("memcached"), "a cache for the workloads", false),
     need("util-linux", Sign::Program("setpriv"), "runs perfmap without privilege", false),
 ];
 

@@ -132,9 +132,9 @@ fn a_server_works_for_the_connection_that_it_answers() {
         "1 main @main FunctionCall wall 500 self 150 cpu 150 network 350
           1.1 fetch @main FunctionCall wall 350 self 0 network 350
             1.1.1 main @server FunctionCall wall 350 self 0 cpu 150 sleep 200
-              1.1.1.1 answer @server FunctionCall wall 203 self 100 cpu 3 sleep 200
-                1.1.1.1.1 first @server Sleep wall 103 self 103 cpu 3 sleep 100
-              1.1.1.2 other @server FunctionCall wall 147 self 147 cpu 147
+              1.1.1.1 answer @server FunctionCall wall 200 self 100 sleep 200
+                1.1.1.1.1 first @server Sleep wall 100 self 100 sleep 100
+              1.1.1.2 other @server FunctionCall wall 150 self 150 cpu 150
         (outside) 0",
     );
 }

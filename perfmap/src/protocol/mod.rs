@@ -10,6 +10,8 @@ mod dns;
 mod frames;
 mod http1;
 mod http2;
+mod memcached;
+mod mysql;
 mod postgres;
 mod redis;
 mod repeat;
@@ -197,7 +199,9 @@ fn parser(wire: Wire, key: &RunKey) -> Option<Box<dyn Dialogue>> {
         Wire::Postgres => Some(Box::new(postgres::Connection::new(key.clone()))),
         Wire::Redis => Some(Box::new(redis::Connection::new(key.clone()))),
         // DNS is told by its port alone.
-        Wire::Mysql | Wire::Memcached | Wire::Dns => None,
+        Wire::Mysql => Some(Box::new(mysql::Connection::new(key.clone()))),
+        Wire::Memcached => Some(Box::new(memcached::Connection::new(key.clone()))),
+        Wire::Dns => None,
     }
 }
 
