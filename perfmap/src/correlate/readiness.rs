@@ -125,6 +125,8 @@ fn sleeps(recording: &Recording, waits: &[Wait], of: &Loop) -> Vec<usize> {
             && process == Some(of.poller)
             && during
             && wait.by.is_none()
+            // An event loop's poll is for all that it serves.
+            && !wait.multiplexed
         {
             places.entry((wait.task, stack)).or_default().push(index);
         }
