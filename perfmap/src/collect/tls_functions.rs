@@ -56,16 +56,17 @@ pub fn look(file: &File) -> TlsFile {
     let Ok(look) = Look::new(file) else { return TlsFile::default() };
     let names = FUNCTIONS.map(|(name, _)| name);
     let symbols = look.functions(names);
-    let calls =
-        FUNCTIONS.iter().zip(look.imports(names)).filter(|(_, imports)| *imports).map(|((_, function), _)| *function);
-    let has = if symbols[0].is_some() && symbols[1].is_some() {
+    if symbols[0].is_some() && symbols[1].is_some() {
         // All or none: with one of them in the dark, requests would be seen without their answers.
         let functions = FUNCTIONS.iter().zip(symbols).filter_map(|((_, function), symbol)| Some((*function, symbol?)));
-        Some(functions.map(|(function, symbol)| probe_points(&look, function, symbol)).collect())
-    } else {
-        look.functions([GNUTLS])[0].map(|_| Err(NoPoints::Gnutls))
-    };
-    TlsFile { has, calls: calls.collect() }
+        let has = functions.map(|(function, symbol)| probe_points(&look, function, symbol)).collect();
+        return TlsFile { has: Some(has), calls: BTreeSet::new() };
+    }
+    let calls = FUNCTIONS.iter().zip(look.imports(names)).filter(|(_, imports)| *imports);
+    TlsFile {
+        has: look.functions([GNUTLS])[0].map(|_| Err(NoPoints::Gnutls)),
+        calls: calls.map(|((_, function), _)| *function).collect(),
+    }
 }
 
 fn probe_points(look: &Look, function: TlsFunction, symbol: Found) -> Result<ProbePoints, NoPoints> {

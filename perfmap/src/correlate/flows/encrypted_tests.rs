@@ -121,6 +121,60 @@ fn an_answer_without_its_request_is_the_turn_that_was_inferred() {
     assert_eq!((end.counts(), end.read().low), ((2, 1), false));
 }
 
+/// A client whose library cannot be probed, and a server whose library can: what the server read counts.
+#[test]
+fn what_one_end_infers_the_other_may_have_read() {
+    use super::super::{Counted, flows};
+    use crate::recording::{Address, Event, Family, Process, ProcessId, Recording, Role, Socket, Task};
+    let address = |port| Address { ip: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1], port };
+    let process = Process {
+        pid: 1,
+        parent: None,
+        born: Nanos(0),
+        died: None,
+        ending: None,
+        images: vec![],
+        own_name: None,
+        cpu: Nanos(0),
+    };
+    let mut recording = Recording { processes: vec![process.clone(), process], ..Recording::default() };
+    for (number, (role, local, remote, probed)) in
+        [(Role::Client, 40000, 443, u64::MAX), (Role::Server, 443, 40000, 0)].into_iter().enumerate()
+    {
+        let process = ProcessId(number as u32);
+        recording.tasks.push(Task { tid: 1, process, maker: None, born: Nanos(0), died: None, comm: String::new() });
+        recording.sockets.push(Socket {
+            family: Family::Ipv4,
+            kind: 1,
+            kernel: 0,
+            peer_kernel: 0,
+            local: Some(address(local)),
+            remote: Some(address(remote)),
+            role,
+            process,
+            first_seen: Nanos(0),
+            states: vec![],
+            closed: None,
+            sent_bytes: 9,
+            received_bytes: 9,
+            sent_messages: 1,
+            received_messages: 1,
+        });
+        let (task, socket) = (TaskId(number as u32), SocketId(number as u32));
+        let messages = End::new(role == Role::Client, 4, probed).messages;
+        recording
+            .events
+            .extend(messages.into_iter().map(|message| Event::Message(Message { task, socket, ..message })));
+    }
+    recording.events.sort_by_key(Event::at);
+    let flows = flows(&recording);
+    assert_eq!(
+        flows.peers.iter().map(|peer| (peer.round_trips, peer.counted)).collect::<Vec<_>>(),
+        [(4, Counted::Exact)]
+    );
+    assert!(flows.round_trips.iter().all(|trip| trip.task == TaskId(0) && trip.route.as_deref() == Some("/a")));
+}
+
 proptest! {
     #[test]
     fn each_request_once_whenever_the_probes_came(client in any::<bool>(), requests in 0usize..8, probed in 0u64..450) {

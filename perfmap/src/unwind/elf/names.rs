@@ -75,14 +75,14 @@ fn symbols(
     if places.is_empty() {
         return;
     }
-    for symbol in section(symbols).iter().flat_map(|symbols| symbols.chunks_exact(SYMBOL)) {
-        let word =
-            |at: usize| symbol.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes);
+    let Some(table) = section(symbols) else { return };
+    for symbol in table.as_chunks::<SYMBOL>().0 {
+        let word = |at: usize| symbol[at..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
         // Name, info, other, section; then the value and the size.
-        let (head, address, size) = (word(0), word(8), word(16));
-        let (function, defined) = ((head >> 32) as u8 & 0xf == STT_FUNC, head >> 48 != 0);
+        let head = word(0);
         if let Some((which, _)) = places.iter().find(|(_, place)| *place == head as u32) {
-            tell(*which, Symbol { address, size, function, defined });
+            let (function, defined) = ((head >> 32) as u8 & 0xf == STT_FUNC, head >> 48 != 0);
+            tell(*which, Symbol { address: word(8), size: word(16), function, defined });
         }
     }
 }
