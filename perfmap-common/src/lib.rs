@@ -377,13 +377,13 @@ pub const PROTOCOL_OPAQUE: u32 = 3;
 /// Framed: databases, caches, HTTP/2, DNS.
 pub const PROTOCOL_CALLS: u32 = 4;
 
-/// What a call into a TLS library moved, or its connection's end: header (`at` = the call's return), fields, the stack's
+/// What a call into a TLS library moved: header (`at` = the call's return), fields, the stack's
 /// variable parts, then `captured` bytes of plaintext.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct Plaintext {
     pub header: Header,
-    /// Address of the library's object; used again after its end.
+    /// Address of the library's object; used again when it was freed.
     pub connection: u64,
     /// Cookie of the last socket that the call used; 0: of none.
     pub socket: u64,
@@ -398,8 +398,6 @@ pub struct Plaintext {
 pub const PLAINTEXT_SENT: u32 = 1;
 /// A stack was taken.
 pub const PLAINTEXT_STACK: u32 = 2;
-/// The connection's object was freed; nothing was moved.
-pub const PLAINTEXT_FREED: u32 = 4;
 
 /// A probed function of a TLS library: the cookie of its probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

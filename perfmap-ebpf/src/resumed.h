@@ -16,6 +16,8 @@
 #define MAX_RESUMED 16
 /* Offset of a frame's locals, 3.11 .. 3.13. */
 #define LOCALS 72
+/* A loop that never rests is looked at so often. */
+#define LOOK_EVERY_NS 200000
 /* struct block of a deque: a link, then so many items. */
 #define DEQUE_BLOCK 64
 
@@ -148,9 +150,15 @@ static __always_inline u64 coroutine_of(u64 task, struct python_layout *layout) 
 
 static long handle_one(u32 index, struct look *look) {
 	struct scratch *scratch = scratch_of(CONTEXT_CALL);
-	if (!scratch || index >= look->count || look->from + index >= DEQUE_BLOCK)
+	if (!scratch || index >= look->count)
 		return 1;
-	u64 handle = word(look->block + 8 + (look->from + index) * 8);
+	u32 at = look->from + index;
+	u64 block = look->block;
+	if (at >= DEQUE_BLOCK) { /* in the next one, whose address lies behind the items */
+		block = word(block + 8 + DEQUE_BLOCK * 8);
+		at -= DEQUE_BLOCK;
+	}
+	u64 handle = word(block + 8 + (u64)at * 8);
 	/* Handle._callback: the task's wake-up, a builtin method bound to it; of one that is to begin, a wrapper. */
 	u64 callback = word(handle + 24);
 	bool starts = is_a(callback, TASK_STEP, 11, WRAPPER);
@@ -206,6 +214,25 @@ static __noinline int awaited_by_main(void) {
 	}
 	if (coroutine)
 		emit_coroutine(coroutine, ROUND_MAIN);
+	return 0;
+}
+
+/* At the return of a poll that did not block. One that would have waited opens a turn of the loop as well; the next ones
+ * that would not show what it resumes. */
+static __noinline int polled(struct task_state *state, s32 timeout) {
+	if (!state)
+		return 0;
+	if (timeout) {
+		u64 now = bpf_ktime_get_ns();
+		if (now - state->looked < LOOK_EVERY_NS)
+			return 0;
+		state->looked = now;
+		state->polled = RESUMED_ROUNDS;
+	} else if (state->polled) {
+		if (resumed(RESUMED_ROUNDS - state->polled))
+			state->polled = 1;
+		state->polled--;
+	}
 	return 0;
 }
 

@@ -58,86 +58,105 @@ struct {
 #define DNS_PORT 53
 #define SENDMMSG 307
 #define RECVMMSG 299
+/* Buffers of one transfer that are looked at: gRPC writes the parts of its frames from a dozen or more. */
+#define MAX_VECTORS 64
 /* Transfers on an opaque socket after which a task adds them to the socket's sums. */
 #define SETTLE_MESSAGES 64
 
 struct iovec {
 	u64 base, length;
 };
-/* Buffers of one call that are looked at: gRPC writes the parts of its frames from a dozen or more. */
-#define MAX_VECTORS 64
 
-static __always_inline u32 add_payload(struct payload *payload, u32 have, u64 base, u64 length, u32 limit) {
-	u64 offset = have, bytes = length;
+/* Where the copy of a transfer's first bytes is. */
+struct reading {
+	u64 vectors, count; /* struct iovec[] */
+	u64 left;           /* bytes of the transfer that are not copied */
+	u32 have, limit;
+};
+/* In a map and not on the stack: there the verifier would follow every value from buffer to buffer. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct reading);
+} readings SEC(".maps");
+
+/* 0: the rest is not to be had. */
+static __always_inline bool add_payload(struct payload *payload, struct reading *reading, u64 base, u64 length) {
+	u64 offset = reading->have, bytes = length < reading->left ? length : reading->left, limit = reading->limit;
+	u64 wanted = bytes;
+	BOUND(limit, MAX_PAYLOAD_BYTES);
 	barrier_var(offset);
-	if (offset >= MAX_PAYLOAD_BYTES || offset >= limit)
-		return have;
+	if (offset >= limit)
+		return 0;
 	if (bytes > limit - offset)
 		bytes = limit - offset;
 	BOUND(bytes, MAX_PAYLOAD_BYTES);
 	if (bytes == 0)
-		return have;
+		return 1;
+	if (offset >= MAX_PAYLOAD_BYTES)
+		return 0;
 	if (bpf_probe_read_user(payload->bytes + offset, bytes, (void *)base)) {
 		lose(LOSS_PAYLOAD_UNREADABLE);
-		return have;
+		return 0;
 	}
-	return have + bytes;
+	reading->have = offset + bytes;
+	reading->left -= bytes;
+	return bytes == wanted;
 }
 
-struct gather {
-	u64 vectors, count, left;
-	u32 have, limit;
-};
-
-static long gather_one(u32 index, void *context) {
-	struct gather *gather = context;
-	struct iovec vector;
-	u32 zero = 0, have = gather->have;
+static long add_vector(u32 index, void *unused) {
+	u32 zero = 0;
 	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
-	if (!payload || index >= gather->count || !gather->left || have >= gather->limit)
+	struct reading *reading = bpf_map_lookup_elem(&readings, &zero);
+	struct iovec vector;
+	if (!payload || !reading || index >= reading->count || !reading->left ||
+	    bpf_probe_read_user(&vector, sizeof(vector), (void *)(reading->vectors + index * sizeof(vector))))
 		return 1;
-	if (bpf_probe_read_user(&vector, sizeof(vector), (void *)(gather->vectors + index * sizeof(vector))))
-		return 1;
-	u64 part = vector.length < gather->left ? vector.length : gather->left;
-	gather->have = add_payload(payload, have, vector.base, part, gather->limit);
-	gather->left -= part;
-	return gather->have != have + part;
-}
-
-/* From several buffers. A function of its own for the verifier, which would else go through all that follows for every
- * way through this. */
-__noinline int gather_payload(u64 vectors, u64 count, u64 length, u32 limit) {
-	struct gather gather = {.vectors = vectors, .count = count, .left = length, .limit = limit};
-	bpf_loop(MAX_VECTORS, gather_one, &gather, 0);
-	return gather.have;
+	return !add_payload(payload, reading, vector.base, vector.length);
 }
 
 /* The first bytes of the transfer, up to `limit`, from the buffers that the system call names. `nth`: transfers of the
- * same call before this one. */
-static __always_inline u32 read_payload(struct payload *payload, struct pt_regs *regs, u32 call, u64 length, u32 limit,
-					 u32 nth) {
-	u64 vectors = 0, count = 0, header = regs->si;
-	switch (call) {
+ * same call before this one. Global, as the next one: the verifier looks at it once, not on each way through the caller. */
+__noinline u32 read_payload(u64 length, u32 limit, u32 nth) {
+	u32 zero = 0;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+	u64 second = regs->si;
+	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
+	struct reading *reading = bpf_map_lookup_elem(&readings, &zero);
+	if (!payload || !reading)
+		return 0;
+	*reading = (struct reading){.left = length, .limit = limit};
+	switch (syscall_of(task)) {
 	case 0: case 1: case 44: case 45: /* read write sendto recvfrom */
-		return add_payload(payload, 0, regs->si, length, limit);
+		add_payload(payload, reading, second, length);
+		return reading->have;
 	case 19: case 20: /* readv writev */
-		return gather_payload(regs->si, regs->dx, length, limit);
+		reading->vectors = second;
+		reading->count = regs->dx;
+		break;
 	case SENDMMSG: case RECVMMSG: /* an array of struct mmsghdr */
-		header += (u64)nth * 64;
+		second += (u64)nth * 64;
 		/* fall through */
 	case 46: case 47: /* sendmsg recvmsg: struct user_msghdr, msg_iov at 16, msg_iovlen at 24 */
-		bpf_probe_read_user(&vectors, 8, (void *)(header + 16));
-		bpf_probe_read_user(&count, 8, (void *)(header + 24));
-		return gather_payload(vectors, count, length, limit);
+		bpf_probe_read_user(&reading->vectors, 8, (void *)(second + 16));
+		bpf_probe_read_user(&reading->count, 8, (void *)(second + 24));
+		break;
 	default:
 		return 0;
 	}
+	bpf_loop(MAX_VECTORS, add_vector, 0, 0);
+	return reading->have;
 }
 
 /* What the first bytes of a transfer say of its connection. A look at a few bytes: user space decides for good. */
-static __always_inline u32 classify(const u8 *head, u32 bytes, u64 length) {
-	if (bytes < 4)
+__noinline u32 classify(u32 bytes, u64 length) {
+	u32 zero = 0;
+	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
+	if (!payload || bytes < 4)
 		return PROTOCOL_UNDECIDED;
+	const u8 *head = payload->bytes;
 	/* Redis: *3\r\n… */
 	if (head[0] == '*' && head[1] >= '1' && head[1] <= '9' && (head[2] == '\r' || (head[2] >= '0' && head[2] <= '9')))
 		return PROTOCOL_CALLS;
@@ -319,6 +338,32 @@ static __always_inline void settle(struct task_state *state) {
 	}
 }
 
+/* One transfer to user space, with the stack where `flags` ask for it. */
+__noinline int send_message(u64 cookie, u64 length, u32 captured, u32 flags) {
+	u32 zero = 0;
+	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
+	struct scratch *scratch = scratch_of(CONTEXT_CALL);
+	if (!payload || !scratch)
+		return 0;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+	struct message_record *record = &scratch->record.message;
+	u32 pid = task->tgid;
+	__builtin_memset(record, 0, sizeof(*record));
+	fill_header(&record->header, KIND_MESSAGE, pid, task->pid, bpf_ktime_get_ns());
+	BOUND(captured, MAX_PAYLOAD_BYTES);
+	record->socket = cookie;
+	record->bytes = length;
+	record->syscall = syscall_of(task);
+	record->descriptor = regs->di;
+	record->flags = flags;
+	record->captured = captured;
+	if (flags & MESSAGE_STACK)
+		take_stack(&record->stack, scratch, CONTEXT_CALL, pid);
+	emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_CALL, payload->bytes, captured, LOSS_RING_MESSAGE);
+	return 0;
+}
+
 static __always_inline int transfer(struct task_struct *task, struct task_state *state, struct sock *sk, int length,
 				    u32 direction, u64 cookie) {
 	if (length < 0)
@@ -333,7 +378,7 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 			settle(state);
 		return 0;
 	}
-	u32 zero = 0, pid = task->tgid;
+	u32 pid = task->tgid;
 	bool connection = sk->sk_type == SOCK_STREAM && sk->__sk_common.skc_family != AF_UNIX;
 	struct socket_sums *sums = find(connection, &cookie);
 	if (!sums) {
@@ -384,44 +429,28 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 	u32 limit = HEAD_BYTES;
 	if ((sums->protocol == PROTOCOL_CALLS || sums->protocol == PROTOCOL_UNDECIDED) && length <= MAX_PAYLOAD_BYTES)
 		limit = MAX_PAYLOAD_BYTES;
-	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
-	struct scratch *scratch = scratch_of(CONTEXT_CALL);
-	if (!payload || !scratch)
-		return 0;
-	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
-	s32 call = syscall_of(task);
-	struct message_record *record = &scratch->record.message;
-	__builtin_memset(record, 0, sizeof(*record));
-	fill_header(&record->header, KIND_MESSAGE, pid, task->pid, bpf_ktime_get_ns());
-	record->socket = cookie;
-	record->bytes = length;
-	record->syscall = call;
-	record->descriptor = regs->di;
-	record->flags = direction == SENT ? MESSAGE_SENT : 0;
-	struct live_settings *limits = bpf_map_lookup_elem(&live, &zero);
+	u32 only = 0;
+	struct live_settings *limits = bpf_map_lookup_elem(&live, &only);
 	if (limits && limit > limits->payload_bytes)
 		limit = limits->payload_bytes;
-	u32 captured = length > 0 ? read_payload(payload, regs, call, length, limit, nth) : 0;
-	BOUND(captured, MAX_PAYLOAD_BYTES);
+	u32 captured = length > 0 ? read_payload(length, limit, nth) : 0;
+	u32 flags = direction == SENT ? MESSAGE_SENT : 0;
 	sums->messages++;
 	if (sums->protocol == PROTOCOL_UNDECIDED && length > 0) {
-		sums->protocol = classify(payload->bytes, captured, length);
+		sums->protocol = classify(captured, length);
 		if (sums->protocol == PROTOCOL_UNDECIDED && sums->messages >= UNDECIDED_MESSAGES) {
 			sums->protocol = PROTOCOL_OPAQUE;
-			record->flags |= MESSAGE_OPAQUE;
+			flags |= MESSAGE_OPAQUE;
 		}
 	}
 	bool turn = direction == SENT && sums->last != SENT + 1;
 	if (length > 0)
 		sums->last = direction + 1;
-	record->captured = captured;
 	if (turn && limits && limits->turn_every > 1)
 		turn = sums->turns++ % limits->turn_every == 0;
-	if (turn && !settings.counting_only) {
-		record->flags |= MESSAGE_STACK;
-		take_stack(&record->stack, scratch, CONTEXT_CALL, pid);
-	}
-	emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_CALL, payload->bytes, captured, LOSS_RING_MESSAGE);
+	if (turn && !settings.counting_only)
+		flags |= MESSAGE_STACK;
+	send_message(cookie, length, captured, flags);
 	return 0;
 }
 

@@ -13,10 +13,11 @@
 /* How long a sum goes on before the whole stack is looked at again: two callers of one library function look alike to
  * the cheap look. */
 #define SITE_RECHECK_NS 200000
-/* Calls closer together than this on average are a storm: of each 16 only one is looked at, the others are added to its sum where
- * call, descriptor and instruction are the same. Bytes stay exact, their function may be wrong for 15 calls. */
+/* Calls closer together than this on average are a storm: after one that was looked at, up to 63 are added to its sum
+ * where call, descriptor and instruction are the same; how many is random, because a fixed number would always look at
+ * the same one of two functions that take turns. Bytes stay exact, and functions get their part on average. */
 #define STORM_NS 4000
-#define STORM_CALLS 15
+#define STORM_CALLS 63
 /* So many calls of one site have to come that close together before it is one. */
 #define STORM_SEEN 64
 
@@ -118,7 +119,7 @@ static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u3
 	if (same) {
 		add(sum, bytes, now);
 		if (sum->calls >= STORM_SEEN && now - sum->first < sum->calls * STORM_NS)
-			sum->unchecked = STORM_CALLS;
+			sum->unchecked = bpf_get_prandom_u32() & STORM_CALLS;
 		if (now - sum->first > settings.file_io_every_ns)
 			flush_sum(operation, sum);
 		return 0;
@@ -235,10 +236,8 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result) {
 			state->polled = RESUMED_ROUNDS;
 			awaited_by_main();
 		}
-	} else if (state->polled && polls(call)) {
-		if (resumed(RESUMED_ROUNDS - state->polled))
-			state->polled = 1;
-		state->polled--;
+	} else if (polls(call)) {
+		polled(state, regs->r10);
 	}
 	if (state->short_due)
 		emit_short_waits(state);

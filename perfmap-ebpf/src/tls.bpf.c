@@ -136,20 +136,3 @@ int on_tls_return(struct pt_regs *ctx) {
 	state->tls.connection = 0;
 	return 0;
 }
-
-/* The address will be used again, for another connection. */
-SEC("uprobe")
-int on_tls_free(struct pt_regs *ctx) {
-	if (!state_of(bpf_get_current_task_btf()) || !ctx->di)
-		return 0;
-	struct plaintext_record record = {};
-	u64 now = bpf_ktime_get_ns();
-	fill_header_current(&record.header, KIND_PLAINTEXT, now);
-	record.connection = ctx->di;
-	record.began = now;
-	record.flags = PLAINTEXT_FREED;
-	struct connection_key key = {.connection = ctx->di, .pid = record.header.pid};
-	bpf_map_delete_elem(&tls_turns, &key);
-	emit(&record, sizeof(record), LOSS_RING_MESSAGE);
-	return 0;
-}

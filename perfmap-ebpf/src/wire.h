@@ -80,7 +80,6 @@ enum {
 enum {
 	PLAINTEXT_SENT = 1,
 	PLAINTEXT_STACK = 2,
-	PLAINTEXT_FREED = 4,
 };
 /* Cookies of the probes: how a function takes its arguments and says what it moved. */
 enum tls_function {

@@ -1,10 +1,10 @@
-//! HTTP/1.x counted exactly, in its ordinary and its odd shapes; HTTPS inferred and marked so.
+//! HTTP/1.x counted exactly, in its ordinary and its odd shapes, and in TLS.
 
 use anyhow::{Context, Result, ensure};
 use perfmap_tests::{Trace, Traced, turn};
 
 /// Round trips and connections per peer, and round trips per function, as the server counted them.
-fn exact(traced: &Traced) -> Result<()> {
+pub fn exact(traced: &Traced) -> Result<()> {
     let (map, truth) = (traced.map()?, traced.truth()?);
     let peers = truth.json["http"]["peers"].as_array().context("truth without http.peers")?;
     for want in peers {
@@ -22,8 +22,7 @@ fn exact(traced: &Traced) -> Result<()> {
             number("connections")
         );
         ensure!(failed == number("failed"), "{name}: {failed} failed, truth {}", number("failed"));
-        let tls = want["tls"].as_bool() == Some(true);
-        ensure!(counted == if tls { "inferred" } else { "exact" }, "{name} is marked {counted:?}");
+        ensure!(counted == "exact", "{name} is marked {counted:?}");
     }
     for f in truth.functions()? {
         if let Some(want) = f.http_round_trips {
@@ -68,9 +67,9 @@ fn library_pipelined() -> Result<()> {
     workload("w11_protocols", &["pipelined"])
 }
 
-/// Counted all the same, marked as inferred, and under the function that made the calls.
+/// Read through the library's plaintext, and under the function that made the calls.
 #[test]
-fn library_https_is_inferred() -> Result<()> {
+fn library_https() -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
     let traced = Trace::workload("w11_protocols", &["https"])?.passes()?;
     exact(&traced)?;
@@ -78,7 +77,7 @@ fn library_https_is_inferred() -> Result<()> {
     let peers = truth.json["http"]["peers"].as_array().context("truth without http.peers")?;
     let secure = peers.iter().find(|peer| peer["tls"] == true).context("truth without a peer that speaks TLS")?;
     let (round_trips, _, _, counted) = map.peer(secure["port"].as_u64().context("a peer without a port")?)?;
-    ensure!((round_trips, counted.as_str()) == (20, "inferred"), "{round_trips} round trips, marked {counted:?}");
+    ensure!((round_trips, counted.as_str()) == (20, "exact"), "{round_trips} round trips, marked {counted:?}");
     let got = map.round_trips("https_calls");
     ensure!(got == 20, "https_calls: {got} of 20 round trips");
     Ok(())

@@ -2,11 +2,13 @@
 
 mod attach;
 mod children;
+mod containers;
 mod example;
 mod faults;
 mod files;
 mod halves;
 mod http;
+mod http2;
 mod native;
 mod peers;
 mod python;
@@ -14,4 +16,5 @@ mod replay;
 mod services;
 mod storms;
 mod threads;
+mod tls;
 mod waits;

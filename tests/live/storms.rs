@@ -28,10 +28,11 @@ const ORDER: [&str; 7] = [
     "waits below",
 ];
 
-fn plain_work_keeps_its_share(traced: &Traced) -> Result<()> {
+/// Whatever was given up before it. In milliseconds: the share depends on how long a busy machine takes to start a program.
+fn plain_work_keeps_its_time(traced: &Traced) -> Result<()> {
     let (map, truth) = (traced.map()?, traced.truth()?);
-    let (share, want) = (map.share("plain_work"), truth.function("plain_work")?.wall_share_pct);
-    ensure!((share - want).abs() <= 2.0, "plain_work has {share:.1} %, truth {want:.1} %");
+    let (wall, want) = (map.wall_of("plain_work"), truth.function("plain_work")?.wall_ms);
+    ensure!((wall - want).abs() <= want * 0.03 + 20.0, "plain_work has {wall:.0} ms, truth {want:.0} ms");
     traced.owns_its_time()
 }
 
@@ -65,7 +66,7 @@ fn a_storm_of_messages_thins_the_probes() -> Result<()> {
     // Samples that are skipped by then are stood for by those that are taken.
     let (sampled, used) = (sampled_ms(&traced, "plain_work", 4999)?, truth.function("plain_work")?.cpu_ms);
     ensure!((sampled - used).abs() <= used * 0.15 + 30.0, "plain_work: {sampled:.0} ms in samples, truth {used:.0} ms");
-    plain_work_keeps_its_share(&traced)
+    plain_work_keeps_its_time(&traced)
 }
 
 #[test]
@@ -75,5 +76,5 @@ fn an_ordinary_program_is_recorded_in_full() -> Result<()> {
     let map = traced.map()?;
     let said = thinned(&map)?;
     ensure!(said.is_empty(), "a calm program was thinned: {said:#?}");
-    plain_work_keeps_its_share(&traced)
+    plain_work_keeps_its_time(&traced)
 }

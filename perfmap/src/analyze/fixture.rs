@@ -288,6 +288,7 @@ pub fn recording() -> Recording {
                 arguments: vec![],
                 working_directory: "/app".into(),
                 service_name: None,
+                surroundings: None,
             }],
             own_name: None,
             cpu: ms(1100),

@@ -9,7 +9,7 @@ use crate::{
 /// each end counted for itself: traffic between two processes of the tree is both sent and received.
 /// `trips` (HTTP's, databases') are counted by who knows protocols: this room runs and adds up.
 pub fn metrics(outcome: &Outcome, trips: [u64; 2]) -> Metrics {
-    let Outcome { recording, files: _, memory, peers: _ } = outcome;
+    let Outcome { recording, files: _, memory, peers: _, tls_libraries: _ } = outcome;
     let mut metrics = Metrics {
         wall: recording.meta.wall,
         cpu: recording.meta.tree_cpu,
@@ -65,6 +65,7 @@ mod tests {
             kind: 1,
             kernel: 0,
             peer_kernel: 0,
+            network: 0,
             local: None,
             remote: None,
             role: Role::Unknown,
@@ -103,7 +104,10 @@ mod tests {
         recording.sockets = vec![socket(Family::Ipv4, 1, 2), socket(Family::Ipv6, 10, 20), socket(Family::Unix, 7, 7)];
         recording.events = vec![io(FileOperation::Read, 3), io(FileOperation::Read, 4), io(FileOperation::Write, 5)];
         let memory = crate::collect::MemoryCurve { peak: 9, start: 8, end: 6, is_pss: true };
-        let run = metrics(&Outcome { recording, files: Default::default(), memory, peers: vec![] }, [14, 3]);
+        let run = metrics(
+            &Outcome { recording, files: Default::default(), memory, peers: vec![], tls_libraries: vec![] },
+            [14, 3],
+        );
         assert_eq!((run.http_round_trips, run.db_round_trips), (14, 3));
         assert_eq!((run.wall, run.cpu, run.probe_cost), (Nanos(100), Nanos(10), Nanos(7)));
         assert_eq!((run.memory_peak, run.memory_delta, run.memory_is_pss), (9, -2, true));

@@ -18,10 +18,13 @@ Examples:
   sudo perfmap trace --no-baseline -- python3 job.py          one profiled run and nothing else
   sudo perfmap trace --freq 999 -- ./parse big.json           ten times the samples, for short programs
   sudo perfmap trace --app 'vendor/ours/*' -- npm test        files elsewhere that are your code too
+  sudo perfmap trace --service api=port:8001 -- make check    a name for the service that listens there
   sudo perfmap trace --format json -o - -- make check | jq .  the map on standard output
   sudo perfmap trace --baseline-file .optimization/check/baseline.json -- make check
 
 The command runs as you, with your environment, though perfmap runs as root (--as-root keeps root).
+Services are named by --service, then by the [services] table of perfmap.toml in the project's root
+(lines like: api = 'port:8001'), then by what they, their container or their unit say.
 It runs once to warm up, three times to measure (the baseline), and once profiled.
 
 Exit codes: the command's own; 2 wrong use, 3 the command fails before profiling, 4 no privilege or an unfit
@@ -137,6 +140,10 @@ pub struct TraceArgs {
     /// A directory, file or pattern whose functions count as the project's (repeatable)
     #[arg(long, value_name = "PATH|GLOB")]
     pub app: Vec<String>,
+    /// Name a service: NAME=pid:N, port:N, container:ID, unit:NAME, or the PATH of its program, script or directory
+    /// (repeatable; see also perfmap.toml)
+    #[arg(long, value_name = "NAME=WHICH")]
+    pub service: Vec<String>,
     /// Run the command as root too
     #[arg(long)]
     pub as_root: bool,

@@ -8,6 +8,7 @@ use std::{
 use super::{
     args::AttachArgs,
     console::Console,
+    container_roots,
     errors::Failure,
     pipeline::{self, Destination},
     plan::{OutputPlan, WAIT_THRESHOLD, follow_peers, output_plan},
@@ -78,6 +79,7 @@ fn attach_plan(typed: &AttachArgs, here: &Path, invocation: &Invocation) -> Resu
             wait_threshold: WAIT_THRESHOLD,
             stack_bytes: typed.stack_bytes,
             peers: Peers { follow: follow_peers(&typed.follow_peers)?, known: Vec::new(), watched: pids.clone() },
+            tls_libraries: Vec::new(),
         },
         pids,
         output,
@@ -130,7 +132,7 @@ fn ends(signal: i32) -> bool {
 }
 
 fn complete(plan: &AttachPlan, outcome: Outcome) -> Recording {
-    let Outcome { mut recording, files, memory: _, peers: _ } = outcome;
+    let Outcome { mut recording, files, memory: _, peers: _, tls_libraries: _ } = outcome;
     let meta = &mut recording.meta;
     meta.command.clone_from(&plan.words);
     meta.working_directory.clone_from(&plan.working_directory);
@@ -145,6 +147,7 @@ fn complete(plan: &AttachPlan, outcome: Outcome) -> Recording {
         recording.meta.notes.push(format!("ended while it was watched: process {}", gone.join(", ")));
     }
     add_projects(&mut recording, |_| true);
+    container_roots::add(&mut recording);
     resolve::native::symbolize(&mut recording, &files);
     recording
 }

@@ -6,6 +6,7 @@ mod args;
 mod attach;
 mod completions;
 mod console;
+mod container_roots;
 mod doctor;
 mod errors;
 mod pipeline;
@@ -15,6 +16,7 @@ mod progress;
 mod read;
 mod replay;
 mod runner;
+mod services;
 mod trace;
 
 use clap::Parser;

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use super::{
     args::{Backend, Format, TraceArgs},
     errors::Failure,
+    services::named_services,
 };
 use crate::{
     baseline::Schedule,
     collect::{self, FollowPeers, Mode, Peers},
-    recording::Nanos,
+    recording::{NamedService, Nanos},
     report::{self, files::Owner},
     target::{self, Command, Invocation, Project},
 };
@@ -30,6 +31,8 @@ pub enum BaselinePlan {
 pub struct TracePlan {
     pub command: Command,
     pub project: Project,
+    /// The names that the user gave, the strongest first.
+    pub services: Vec<NamedService>,
     /// Owner of what is written; None: perfmap's own identity.
     pub owner: Option<Owner>,
     pub out: PathBuf,
@@ -61,6 +64,7 @@ impl TracePlan {
             wait_threshold: WAIT_THRESHOLD,
             stack_bytes: self.stack_bytes,
             peers,
+            tls_libraries: Vec::new(),
         }
     }
 }
@@ -79,6 +83,7 @@ pub fn trace_plan(typed: &TraceArgs, working_directory: &Path, invocation: Invoc
     target::find_program(&command).map_err(|cause| target::LaunchError::from((&command, cause)))?;
     let home = command.variable("HOME").map(PathBuf::from);
     let project = target::discover_project(working_directory, home.as_deref(), &command.argv, &typed.app);
+    let services = named_services(&typed.service, working_directory, project.main.as_deref(), owner)?;
     let baseline = match (&typed.baseline_file, typed.no_baseline) {
         (Some(file), _) => BaselinePlan::Reuse(working_directory.join(file)),
         (None, true) => BaselinePlan::None,
@@ -91,6 +96,7 @@ pub fn trace_plan(typed: &TraceArgs, working_directory: &Path, invocation: Invoc
     Ok(TracePlan {
         command,
         project,
+        services,
         owner,
         out,
         baseline,

@@ -19,6 +19,8 @@ pub struct Runner<'a> {
     plain: Option<String>,
     /// Services that the warm-up runs met.
     peers: Vec<Peer>,
+    /// What the runs so far used.
+    tls_libraries: Vec<collect::TlsUse>,
 }
 
 /// What a run is for.
@@ -42,6 +44,7 @@ impl<'a> Runner<'a> {
             began: Instant::now(),
             plain: None,
             peers: Vec::new(),
+            tls_libraries: Vec::new(),
         })
     }
 
@@ -54,7 +57,7 @@ impl<'a> Runner<'a> {
         };
         let peers = Peers { follow, known: self.peers.clone(), watched: Vec::new() };
         let (signals, escalation, began) = (&self.signals, &mut self.escalation, self.began);
-        let plan = self.plan.collect(mode, peers);
+        let plan = collect::Plan { tls_libraries: self.tls_libraries.clone(), ..self.plan.collect(mode, peers) };
         let launch = || Held::spawn(&self.plan.command);
         let mut asked = |_progress: &Progress, remote: &Remote| control(signals, escalation, now(began), remote);
         let outcome = match &self.plain {
@@ -80,6 +83,7 @@ impl<'a> Runner<'a> {
             outcome.recording.meta.notes.push(met_late(late.len()));
         }
         self.peers.extend(late);
+        self.tls_libraries.clone_from(&outcome.tls_libraries);
         outcome.recording.meta.interrupted |=
             self.escalation.interrupted() || interrupted_by_terminal(outcome.recording.meta.ending);
         Ok(outcome)

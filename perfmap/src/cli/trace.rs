@@ -3,6 +3,7 @@
 use super::{
     args::TraceArgs,
     console::Console,
+    container_roots,
     errors::{self, Failure},
     pipeline::{self, Destination},
     plan::{BaselinePlan, TracePlan, trace_plan, words},
@@ -119,15 +120,17 @@ fn measure(
 
 /// Adds what only this side knows, while the traced files are still where they were.
 fn complete(plan: &TracePlan, baseline: Option<Baseline>, outcome: Outcome, progress: &Progress<'_>) -> Recording {
-    let Outcome { mut recording, files, memory: _, peers: _ } = outcome;
+    let Outcome { mut recording, files, memory: _, peers: _, tls_libraries: _ } = outcome;
     let meta = &mut recording.meta;
     meta.command = words(&plan.command);
     meta.working_directory.clone_from(&plan.command.working_directory);
     meta.project_roots = plan.project.roots.clone();
     meta.app_globs = plan.project.app_globs.clone();
+    meta.services.clone_from(&plan.services);
     recording.baseline = baseline;
     let outside = recording.meta.outside.clone();
     add_projects(&mut recording, |id| outside.binary_search(&id).is_ok());
+    container_roots::add(&mut recording);
     let _stage = progress.stage("naming functions");
     resolve::native::symbolize(&mut recording, &files);
     recording

@@ -20,7 +20,7 @@ use super::{
     recorder::Item,
     tree::Adopted,
 };
-use crate::unwind::read_mappings;
+use crate::unwind::{Root, read_mappings};
 
 /// Most processes of one service: a pool of workers, not a machine's worth of sessions.
 const FAMILY: usize = 1024;
@@ -188,7 +188,8 @@ impl Adoption {
         let (comm, parent) = process::stat(pid).map_or((String::new(), 0), |stat| (stat.comm, stat.parent));
         let outside = !self.watched.contains(&pid);
         let adopted = Adopted { pid, parent, outside, comm, seen: process::read(pid) };
-        let item = Item::Adopted { at, adopted, ports: connections.ports, mappings: read_mappings(pid) };
+        let item =
+            Item::Adopted { at, adopted, root: Root::of(pid), ports: connections.ports, mappings: read_mappings(pid) };
         sender.send(item).map_err(|_| CollectError::Recorder("its thread is gone".into()))
     }
 

@@ -8,9 +8,12 @@
 mod adopt;
 mod clock;
 mod connections;
+mod containers;
 mod decode;
+mod habitats;
 mod mappings;
 mod memory;
+mod meter;
 mod object;
 mod overload;
 mod peers;
@@ -21,6 +24,7 @@ mod recorder;
 mod run;
 mod sockets;
 mod stacks;
+mod surroundings;
 mod thinning;
 mod tls_functions;
 mod tls_libraries;
@@ -32,6 +36,8 @@ pub use object::{PROBES, Probe, ProbeResult, probe};
 pub use peers::{FollowPeers, Peer, Peers};
 pub use plain::{PLAIN_BACKEND, run_plain};
 pub use run::{Controller, attach, run};
+
+use std::{collections::BTreeSet, path::PathBuf};
 
 use crate::{
     recording::{Nanos, Recording},
@@ -58,6 +64,16 @@ pub struct Plan {
     pub stack_bytes: u32,
     /// Services that run already.
     pub peers: Peers,
+    /// TLS libraries that an earlier run used: probed before the target starts. A library that is new is probed some 20 ms
+    /// after it was mapped, which a short program's first request may not wait for.
+    pub tls_libraries: Vec<TlsUse>,
+}
+
+/// A TLS library that a run used, and what it called in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsUse {
+    path: PathBuf,
+    functions: BTreeSet<perfmap_common::TlsFunction>,
 }
 
 /// What the caller wants next; asked about every 10 ms.
@@ -94,6 +110,8 @@ pub struct Outcome {
     pub memory: MemoryCurve,
     /// Processes outside the command that it talked to, in the order in which they were met.
     pub peers: Vec<Peer>,
+    /// TLS libraries that were probed.
+    pub tls_libraries: Vec<TlsUse>,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -17,7 +17,7 @@ use aya::{
 use perfmap_common as wire;
 use perfmap_common::Plain;
 
-use super::{CollectError, Mode, Plan, tls_functions::ProbePoints, tls_probes};
+use super::{CollectError, Mode, Plan, tls_functions::ProbePoints, tls_probes, tls_probes::Probes};
 use crate::recording::{Loss, Losses, Nanos};
 
 /// Built by `cargo xtask build-ebpf` and committed, so that nobody needs clang to build perfmap.
@@ -59,7 +59,7 @@ pub struct Probe {
 }
 
 /// Exit, exec and fork come first: the target is followed only once all three are there.
-pub const PROBES: [Probe; 19] = [
+pub const PROBES: [Probe; 18] = [
     Probe {
         program: "on_exit",
         attach: Attach::Tracepoint("sched_process_exit"),
@@ -158,23 +158,19 @@ pub const PROBES: [Probe; 19] = [
         gives: "requests in TLS, read instead of inferred",
     },
     Probe { program: "on_tls_enter", attach: Attach::Functions, when: When::Always, gives: "the same" },
-    Probe { program: "on_tls_free", attach: Attach::Functions, when: When::Always, gives: "ends of TLS connections" },
 ];
 
 /// The loaded object with its attached programs. Dropping it detaches everything.
 pub struct Object {
     ebpf: Ebpf,
     pub live: Live,
-    /// Whether there are programs for functions of TLS libraries.
-    tls: Result<(), String>,
-    /// While it is open, the kernel keeps run-time statistics of BPF programs.
-    _statistics: Option<std::os::fd::OwnedFd>,
+    /// Those in TLS libraries; else why there are no programs for them.
+    tls: Result<Probes, String>,
 }
 
 impl Object {
     /// Loads and attaches what `plan` needs.
     pub fn load(plan: &Plan, cpus: &[usize]) -> Result<Object, CollectError> {
-        let statistics = aya::sys::enable_stats(aya::sys::Stats::RunTime).ok();
         let counting = plan.mode == Mode::Count;
         let settings = wire::Settings {
             wait_threshold_ns: plan.wait_threshold.0,
@@ -191,20 +187,21 @@ impl Object {
         live.set(&first(plan))?;
         let btf =
             Btf::from_sys_fs().map_err(|error| CollectError::Unsupported { what: format!("kernel BTF: {error}") })?;
-        let mut tls = Ok(());
+        let mut tls = Ok(Probes::default());
         for probe in PROBES.iter().filter(|probe| probe.when == When::Always || !counting) {
             match attach(&mut ebpf, probe, &btf, plan.sample_hz, cpus) {
                 Err(error) if probe.attach == Attach::Functions => tls = Err(error.to_string()),
                 outcome => outcome?,
             }
         }
-        Ok(Object { ebpf, live, tls, _statistics: statistics })
+        Ok(Object { ebpf, live, tls })
     }
 
-    /// Sets the probes of one TLS library; else the reason.
+    /// Sets the probes of one function of a TLS library; else the reason.
     pub fn probe_tls(&mut self, file: &fs::File, points: &ProbePoints) -> Result<(), String> {
-        self.tls.clone()?;
-        tls_probes::attach(&mut self.ebpf, file, points)
+        let probes = self.tls.as_mut().map_err(|why| why.clone())?;
+        probes.add(tls_probes::attach(&mut self.ebpf, file, points)?);
+        Ok(())
     }
 
     pub fn ring(&mut self) -> Result<RingBuf<MapData>, CollectError> {
@@ -234,6 +231,9 @@ impl Object {
     /// Ends the recording: no record comes after this but those of tasks that live on, which are written now; the maps
     /// stay readable.
     pub fn stop(&mut self) {
+        if let Ok(probes) = &mut self.tls {
+            drop(std::mem::take(probes));
+        }
         for (_, program) in self.ebpf.programs_mut() {
             match program {
                 // One that was not loaded has nothing to detach.
@@ -241,9 +241,6 @@ impl Object {
                     let _ = program.unload();
                 }
                 Program::PerfEvent(program) => {
-                    let _ = program.unload();
-                }
-                Program::UProbe(program) => {
                     let _ = program.unload();
                 }
                 _ => {}
@@ -319,7 +316,8 @@ impl Object {
         losses
     }
 
-    /// Run time of our programs so far: (program, runs, total), from /proc/self/fdinfo.
+    /// Run time of our programs so far: (program, runs, total), from /proc/self/fdinfo. It grows only while the kernel's
+    /// statistics are on.
     pub fn cost(&self) -> Vec<(String, u64, Nanos)> {
         let mut cost: Vec<_> = self
             .ebpf

@@ -9,6 +9,7 @@ use perfmap_common::Plain;
 use super::{
     CollectError, Mode, Plan,
     clock::process_cpu,
+    meter::Meter,
     object::{self, Object},
     thinning::{Policy, Reading, Volume, apply},
 };
@@ -50,31 +51,32 @@ impl Passing {
 #[derive(Debug, Clone, Copy, Default)]
 struct Sums {
     at: u64,
-    probes: u64,
     tree_cpu: u64,
     lost: u64,
 }
 
-/// Only of profiled runs: counting runs have nothing that could be thinned without harm to their counts.
 pub struct Watch {
-    enabled: bool,
+    /// Not in counting runs: they have nothing that could be thinned without harm to their counts.
+    thins: bool,
     origin: u64,
     policy: Policy,
     now: wire::LiveSettings,
     before: Sums,
+    meter: Meter,
     pub thinned: Vec<Thinned>,
 }
 
 impl Watch {
     /// `origin` is the time from which the recording counts.
     pub fn new(plan: &Plan, object: &Object, origin: u64) -> Watch {
-        let before = Sums { at: origin, probes: probes(object), ..Sums::default() };
+        let before = Sums { at: origin, ..Sums::default() };
         Watch {
-            enabled: plan.mode == Mode::Profile,
+            thins: plan.mode == Mode::Profile,
             origin,
             policy: Policy::default(),
             now: object::first(plan),
             before,
+            meter: Meter::start(origin, object.cost()),
             thinned: Vec::new(),
         }
     }
@@ -87,29 +89,37 @@ impl Watch {
         alive: &BTreeSet<u32>,
     ) -> Result<(), CollectError> {
         let wall = now.saturating_sub(self.before.at);
-        if !self.enabled || wall < EVERY_NS {
+        if self.meter.is_due(now) {
+            self.meter.pause(now, object.cost());
+        }
+        if wall < EVERY_NS {
             return Ok(());
         }
-        let sums = Sums { at: now, probes: probes(object), tree_cpu: passing.tree_cpu(alive), lost: lost(object) };
+        let probes = self.meter.finish_interval(now, || object.cost());
+        let sums = Sums { at: now, tree_cpu: passing.tree_cpu(alive), lost: lost(object) };
         let reading = Reading {
             wall: Nanos(wall),
-            probes: Nanos(sums.probes.saturating_sub(self.before.probes)),
+            probes,
             tree_cpu: Nanos(sums.tree_cpu.saturating_sub(self.before.tree_cpu)),
             lost: sums.lost.saturating_sub(self.before.lost),
             through: std::mem::take(&mut passing.volume),
         };
         self.before = sums;
-        if let Some((what, why)) = self.policy.judge(&reading, &self.now) {
+        if self.thins
+            && let Some((what, why)) = self.policy.judge(&reading, &self.now)
+        {
             self.now = apply(what, &self.now);
             object.live.set(&self.now)?;
             self.thinned.push(Thinned { at: Nanos(now.saturating_sub(self.origin)), what, why });
         }
         Ok(())
     }
-}
 
-fn probes(object: &Object) -> u64 {
-    object.cost().iter().fold(0, |sum, (_, _, time)| sum.saturating_add(time.0))
+    /// Run time of our programs over the whole run, and what was thinned.
+    pub fn finish(mut self, now: u64, object: &Object) -> (Vec<(String, u64, Nanos)>, Vec<Thinned>) {
+        self.meter.finish_interval(now, || object.cost());
+        (self.meter.into_sums(), self.thinned)
+    }
 }
 
 /// Records that the ring had no room for.

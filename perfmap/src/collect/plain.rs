@@ -78,6 +78,7 @@ pub fn run_plain(
             arguments: seen.arguments,
             working_directory: seen.working_directory,
             service_name: seen.service_name,
+            surroundings: None,
         }],
         own_name: None,
         cpu: children_cpu().since(cpu_before),
@@ -125,7 +126,13 @@ pub fn run_plain(
         events: vec![Event::OffCpu(unknown)],
         ..Recording::default()
     };
-    Ok(Outcome { recording, files: ModuleFiles::default(), memory: memory.curve(), peers: Vec::new() })
+    Ok(Outcome {
+        recording,
+        files: ModuleFiles::default(),
+        memory: memory.curve(),
+        peers: Vec::new(),
+        tls_libraries: Vec::new(),
+    })
 }
 
 /// The process and all below it, as far as the kernel lists children.

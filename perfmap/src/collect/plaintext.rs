@@ -149,17 +149,22 @@ impl Plaintexts {
         }
     }
 
-    /// The library's object is gone, or the connection's end was read: completes what ends with it.
-    pub fn ended(&mut self, pid: u32, connection: u64, at: Nanos) -> Option<(SocketId, Vec<Seen>)> {
-        let key = Key { pid, connection };
-        let told = self.closed(key, at);
-        self.forget(key);
-        told
+    /// The socket's end was read: completes what ends with it.
+    pub fn ended(&mut self, socket: SocketId, at: Nanos) -> Option<(SocketId, Vec<Seen>)> {
+        let connection = self.connections.get_mut(self.of_socket.get(&socket)?)?;
+        let marks = connection.decoder.closed();
+        let task = connection.task?;
+        (!marks.is_empty())
+            .then(|| (socket, vec![Seen { at, task, direction: Direction::Received, bytes: 0, marks, stack: None }]))
     }
 
-    pub fn socket_ended(&mut self, socket: SocketId, at: Nanos) -> Option<(SocketId, Vec<Seen>)> {
-        let key = *self.of_socket.get(&socket)?;
-        self.closed(key, at)
+    /// The socket is gone: the next use of the library's object is another connection's.
+    pub fn gone(&mut self, socket: SocketId, at: Nanos) -> Option<(SocketId, Vec<Seen>)> {
+        let told = self.ended(socket, at);
+        if let Some(key) = self.of_socket.get(&socket) {
+            self.forget(*key);
+        }
+        told
     }
 
     /// The thread's, and the whole process's where it is over.
@@ -169,14 +174,6 @@ impl Plaintexts {
             self.connections.retain(|key, _| key.pid != pid);
             self.of_socket.retain(|_, key| key.pid != pid);
         }
-    }
-
-    fn closed(&mut self, key: Key, at: Nanos) -> Option<(SocketId, Vec<Seen>)> {
-        let connection = self.connections.get_mut(&key)?;
-        let marks = connection.decoder.closed();
-        let (task, socket) = (connection.task?, connection.socket?);
-        (!marks.is_empty())
-            .then(|| (socket, vec![Seen { at, task, direction: Direction::Received, bytes: 0, marks, stack: None }]))
     }
 
     fn tie(&mut self, key: Key, socket: SocketId) -> Option<(SocketId, Vec<Seen>)> {

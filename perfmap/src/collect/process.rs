@@ -3,6 +3,8 @@
 
 use std::{fs::File, io::Read, path::PathBuf};
 
+use super::surroundings::{self, Whereabouts};
+
 /// Most bytes of arguments that are kept.
 const ARGUMENT_BYTES: u64 = 4096;
 const ARGUMENTS: usize = 64;
@@ -20,6 +22,7 @@ pub struct Seen {
     pub arguments: Vec<String>,
     pub working_directory: String,
     pub service_name: Option<String>,
+    pub whereabouts: Whereabouts,
 }
 
 pub fn read(pid: u32) -> Seen {
@@ -32,6 +35,7 @@ pub fn read(pid: u32) -> Seen {
         arguments: strings(&bytes(pid, "cmdline", ARGUMENT_BYTES)).take(ARGUMENTS).collect(),
         working_directory: link("cwd"),
         service_name: service_name(&bytes(pid, "environ", ENVIRONMENT_BYTES)),
+        whereabouts: surroundings::read(pid),
     }
 }
 
@@ -78,6 +82,13 @@ pub fn all() -> Vec<u32> {
     let mut pids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     pids.sort_unstable();
     pids
+}
+
+/// What the command line says now: a program that gives itself a title writes over its arguments.
+pub fn title(pid: u32) -> String {
+    let text = bytes(pid, "cmdline", NAME_BYTES as u64);
+    let first = text.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(first).trim().to_owned()
 }
 
 fn service_name(environment: &[u8]) -> Option<String> {

@@ -8,7 +8,9 @@ use std::collections::{HashMap, VecDeque};
 use perfmap_common as wire;
 
 use super::{
+    containers::Runtimes,
     decode::{RawStack, Record, decode},
+    habitats::Habitats,
     mappings::{Change, What},
     object::Verdicts,
     plaintext::{Plaintexts, Seen as SeenPlain},
@@ -23,7 +25,7 @@ use crate::{
         Meta, Nanos, OffCpu, OffState, OnObject, Recording, Sample, ShortWaits, SocketId, StackId, Turn, TurnKind,
         WaitClass, Waker,
     },
-    unwind::{KernelSymbols, Mapping, ModuleFiles},
+    unwind::{KernelSymbols, Mapping, ModuleFiles, Root},
 };
 
 /// What the first thread sends.
@@ -40,11 +42,20 @@ pub enum Item {
     Image {
         pid: u32,
         seen: Seen,
+        /// Where it finds its files.
+        root: Option<Root>,
+    },
+    /// What a process's command line said right after it named itself.
+    Title {
+        pid: u32,
+        title: String,
     },
     /// A process that ran already is followed from `at` on: comes before its records.
     Adopted {
         at: u64,
         adopted: Adopted,
+        /// Where it finds its files.
+        root: Option<Root>,
         /// TCP ports that it listens on.
         ports: Vec<u16>,
         mappings: Vec<Mapping>,
@@ -79,6 +90,8 @@ pub struct Recorder {
     changes: VecDeque<Change>,
     /// One for each execve whose record is still to come.
     images: HashMap<u32, VecDeque<Seen>>,
+    titles: HashMap<u32, String>,
+    habitats: Habitats,
     events: Vec<Event>,
     calls: Vec<Call>,
     /// Indices of waits whose system call has not returned yet, by tid.
@@ -109,6 +122,8 @@ impl Recorder {
             stacks: Stacks::new(kernel),
             changes: VecDeque::new(),
             images: HashMap::new(),
+            titles: HashMap::new(),
+            habitats: Habitats::new(Runtimes::default()),
             events: Vec::new(),
             calls: Vec::new(),
             open_waits: HashMap::new(),
@@ -128,17 +143,29 @@ impl Recorder {
                 self.changes.make_contiguous().sort_by_key(|change| change.at);
             }
             Item::Python { pid, layout } => self.stacks.python(pid, &layout),
-            Item::Image { pid, seen } => {
+            Item::Image { pid, seen, root } => {
+                // Of one that was gone already, what it inherited holds.
+                if root.is_some() {
+                    let root = self.habitats.foreign(&seen.whereabouts, root);
+                    self.stacks.unwinder.rooted(pid, seen.whereabouts.namespaces.mount, root);
+                }
                 self.images.entry(pid).or_default().push_back(seen);
             }
-            Item::Adopted { at, adopted, ports, mappings } => {
+            Item::Adopted { at, adopted, root, ports, mappings } => {
                 let pid = adopted.pid;
-                self.tree.adopt(adopted, self.at(at));
+                let whereabouts = &adopted.seen.whereabouts;
+                let root = self.habitats.foreign(whereabouts, root);
+                self.stacks.unwinder.rooted(pid, whereabouts.namespaces.mount, root);
+                let surroundings = self.habitats.of(whereabouts, None);
+                self.tree.adopt(adopted, surroundings, self.at(at));
                 if let Some(process) = self.tree.process(pid) {
                     self.sockets.listens(process, ports);
                 }
                 // In its place among the changes: what was told of it before is older.
                 self.accept(Item::Changes(vec![Change { at, pid, what: What::Snapshot(mappings) }]));
+            }
+            Item::Title { pid, title } => {
+                self.titles.insert(pid, title);
             }
             Item::OpenSockets(open) => {
                 for (cookie, sums) in &open {
@@ -241,7 +268,9 @@ impl Recorder {
                 self.apply_changes(exec.header.at);
                 let at = self.at(exec.header.at);
                 let seen = self.image(exec.header.pid);
-                self.tree.exec(&exec, seen, at);
+                let before = self.tree.surroundings(exec.header.pid);
+                let surroundings = self.habitats.of(&seen.whereabouts, before);
+                self.tree.exec(&exec, seen, surroundings, at);
                 self.stacks.executed(exec.header.pid);
                 self.open_waits.remove(&exec.header.tid);
                 self.open_waits.remove(&(exec.value as u32));
@@ -257,7 +286,10 @@ impl Recorder {
                     self.stacks.exited(pid);
                 }
             }
-            Record::Rename(rename) => self.tree.rename(&rename),
+            Record::Rename(rename) => {
+                let title = self.titles.remove(&rename.header.pid).unwrap_or_default();
+                self.tree.rename(&rename, title);
+            }
             Record::Adopt(adopt) => {
                 let at = self.at(adopt.header.at);
                 self.open_waits.remove(&adopt.header.tid);
@@ -284,6 +316,10 @@ impl Recorder {
             Record::SocketState(state) => {
                 let process = self.tree.process(state.seen.header.pid);
                 let at = self.at(state.seen.header.at);
+                if let Some(ended) = self.sockets.ends(&state) {
+                    let told = self.plaintexts.gone(ended, at);
+                    self.told(told);
+                }
                 if let Some(Closed { socket, tid, marks }) = self.sockets.state(&state, process, at)
                     && let Some(task) = self.tree.task(tid)
                 {
@@ -449,7 +485,7 @@ impl Recorder {
             let told = self.plaintexts.transferred(message.header.tid, socket, direction, message.bytes, &marks);
             self.told(told);
             if message.bytes == 0 && direction == Direction::Received {
-                let told = self.plaintexts.socket_ended(socket, at);
+                let told = self.plaintexts.ended(socket, at);
                 self.told(told);
             }
         }
@@ -469,10 +505,6 @@ impl Recorder {
     fn plaintext(&mut self, record: &wire::Plaintext, raw: Option<&RawStack<'_>>, plaintext: &[u8]) {
         let stack = raw.map(|raw| self.stack(&record.header, raw));
         let now = self.at(record.header.at);
-        if record.flags & wire::PLAINTEXT_FREED != 0 {
-            let told = self.plaintexts.ended(record.header.pid, record.connection, now);
-            return self.told(told);
-        }
         let Some(task) = self.tree.task(record.header.tid) else { return self.unknown_task() };
         let sent = record.flags & wire::PLAINTEXT_SENT != 0;
         let at = if sent { self.at(record.began) } else { now };
@@ -525,9 +557,11 @@ impl Recorder {
         self.losses.add(Loss::PythonUnreadable, parts.unknown_codes);
         self.events.sort_by_key(Event::at);
         self.turns.sort_by_key(|turn| turn.at);
+        let own_surroundings = Some(self.habitats.own());
         let recording = Recording {
-            meta: Meta { outside: self.tree.outside, ..Meta::default() },
+            meta: Meta { outside: self.tree.outside, own_surroundings, ..Meta::default() },
             processes: self.tree.processes,
+            surroundings: self.habitats.into_known(),
             tasks: self.tree.tasks,
             sockets: self.sockets.sockets,
             modules: parts.modules,

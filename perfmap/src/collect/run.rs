@@ -31,7 +31,7 @@ use crate::{
     recording::{Ending, Loss, Losses, Meta, Nanos, Process, ProcessId, Recording, TaskId},
     target::{Held, LaunchError, Remote, Running},
     unwind::{
-        KernelSymbols, ModuleFiles,
+        KernelSymbols, ModuleFiles, Root,
         python::{Discoverer, Discovery, worth_a_look},
     },
 };
@@ -101,7 +101,7 @@ async fn collect(
         // Round trips in TLS are then inferred.
         (Mode::Count, Err(_)) => None,
     };
-    let mut libraries = TlsLibraries::default();
+    let mut libraries = TlsLibraries::with(&plan.tls_libraries, &mut object);
     let (sender, receiver) = bounded::<Item>(CHANNEL);
     let mut feed = Feed {
         ring: object.ring()?,
@@ -147,9 +147,9 @@ async fn collect(
     // Every mapped file is kept open; the target was made before, so its own limit is as it was.
     let _limit = DescriptorLimit::raise();
     feed.adopt(&mut object, true)?;
+    let mut watch = Watch::new(plan, &object, origin);
     let mut running = held.map(Held::release).transpose()?;
     let mut memory = MemoryWatch::default();
-    let mut watch = Watch::new(plan, &object, origin);
     let mut aborted = false;
     let ending = loop {
         let busy = feed.drain()?;
@@ -177,7 +177,7 @@ async fn collect(
         pause(running.as_ref(), if busy { BUSY_TICK } else { TICK }).await;
     };
     let stopped = Nanos(monotonic_ns().saturating_sub(origin));
-    let cost = object.cost();
+    let (cost, thinned) = watch.finish(monotonic_ns(), &object);
     // Before the last look at the maps: what a survivor still did would be counted twice.
     object.stop();
     feed.drain()?;
@@ -193,9 +193,9 @@ async fn collect(
     let (mut recording, files) = finish(recorder, losses, lost_mappings);
     let tree_cpu = children_cpu().since(cpu_before);
     let meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
-    recording.meta = Meta { thinned: watch.thinned, ..meta };
-    recording.meta.notes = tls_notes::notes(&recording, |pid| libraries.of_process(pid).cloned());
-    Ok(Outcome { recording, files, memory: memory.curve(), peers })
+    recording.meta = Meta { thinned, ..meta };
+    recording.meta.notes = tls_notes::notes(&recording, |pid| libraries.of_process(pid));
+    Ok(Outcome { recording, files, memory: memory.curve(), peers, tls_libraries: libraries.into_used() })
 }
 
 /// The probes see the machine's own pids; in a namespace they would follow nothing, or a stranger.
@@ -247,6 +247,7 @@ fn meta(
         own_cpu: own_cpu(),
         tree_cpu: tree_cpu.max(ended),
         outside: recording.meta.outside.clone(),
+        own_surroundings: recording.meta.own_surroundings,
         ..Meta::default()
     }
 }
@@ -368,8 +369,13 @@ fn peek(
         }
         wire::Kind::Exec => {
             alive.insert(header.pid);
-            send(sender, Item::Image { pid: header.pid, seen: process::read(header.pid) })?;
+            let (seen, root) = (process::read(header.pid), Root::of(header.pid));
+            send(sender, Item::Image { pid: header.pid, seen, root })?;
             python.search(header.pid, header.at);
+        }
+        // Of a thread only its name is known; the title is the process's.
+        wire::Kind::Rename if header.pid == header.tid => {
+            send(sender, Item::Title { pid: header.pid, title: process::title(header.pid) })?;
         }
         wire::Kind::Exit if wire::Exit::read(entry).is_some_and(|exit| exit.alive == 0) => {
             alive.remove(&header.pid);

@@ -65,6 +65,12 @@ impl Sockets {
         Some(self.by_cookie.get(&cookie)?.id)
     }
 
+    /// The socket that this change gives up for good.
+    pub fn ends(&self, record: &wire::SocketState) -> Option<SocketId> {
+        let given_up = tcp_state(record.from) == TcpState::Close && tcp_state(record.to) == TcpState::Close;
+        self.with_cookie(record.seen.socket).filter(|_| given_up)
+    }
+
     pub fn carries_tls(&self, cookie: u64) -> bool {
         let decoder = self.by_cookie.get(&cookie).and_then(|known| known.decoder.as_ref());
         decoder.is_some_and(|decoder| decoder.verdict() == Verdict::Tls)
@@ -86,6 +92,7 @@ impl Sockets {
                     kind: record.kind,
                     kernel: record.kernel,
                     peer_kernel: record.peer,
+                    network: record.netns,
                     local: None,
                     remote: None,
                     role: Role::Unknown,

@@ -2,7 +2,7 @@
 //!
 //! The order: heads of messages, copies of stacks (their length, then how often a message has one), the sampling rate,
 //! short waits one by one. Counts and bytes are never
-//! given up. A step that would relieve nothing now is passed over: a storm of reads is not made cheaper by fewer samples.
+//! given up. A step that would relieve nothing is passed over: a storm of reads is not made cheaper by fewer samples.
 //! There is no way back up within a run: the load that a step relieved is still there, so going up would only bring it
 //! back; and a report can explain a few changes, each from its time on, not a rate that swings.
 
@@ -33,8 +33,9 @@ const TOO_MUCH: f64 = 0.20;
 const LEAST_CPU: f64 = 0.25;
 /// Intervals in a row that must be too much: start-up (imports, first calls of every site) may be for one.
 const IN_A_ROW: u32 = 2;
-/// A step is worth taking where what it saves is at least this part of the probes' time, or of the ring's bytes.
-const WORTH: f64 = 0.10;
+/// A step is worth taking where what it saves is at least this part of the probes' time, or of the ring's bytes. Low,
+/// because the reader of the ring lags in a storm and then sees less of it than there is.
+const WORTH: f64 = 0.02;
 
 /// What copying a byte out of the target and into the ring takes, and what a sample and a wait's record take beside their
 /// stack: rough figures of one machine, used to choose a step, never to report.
@@ -143,6 +144,8 @@ impl Reading {
 
 #[derive(Debug, Default)]
 pub struct Policy {
+    /// Index into `ORDER`: all before it were taken or passed over for good, so that the order holds whatever comes.
+    next: usize,
     in_a_row: u32,
 }
 
@@ -157,7 +160,9 @@ impl Policy {
         if self.in_a_row < IN_A_ROW {
             return None;
         }
-        let step = ORDER.into_iter().find(|step| apply(*step, now) != *now && reading.relieved_by(*step))?;
+        let mut left = ORDER.into_iter().enumerate().skip(self.next);
+        let (index, step) = left.find(|(_, step)| apply(*step, now) != *now && reading.relieved_by(*step))?;
+        self.next = index + 1;
         // What it brings is judged on intervals that have it.
         self.in_a_row = 0;
         Some((step, why))

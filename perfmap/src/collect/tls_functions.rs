@@ -16,19 +16,25 @@ const MAX_FUNCTION: u64 = 4096;
 /// Returns of one function: OpenSSL's have one to four.
 const MAX_RETURNS: usize = 32;
 
-/// Offsets in the file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// One function; offsets in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbePoints {
-    pub entries: Vec<(TlsFunction, u64)>,
+    pub function: TlsFunction,
+    pub entry: u64,
     pub returns: Vec<u64>,
-    /// Ends of connections.
-    pub frees: Vec<u64>,
+}
+
+/// What one file has to do with TLS.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsFile {
+    /// The library's functions, where it is one.
+    pub has: Option<Result<Vec<ProbePoints>, NoPoints>>,
+    /// What it calls in a library that another file has.
+    pub calls: BTreeSet<TlsFunction>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum NoPoints {
-    #[error("it has no TLS functions with symbols")]
-    NoFunctions,
     #[error("the returns of {0:?} could not be told from its code")]
     Undecodable(TlsFunction),
     #[error("GnuTLS has no functions whose returns can be probed")]
@@ -42,35 +48,35 @@ const FUNCTIONS: [(&str, TlsFunction); 4] = [
     ("SSL_write_ex", TlsFunction::SslWriteEx),
     ("SSL_read_ex", TlsFunction::SslReadEx),
 ];
-const FREE: &str = "SSL_free";
 /// Its functions leave by jumps into others, so no return of theirs can be probed.
 const GNUTLS: &str = "gnutls_record_send";
 
-/// All functions or none: with one of them in the dark, requests would be seen without their answers.
-pub fn find(file: &File) -> Result<ProbePoints, NoPoints> {
-    let look = Look::new(file).map_err(|_| NoPoints::NoFunctions)?;
-    let names = [FUNCTIONS[0].0, FUNCTIONS[1].0, FUNCTIONS[2].0, FUNCTIONS[3].0, FREE];
-    let [write, read, write_ex, read_ex, free] = look.functions(names);
-    if write.is_none() || read.is_none() {
-        return Err(if look.functions([GNUTLS])[0].is_some() { NoPoints::Gnutls } else { NoPoints::NoFunctions });
-    }
-    let mut points = ProbePoints::default();
-    for ((_, function), symbol) in FUNCTIONS.iter().zip([write, read, write_ex, read_ex]) {
-        let Some(symbol) = symbol else { continue };
-        let (entry, returns) = probe_points(&look, symbol).ok_or(NoPoints::Undecodable(*function))?;
-        points.entries.push((*function, entry));
-        points.returns.extend(returns);
-    }
-    points.frees.extend(free.and_then(|free| look.offset_of(free.address)));
-    Ok(points)
+/// Total on any file: one that is not a program has nothing to do with TLS.
+pub fn look(file: &File) -> TlsFile {
+    let Ok(look) = Look::new(file) else { return TlsFile::default() };
+    let names = FUNCTIONS.map(|(name, _)| name);
+    let symbols = look.functions(names);
+    let calls =
+        FUNCTIONS.iter().zip(look.imports(names)).filter(|(_, imports)| *imports).map(|((_, function), _)| *function);
+    let has = if symbols[0].is_some() && symbols[1].is_some() {
+        // All or none: with one of them in the dark, requests would be seen without their answers.
+        let functions = FUNCTIONS.iter().zip(symbols).filter_map(|((_, function), symbol)| Some((*function, symbol?)));
+        Some(functions.map(|(function, symbol)| probe_points(&look, function, symbol)).collect())
+    } else {
+        look.functions([GNUTLS])[0].map(|_| Err(NoPoints::Gnutls))
+    };
+    TlsFile { has, calls: calls.collect() }
 }
 
-fn probe_points(look: &Look, symbol: Found) -> Option<(u64, Vec<u64>)> {
+fn probe_points(look: &Look, function: TlsFunction, symbol: Found) -> Result<ProbePoints, NoPoints> {
     let Found { address, size } = symbol;
-    let code = look.bytes_at(address, usize::try_from(size).ok().filter(|_| size <= MAX_FUNCTION)?)?;
-    let returns = returns(&code, address)?;
-    let offsets = returns.into_iter().map(|address| look.offset_of(address)).collect::<Option<Vec<_>>>()?;
-    Some((look.offset_of(address)?, offsets))
+    let points = || {
+        let code = look.bytes_at(address, usize::try_from(size).ok().filter(|_| size <= MAX_FUNCTION)?)?;
+        let returns =
+            returns(&code, address)?.into_iter().map(|address| look.offset_of(address)).collect::<Option<_>>()?;
+        Some(ProbePoints { function, entry: look.offset_of(address)?, returns })
+    };
+    points().ok_or(NoPoints::Undecodable(function))
 }
 
 /// Addresses of the `ret` instructions. None: the bytes are not one run of instructions with a return in it.
@@ -124,9 +130,9 @@ mod tests {
     }
 
     #[test]
-    fn files_without_tls_have_no_points() {
+    fn files_without_tls_have_no_part_in_it() {
         for path in ["/proc/self/exe", "/bin/true", "/etc/passwd"] {
-            assert_eq!(find(&File::open(path).unwrap()), Err(NoPoints::NoFunctions), "{path}");
+            assert_eq!(look(&File::open(path).unwrap()), TlsFile::default(), "{path}");
         }
     }
 

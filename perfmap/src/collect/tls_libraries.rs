@@ -5,47 +5,87 @@
 //! `plaintext`'s.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
-    os::unix::fs::MetadataExt,
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    ffi::OsStr,
+    fs::File,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    path::PathBuf,
 };
 
+use perfmap_common::TlsFunction;
+
 use super::{
+    TlsUse,
     mappings::{Change, What},
     object::Object,
-    tls_functions::{self, NoPoints, ProbePoints},
+    tls_functions::{self, ProbePoints, TlsFile},
 };
-use crate::unwind::{Mapping, modules::open_mapped};
+use crate::unwind::{
+    Mapping,
+    modules::{open_mapped, open_plain},
+};
 
 /// Files whose contents are remembered.
 const KNOWN: usize = 16_384;
 /// Mappings of processes whose fork is still in the ring.
 const UNCLAIMED: usize = 4096;
-/// Probed files: each takes some ten descriptors.
-const PROBED: usize = 256;
-
-type Points = Result<ProbePoints, NoPoints>;
-
-#[derive(Debug, Default)]
-pub struct TlsLibraries {
-    /// By path and build id, which tell the contents.
-    known: HashMap<(Vec<u8>, Vec<u8>), Points>,
-    /// By device and inode: whether there are probes.
-    probed: BTreeMap<(u64, u64), Outcome>,
-    unclaimed: VecDeque<Change>,
-    /// By process: its libraries' outcomes, the best one.
-    of_process: BTreeMap<u32, Outcome>,
-}
+/// Libraries with probes: each takes some ten descriptors.
+const LIBRARIES: usize = 256;
 
 /// Probed, or why not.
 pub type Outcome = Result<(), String>;
 
+/// A file that has the functions.
+#[derive(Debug)]
+struct Library {
+    path: PathBuf,
+    file: File,
+    points: Vec<ProbePoints>,
+    /// Linked into a program or a module: who calls its functions lies in it.
+    own: bool,
+    probed: BTreeSet<TlsFunction>,
+    outcome: Outcome,
+}
+
+#[derive(Debug, Default)]
+pub struct TlsLibraries {
+    /// By path and build id, which tell the contents.
+    known: HashMap<(Vec<u8>, Vec<u8>), TlsFile>,
+    /// By device and inode.
+    libraries: BTreeMap<(u64, u64), Library>,
+    /// What any file calls that was seen: only these functions are probed in shared libraries.
+    called: BTreeSet<TlsFunction>,
+    unclaimed: VecDeque<Change>,
+    /// By process: its library, one with probes where it has several.
+    of_process: BTreeMap<u32, (u64, u64)>,
+}
+
 impl TlsLibraries {
+    /// Probes what earlier runs used, before the target starts.
+    pub fn with(earlier: &[TlsUse], object: &mut Object) -> TlsLibraries {
+        let mut libraries = TlsLibraries::default();
+        for TlsUse { path, functions } in earlier.iter().take(LIBRARIES) {
+            let Some(file) = path.to_str().and_then(open_plain) else { continue };
+            let (Some(inode), Some(Ok(points))) = (inode(&file), tls_functions::look(&file).has) else { continue };
+            libraries.called.extend(functions);
+            let library = Library::new(path.clone(), file, points, false);
+            libraries.libraries.entry(inode).or_insert(library).probe(functions, object);
+        }
+        libraries
+    }
+
+    /// What was probed, as the processes named it.
+    pub fn into_used(self) -> Vec<TlsUse> {
+        let used = self.libraries.into_values().filter(|library| library.outcome.is_ok() && !library.probed.is_empty());
+        used.map(|library| TlsUse { path: library.path, functions: library.probed }).collect()
+    }
+
     /// What was mapped since the last call. A mapping can be reported before its process's fork: it waits for one round.
     pub fn mapped(&mut self, changes: Vec<Change>, object: &mut Object, followed: impl Fn(u32) -> bool) {
         let waiting = std::mem::take(&mut self.unclaimed);
         for change in waiting {
             if followed(change.pid) {
-                self.look(&change, object);
+                self.look(&change);
             }
         }
         for change in changes {
@@ -53,23 +93,30 @@ impl TlsLibraries {
                 continue;
             }
             if followed(change.pid) {
-                self.look(&change, object);
+                self.look(&change);
             } else if self.unclaimed.len() < UNCLAIMED {
                 self.unclaimed.push_back(change);
             }
         }
+        // Behind them all: the loader maps who calls a library before the library.
+        for library in self.libraries.values_mut() {
+            library.probe(&self.called, object);
+        }
     }
 
     /// What came of the TLS library that a process mapped; None: it mapped none.
-    pub fn of_process(&self, pid: u32) -> Option<&Outcome> {
-        self.of_process.get(&pid)
+    pub fn of_process(&self, pid: u32) -> Option<Outcome> {
+        self.of_process
+            .get(&pid)
+            .map(|inode| self.libraries.get(inode).map_or(Ok(()), |library| library.outcome.clone()))
     }
 
-    fn look(&mut self, change: &Change, object: &mut Object) {
+    fn look(&mut self, change: &Change) {
         let What::Mapped { start, length, file_offset, path, build_id } = &change.what else { return };
         let key = (path.clone(), build_id.clone());
         // Without a build id the path says nothing of the contents.
-        if !build_id.is_empty() && self.known.get(&key).is_some_and(|points| *points == Err(NoPoints::NoFunctions)) {
+        let known = self.known.get(&key).filter(|_| !build_id.is_empty());
+        if let Some(TlsFile { has: None, .. }) = known {
             return;
         }
         let mapping = Mapping {
@@ -80,34 +127,55 @@ impl TlsLibraries {
             build_id: (!build_id.is_empty()).then(|| build_id.clone()),
         };
         let Ok(file) = open_mapped(change.pid, &mapping) else { return };
-        let Ok(metadata) = file.metadata() else { return };
-        let inode = (metadata.dev(), metadata.ino());
-        let outcome = match self.probed.get(&inode) {
-            Some(known) => known.clone(),
-            None => {
-                let points = match self.known.get(&key) {
-                    Some(points) if !build_id.is_empty() => points.clone(),
-                    Some(_) | None => tls_functions::find(&file),
-                };
-                if self.known.len() < KNOWN {
-                    self.known.insert(key, points.clone());
-                }
-                let refused = |why: String| Err(format!("{}: {why}", mapping.path));
-                let outcome = match points {
-                    Err(NoPoints::NoFunctions) => return,
-                    Err(why @ (NoPoints::Undecodable(_) | NoPoints::Gnutls)) => refused(why.to_string()),
-                    Ok(_) if self.probed.len() >= PROBED => refused("too many libraries are probed already".to_owned()),
-                    Ok(points) => object.probe_tls(&file, &points).or_else(refused),
-                };
-                // Refused once is refused: the reason will not go away.
-                self.probed.insert(inode, outcome.clone());
-                outcome
+        let Some(inode) = inode(&file) else { return };
+        if !self.libraries.contains_key(&inode) {
+            let tls = known.cloned().unwrap_or_else(|| tls_functions::look(&file));
+            if self.known.len() < KNOWN {
+                self.known.insert(key, tls.clone());
             }
-        };
-        if outcome.is_ok() {
-            self.of_process.insert(change.pid, outcome);
-        } else {
-            self.of_process.entry(change.pid).or_insert(outcome);
+            self.called.extend(tls.calls);
+            let Some(has) = tls.has else { return };
+            if self.libraries.len() >= LIBRARIES {
+                return;
+            }
+            let path = PathBuf::from(OsStr::from_bytes(path));
+            // libssl.so.3, and libssl-9b28.so.1.1 as wheels name it.
+            let own = !path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"libssl"));
+            let library = match has {
+                Ok(points) => Library::new(path, file, points, own),
+                Err(why) => Library {
+                    outcome: Err(format!("{}: {why}", path.display())),
+                    ..Library::new(path, file, Vec::new(), own)
+                },
+            };
+            self.libraries.insert(inode, library);
+        }
+        let better = |old: &(u64, u64)| self.libraries.get(old).is_some_and(|library| library.outcome.is_ok());
+        if !self.of_process.get(&change.pid).is_some_and(better) {
+            self.of_process.insert(change.pid, inode);
         }
     }
+}
+
+impl Library {
+    fn new(path: PathBuf, file: File, points: Vec<ProbePoints>, own: bool) -> Library {
+        Library { path, file, points, own, probed: BTreeSet::new(), outcome: Ok(()) }
+    }
+
+    /// Probes those of its functions that are called. Refused once is refused: the reason will not go away.
+    fn probe(&mut self, called: &BTreeSet<TlsFunction>, object: &mut Object) {
+        for points in &self.points {
+            // Nobody names them: they are looked up by name at run time.
+            let wanted = self.own || called.is_empty() || called.contains(&points.function);
+            if self.outcome.is_ok() && wanted && self.probed.insert(points.function) {
+                let refused = |why: String| format!("{}: {why}", self.path.display());
+                self.outcome = object.probe_tls(&self.file, points).map_err(refused);
+            }
+        }
+    }
+}
+
+fn inode(file: &File) -> Option<(u64, u64)> {
+    let metadata = file.metadata().ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }

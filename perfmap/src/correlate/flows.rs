@@ -10,6 +10,7 @@ mod peers;
 mod requests;
 mod route;
 mod tls;
+mod translated;
 
 #[cfg(test)]
 mod tests;

@@ -205,6 +205,7 @@ mod tests {
                 change
             });
             self.0.sockets.push(Socket {
+                network: 0,
                 family: Family::Ipv4,
                 kind: 1,
                 kernel: 0,

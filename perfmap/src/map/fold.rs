@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    model::{PeerCall, Step, StepKind, WaitCause, Waits},
+    model::{Location, PeerCall, Step, StepKind, WaitCause, Waits},
     project::Project,
     tree::{BESIDE, Node, OUTSIDE, Tree, What},
 };
@@ -59,6 +59,16 @@ struct Pending {
     step: Step,
     /// It or one below it has I/O that keeps it, whatever its share.
     has_io: bool,
+    awaited: bool,
+    /// CPU time of awaited tasks in steps that were folded: the steps above count it as a wait.
+    lost: Vec<Lost>,
+}
+
+struct Lost {
+    function: String,
+    location: Option<Location>,
+    service: usize,
+    cpu: Nanos,
 }
 
 /// Steps (those of the chain first) and what no step owns.
@@ -81,15 +91,23 @@ pub(super) fn steps(tree: Tree, folding: &Folding<'_>) -> (Vec<Step>, Remainder)
         below[node.parent.0 as usize].push(pending);
     }
     let mut steps = Vec::new();
+    let mut lost = Vec::new();
     for root in [OUTSIDE, BESIDE] {
         let (kept, folded): (Vec<_>, Vec<_>) =
             std::mem::take(&mut below[root.0 as usize]).into_iter().partition(|child| !folding.folds(child, smallest));
         for child in folded {
             fold_into_remainder(&mut remainder, child);
         }
-        let mut of_root: Vec<Step> = kept.into_iter().map(|child| folding.finish(child)).collect();
+        let mut of_root: Vec<Step> = Vec::with_capacity(kept.len());
+        for mut child in kept {
+            lost.append(&mut child.lost);
+            of_root.push(folding.finish(child));
+        }
         sort(&mut of_root);
         steps.append(&mut of_root);
+    }
+    for lost in lost {
+        give_back(&mut steps, &lost);
     }
     number(&mut steps, "");
     (steps, remainder)
@@ -158,8 +176,9 @@ impl Folding<'_> {
         let io = calls + step.file_read + step.file_written > 0;
         // What was asked for is shown however little of the time it took.
         let request = node.key.is_some_and(|key| matches!(key.what, What::Request(_)));
-        let mut pending = Pending { step, has_io: io || request };
-        for child in children {
+        let mut pending = Pending { step, has_io: io || request, awaited: node.awaited, lost: Vec::new() };
+        for mut child in children {
+            pending.lost.append(&mut child.lost);
             if self.folds(&child, smallest) {
                 fold(&mut pending, child);
             } else {
@@ -183,7 +202,7 @@ impl Folding<'_> {
 
     /// The kind, now that everything folded into the step is known.
     fn finish(&self, pending: Pending) -> Step {
-        let Pending { mut step, has_io: _ } = pending;
+        let Pending { mut step, has_io: _, awaited: _, lost: _ } = pending;
         sort(&mut step.children);
         if step.kind == StepKind::FunctionCall {
             let total = step.self_time;
@@ -296,6 +315,14 @@ pub(super) fn union(intervals: &[(Nanos, Nanos)]) -> Nanos {
 
 /// The child's time is in the parent's already; its own and its counts move up, and its children's did before.
 fn fold(into: &mut Pending, child: Pending) {
+    if child.awaited && child.step.thread_cpu > Nanos::ZERO {
+        into.lost.push(Lost {
+            function: child.step.function.clone(),
+            location: child.step.location.clone(),
+            service: child.step.service,
+            cpu: child.step.thread_cpu,
+        });
+    }
     let step = &mut into.step;
     step.own_cpu = step.own_cpu.plus(child.step.own_cpu);
     for (cause, length) in &child.step.own_waits.0 {
@@ -305,6 +332,32 @@ fn fold(into: &mut Pending, child: Pending) {
     step.file_read = step.file_read.saturating_add(child.step.file_read);
     step.file_written = step.file_written.saturating_add(child.step.file_written);
     // Only import frames bring any: they keep their parents no more than themselves.
+}
+
+/// To the longest step of the same function, so that a thread's work is not lost by the places where it was waited for.
+fn give_back(steps: &mut [Step], lost: &Lost) {
+    let Some(wall) = longest(steps, lost) else { return };
+    add_to(steps, lost, wall);
+}
+
+fn is_of(step: &Step, lost: &Lost) -> bool {
+    step.function == lost.function && step.service == lost.service && step.location == lost.location
+}
+
+fn longest(steps: &[Step], lost: &Lost) -> Option<Nanos> {
+    let own = |step: &Step| is_of(step, lost).then_some(step.wall);
+    steps.iter().filter_map(|step| own(step).max(longest(&step.children, lost))).max()
+}
+
+/// The first one that is so long.
+fn add_to(steps: &mut [Step], lost: &Lost, wall: Nanos) -> bool {
+    steps.iter_mut().any(|step| {
+        let found = step.wall == wall && is_of(step, lost);
+        if found {
+            step.thread_cpu = step.thread_cpu.plus(lost.cpu);
+        }
+        found || add_to(&mut step.children, lost, wall)
+    })
 }
 
 fn fold_into_remainder(remainder: &mut Remainder, child: Pending) {

@@ -225,6 +225,7 @@ prop_compose! {
                     arguments: vec![format!("tool{image}")],
                     working_directory: String::new(),
                     service_name: None,
+                    surroundings: None,
                 }).collect(),
                 own_name: (index == 2).then(|| "named".into()),
                 cpu: Nanos::ZERO,
@@ -236,7 +237,7 @@ prop_compose! {
                 task, returned, number, result, arguments: [0, 1, 2], object, stack,
             }).collect(),
             sockets: (0..sockets).map(|_| Socket {
-                family: Family::Ipv4, kind: 1, kernel: 0, peer_kernel: 0, local: None, remote: None,
+                family: Family::Ipv4, kind: 1, kernel: 0, peer_kernel: 0, network: 0, local: None, remote: None,
                 role: Role::Unknown, process: ProcessId(0), first_seen: Nanos::ZERO, states: vec![], closed: None,
                 sent_bytes: 0, received_bytes: 0, sent_messages: 0, received_messages: 0,
             }).collect(),

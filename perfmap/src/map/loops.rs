@@ -62,6 +62,9 @@ struct Poll {
     wait: WaitId,
     /// The next one, this included, that another thread of the process ended.
     reported: u32,
+    /// The last one before it.
+    reported_before: u32,
+    woken_by_task: bool,
     /// No descriptor was ready: a timer ended it.
     timed_out: bool,
     main: Option<(Life, StackId)>,
@@ -151,6 +154,8 @@ impl Loops {
                     to,
                     wait: id,
                     reported,
+                    reported_before: u32::MAX,
+                    woken_by_task: wait.by.is_some(),
                     timed_out: wait.cause == Cause::Sleep,
                     main: None,
                 });
@@ -211,8 +216,16 @@ impl Loops {
             return Some(Owner { stacks, wait, by });
         }
         // The result of another thread: until then, that thread, or the one that reported before it, had the work.
-        let reported = poll.reported as usize;
-        let ended = if end_poll.reported as usize == end && reported <= end { reported } else { end };
+        // Where a timer ran out as well, nobody is seen to have ended the poll; the one that reported last may have.
+        let unseen = !end_poll.timed_out && !end_poll.woken_by_task;
+        let since = of.turn_before(turn).map_or(0, |turn| turn.burst);
+        let ended = if end_poll.reported as usize == end || unseen && (poll.reported as usize) < end {
+            poll.reported as usize
+        } else if unseen && poll.reported_before != u32::MAX && poll.reported_before >= since {
+            poll.reported_before as usize
+        } else {
+            end
+        };
         let wait = of.polls.get(ended).map_or(poll.wait, |poll| poll.wait);
         Some(Owner { stacks, wait, by: By::Waker })
     }
@@ -316,6 +329,13 @@ impl Loops {
 impl Loop {
     fn finish(&mut self) {
         self.polls.sort_by_key(|poll| (poll.from, poll.to, poll.wait));
+        let mut before = u32::MAX;
+        for (index, poll) in self.polls.iter_mut().enumerate() {
+            poll.reported_before = before;
+            if poll.reported == 0 {
+                before = index as u32;
+            }
+        }
         let mut reported = u32::MAX;
         for (index, poll) in self.polls.iter_mut().enumerate().rev() {
             if poll.reported == 0 {
@@ -366,6 +386,12 @@ impl Loop {
         let turns = self.lives.get(coroutine.0 as usize)?;
         let next = turns.partition_point(|index| self.turns[*index as usize].at < at);
         turns.get(next).map(|index| self.turns[*index as usize])
+    }
+
+    fn turn_before(&self, turn: Turn) -> Option<Turn> {
+        let turns = self.lives.get(turn.life.0 as usize)?;
+        let before = turns.partition_point(|index| self.turns[*index as usize].at < turn.at).checked_sub(1)?;
+        turns.get(before).map(|index| self.turns[*index as usize])
     }
 
     fn of_burst(&self, burst: u32) -> std::ops::Range<usize> {

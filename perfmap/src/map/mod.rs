@@ -89,12 +89,8 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
     beside::counts(&known, &mut tree, &visits);
     beside::time(&known, &mut tree, &visits);
     let locks = locks::locks(&known, resolved);
-    let peer_names: Vec<String> = correlated
-        .flows
-        .peers
-        .iter()
-        .map(|peer| peer.process.map_or_else(|| peer.address.clone(), |process| services.of(process).to_owned()))
-        .collect();
+    let peer_names: Vec<String> =
+        correlated.flows.peers.iter().map(|peer| services.of_peer(peer).unwrap_or(&peer.address).to_owned()).collect();
     let folding = fold::Folding {
         project: &project,
         flows: &correlated.flows,
@@ -160,7 +156,7 @@ fn peers(flows: &[PeerFlow], services: &services::Services) -> Vec<Peer> {
     let mut peers: Vec<Peer> = flows
         .iter()
         .map(|flow| Peer {
-            service: flow.process.map(|process| services.of(process).to_owned()),
+            service: services.of_peer(flow).map(Into::into),
             address: flow.address.clone(),
             protocol: flow.protocol.clone(),
             round_trips: flow.round_trips,

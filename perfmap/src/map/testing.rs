@@ -87,6 +87,7 @@ impl Story {
             arguments: line.split(' ').map(Into::into).collect(),
             working_directory: "/p".into(),
             service_name: None,
+            surroundings: None,
         };
         self.recording.processes.push(Process {
             pid: 100 + id.0,
@@ -268,6 +269,7 @@ impl Story {
             kind: 1,
             kernel: 0,
             peer_kernel: 0,
+            network: 0,
             local: None,
             remote: None,
             role: Role::Unknown,

@@ -292,6 +292,26 @@ fn a_wait_for_the_interpreter_lock_is_no_sleep() {
     assert_eq!(map.steps[0].kind, StepKind::LockWait, "{}", show(&map));
 }
 
+/// Where a thread was waited for shortly, no step stays; what it did there is still its function's.
+#[test]
+fn work_in_places_too_small_to_show_is_not_lost() {
+    let (mut story, main) = Story::new("python main.py", 1000);
+    let other = story.thread(main, 0);
+    story.cpu(main, 0, 500, "main crunch");
+    story.block(main, 500, 505, "main crunch", Ended::call(call::FUTEX).held(other, true));
+    story.cpu(main, 505, 1000, "main crunch");
+    story.cpu(other, 0, 1000, "grind");
+    let map = story.map();
+    check(
+        &map,
+        "1 main FunctionCall wall 1000 self 0 cpu 995 lock 5
+          1.1 crunch FunctionCall wall 1000 self 1000 cpu 995 lock 5
+        2 grind FunctionCall beside wall 995 self 0 cpu 995
+        (outside) 0",
+    );
+    assert_eq!(map.steps[1].thread_cpu, ms(1000));
+}
+
 #[test]
 fn error_comes_from_samples_only() {
     let (mut story, main) = Story::new("python main.py", 1000);

@@ -84,6 +84,8 @@ pub(super) struct Node {
     pub failed: u64,
     /// Some of its time was waited for at a socket by the node above it.
     pub over_socket: bool,
+    /// Some of its time was another task's, that the node above it waited for.
+    pub awaited: bool,
     pub file_read: u64,
     pub file_written: u64,
 }
@@ -140,6 +142,7 @@ impl Tree {
             round_trips: Vec::new(),
             failed: 0,
             over_socket: false,
+            awaited: false,
             file_read: 0,
             file_written: 0,
         });
@@ -274,8 +277,10 @@ impl Tree {
                 Some(level) if node.key.is_some() => Kind::Wait(level.cause),
                 Some(_) | None => kind,
             };
-            let crossing = |level: &Level| level.depth + 1 == node.depth && level.cause == WaitCause::Network;
-            node.over_socket |= levels.iter().any(crossing);
+            for level in levels.iter().filter(|level| level.depth + 1 == node.depth) {
+                node.awaited = true;
+                node.over_socket |= level.cause == WaitCause::Network;
+            }
             if at == id {
                 node.own_time = node.own_time.plus(length);
                 node.own.add(seen, length);

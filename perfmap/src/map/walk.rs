@@ -7,7 +7,7 @@
 use rustc_hash::FxHashMap;
 
 use super::{
-    loops::{By, Loops, Serving},
+    loops::{By, Loops, Owner, Serving},
     model::WaitCause,
     points::Points,
     project::Project,
@@ -225,12 +225,20 @@ impl<'a> Walk<'a> {
             }
             State::RunQueue(wait) => {
                 let stack = known.stack_of(wait, piece.from);
-                let node = match known.loops.owner(task, wait, piece.from, serving) {
+                let owner = known.loops.owner(task, wait, piece.from, serving);
+                if let Some(owner) = owner.as_ref().filter(|owner| owner.wait != wait) {
+                    // What it waited for was not there yet: it would have gone on waiting.
+                    self.owned_by(task, owner, piece, base);
+                    return piece.from;
+                }
+                let base = match &owner {
+                    Some(_) => base,
+                    None if serving.is_none() => self.in_loop(task, base, stack, piece.from),
+                    None => base,
+                };
+                let node = match &owner {
                     Some(owner) => self.chain(task, base, &owner.stacks, piece.from),
-                    None => {
-                        let base = if serving.is_none() { self.in_loop(task, base, stack, piece.from) } else { base };
-                        self.place(task, base, stack, piece.from)
-                    }
+                    None => self.place(task, base, stack, piece.from),
                 };
                 self.own(node, Kind::Wait(WaitCause::RunQueue), piece.from, piece.to, stack, task);
                 piece.from
@@ -285,19 +293,24 @@ impl<'a> Walk<'a> {
         let Some(owner) = known.loops.owner(task, id, piece.from, serving) else {
             return self.blocked(task, id, piece, stop, base);
         };
+        self.owned_by(task, &owner, piece, base);
+        piece.from
+    }
+
+    fn owned_by(&mut self, task: TaskId, owner: &Owner, piece: Segment, base: NodeId) {
+        let known = self.known;
         let node = self.chain(task, base, &owner.stacks, piece.from);
         let wait = known.correlated.wait(owner.wait);
         let (by, cause, socket) = match owner.by {
             By::Waker => (wait.by, known.cause(owner.wait), None),
             By::Timer => (None, WaitCause::Sleep, None),
-            By::Peer(by, socket) => match known.cause(id) {
+            By::Peer(by, socket) => match known.cause(owner.wait) {
                 WaitCause::Db => (by, WaitCause::Db, socket),
                 _ => (by, WaitCause::Network, socket),
             },
         };
         let serving = by.and_then(|by| known.loops.serving(by, socket, wait.woken));
         self.waited(task, by, cause, piece, node, owner.stacks.last().copied(), serving);
-        piece.from
     }
 
     fn chain(&mut self, task: TaskId, base: NodeId, stacks: &[StackId], at: Nanos) -> NodeId {

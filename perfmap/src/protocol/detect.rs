@@ -1,6 +1,6 @@
 //! The first bytes of a transfer → which protocol they begin: yes, no, or too few to say.
 
-use super::{dialogue::Side, http2};
+use super::dialogue::Side;
 use crate::recording::Wire;
 
 /// Longest request line that is waited for while nothing is decided yet.
@@ -27,7 +27,7 @@ pub(super) enum Guess {
 
 /// One row a protocol: what its first bytes look like, from either side.
 const BEGINNINGS: [fn(&[u8]) -> Guess; 6] =
-    [request, response, tls, http2::begins, super::postgres::begins, super::redis::begins];
+    [request, response, tls, super::http2::begins, super::postgres::begins, super::redis::begins];
 
 pub(super) fn any(bytes: &[u8]) -> Guess {
     let mut answer = Guess::No;

@@ -63,16 +63,21 @@ impl Connection {
                 self.asked(stream, &fields, marks);
                 self.asked_all(stream, ends, marks);
             }
-            (Item::Data { stream, ends }, Side::Requests) => self.asked_all(stream, ends, marks),
+            (Item::Data { stream, ends, length: _ }, Side::Requests) => self.asked_all(stream, ends, marks),
             (Item::Head { stream, ends, fields }, Side::Responses) => {
-                let tunnel = self.answered(stream, &fields, marks);
-                self.answered_all(stream, ends || tunnel, marks);
+                self.answered(stream, &fields, marks);
+                self.answered_all(stream, ends, marks);
             }
-            (Item::Data { stream, ends }, Side::Responses) => self.answered_all(stream, ends, marks),
-            // Of a stream whose answer is complete it says only that the rest of the request is not wanted.
-            (Item::Reset { stream }, _) => marks.extend(self.streams.end(stream).map(|known| abandoned(stream, known))),
+            (Item::Data { stream, ends, length }, Side::Responses) => {
+                self.body(stream, length.into(), marks);
+                self.answered_all(stream, ends, marks);
+            }
+            (Item::Reset { stream }, _) => {
+                marks.extend(self.streams.end(stream).and_then(|known| given_up(stream, known)))
+            }
             (Item::GoAway { last }, Side::Responses) => {
-                marks.extend(self.streams.above(last).into_iter().map(|(stream, known)| abandoned(stream, known)));
+                let above = self.streams.above(last);
+                marks.extend(above.into_iter().filter_map(|(stream, known)| given_up(stream, known)));
             }
             (Item::GoAway { .. }, Side::Requests) => {}
             (Item::Lost, _) => marks.push(mark(0, Stream::default(), CallStep::Desync)),
@@ -92,10 +97,11 @@ impl Connection {
             return;
         }
         let connects = method.as_deref() == Some("CONNECT");
-        let stream = Stream { grpc: *grpc, connects, answered: false };
+        let stream = Stream { grpc: *grpc, connects, ..Stream::default() };
         self.streams.begin(number, stream);
         let request = CallStep::Request {
-            method: method.clone().map(WebMethod),
+            // With gRPC it is POST always and the path alone names what is called.
+            method: method.clone().filter(|_| !grpc).map(WebMethod),
             operation: path.clone().or_else(|| authority.clone().filter(|_| connects)),
             host: authority.clone(),
             repeat: None,
@@ -110,15 +116,18 @@ impl Connection {
         }
     }
 
-    /// Whether the answer is complete with its head.
-    fn answered(&mut self, number: u32, fields: &Fields, marks: &mut Vec<Mark>) -> bool {
+    fn answered(&mut self, number: u32, fields: &Fields, marks: &mut Vec<Mark>) {
         let interim = fields.status.is_some_and(|status| status < 200);
-        if interim {
-            return false;
-        }
         let before = self.streams.get(number).unwrap_or_default();
-        let stream =
-            Stream { answered: true, grpc: before.grpc || fields.grpc || fields.grpc_status.is_some(), ..before };
+        if interim || before.over {
+            return;
+        }
+        let stream = Stream {
+            answered: true,
+            grpc: before.grpc || fields.grpc || fields.grpc_status.is_some(),
+            missing: before.missing.or(fields.length),
+            ..before
+        };
         self.streams.set(number, stream);
         let response = match (stream.grpc, before.answered) {
             (true, false) => Some(grpc::head(fields).unwrap_or((None, false))),
@@ -129,19 +138,44 @@ impl Connection {
         if let Some((status, failed)) = response {
             marks.push(mark(number, stream, CallStep::Response { status, failed }));
         }
-        stream.connects && fields.status.is_some_and(|status| status < 300)
+        if stream.connects && fields.status.is_some_and(|status| status < 300) {
+            // What follows is a tunnel.
+            self.complete(number, stream, marks);
+        }
+    }
+
+    fn body(&mut self, number: u32, bytes: u64, marks: &mut Vec<Mark>) {
+        let Some(stream @ Stream { missing: Some(missing), over: false, .. }) = self.streams.get(number) else {
+            return;
+        };
+        let missing = missing.saturating_sub(bytes);
+        let stream = Stream { missing: Some(missing), ..stream };
+        self.streams.set(number, stream);
+        // Some clients go away with the last byte, without waiting for an empty frame that says so.
+        if missing == 0 {
+            self.complete(number, stream, marks);
+        }
+    }
+
+    /// Before the stream's end.
+    fn complete(&mut self, number: u32, stream: Stream, marks: &mut Vec<Mark>) {
+        self.streams.set(number, Stream { over: true, ..stream });
+        marks.push(mark(number, stream, CallStep::ResponseEnd));
     }
 
     fn answered_all(&mut self, number: u32, ends: bool, marks: &mut Vec<Mark>) {
         if ends {
             let stream = self.streams.end(number).unwrap_or_default();
-            marks.push(mark(number, stream, CallStep::ResponseEnd));
+            if !stream.over {
+                marks.push(mark(number, stream, CallStep::ResponseEnd));
+            }
         }
     }
 }
 
-fn abandoned(number: u32, stream: Stream) -> Mark {
-    mark(number, stream, CallStep::Abandoned)
+/// Of a stream whose answer is complete it says only that the rest of the request is not wanted.
+fn given_up(number: u32, stream: Stream) -> Option<Mark> {
+    (!stream.over).then(|| mark(number, stream, CallStep::Abandoned))
 }
 
 fn mark(stream: u32, known: Stream, step: CallStep) -> Mark {

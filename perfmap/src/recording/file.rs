@@ -14,8 +14,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{
-    Baseline, Call, Code, Event, Frame, Losses, Meta, Module, Process, PythonFrame, Recording, Socket, Stack, Symbol,
-    Task, Turn,
+    Baseline, Call, Code, Event, Frame, Losses, Meta, Module, Process, PythonFrame, Recording, Socket, Stack,
+    Surroundings, Symbol, Task, Turn,
 };
 
 /// The line feed shows transfers in text mode, the zero byte keeps tools from taking it for text.
@@ -56,6 +56,7 @@ struct Content<'a> {
     meta: &'a Meta,
     baseline: &'a Option<Baseline>,
     processes: &'a [Process],
+    surroundings: &'a [Surroundings],
     tasks: &'a [Task],
     sockets: &'a [Socket],
     modules: &'a [Module],
@@ -101,6 +102,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         meta,
         baseline,
         processes,
+        surroundings,
         tasks,
         sockets,
         modules,
@@ -127,6 +129,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         meta,
         baseline,
         processes,
+        surroundings,
         tasks,
         sockets,
         modules,

@@ -11,6 +11,7 @@ mod loss;
 mod process;
 mod socket;
 mod stack;
+mod surroundings;
 mod thinning;
 mod turn;
 
@@ -30,6 +31,7 @@ pub use stack::{
     Code, CodeId, Frame, FrameId, KernelSymbolId, Module, ModuleId, PythonFrame, PythonFrameId, Stack, StackEnd,
     StackId, Symbol, SymbolFunction, Unnamed,
 };
+pub use surroundings::{Container, NamedService, Namespaces, ServiceSelector, Surroundings, SurroundingsId};
 pub use thinning::{Overload, Thinned, Thinning};
 pub use turn::{CoroutineId, Turn, TurnKind};
 
@@ -71,6 +73,10 @@ pub struct Meta {
     pub project_roots: Vec<PathBuf>,
     /// Globs given with `--app`; a file that matches one is the user's own, wherever it lies.
     pub app_globs: Vec<String>,
+    /// Names that the user gave to services, the strongest first.
+    pub services: Vec<NamedService>,
+    /// Where perfmap itself ran: what the program shares with it says nothing about the program.
+    pub own_surroundings: Option<SurroundingsId>,
     pub backend: String,
     pub kernel: String,
     /// CPU samples per second and CPU that were asked for.
@@ -108,6 +114,7 @@ pub struct Recording {
     pub meta: Meta,
     pub baseline: Option<Baseline>,
     pub processes: Vec<Process>,
+    pub surroundings: Vec<Surroundings>,
     pub tasks: Vec<Task>,
     pub sockets: Vec<Socket>,
     pub modules: Vec<Module>,

@@ -9,10 +9,11 @@ use crate::recording::{Address, Family, Nanos, ProcessId, Recording, Socket, Soc
 
 const DATAGRAM: u16 = 2;
 
-/// Unix sockets have no address that is known, so the process at the other end tells them apart.
+/// Unix sockets have no address that is known, so the process at the other end tells them apart. A loopback address is
+/// another endpoint in each network namespace (0 for all other addresses).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
-    Internet { datagrams: bool, remote: Address },
+    Internet { datagrams: bool, remote: Address, network: u32 },
     Unix(Option<ProcessId>),
 }
 
@@ -48,7 +49,10 @@ impl Peers {
                 || (datagrams && socket.family != Family::Unix && end.speaks == Speaks::Unknown && other.is_none());
             let key = match (socket.family, socket.remote) {
                 (Family::Unix, _) => Some(Key::Unix(process)),
-                (_, Some(remote)) if remote.port != 0 => Some(Key::Internet { datagrams, remote }),
+                (_, Some(remote)) if remote.port != 0 => {
+                    let network = if super::translated::is_loopback(remote) { socket.network } else { 0 };
+                    Some(Key::Internet { datagrams, remote, network })
+                }
                 _ => None,
             };
             let moved = socket.sent_bytes > 0 || socket.received_bytes > 0;
@@ -127,7 +131,7 @@ impl Sums {
     fn new(key: Key, own: &[[u8; 16]]) -> Sums {
         let (address, protocol, local) = match key {
             Key::Unix(_) => ("unix".to_owned(), "unix", true),
-            Key::Internet { datagrams, remote } => {
+            Key::Internet { datagrams, remote, network: _ } => {
                 let ip = Ipv6Addr::from(remote.ip).to_canonical();
                 let address = SocketAddr::new(ip, remote.port).to_string();
                 let local = is_loopback(ip) || own.binary_search(&remote.ip).is_ok();

@@ -16,6 +16,5 @@ pub(super) fn head(fields: &Fields) -> Option<(Option<u16>, bool)> {
 }
 
 pub(super) fn trailers(fields: &Fields) -> Option<(Option<u16>, bool)> {
-    let status = u16::try_from(fields.grpc_status?).ok()?;
-    Some((Some(status), status != OK))
+    fields.grpc_status.map(|status| (Some(status), status != OK))
 }

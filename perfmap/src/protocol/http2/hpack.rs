@@ -26,7 +26,9 @@ pub(super) struct Fields {
     pub status: Option<u16>,
     /// Its content type is one of gRPC's.
     pub grpc: bool,
-    pub grpc_status: Option<u32>,
+    pub grpc_status: Option<u16>,
+    /// Bytes of the body.
+    pub length: Option<u64>,
     /// A field is in an entry that was made where nobody watched: any of those that are absent may be it.
     pub unseen: bool,
     /// Not read to its end: bytes of it were not captured, or are no header block.
@@ -141,10 +143,13 @@ impl Fields {
             (Name::Status, Value::Number(number)) => {
                 self.status = self.status.or(u16::try_from(number).ok().filter(|status| (100..1000).contains(status)));
             }
-            (Name::GrpcStatus, Value::Number(number)) => self.grpc_status = self.grpc_status.or(Some(number)),
+            (Name::GrpcStatus, Value::Number(number)) => {
+                self.grpc_status = self.grpc_status.or(u16::try_from(number).ok());
+            }
+            (Name::ContentLength, Value::Number(number)) => self.length = self.length.or(Some(number)),
             (Name::ContentType, Value::Grpc) => self.grpc = true,
             (Name::Unseen, _) => self.unseen = true,
-            (Name::Status | Name::GrpcStatus | Name::ContentType | Name::Other, _) => {}
+            (Name::Status | Name::GrpcStatus | Name::ContentLength | Name::ContentType | Name::Other, _) => {}
         }
     }
 }

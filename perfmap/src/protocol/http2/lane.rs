@@ -22,6 +22,7 @@ pub(super) enum Item {
     Data {
         stream: u32,
         ends: bool,
+        length: u32,
     },
     Reset {
         stream: u32,
@@ -176,7 +177,7 @@ impl Lane {
         let Payload { header, bytes, cut, .. } = payload;
         let Header { stream, kind, .. } = header;
         match kind {
-            Kind::Data => items.push(Item::Data { stream, ends: header.ends_stream() }),
+            Kind::Data => items.push(Item::Data { stream, ends: header.ends_stream(), length: header.length }),
             Kind::Headers | Kind::Promise | Kind::Continuation => {
                 let Some((part, missing)) = header.block(&bytes) else {
                     self.lose(items);

@@ -13,6 +13,10 @@ pub(super) struct Stream {
     pub connects: bool,
     /// The final head of the answer was seen.
     pub answered: bool,
+    /// Bytes of the answer's body that are still to come, where its head said how many there are.
+    pub missing: Option<u64>,
+    /// The answer is complete, if not the stream.
+    pub over: bool,
 }
 
 #[derive(Debug, Default)]

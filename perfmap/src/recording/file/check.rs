@@ -13,6 +13,7 @@ pub(super) fn check(recording: &Recording) -> Checked {
         meta,
         baseline: _,
         processes,
+        surroundings,
         tasks,
         sockets,
         modules: _,
@@ -27,12 +28,16 @@ pub(super) fn check(recording: &Recording) -> Checked {
         losses: _,
         turns,
     } = recording;
-    let Meta { root, outside, .. } = meta;
+    let Meta { root, outside, own_surroundings, .. } = meta;
     outside.iter().try_for_each(|process| within(process.0, processes.len(), "process"))?;
     if !outside.is_sorted() {
         return Err(corrupt("its processes outside the command are not in order"));
     }
     root.map_or(Ok(()), |root| recording.known_task(root))?;
+    let images = processes.iter().flat_map(|process| &process.images);
+    for id in images.map(|image| image.surroundings).chain([*own_surroundings]).flatten() {
+        within(id.0, surroundings.len(), "surroundings")?;
+    }
     for task in tasks {
         within(task.process.0, processes.len(), "process")?;
         task.maker.map_or(Ok(()), |maker| recording.known_task(maker))?;

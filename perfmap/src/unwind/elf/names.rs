@@ -22,39 +22,69 @@ impl Look {
         }
         search(&elf, &self.blocks, [".symtab", ".strtab"], &names).unwrap_or([None; N])
     }
+
+    /// Which of these names the file takes from others.
+    pub fn imports<const N: usize>(&self, names: [&str; N]) -> [bool; N] {
+        let mut imports = [false; N];
+        if let Ok(elf) = parse(&self.blocks) {
+            symbols(&elf, &self.blocks, [".dynsym", ".dynstr"], &names, |which, symbol| {
+                imports[which] |= !symbol.defined
+            });
+        }
+        imports
+    }
 }
 
+struct Symbol {
+    address: u64,
+    size: u64,
+    function: bool,
+    defined: bool,
+}
+
+/// None: the first name is not there.
 fn search<const N: usize>(
     elf: &Elf<'_>,
     blocks: &Blocks,
-    [symbols, strings]: [&str; 2],
+    tables: [&str; 2],
     names: &[&str; N],
 ) -> Option<[Option<Found>; N]> {
+    let mut found = [None; N];
+    symbols(elf, blocks, tables, names, |which, Symbol { address, size, function, defined }| {
+        if function && defined {
+            found[which].get_or_insert(Found { address, size });
+        }
+    });
+    found.first()?.is_some().then_some(found)
+}
+
+/// Tells of all symbols with one of the names, by its place among them.
+fn symbols(
+    elf: &Elf<'_>,
+    blocks: &Blocks,
+    [symbols, strings]: [&str; 2],
+    names: &[&str],
+    mut tell: impl FnMut(usize, Symbol),
+) {
     let section = |name: &str| {
         let (offset, size) = elf.section_by_name(name)?.file_range()?;
         (size <= SECTION_LIMIT).then(|| blocks.read(offset, size).ok())?
     };
-    let strings = section(strings)?;
-    let places: Vec<(usize, u32)> =
-        names.iter().enumerate().flat_map(|(name, text)| places(&strings, name, text)).collect();
-    if !places.iter().any(|(name, _)| *name == 0) {
-        return None;
+    let Some(strings) = section(strings) else { return };
+    let places: Vec<_> = names.iter().enumerate().flat_map(|(name, text)| places(&strings, name, text)).collect();
+    if places.is_empty() {
+        return;
     }
-    let mut found = [None; N];
-    for symbol in section(symbols)?.chunks_exact(SYMBOL) {
-        let word = |at: usize| symbol.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
-        let Some((head, address, size)) = word(0).zip(word(8)).zip(word(16)).map(|((a, b), c)| (a, b, c)) else {
-            continue;
-        };
-        let (name, kind, defined) = (head as u32, (head >> 32) as u8 & 0xf, head >> 48 != 0);
-        if kind != STT_FUNC || !defined {
-            continue;
-        }
-        if let Some((which, _)) = places.iter().find(|(_, place)| *place == name) {
-            found[*which].get_or_insert(Found { address, size });
+    for symbol in section(symbols).iter().flat_map(|symbols| symbols.chunks_exact(SYMBOL)) {
+        let word =
+            |at: usize| symbol.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes);
+        // Name, info, other, section; then the value and the size.
+        let (head, address, size) = (word(0), word(8), word(16));
+        let (function, defined) = ((head >> 32) as u8 & 0xf == STT_FUNC, head >> 48 != 0);
+        if let Some((which, _)) = places.iter().find(|(_, place)| *place == head as u32) {
+            tell(*which, Symbol { address, size, function, defined });
         }
     }
-    Some(found)
 }
 
 /// Where a string table holds a name's bytes up to their zero.
@@ -83,7 +113,7 @@ mod tests {
         assert_eq!((none, tail), (None, None));
         // Our own program only imports it.
         let own = Look::new(&File::open("/proc/self/exe").unwrap()).unwrap();
-        assert_eq!(own.functions(["memcpy"]), [None]);
+        assert_eq!((own.functions(["memcpy"]), own.imports(["memcpy", "SSL_read"])), ([None], [true, false]));
     }
 
     #[test]

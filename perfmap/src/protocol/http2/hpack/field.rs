@@ -21,6 +21,7 @@ pub(super) enum Name {
     Authority,
     Status,
     ContentType,
+    ContentLength,
     GrpcStatus,
     /// One that says nothing about the round trip.
     Other,
@@ -34,7 +35,7 @@ pub(super) enum Value {
     /// Of no use, or not what the name says it is.
     None,
     Text(Box<str>),
-    Number(u32),
+    Number(u64),
     /// `content-type`: application/grpc and its kinds.
     Grpc,
 }
@@ -70,6 +71,7 @@ impl Name {
             b":authority" | b"host" => Name::Authority,
             b":status" => Name::Status,
             b"content-type" => Name::ContentType,
+            b"content-length" => Name::ContentLength,
             b"grpc-status" => Name::GrpcStatus,
             _ => Name::Other,
         }
@@ -86,7 +88,7 @@ impl Field {
                 let name = raw.read(MAX_VALUE).and_then(|bytes| host(&bytes));
                 name.map_or(Value::None, |name| Value::Text(name.into()))
             }
-            Name::Status | Name::GrpcStatus => {
+            Name::Status | Name::GrpcStatus | Name::ContentLength => {
                 let digits = text(raw, MAX_NAME).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
                 digits.and_then(|digits| digits.parse().ok()).map_or(Value::None, Value::Number)
             }
@@ -135,6 +137,7 @@ pub(super) fn static_field(index: usize) -> Field {
         12 => (Name::Status, "400"),
         13 => (Name::Status, "404"),
         14 => (Name::Status, "500"),
+        28 => (Name::ContentLength, ""),
         31 => (Name::ContentType, ""),
         _ => (Name::Other, ""),
     };

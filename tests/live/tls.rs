@@ -1,0 +1,154 @@
+//! HTTPS read through the TLS library: CPython's blocking and memory BIOs, curl, Node. The server is not traced, so that what is
+//! counted was read at the client's end, and it says itself what it served.
+
+use anyhow::{Context, Result, ensure};
+use perfmap_tests::{Trace, Traced, places, turn, workload};
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+struct Server {
+    child: Child,
+    port: u64,
+    proxy: u64,
+}
+
+struct Served {
+    requests: u64,
+    connections: u64,
+    tunnels: u64,
+}
+
+impl Server {
+    fn start(tls: &str) -> Result<Self> {
+        let dir = workload::ready("w50_tls")?;
+        let mut python = Command::new("python3");
+        python.env("PATH", places::path()?).arg("server.py").arg(tls).current_dir(dir);
+        let mut child = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("start the server")?;
+        let mut line = String::new();
+        let mut out = BufReader::new(child.stdout.take().context("no output")?);
+        out.read_line(&mut line).context("read the server's ports")?;
+        child.stdout = Some(out.into_inner());
+        let ports: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        let [port, proxy] = ports[..] else { anyhow::bail!("the server said {line:?}") };
+        Ok(Self { child, port, proxy })
+    }
+
+    fn trace(&self, shape: &str) -> Result<Trace> {
+        Trace::workload("w50_tls", &[shape, &self.port.to_string(), &self.proxy.to_string()])
+    }
+
+    fn served(mut self) -> Result<Served> {
+        drop(self.child.stdin.take());
+        let out = self.child.wait_with_output().context("wait for the server")?;
+        let json: serde_json::Value = serde_json::from_slice(&out.stdout).context("parse what the server says")?;
+        let number = |key: &str| json[key].as_u64().with_context(|| format!("no {key} in {json}"));
+        Ok(Served { requests: number("requests")?, connections: number("connections")?, tunnels: number("tunnels")? })
+    }
+}
+
+fn counts(traced: &Traced, port: u64, want: (u64, u64), how: &[&str]) -> Result<()> {
+    let (round_trips, connections, failed, counted) = traced.map()?.peer(port)?;
+    ensure!(
+        ((round_trips, connections), failed) == (want, 0) && how.contains(&counted.as_str()),
+        "{round_trips} round trips on {connections} connections, {failed} failed, marked {counted}; the server counted {want:?}\n{}",
+        traced.words()
+    );
+    traced.owns_its_time()
+}
+
+fn exact(shape: &str) -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let server = Server::start("1.3")?;
+    let (port, traced) = (server.port, server.trace(shape)?.passes()?);
+    let Served { requests, connections, .. } = server.served()?;
+    counts(&traced, port, (requests, connections), &["exact"])
+}
+
+#[test]
+fn blocking_kept_connection() -> Result<()> {
+    exact("kept")
+}
+
+#[test]
+fn blocking_new_connections() -> Result<()> {
+    exact("new")
+}
+
+#[test]
+fn large_and_chunked_bodies_both_ways() -> Result<()> {
+    exact("bodies")
+}
+
+#[test]
+fn responses_ended_by_close() -> Result<()> {
+    exact("close")
+}
+
+#[test]
+fn eight_threads() -> Result<()> {
+    exact("threads")
+}
+
+/// The library never sees the socket.
+#[test]
+fn asyncio_streams() -> Result<()> {
+    exact("asyncio")
+}
+
+#[test]
+fn six_connections_on_one_event_loop() -> Result<()> {
+    exact("streams")
+}
+
+#[test]
+fn tls_1_2() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let server = Server::start("1.2")?;
+    let (port, traced) = (server.port, server.trace("streams")?.passes()?);
+    let Served { requests, connections, .. } = server.served()?;
+    counts(&traced, port, (requests, connections), &["exact"])
+}
+
+#[test]
+fn through_a_connect_tunnel() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let server = Server::start("1.3")?;
+    let (proxy, traced) = (server.proxy, server.trace("tunnel")?.passes()?);
+    let Served { requests, tunnels, .. } = server.served()?;
+    // The CONNECT is a round trip of its own.
+    counts(&traced, proxy, (requests + tunnels, tunnels), &["exact"])
+}
+
+/// Programs that are soon done: an earlier run tells which library to probe before they start. Without one the first requests
+/// may be over before, and are counted all the same, once.
+fn short_program(shape: &str) -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let server = Server::start("1.3")?;
+    let port = server.port;
+    let first = server.trace(shape)?.passes()?;
+    let Served { requests, connections, .. } = server.served()?;
+    counts(&first, port, (requests, connections), &["exact", "inferred"])?;
+    let server = Server::start("1.3")?;
+    let port = server.port;
+    let traced = server.trace(shape)?.with_baseline().options(&["--runs", "1", "--warmup", "0"]).passes()?;
+    // One counted run before it.
+    let Served { requests, connections, .. } = server.served()?;
+    counts(&traced, port, (requests / 2, connections / 2), &["exact"])
+}
+
+#[test]
+fn curl() -> Result<()> {
+    short_program("curl")
+}
+
+/// OpenSSL linked into the program.
+#[test]
+fn node() -> Result<()> {
+    if places::program("node").is_none() {
+        eprintln!("skipped: no node on this machine");
+        return Ok(());
+    }
+    short_program("node")
+}
