@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use perfmap_tests::{Map, Trace, Traced, places, turn, workload};
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     process::{Child, Command, Stdio},
 };
 
@@ -121,6 +121,42 @@ fn a_container_that_the_user_names_is_followed_from_the_beginning() -> Result<()
     ensure!((got - want).abs() <= want * 0.2 + 10.0, "pack_parcel: {got:.1} ms of CPU, truth {want:.1} ms");
     ensure!(map.round_trips("ask_depot") == 5, "{} round trips", map.round_trips("ask_depot"));
     traced.owns_its_time()
+}
+
+/// A running container, watched while somebody else asks it.
+#[test]
+fn a_container_attached_to() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let held = Held::start()?;
+    let out = tempfile::tempdir().context("make a directory")?;
+    let mut perfmap = Command::new(places::perfmap()?);
+    perfmap.args(["attach", "--freq", "999", "--container", &held.name, "--out"]).arg(out.path().join("out"));
+    perfmap.arg("--service").arg(format!("store=container:{}", held.name));
+    let mut perfmap = perfmap.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().context("start perfmap")?;
+    let mut said = BufReader::new(perfmap.stderr.take().context("perfmap without words")?);
+    let mut words = String::new();
+    said.read_line(&mut words).context("read perfmap's first line")?;
+    let mut calls = Command::new("./run");
+    calls.arg("calls").current_dir(workload::ready("w47_containers")?).env("PATH", places::path()?);
+    let asked = calls.env("TRUTH_DIR", out.path().join("truth")).status().context("run the client")?;
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(i32::try_from(perfmap.id()).context("perfmap's pid")?),
+        nix::sys::signal::Signal::SIGINT,
+    )
+    .context("interrupt perfmap")?;
+    said.read_to_string(&mut words).context("read what perfmap said")?;
+    let ended = perfmap.wait().context("wait for perfmap")?;
+    ensure!(asked.success() && ended.success(), "the client ended with {asked}, perfmap with {ended}:\n{words}");
+    let map = Map::read(&out.path().join("out/performance_map.yaml"))?;
+    let step = map.of("pack_parcel").next().with_context(|| format!("no step pack_parcel:\n{words}"))?;
+    ensure!(
+        step.location.as_deref().is_some_and(|at| at.contains("depot.c:")),
+        "pack_parcel is at {:?}",
+        step.location
+    );
+    let served = map.json["served"].as_array().map_or(0, Vec::len);
+    ensure!(served == 1, "{served} routes were served:\n{words}");
+    Ok(())
 }
 
 #[test]

@@ -197,6 +197,9 @@ pub struct AttachArgs {
     /// Services that it talks to: follow `no`, all on this `host`, or those named
     #[arg(long, value_name = "no|host|NAME", default_value = "host", value_delimiter = ',')]
     pub follow_peers: Vec<String>,
+    /// Name a service, as for trace: NAME=pid:N, port:N, container:ID, unit:NAME, or a PATH (repeatable)
+    #[arg(long, value_name = "NAME=WHICH")]
+    pub service: Vec<String>,
     /// Format of the map
     #[arg(long, value_enum, default_value_t = Format::Yaml)]
     pub format: Format,

@@ -1,6 +1,7 @@
 //! `perfmap attach`: running services → watched for a while → the same outputs as a traced command.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -12,14 +13,15 @@ use super::{
     errors::Failure,
     pipeline::{self, Destination},
     plan::{OutputPlan, WAIT_THRESHOLD, follow_peers, output_plan},
+    services::named_services,
     trace::{add_projects, recording_file},
 };
 use crate::{
     collect::{self, Control, Mode, Outcome, Peers},
-    recording::Recording,
+    recording::{NamedService, Recording, ServiceSelector},
     report::{self, files},
     resolve,
-    target::{self, Invocation, Selector, Signals},
+    target::{self, Invocation, SelectError, Selector, Signals},
 };
 
 struct AttachPlan {
@@ -29,6 +31,8 @@ struct AttachPlan {
     owner: Option<files::Owner>,
     /// Roots and patterns of `--app`.
     project: target::Project,
+    /// The names that the user gave, the strongest first.
+    services: Vec<NamedService>,
     collect: collect::Plan,
     output: OutputPlan,
     /// As it would be typed.
@@ -57,10 +61,12 @@ fn attach_plan(typed: &AttachArgs, here: &Path, invocation: &Invocation) -> Resu
     let containers = typed.container.iter().cloned().map(Selector::Container);
     let selectors: Vec<Selector> =
         pids.chain(containers).chain(typed.unit.iter().cloned().map(Selector::Unit)).collect();
-    let pids = target::select(&selectors)?;
+    let pids = selected(&selectors)?;
     let words = words(&selectors);
     let home = invocation.identity.as_ref().map(|identity| identity.home.as_path());
     let mut project = target::discover_project(here, home, &[], &typed.app);
+    let owner = invocation.owner.map(|(uid, gid)| files::Owner { uid, gid });
+    let services = named_services(&typed.service, here, project.main.as_deref(), owner)?;
     if let Some(main) = &project.main {
         // What is watched has nothing to do with the directory that it is watched from.
         project.roots.retain(|root| root != main);
@@ -71,8 +77,9 @@ fn attach_plan(typed: &AttachArgs, here: &Path, invocation: &Invocation) -> Resu
             Some(directory) => here.join(directory),
             None => here.join(".optimization").join(report::slug(&words.join(" "))),
         },
-        owner: invocation.owner.map(|(uid, gid)| files::Owner { uid, gid }),
+        owner,
         project,
+        services,
         collect: collect::Plan {
             mode: Mode::Profile,
             sample_hz: typed.freq,
@@ -86,6 +93,25 @@ fn attach_plan(typed: &AttachArgs, here: &Path, invocation: &Invocation) -> Resu
         words,
         working_directory: here.to_owned(),
     })
+}
+
+/// Sorted. Control groups tell ids; what a container is called, only its runtime's files.
+fn selected(selectors: &[Selector]) -> Result<Vec<u32>, SelectError> {
+    let mut found = BTreeSet::new();
+    for selector in selectors {
+        match target::select(std::slice::from_ref(selector)) {
+            Ok(pids) => found.extend(pids),
+            Err(SelectError::NoContainer(name)) => {
+                let named = collect::running(&[ServiceSelector::Container(name.clone())]);
+                if named.is_empty() {
+                    return Err(SelectError::NoContainer(name));
+                }
+                found.extend(named.iter().map(|peer| peer.pid));
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(found.into_iter().collect())
 }
 
 fn words(selectors: &[Selector]) -> Vec<String> {
@@ -138,6 +164,7 @@ fn complete(plan: &AttachPlan, outcome: Outcome) -> Recording {
     meta.working_directory.clone_from(&plan.working_directory);
     meta.project_roots.clone_from(&plan.project.roots);
     meta.app_globs.clone_from(&plan.project.app_globs);
+    meta.services.clone_from(&plan.services);
     let gone = plan.pids.iter().filter(|pid| {
         let of_pid = |process: &&crate::recording::Process| process.pid == **pid;
         recording.processes.iter().find(of_pid).is_none_or(|process| process.died.is_some())
