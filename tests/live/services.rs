@@ -146,7 +146,7 @@ fn a_container_without_a_name_goes_by_its_id() -> Result<()> {
 #[test]
 fn three_services_deep() -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
-    let traced = Trace::workload("w40_proxy", &[])?.passes()?;
+    let traced = Trace::workload("w42_proxy", &[])?.passes()?;
     let (map, truth) = (traced.map()?, traced.truth()?);
     for want in truth.json["http"]["peers"].as_array().context("truth without http.peers")? {
         let (port, trips) = (want["port"].as_u64().context("a port")?, want["round_trips"].as_u64());

@@ -108,7 +108,7 @@ def load_pages(port):
 
 
 def main():
-    d = tempfile.mkdtemp(prefix="w40-")
+    d = tempfile.mkdtemp(prefix="w42-")
     try:
         edge, front, store = free_ports(3)
         me = [sys.executable, os.path.abspath(__file__)]
@@ -136,7 +136,7 @@ def main():
     below = [dict(function=k, calls=v[0], wall_ms=v[1] / 1e6, cpu_ms=v[2] / 1e6)
              for (name, k), v in seen.items() if k in ("look_up", "render_page", "scan_rows")]
     peer = lambda service, port, n, connections: dict(service=service, port=port, round_trips=n, connections=connections, failed=0)
-    selftime.finish("w40_proxy", "default", functions=[selftime.fn("load_pages", kind="http_call", http_round_trips=N)] + below,
+    selftime.finish("w42_proxy", "default", functions=[selftime.fn("load_pages", kind="http_call", http_round_trips=N)] + below,
                     http=dict(peers=[peer("nginx", edge, N, 2), peer("front", front, proxied, None),
                                      peer("store", store, seen["front", "look_up"][0], None)]),
                     baseline=dict(http_round_trips=dict(value=3 * N)))

@@ -1,2 +1,0 @@
-#!/bin/sh
-cd "$(dirname "$0")"; mkdir -p truth; echo "setup ok: w40_proxy"
