@@ -64,6 +64,15 @@ fn two_hundred_requests_over_one_event_loop() -> Result<()> {
 }
 
 #[test]
+fn a_loop_without_coroutines() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let traced = Trace::workload("w40_loops", &["selectors"])?.options(&["--freq", "999"]).passes()?;
+    wall_times(&traced, &["ask_timer", "ask_slow"])?;
+    under(&traced.map()?, "ask_timer", "answer_timer")?;
+    under(&traced.map()?, "ask_slow", "answer_slow")
+}
+
+#[test]
 fn work_that_an_event_loop_gives_to_threads() -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
     let traced = Trace::workload("w40_loops", &["executor"])?.options(&["--freq", "999"]).passes()?;

@@ -3,15 +3,20 @@
 //!
 //! A loop runs for one coroutine (its main one), which waits for others. Who waited for whom is known where a task or
 //! a group of them was awaited, or one of asyncio's own locks and queues, and another coroutine was resumed just before.
-//! It knows nothing of functions but asyncio's own.
+//! Of loops
+//! without coroutines that can be told apart, a poll belongs to whoever sent the request that is answered next.
 
-use rustc_hash::{FxHashMap, FxHashSet};
+mod asyncio;
+mod thread;
+
+use rustc_hash::FxHashMap;
 
 use crate::{
-    correlate::{Cause, Correlated, WaitId},
-    recording::{CoroutineId, Direction, Event, Nanos, Recording, SocketId, StackId, TaskId, TurnKind},
-    resolve::{Language, Resolved},
+    correlate::{Cause, Correlated, Wait, WaitId},
+    recording::{Direction, Event, Nanos, Recording, Role, SocketId, StackId, TaskId, TurnKind},
+    resolve::Resolved,
 };
+use thread::{Life, Loop, Poll, Transfer, Turn};
 
 /// Coroutines that wait for one another; deeper chains end here.
 const MAX_CHAIN: usize = 8;
@@ -50,56 +55,6 @@ pub(super) struct Serving {
     pub since: Nanos,
 }
 
-/// One coroutine from its start to its end: numbers are used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Life(u32);
-
-#[derive(Debug, Clone, Copy)]
-struct Poll {
-    from: Nanos,
-    woken: Nanos,
-    to: Nanos,
-    wait: WaitId,
-    /// The next one, this included, that another thread of the process ended.
-    reported: u32,
-    /// The last one before it.
-    reported_before: u32,
-    woken_by_task: bool,
-    /// No descriptor was ready: a timer ended it.
-    timed_out: bool,
-    main: Option<(Life, StackId)>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Turn {
-    at: Nanos,
-    coroutine: CoroutineId,
-    life: Life,
-    stack: StackId,
-    kind: TurnKind,
-    /// So many polls were over.
-    burst: u32,
-    sent: Option<SocketId>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Transfer {
-    at: Nanos,
-    socket: SocketId,
-    direction: Direction,
-    coroutine: Option<Life>,
-}
-
-#[derive(Debug, Default)]
-struct Loop {
-    polls: Vec<Poll>,
-    turns: Vec<Turn>,
-    /// By `Life`: indices into `turns`.
-    lives: Vec<Vec<u32>>,
-    transfers: Vec<Transfer>,
-    main_stacks: FxHashSet<StackId>,
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Loops {
     of_task: FxHashMap<TaskId, Loop>,
@@ -122,6 +77,10 @@ impl Loops {
             of.turns.push(Turn { at, coroutine, life: Life(0), stack, kind, burst: 0, sent: None });
         }
         let mut loops = Self { pairs: correlated.flows.pairs.clone(), ..Self::default() };
+        let polls = |wait: &&Wait| wait.multiplexed && wait.woken > wait.off;
+        for wait in correlated.waits.iter().filter(polls) {
+            of_task.entry(wait.task).or_default();
+        }
         if of_task.is_empty() {
             return loops;
         }
@@ -134,15 +93,14 @@ impl Loops {
                 of_socket.push((message.at, message.task));
             }
             if let Some(of) = of_task.get_mut(&message.task) {
-                let (at, socket, direction) = (message.at, message.socket, message.direction);
-                of.transfers.push(Transfer { at, socket, direction, coroutine: None });
+                let (at, socket, direction, stack) = (message.at, message.socket, message.direction, message.stack);
+                of.transfers.push(Transfer { at, socket, direction, stack, coroutine: None });
             }
         }
         loops.sends.iter_mut().for_each(|of_socket| of_socket.sort_unstable());
         let process = |task: TaskId| recording.tasks.get(task.0 as usize).map(|task| task.process);
         for (index, wait) in correlated.waits.iter().enumerate() {
-            if wait.multiplexed
-                && wait.woken > wait.off
+            if polls(&wait)
                 && let Some(of) = of_task.get_mut(&wait.task)
             {
                 let inside = wait.by.is_some_and(|by| process(by) == process(wait.task));
@@ -161,12 +119,13 @@ impl Loops {
                 });
             }
         }
-        of_task.values_mut().for_each(Loop::finish);
+        let clients: Vec<bool> = recording.sockets.iter().map(|socket| socket.role == Role::Client).collect();
+        of_task.values_mut().for_each(|of| of.finish(&clients));
         loops.of_task = of_task;
-        loops.waits_for_others = resolved.stacks.iter().map(|stack| waits_for_others(resolved, stack)).collect();
-        loops.sleeps = resolved.stacks.iter().map(|stack| sleeps(resolved, stack)).collect();
-        let runs = |stack: &[_]| names(resolved, stack).any(|(function, _)| function == "_run_once");
-        loops.in_loop = resolved.stacks.iter().map(|stack| runs(stack)).collect();
+        loops.waits_for_others =
+            resolved.stacks.iter().map(|stack| asyncio::waits_for_others(resolved, stack)).collect();
+        loops.sleeps = resolved.stacks.iter().map(|stack| asyncio::sleeps(resolved, stack)).collect();
+        loops.in_loop = resolved.stacks.iter().map(|stack| asyncio::runs_loop(resolved, stack)).collect();
         loops
     }
 
@@ -176,7 +135,32 @@ impl Loops {
         // A piece may begin within its poll.
         let index = of.polls.partition_point(|poll| poll.from <= from).checked_sub(1)?;
         of.polls.get(index).filter(|poll| poll.wait == wait)?;
+        if of.turns.is_empty() {
+            return self.by_descriptor(of, index);
+        }
         self.explain(of, index, serving)
+    }
+
+    /// The request that was out and was answered first; none: nothing is known to have been waited for.
+    fn by_descriptor(&self, of: &Loop, index: usize) -> Option<Owner> {
+        let poll = of.polls.get(index)?;
+        let next = of.answers.partition_point(|answer| answer.burst as usize <= index);
+        let mut answers = of.answers[next..].iter().take(MAX_LOOKED_AT);
+        let answer = answers.find(|answer| answer.asked <= poll.from)?;
+        let end_poll = of.polls.get((answer.burst as usize).checked_sub(1)?)?;
+        let by = self.peer(answer.socket, end_poll.woken);
+        Some(Owner { stacks: vec![answer.stack], wait: end_poll.wait, by })
+    }
+
+    /// Who sent what arrived on the socket at `woken`.
+    fn peer(&self, socket: SocketId, woken: Nanos) -> By {
+        let other = self.pairs.get(socket.0 as usize).copied().flatten();
+        let by = other.and_then(|other| {
+            let sends = self.sends.get(other.0 as usize)?;
+            let until = sends.partition_point(|(at, _)| *at <= woken.plus(SEND_RETURNS_WITHIN));
+            sends[..until].last().map(|(_, task)| *task)
+        });
+        By::Peer(by, other)
     }
 
     fn sleeps(&self, stack: StackId) -> bool {
@@ -265,13 +249,7 @@ impl Loops {
         let first = of.transfers.partition_point(|transfer| transfer.at < poll.woken);
         let mut read = of.transfers[first..].iter().take(MAX_LOOKED_AT).take_while(|transfer| transfer.at <= until);
         read.find(|transfer| transfer.socket == socket && transfer.direction == Direction::Received)?;
-        let other = self.pairs.get(socket.0 as usize).copied().flatten();
-        let by = other.and_then(|other| {
-            let sends = self.sends.get(other.0 as usize)?;
-            let until = sends.partition_point(|(at, _)| *at <= poll.woken.plus(SEND_RETURNS_WITHIN));
-            sends[..until].last().map(|(_, task)| *task)
-        });
-        Some(By::Peer(by, other))
+        Some(self.peer(socket, poll.woken))
     }
 
     /// What `task` did for whoever it woke at `woken`: the coroutine that sent the answer.
@@ -324,154 +302,4 @@ impl Loops {
         let resumed = |turn: &&crate::recording::Turn| matches!(turn.kind, TurnKind::Resumed { .. });
         recording.turns.iter().filter(resumed).map(|turn| (turn.task, turn.at, turn.stack))
     }
-}
-
-impl Loop {
-    fn finish(&mut self) {
-        self.polls.sort_by_key(|poll| (poll.from, poll.to, poll.wait));
-        let mut before = u32::MAX;
-        for (index, poll) in self.polls.iter_mut().enumerate() {
-            poll.reported_before = before;
-            if poll.reported == 0 {
-                before = index as u32;
-            }
-        }
-        let mut reported = u32::MAX;
-        for (index, poll) in self.polls.iter_mut().enumerate().rev() {
-            if poll.reported == 0 {
-                reported = index as u32;
-            }
-            poll.reported = reported;
-        }
-        self.turns.sort_by_key(|turn| turn.at);
-        self.transfers.sort_by_key(|transfer| transfer.at);
-        let mut transfer = 0;
-        let mut now: FxHashMap<CoroutineId, Life> = FxHashMap::default();
-        for (index, turn) in self.turns.iter_mut().enumerate() {
-            let burst = self.polls.partition_point(|poll| poll.to <= turn.at);
-            turn.burst = burst as u32;
-            let next = Life(self.lives.len() as u32);
-            let life = now.entry(turn.coroutine).or_insert(next);
-            if turn.kind == TurnKind::Started {
-                *life = next;
-            }
-            turn.life = *life;
-            if *life == next {
-                self.lives.push(Vec::new());
-            }
-            if turn.kind == TurnKind::Main {
-                if let Some(poll) = burst.checked_sub(1).and_then(|index| self.polls.get_mut(index)) {
-                    poll.main = Some((turn.life, turn.stack));
-                    self.main_stacks.insert(turn.stack);
-                }
-                continue;
-            }
-            self.lives[turn.life.0 as usize].push(index as u32);
-            while self.transfers.get(transfer).is_some_and(|transfer| transfer.at < turn.at) {
-                transfer += 1;
-            }
-            if let Some(of) = self.transfers.get_mut(transfer).filter(|transfer| transfer.at == turn.at)
-                && of.direction == Direction::Sent
-            {
-                of.coroutine = Some(turn.life);
-                turn.sent = Some(of.socket);
-            }
-        }
-        let mains: FxHashSet<Life> = self.polls.iter().filter_map(|poll| poll.main.map(|(life, _)| life)).collect();
-        let of_mains = self.turns.iter().filter(|turn| mains.contains(&turn.life)).map(|turn| turn.stack);
-        self.main_stacks.extend(of_mains);
-    }
-
-    fn next_turn(&self, coroutine: Life, at: Nanos) -> Option<Turn> {
-        let turns = self.lives.get(coroutine.0 as usize)?;
-        let next = turns.partition_point(|index| self.turns[*index as usize].at < at);
-        turns.get(next).map(|index| self.turns[*index as usize])
-    }
-
-    fn turn_before(&self, turn: Turn) -> Option<Turn> {
-        let turns = self.lives.get(turn.life.0 as usize)?;
-        let before = turns.partition_point(|index| self.turns[*index as usize].at < turn.at).checked_sub(1)?;
-        turns.get(before).map(|index| self.turns[*index as usize])
-    }
-
-    fn of_burst(&self, burst: u32) -> std::ops::Range<usize> {
-        let from = self.turns.partition_point(|turn| turn.burst < burst);
-        from..self.turns.partition_point(|turn| turn.burst <= burst)
-    }
-
-    fn first_resumed(&self, poll: usize) -> Option<Life> {
-        let burst = u32::try_from(poll).ok()?.checked_add(1)?;
-        let mut turns = self.turns[self.of_burst(burst)].iter().take(MAX_LOOKED_AT);
-        turns.find(|turn| matches!(turn.kind, TurnKind::Resumed { .. })).map(|turn| turn.life)
-    }
-
-    /// Of the coroutines that were resumed before `turn` in its burst, not in a round before `least`: one that did not
-    /// go on afterwards, else the last, unless only their ends count.
-    fn resumed_before(
-        &self,
-        turn: Turn,
-        least: u32,
-        ended: bool,
-        chain: &[Life],
-        beside: impl Fn(StackId) -> bool,
-    ) -> Option<Life> {
-        let burst = self.of_burst(turn.burst);
-        let before = self.turns[burst].iter().rev().skip_while(|other| other.at >= turn.at).take(MAX_LOOKED_AT);
-        let earlier = match turn.kind {
-            TurnKind::Resumed { round, .. } => round,
-            TurnKind::Ran | TurnKind::Started | TurnKind::Main => u32::MAX,
-        };
-        let candidates = before.filter(|other| match other.kind {
-            TurnKind::Resumed { round, .. } => {
-                (least..earlier).contains(&round) && !chain.contains(&other.life) && !beside(other.stack)
-            }
-            TurnKind::Ran | TurnKind::Started | TurnKind::Main => false,
-        });
-        let mut last = None;
-        for candidate in candidates {
-            let goes_on = self.next_after_burst(candidate);
-            if !goes_on {
-                return Some(candidate.life);
-            }
-            last = last.or(Some(candidate.life));
-        }
-        last.filter(|_| !ended)
-    }
-
-    fn next_after_burst(&self, turn: &Turn) -> bool {
-        let Some(end) = self.polls.get(turn.burst as usize) else { return false };
-        self.next_turn(turn.life, end.to).is_some()
-    }
-}
-
-/// Functions of a stack with their files, Python's alone, innermost first; names without their class.
-fn names<'a>(
-    resolved: &'a Resolved,
-    stack: &'a [crate::resolve::PlaceId],
-) -> impl Iterator<Item = (&'a str, &'a str)> + 'a {
-    let places = stack.iter().filter_map(|id| resolved.places.get(id.0 as usize));
-    let python = places.filter(|place| place.language == Language::Python);
-    python.map(|place| {
-        let function = place.function.rsplit('.').next().unwrap_or(&place.function);
-        (function, place.file.as_deref().unwrap_or(""))
-    })
-}
-
-/// The innermost function, where it is one of asyncio's, with its file's name.
-fn of_asyncio<'a>(resolved: &'a Resolved, stack: &'a [crate::resolve::PlaceId]) -> Option<(&'a str, &'a str)> {
-    let (function, file) = names(resolved, stack).next()?;
-    Some((function, file.rsplit_once("asyncio/")?.1))
-}
-
-/// Waits until another coroutine goes on.
-fn waits_for_others(resolved: &Resolved, stack: &[crate::resolve::PlaceId]) -> bool {
-    match of_asyncio(resolved, stack) {
-        Some((_, "locks.py" | "queues.py" | "taskgroups.py" | "timeouts.py")) => true,
-        Some((function, "tasks.py")) => function != "sleep",
-        Some(_) | None => false,
-    }
-}
-
-fn sleeps(resolved: &Resolved, stack: &[crate::resolve::PlaceId]) -> bool {
-    of_asyncio(resolved, stack) == Some(("sleep", "tasks.py"))
 }

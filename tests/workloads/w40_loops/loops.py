@@ -1,6 +1,7 @@
 """Event loops: who the time in their polls belongs to. Each coroutine times itself; of one that runs several times at once the
-union counts. variants: client (two hundred requests over one loop, to `server.py`), executor (work given to a pool's threads)"""
-import asyncio, json, os, signal, subprocess, sys, time
+union counts. variants: client (two hundred requests over one loop, to `server.py`), selectors (a hand-made loop
+without coroutines), executor (work given to a pool's threads)"""
+import asyncio, json, os, selectors, signal, socket, subprocess, sys, time
 from concurrent.futures import ThreadPoolExecutor
 
 import selftime
@@ -146,11 +147,46 @@ def main():
         p.send_signal(signal.SIGTERM)
         out, _ = p.communicate()
         extra = dict(within=within(json.loads(out)))
+    elif variant == "selectors":
+        p = serve()
+        by_hand()
+        p.send_signal(signal.SIGTERM)
+        p.communicate()
+        extra = {}
     elif variant == "executor":
         asyncio.run(executor())
         extra = {}
     names = sorted(selftime.INTERVALS)
     selftime.finish("w40_loops", variant, functions=[selftime.fn(n, wall_ms=round(selftime.union_ms(n), 2)) for n in names], **extra)
+
+
+def ask_timer(connection):
+    connection.send(b"GET /timer HTTP/1.1\r\nHost: x\r\n\r\n")
+
+
+def ask_slow(connection):
+    connection.send(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+
+
+def by_hand():
+    """Eight timers one after the other, then three slow ones: from the request to its answer a function's time is its own."""
+    chooser = selectors.DefaultSelector()
+    connections = [socket.create_connection(("127.0.0.1", PORT)) for _ in range(2)]
+    for connection in connections:
+        connection.setblocking(False)
+        chooser.register(connection, selectors.EVENT_READ)
+    for name, ask, times in (("ask_timer", ask_timer, 8), ("ask_slow", ask_slow, 3)):
+        for _ in range(times):
+            with sect(name, keep=True):
+                for connection in connections:
+                    ask(connection)
+                turn_until_answered(chooser, len(connections))
+
+
+def turn_until_answered(chooser, missing):
+    while missing:
+        for key, _ in chooser.select(0.005):
+            missing -= b"\r\n\r\n" in key.fileobj.recv(4096)
 
 
 def pool_sleep():

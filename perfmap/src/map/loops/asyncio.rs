@@ -1,0 +1,37 @@
+//! Stacks → what of asyncio's own functions a coroutine waits in. The only place that knows them by name.
+
+use crate::resolve::{Language, PlaceId, Resolved};
+
+/// Functions of a stack with their files, Python's alone, innermost first; names without their class.
+pub(super) fn names<'a>(resolved: &'a Resolved, stack: &'a [PlaceId]) -> impl Iterator<Item = (&'a str, &'a str)> + 'a {
+    let places = stack.iter().filter_map(|id| resolved.places.get(id.0 as usize));
+    let python = places.filter(|place| place.language == Language::Python);
+    python.map(|place| {
+        let function = place.function.rsplit('.').next().unwrap_or(&place.function);
+        (function, place.file.as_deref().unwrap_or(""))
+    })
+}
+
+/// The innermost function, where it is one of asyncio's, with its file's name.
+fn of_asyncio<'a>(resolved: &'a Resolved, stack: &'a [PlaceId]) -> Option<(&'a str, &'a str)> {
+    let (function, file) = names(resolved, stack).next()?;
+    Some((function, file.rsplit_once("asyncio/")?.1))
+}
+
+/// Waits until another coroutine goes on.
+pub(super) fn waits_for_others(resolved: &Resolved, stack: &[PlaceId]) -> bool {
+    match of_asyncio(resolved, stack) {
+        Some((_, "locks.py" | "queues.py" | "taskgroups.py" | "timeouts.py")) => true,
+        Some((function, "tasks.py")) => function != "sleep",
+        Some(_) | None => false,
+    }
+}
+
+pub(super) fn sleeps(resolved: &Resolved, stack: &[PlaceId]) -> bool {
+    of_asyncio(resolved, stack) == Some(("sleep", "tasks.py"))
+}
+
+/// The loop itself is on the stack.
+pub(super) fn runs_loop(resolved: &Resolved, stack: &[PlaceId]) -> bool {
+    names(resolved, stack).any(|(function, _)| function == "_run_once")
+}

@@ -1,0 +1,213 @@
+//! One thread's polls, its coroutines' turns between them, and its transfers, in order of time and tied to one another.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::MAX_LOOKED_AT;
+use crate::{
+    correlate::WaitId,
+    recording::{CoroutineId, Direction, Nanos, SocketId, StackId, TurnKind},
+};
+
+/// One coroutine from its start to its end: numbers are used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::map) struct Life(pub u32);
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Poll {
+    pub from: Nanos,
+    pub woken: Nanos,
+    pub to: Nanos,
+    pub wait: WaitId,
+    /// The next one, this included, that another thread of the process ended.
+    pub reported: u32,
+    /// The last one before it.
+    pub reported_before: u32,
+    pub woken_by_task: bool,
+    /// No descriptor was ready: a timer ended it.
+    pub timed_out: bool,
+    pub main: Option<(Life, StackId)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn {
+    pub at: Nanos,
+    pub coroutine: CoroutineId,
+    pub life: Life,
+    pub stack: StackId,
+    pub kind: TurnKind,
+    /// So many polls were over.
+    pub burst: u32,
+    pub sent: Option<SocketId>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Transfer {
+    pub at: Nanos,
+    pub socket: SocketId,
+    pub direction: Direction,
+    pub stack: Option<StackId>,
+    pub coroutine: Option<Life>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Loop {
+    pub polls: Vec<Poll>,
+    pub turns: Vec<Turn>,
+    /// By `Life`: indices into `turns`.
+    pub lives: Vec<Vec<u32>>,
+    pub transfers: Vec<Transfer>,
+    pub main_stacks: FxHashSet<StackId>,
+    /// Without coroutines: by the burst that they came in.
+    pub answers: Vec<Answer>,
+}
+
+/// What came back on a connection of a loop whose coroutines are not known, and which function had asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Answer {
+    pub burst: u32,
+    pub asked: Nanos,
+    pub stack: StackId,
+    pub socket: SocketId,
+}
+
+impl Loop {
+    pub(super) fn finish(&mut self, clients: &[bool]) {
+        self.polls.sort_by_key(|poll| (poll.from, poll.to, poll.wait));
+        let mut before = u32::MAX;
+        for (index, poll) in self.polls.iter_mut().enumerate() {
+            poll.reported_before = before;
+            if poll.reported == 0 {
+                before = index as u32;
+            }
+        }
+        let mut reported = u32::MAX;
+        for (index, poll) in self.polls.iter_mut().enumerate().rev() {
+            if poll.reported == 0 {
+                reported = index as u32;
+            }
+            poll.reported = reported;
+        }
+        self.turns.sort_by_key(|turn| turn.at);
+        self.transfers.sort_by_key(|transfer| transfer.at);
+        if self.turns.is_empty() {
+            self.find_answers(clients);
+        }
+        let mut transfer = 0;
+        let mut now: FxHashMap<CoroutineId, Life> = FxHashMap::default();
+        for (index, turn) in self.turns.iter_mut().enumerate() {
+            let burst = self.polls.partition_point(|poll| poll.to <= turn.at);
+            turn.burst = burst as u32;
+            let next = Life(self.lives.len() as u32);
+            let life = now.entry(turn.coroutine).or_insert(next);
+            if turn.kind == TurnKind::Started {
+                *life = next;
+            }
+            turn.life = *life;
+            if *life == next {
+                self.lives.push(Vec::new());
+            }
+            if turn.kind == TurnKind::Main {
+                if let Some(poll) = burst.checked_sub(1).and_then(|index| self.polls.get_mut(index)) {
+                    poll.main = Some((turn.life, turn.stack));
+                    self.main_stacks.insert(turn.stack);
+                }
+                continue;
+            }
+            self.lives[turn.life.0 as usize].push(index as u32);
+            while self.transfers.get(transfer).is_some_and(|transfer| transfer.at < turn.at) {
+                transfer += 1;
+            }
+            if let Some(of) = self.transfers.get_mut(transfer).filter(|transfer| transfer.at == turn.at)
+                && of.direction == Direction::Sent
+            {
+                of.coroutine = Some(turn.life);
+                turn.sent = Some(of.socket);
+            }
+        }
+        let mains: FxHashSet<Life> = self.polls.iter().filter_map(|poll| poll.main.map(|(life, _)| life)).collect();
+        let of_mains = self.turns.iter().filter(|turn| mains.contains(&turn.life)).map(|turn| turn.stack);
+        self.main_stacks.extend(of_mains);
+    }
+
+    pub(super) fn find_answers(&mut self, clients: &[bool]) {
+        let mut asked: FxHashMap<SocketId, (Nanos, StackId)> = FxHashMap::default();
+        for transfer in &self.transfers {
+            if !clients.get(transfer.socket.0 as usize).copied().unwrap_or(false) {
+                continue;
+            }
+            match (transfer.direction, transfer.stack) {
+                (Direction::Sent, Some(stack)) => {
+                    asked.insert(transfer.socket, (transfer.at, stack));
+                }
+                (Direction::Sent, None) => {}
+                (Direction::Received, _) => {
+                    let burst = self.polls.partition_point(|poll| poll.to <= transfer.at) as u32;
+                    if let Some((at, stack)) = asked.get(&transfer.socket).copied() {
+                        self.answers.push(Answer { burst, asked: at, stack, socket: transfer.socket });
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn next_turn(&self, coroutine: Life, at: Nanos) -> Option<Turn> {
+        let turns = self.lives.get(coroutine.0 as usize)?;
+        let next = turns.partition_point(|index| self.turns[*index as usize].at < at);
+        turns.get(next).map(|index| self.turns[*index as usize])
+    }
+
+    pub(super) fn turn_before(&self, turn: Turn) -> Option<Turn> {
+        let turns = self.lives.get(turn.life.0 as usize)?;
+        let before = turns.partition_point(|index| self.turns[*index as usize].at < turn.at).checked_sub(1)?;
+        turns.get(before).map(|index| self.turns[*index as usize])
+    }
+
+    pub(super) fn of_burst(&self, burst: u32) -> std::ops::Range<usize> {
+        let from = self.turns.partition_point(|turn| turn.burst < burst);
+        from..self.turns.partition_point(|turn| turn.burst <= burst)
+    }
+
+    pub(super) fn first_resumed(&self, poll: usize) -> Option<Life> {
+        let burst = u32::try_from(poll).ok()?.checked_add(1)?;
+        let mut turns = self.turns[self.of_burst(burst)].iter().take(MAX_LOOKED_AT);
+        turns.find(|turn| matches!(turn.kind, TurnKind::Resumed { .. })).map(|turn| turn.life)
+    }
+
+    /// Of the coroutines that were resumed before `turn` in its burst, not in a round before `least`: one that did not
+    /// go on afterwards, else the last, unless only their ends count.
+    pub(super) fn resumed_before(
+        &self,
+        turn: Turn,
+        least: u32,
+        ended: bool,
+        chain: &[Life],
+        beside: impl Fn(StackId) -> bool,
+    ) -> Option<Life> {
+        let burst = self.of_burst(turn.burst);
+        let before = self.turns[burst].iter().rev().skip_while(|other| other.at >= turn.at).take(MAX_LOOKED_AT);
+        let earlier = match turn.kind {
+            TurnKind::Resumed { round, .. } => round,
+            TurnKind::Ran | TurnKind::Started | TurnKind::Main => u32::MAX,
+        };
+        let candidates = before.filter(|other| match other.kind {
+            TurnKind::Resumed { round, .. } => {
+                (least..earlier).contains(&round) && !chain.contains(&other.life) && !beside(other.stack)
+            }
+            TurnKind::Ran | TurnKind::Started | TurnKind::Main => false,
+        });
+        let mut last = None;
+        for candidate in candidates {
+            let goes_on = self.next_after_burst(candidate);
+            if !goes_on {
+                return Some(candidate.life);
+            }
+            last = last.or(Some(candidate.life));
+        }
+        last.filter(|_| !ended)
+    }
+
+    pub(super) fn next_after_burst(&self, turn: &Turn) -> bool {
+        let Some(end) = self.polls.get(turn.burst as usize) else { return false };
+        self.next_turn(turn.life, end.to).is_some()
+    }
+}
