@@ -61,7 +61,7 @@ fn built_in_example() -> Result<()> {
     ensure!(class == "I/O-Network", "the class is {class}: {detail}");
     let calls = |words: &str| words.starts_with("13 ") && words.contains("to mt-engine");
     let top = map.json["top_bottlenecks"].as_array().cloned().unwrap_or_default();
-    let named = top.iter().any(|of| of["class"] == "I/O-Network" && of["description"].as_str().is_some_and(calls));
+    let named = top.iter().any(|of| of["type"] == "I/O-Network" && of["description"].as_str().is_some_and(calls));
     ensure!(named, "the calls to mt-engine are not among {top:?}");
     // On a machine so busy that tikal's 900 ms of CPU take twice as long as all of them, that call is the detail.
     let computes = map.wall_of("tikal_extract") > 1.8 * map.wall_of("mt_translate");
