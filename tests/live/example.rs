@@ -59,7 +59,13 @@ fn built_in_example() -> Result<()> {
     let text = |key: &str| map.json[key].as_str().unwrap_or_default().to_owned();
     let (class, detail) = (text("bottleneck_classification"), text("bottleneck_detail"));
     ensure!(class == "I/O-Network", "the class is {class}: {detail}");
-    ensure!(detail.starts_with("13 ") && detail.contains("to mt-engine"), "the detail is {detail}");
+    let calls = |words: &str| words.starts_with("13 ") && words.contains("to mt-engine");
+    let top = map.json["top_bottlenecks"].as_array().cloned().unwrap_or_default();
+    let named = top.iter().any(|of| of["type"] == "I/O-Network" && of["description"].as_str().is_some_and(calls));
+    ensure!(named, "the calls to mt-engine are not among {top:?}");
+    // On a machine so busy that tikal's 900 ms of CPU take twice as long as all of them, that call is the detail.
+    let computes = map.wall_of("tikal_extract") > 1.8 * map.wall_of("mt_translate");
+    ensure!(calls(&detail) || computes, "the detail is {detail}");
     for step in map.of("post").filter(|step| step.kind.as_deref() == Some("http_call")) {
         ensure!(step.above.last().is_none_or(|above| !above.ends_with("send")), "a call below {:?}", step.above);
     }
