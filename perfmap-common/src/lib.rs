@@ -5,7 +5,7 @@
 #![no_std]
 
 /// Bumped whenever a record changes its layout.
-pub const WIRE_VERSION: u32 = 1;
+pub const WIRE_VERSION: u32 = 2;
 
 /// Deepest Python stack that is walked in the kernel.
 pub const MAX_PYTHON_FRAMES: usize = 128;
@@ -14,14 +14,22 @@ pub const MAX_KERNEL_FRAMES: usize = 48;
 /// Most bytes of user stack that are copied for unwinding: 16 KiB cut one in five stacks of Python importing modules;
 /// 32 KiB is the largest value of a per-CPU map.
 pub const MAX_STACK_BYTES: usize = 32 * 1024;
-/// Most bytes of one message's head that are copied.
-pub const MAX_PAYLOAD_BYTES: usize = 4096;
+/// Most bytes of one message's head that are copied: of protocols of framed calls, whole transfers up to this size (what
+/// libpq and MySQL clients read at once), so that no header is missed; of others and of larger ones 4 KiB. Twice this
+/// is the largest value of a per-CPU map.
+pub const MAX_PAYLOAD_BYTES: usize = 16 * 1024;
 /// Most bytes of a Python line table that are copied.
 pub const MAX_LINE_TABLE_BYTES: usize = 8192;
 /// Most bytes of a Python name or file name that are copied.
 pub const MAX_STRING_BYTES: usize = 512;
 /// Classes of blocks whose short waits are summed (order of `recording::WaitClass`).
 pub const WAIT_CLASSES: usize = 8;
+/// Longest chain of coroutines that await one another which is kept of one that is resumed.
+pub const MAX_AWAITS: usize = 32;
+/// So many polls after one that blocked are looked at.
+pub const RESUMED_ROUNDS: u32 = 6;
+pub const ROUND_MAIN: u32 = 255;
+pub const ROUND_STARTED: u32 = 254;
 
 /// First word of every record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,11 +49,14 @@ pub enum Kind {
     FileIo = 12,
     PythonCode = 13,
     FaultStack = 14,
+    Adopt = 15,
+    Peer = 16,
+    Resumed = 17,
     Plaintext = 20,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 15] = [
+    pub const ALL: [Kind; 18] = [
         Kind::Fork,
         Kind::Exec,
         Kind::Exit,
@@ -60,6 +71,9 @@ impl Kind {
         Kind::FileIo,
         Kind::PythonCode,
         Kind::FaultStack,
+        Kind::Adopt,
+        Kind::Peer,
+        Kind::Resumed,
         Kind::Plaintext,
     ];
 
@@ -107,7 +121,8 @@ pub struct Fork {
     pub comm: [u8; 16],
 }
 
-/// execve (`Kind::Exec`, `value` = the thread's former tid) or a new thread name (`Kind::Rename`).
+/// execve (`Kind::Exec`, `value` = the thread's former tid), a new thread name (`Kind::Rename`), or a process that is
+/// not followed and uses the far end of a followed one's connection (`Kind::Peer`; told once).
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct Named {
@@ -130,6 +145,57 @@ pub struct Exit {
     pub comm: [u8; 16],
 }
 
+/// A thread that ran already is followed from now on.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Adopt {
+    pub header: Header,
+    /// Process id of its process's parent.
+    pub parent: u32,
+    pub reserved: u32,
+    /// CPU time that this thread had used before.
+    pub cpu_ns: u64,
+    pub comm: [u8; 16],
+}
+
+/// What is done with processes that are not followed and use the far end of a followed one's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Follow {
+    None = 0,
+    /// `Kind::Peer`; user space decides.
+    Announce = 1,
+    /// `Kind::Peer`, and its own connections are looked at in the same way; it is not followed.
+    Learn = 2,
+    /// It is followed from this transfer on.
+    Adopt = 3,
+}
+
+/// Value of the `outsiders` map, key tgid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Verdict {
+    Announced = 1,
+    /// `Follow::Adopt`: its threads are followed, or will be at the next walk over all tasks. Else: its connections
+    /// are looked at.
+    Followed = 2,
+    /// Never followed, whatever it speaks to.
+    Never = 3,
+}
+
+/// Key of the `far_ends` map: an end of a connection as its own owner sees it. Unix sockets: `socket` alone, the kernel
+/// address of that end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct FarEnd {
+    pub local_ip: [u8; 16],
+    pub remote_ip: [u8; 16],
+    pub socket: u64,
+    pub local_port: u16,
+    pub remote_port: u16,
+    pub reserved: u32,
+}
+
 /// What precedes the variable parts of a stack: `python` frames (32 bytes each), `kernel` addresses (8), `user` bytes,
 /// in this order.
 #[derive(Debug, Clone, Copy)]
@@ -137,6 +203,8 @@ pub struct Exit {
 pub struct StackHead {
     /// ax dx cx bx si di bp sp r8..r15 ip: framehop's (DWARF) order.
     pub registers: [u64; 17],
+    /// The outermost coroutine of the Python frames, by the address of its frame; 0: none. An event loop's task.
+    pub coroutine: u64,
     pub python: u32,
     pub kernel: u32,
     pub user: u32,
@@ -193,13 +261,17 @@ pub struct Block {
     pub waker_comm: [u8; 16],
     /// `BLOCK_*` bits.
     pub flags: u32,
-    pub reserved: u32,
+    /// Thread that held the lock when the task went to sleep on it, as the lock itself says (its process's own thread
+    /// id); 0: no lock, or one that does not say.
+    pub holder: u32,
 }
 
 /// The wake came before the switch-out was seen (other CPU).
 pub const BLOCK_EARLY_WAKE: u32 = 1;
 /// The task was still off the CPU when the recording ended.
 pub const BLOCK_UNFINISHED: u32 = 2;
+/// The lock is CPython's global interpreter lock.
+pub const BLOCK_INTERPRETER_LOCK: u32 = 4;
 
 /// What a descriptor is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -298,6 +370,13 @@ pub const MESSAGE_STACK: u32 = 4;
 /// The socket's last sums (`bytes` is 0): it was closed.
 pub const MESSAGE_CLOSED: u32 = 8;
 
+/// What a socket carries; values of the `verdicts` map, by which user space tells the kernel side (key: cookie).
+pub const PROTOCOL_HTTP1: u32 = 1;
+pub const PROTOCOL_TLS: u32 = 2;
+pub const PROTOCOL_OPAQUE: u32 = 3;
+/// Framed: databases, caches, HTTP/2, DNS.
+pub const PROTOCOL_CALLS: u32 = 4;
+
 /// What a call into a TLS library moved: header (`at` = the call's return), fields, the stack's
 /// variable parts, then `captured` bytes of plaintext.
 #[derive(Debug, Clone, Copy)]
@@ -365,6 +444,23 @@ pub struct PythonCode {
     pub table_length: u64,
 }
 
+/// A coroutine that asyncio is about to resume, found in the queue of its event loop when the first poll after one that
+/// blocked returns: header, fields, then its frames and those that it awaits, outermost first.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Resumed {
+    pub header: Header,
+    /// As in [`StackHead::coroutine`].
+    pub coroutine: u64,
+    pub frames: u32,
+    /// How many polls that did not block lie between; `ROUND_MAIN`: not resumed, but what the loop runs for;
+    /// `ROUND_STARTED`: about to run for the first time.
+    pub round: u32,
+    /// 1: it awaits one of the loop's tasks, or several.
+    pub of_tasks: u32,
+    pub reserved: u32,
+}
+
 /// How to walk one process's Python frames; value of the `python_processes` map, key tgid. Offsets in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(C)]
@@ -390,6 +486,14 @@ pub struct PythonLayout {
     /// Size of a str object's header before its characters: compact ASCII, and compact of wider kinds.
     pub str_ascii: u32,
     pub str_compact: u32,
+    /// Offset of `thread_id` (a pthread_t) in PyThreadState.
+    pub thread_pthread: u32,
+    /// Offset of the owner's byte in a frame; 0: coroutines can not be told.
+    pub frame_owner: u32,
+    /// Offset of the frame in a coroutine object.
+    pub generator_frame: u32,
+    /// Offset of the coroutine in asyncio's task object.
+    pub future_coroutine: u32,
 }
 
 /// Value of the `sockets` map, key cookie: what is known of one socket in the kernel. Read by user space at the end,
@@ -401,13 +505,14 @@ pub struct SocketSums {
     pub skipped_messages: [u64; 2],
     pub skipped_bytes: [u64; 2],
     pub messages: u32,
-    /// 0 undecided, 1 HTTP/1, 2 TLS, 3 opaque.
+    /// `PROTOCOL_*`; 0: undecided.
     pub protocol: u32,
     /// Direction of the last transfer plus 1; 0: none yet.
     pub last: u32,
     pub pid: u32,
     pub tid: u32,
-    pub reserved: u32,
+    /// Of these every so-manieth has its stack taken.
+    pub turns: u32,
 }
 
 /// Settings that are written into the object before it is loaded (`settings` in .rodata).
@@ -420,9 +525,26 @@ pub struct Settings {
     pub short_waits_every_ns: u64,
     /// File I/O sums of a task are written out at least this often while it goes on.
     pub file_io_every_ns: u64,
-    pub stack_bytes: u32,
     /// 1: count only (baseline runs): no stacks, no waits.
     pub counting_only: u32,
+    /// `Follow`.
+    pub follow: u32,
+}
+
+/// What may change while the target runs: the one value of the `live` map, written before the first probe is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct LiveSettings {
+    /// Blocks at least this long are recorded one by one; not below `Settings::wait_threshold_ns`.
+    pub wait_threshold_ns: u64,
+    /// Most bytes of a message's head that are copied, at most `MAX_PAYLOAD_BYTES`.
+    pub payload_bytes: u32,
+    /// Most bytes of user stack that are copied, at most `MAX_STACK_BYTES`.
+    pub stack_bytes: u32,
+    /// Of so many turns of one socket one has its stack taken, the first among them.
+    pub turn_every: u32,
+    /// Of so many ticks of the sampling clock one is taken.
+    pub sample_every: u32,
 }
 
 macro_rules! plain {
@@ -460,19 +582,23 @@ plain! {
     Fork = 48,
     Named = 48,
     Exit = 56,
-    StackHead = 152,
+    StackHead = 160,
     PythonFrame = 32,
-    Sample = 176,
+    Sample = 184,
     Block = 88,
-    Call = 224,
-    ShortWaits = 264,
+    Call = 232,
+    ShortWaits = 272,
     SocketSeen = 96,
     SocketState = 104,
-    Message = 224,
-    FileIo = 216,
-    Plaintext = 216,
+    Message = 232,
+    FileIo = 224,
+    Plaintext = 224,
     PythonCode = 72,
-    PythonLayout = 64,
+    Resumed = 48,
+    PythonLayout = 80,
     SocketSums = 56,
     Settings = 32,
+    Adopt = 56,
+    FarEnd = 48,
+    LiveSettings = 24,
 }

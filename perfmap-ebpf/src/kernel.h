@@ -88,9 +88,13 @@ struct uprobe_task {
 } CORE;
 struct task_struct {
 	unsigned int flags;
+	unsigned int __state;
+	int on_cpu;
 	int pid;
 	int tgid;
 	int exit_code;
+	struct task_struct *real_parent;
+	char comm[16];
 	struct signal_struct *signal;
 	struct files_struct *files;
 	struct sched_entity se;
@@ -134,7 +138,9 @@ struct sock {
 struct socket {
 	struct sock *sk;
 } CORE;
+struct unix_address;
 struct unix_sock {
+	struct unix_address *addr;
 	struct sock *peer;
 } CORE;
 

@@ -16,14 +16,15 @@ struct loop {
 	u32 context;
 };
 
-static long walk_one(u32 index, struct loop *loop) {
-	struct scratch *scratch = scratch_of(loop->context);
-	if (!scratch || index >= MAX_PYTHON_FRAMES)
-		return 1;
-	struct python_walk *walk = &scratch->walk;
-	if (!walk->frame)
-		return 1;
-	struct python_frame *out = &scratch->python[index];
+/* Owner of the frames that lie in a generator or coroutine object (FRAME_OWNED_BY_GENERATOR). */
+#define OWNED_BY_GENERATOR 1
+#define CO_COROUTINE 0x80
+/* Offset of co_flags in a code object, 3.11 .. 3.13. */
+#define CODE_FLAGS 48
+
+/* Reads the frame at walk->frame to `out`, and moves on to the one below it. Not 0: it can not be read. */
+static __always_inline long read_frame(struct python_walk *walk, struct python_frame *out) {
+	u64 here = walk->frame;
 	u8 *frame = (u8 *)walk->frame_words, *fields = (u8 *)walk->code_words;
 	/* Before 3.11 the fields lie further out; later frames end at 80, maybe at the end of their memory. */
 	if (walk->layout.version < 0x030b ? bpf_probe_read_user(frame, FRAME_BYTES, (void *)walk->frame)
@@ -43,7 +44,6 @@ static long walk_one(u32 index, struct loop *loop) {
 	out->name = 0;
 	out->first_line = 0;
 	walk->frame = *(u64 *)(frame + at_back);
-	walk->count = index + 1;
 	/* No code: 3.13's entry shim. Unreadable: kept without identity, user space counts it. */
 	if (!code || bpf_probe_read_user(fields, CODE_BYTES, (void *)(code + CODE_FROM)))
 		return 0;
@@ -52,6 +52,22 @@ static long walk_one(u32 index, struct loop *loop) {
 	BOUND(at_line, CODE_BYTES - 8);
 	out->name = *(u64 *)(fields + at_name);
 	out->first_line = *(u32 *)(fields + at_line);
+	u32 at_owner = walk->layout.frame_owner;
+	BOUND(at_owner, FRAME_BYTES - 8);
+	/* The outermost one stays: an event loop runs a task by its coroutine. */
+	if (at_owner && frame[at_owner] == OWNED_BY_GENERATOR && *(u32 *)(fields + CODE_FLAGS - CODE_FROM) & CO_COROUTINE)
+		walk->coroutine = here;
+	return 0;
+}
+
+static long walk_one(u32 index, struct loop *loop) {
+	struct scratch *scratch = scratch_of(loop->context);
+	if (!scratch || index >= MAX_PYTHON_FRAMES)
+		return 1;
+	struct python_walk *walk = &scratch->walk;
+	if (!walk->frame || read_frame(walk, &scratch->python[index]))
+		return 1;
+	walk->count = index + 1;
 	return 0;
 }
 
@@ -142,6 +158,27 @@ static long name_one(u32 index, struct loop *loop) {
 	return 0;
 }
 
+/* The interpreter's state of the running thread; 0: it has none. */
+static __always_inline u64 thread_state(struct python_layout *layout) {
+	struct task_struct *task = bpf_get_current_task_btf();
+	u64 thread = 0;
+	u32 key = FIRST_BLOCK_KEYS;
+	bpf_probe_read_user(&key, 4, (void *)(layout->runtime + layout->tss_key));
+	if (key >= FIRST_BLOCK_KEYS ||
+	    bpf_probe_read_user(&thread, 8, (void *)(task->thread.fsbase + SPECIFIC_1STBLOCK + key * 16 + 8)))
+		return 0;
+	return thread;
+}
+
+/* Its innermost frame. */
+static __always_inline u64 frame_of(u64 thread, struct python_layout *layout) {
+	u64 frame = 0;
+	if (!thread || bpf_probe_read_user(&frame, 8, (void *)(thread + layout->thread_frame)) ||
+	    (layout->has_cframe && bpf_probe_read_user(&frame, 8, (void *)(frame + layout->cframe_current))))
+		return 0;
+	return frame;
+}
+
 /* Fills scratch->python; returns the number of frames, leaf first. */
 static __noinline int walk_python(struct scratch *scratch, u32 context, u32 pid) {
 	if (!scratch)
@@ -150,19 +187,14 @@ static __noinline int walk_python(struct scratch *scratch, u32 context, u32 pid)
 	walk->flags = 0;
 	walk->count = 0;
 	walk->thread = 0;
+	walk->coroutine = 0;
 	struct python_layout *layout = bpf_map_lookup_elem(&python_processes, &pid);
 	if (!layout)
 		return 0;
 	walk->pid = pid;
 	walk->layout = *layout;
-	struct task_struct *task = bpf_get_current_task_btf();
-	u64 thread = 0, frame = 0;
-	u32 key = FIRST_BLOCK_KEYS;
-	bpf_probe_read_user(&key, 4, (void *)(layout->runtime + layout->tss_key));
-	if (key >= FIRST_BLOCK_KEYS ||
-	    bpf_probe_read_user(&thread, 8, (void *)(task->thread.fsbase + SPECIFIC_1STBLOCK + key * 16 + 8)) ||
-	    !thread || bpf_probe_read_user(&frame, 8, (void *)(thread + layout->thread_frame)) ||
-	    (layout->has_cframe && bpf_probe_read_user(&frame, 8, (void *)(frame + layout->cframe_current)))) {
+	u64 thread = thread_state(layout), frame = frame_of(thread, layout);
+	if (!thread || !frame) {
 		walk->flags |= STACK_NO_THREAD_STATE;
 		return 0;
 	}

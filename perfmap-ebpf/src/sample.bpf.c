@@ -15,8 +15,13 @@ int on_sample(struct sample_context *ctx) {
 	if (!state_of(task))
 		return 0;
 	u32 pid = task->tgid;
+	u32 zero = 0;
+	struct live_settings *now = bpf_map_lookup_elem(&live, &zero);
 	struct scratch *scratch = scratch_of(CONTEXT_SAMPLE);
-	if (!scratch)
+	if (!scratch || !now)
+		return 0;
+	u32 every = now->sample_every;
+	if (every > 1 && scratch->ticks++ % every)
 		return 0;
 	struct sample_record *record = &scratch->record.sample;
 	fill_header(&record->header, KIND_SAMPLE, pid, task->pid, bpf_ktime_get_ns());

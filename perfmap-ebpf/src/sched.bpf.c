@@ -2,6 +2,7 @@
 /* When a followed task leaves and gets a CPU, and who made it runnable. Switches only stamp times: a block over the
  * threshold becomes a record at switch-in, a shorter one a sum; the stack is taken in the task's own context when its
  * system call returns (syscall.bpf.c), because a sleeping task's memory cannot be read here. */
+#include "lock.h"
 #include "stack.h"
 
 #define PF_KTHREAD 0x00200000
@@ -61,6 +62,9 @@ int BPF_PROG(on_waking, struct task_struct *task) {
 static __always_inline void leave(struct task_struct *task, struct task_state *state, u64 now, u32 why) {
 	state->off = now;
 	state->state = why;
+	state->holder = 0;
+	if (why && syscall_of(task) == SYS_FUTEX && !settings.counting_only)
+		look_at_lock(task, state);
 	/* Outside system calls no return will follow at which the stack could be taken: a page fault's is taken now. */
 	if (why == 0 || syscall_of(task) >= 0 || now - state->fault < FAULT_EVERY_NS)
 		return;
@@ -77,12 +81,14 @@ static __always_inline void leave(struct task_struct *task, struct task_state *s
 
 static __always_inline void enter(struct task_struct *task, struct task_state *state, u64 now) {
 	u64 off = state->off, wake = state->wake;
-	if (!off)
+	u32 zero = 0;
+	struct live_settings *limits = bpf_map_lookup_elem(&live, &zero);
+	if (!off || !limits)
 		return;
 	if (wake && wake < off)
 		wake = off;
 	s32 call = syscall_of(task);
-	if (now - off >= settings.wait_threshold_ns) {
+	if (now - off >= limits->wait_threshold_ns) {
 		struct block_record record = {};
 		fill_header(&record.header, KIND_BLOCK, task->tgid, task->pid, now);
 		record.off = off;
@@ -95,6 +101,9 @@ static __always_inline void enter(struct task_struct *task, struct task_state *s
 		record.waker_descriptor = state->waker_descriptor;
 		__builtin_memcpy(record.waker_comm, state->waker_comm, sizeof(record.waker_comm));
 		record.flags = state->state && wake && !state->woken_after_switch ? BLOCK_EARLY_WAKE : 0;
+		record.holder = state->holder;
+		if (state->holder && state->holds_interpreter)
+			record.flags |= BLOCK_INTERPRETER_LOCK;
 		emit(&record, sizeof(record), LOSS_RING_WAIT);
 		if (state->state && call >= 0)
 			state->blocks++;

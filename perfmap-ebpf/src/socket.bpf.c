@@ -3,6 +3,7 @@
  * sums of all others. sock_send_length and sock_recv_length fire for every kind of transfer (write, send*, sendfile,
  * read, recv*, …) on sockets alone, with a trusted socket; the user's buffer is found in the call's registers. */
 #include "stack.h"
+#include "adopt.h"
 
 /* TCP connections, until they are given up. */
 struct {
@@ -20,6 +21,14 @@ struct {
 	__type(value, struct socket_sums);
 } endless_sockets SEC(".maps");
 
+/* What user space, which sees more than the first bytes, says of a connection. LRU: what is forgotten is judged anew. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u64);
+	__type(value, u32);
+} verdicts SEC(".maps");
+
 struct payload {
 	u8 bytes[2 * MAX_PAYLOAD_BYTES]; /* the second half is slack for the verifier */
 };
@@ -33,13 +42,24 @@ struct {
 #define MSG_PEEK 2
 #define MSG_ERRQUEUE 0x2000 /* notices about sent data, no data */
 #define SOCK_STREAM 1
+#define SOCK_DGRAM 2
 #define RECEIVED 0
 #define SENT 1
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
-/* A connection that shows no known protocol within this many transfers has none. */
-#define UNDECIDED_MESSAGES 6
+/* A connection that shows no known protocol within this many transfers has none: a MySQL client that reads each
+ * packet's header by itself has had its eighth when its first command comes. */
+#define UNDECIDED_MESSAGES 16
+/* Transfers after which user space is asked again what it makes of the connection; a power of two. */
+#define ASK_MESSAGES 64
+/* Of larger transfers the framing is not kept anyway, so that as much as a head is enough. */
+#define HEAD_BYTES 4096
+#define DNS_PORT 53
+#define SENDMMSG 307
+#define RECVMMSG 299
+/* Buffers of one transfer that are looked at: gRPC writes the parts of its frames from a dozen or more. */
+#define MAX_VECTORS 64
 /* Transfers on an opaque socket after which a task adds them to the socket's sums. */
 #define SETTLE_MESSAGES 64
 
@@ -47,59 +67,109 @@ struct iovec {
 	u64 base, length;
 };
 
-static __always_inline u32 add_payload(struct payload *payload, u32 have, u64 base, u64 length) {
-	u64 offset = have, bytes = length;
+/* Where the copy of a transfer's first bytes is. */
+struct reading {
+	u64 vectors, count; /* struct iovec[] */
+	u64 left;           /* bytes of the transfer that are not copied */
+	u32 have, limit;
+};
+/* In a map and not on the stack: there the verifier would follow every value from buffer to buffer. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct reading);
+} readings SEC(".maps");
+
+/* 0: the rest is not to be had. */
+static __always_inline bool add_payload(struct payload *payload, struct reading *reading, u64 base, u64 length) {
+	u64 offset = reading->have, bytes = length < reading->left ? length : reading->left, limit = reading->limit;
+	u64 wanted = bytes;
+	BOUND(limit, MAX_PAYLOAD_BYTES);
 	barrier_var(offset);
-	if (offset >= MAX_PAYLOAD_BYTES)
-		return have;
-	if (bytes > MAX_PAYLOAD_BYTES - offset)
-		bytes = MAX_PAYLOAD_BYTES - offset;
+	if (offset >= limit)
+		return 0;
+	if (bytes > limit - offset)
+		bytes = limit - offset;
 	BOUND(bytes, MAX_PAYLOAD_BYTES);
 	if (bytes == 0)
-		return have;
+		return 1;
+	if (offset >= MAX_PAYLOAD_BYTES)
+		return 0;
 	if (bpf_probe_read_user(payload->bytes + offset, bytes, (void *)base)) {
 		lose(LOSS_PAYLOAD_UNREADABLE);
-		return have;
+		return 0;
 	}
-	return have + bytes;
+	reading->have = offset + bytes;
+	reading->left -= bytes;
+	return bytes == wanted;
 }
 
-/* The first bytes of the transfer, up to MAX_PAYLOAD_BYTES, from the buffers that the system call names. */
-static __always_inline u32 read_payload(struct payload *payload, struct pt_regs *regs, u32 call, u64 length) {
-	u64 vectors = 0, count = 0, left = length;
-	switch (call) {
+static long add_vector(u32 index, void *unused) {
+	u32 zero = 0;
+	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
+	struct reading *reading = bpf_map_lookup_elem(&readings, &zero);
+	struct iovec vector;
+	if (!payload || !reading || index >= reading->count || !reading->left ||
+	    bpf_probe_read_user(&vector, sizeof(vector), (void *)(reading->vectors + index * sizeof(vector))))
+		return 1;
+	return !add_payload(payload, reading, vector.base, vector.length);
+}
+
+/* The first bytes of the transfer, up to `limit`, from the buffers that the system call names. `nth`: transfers of the
+ * same call before this one. Global, as the next one: the verifier looks at it once, not on each way through the caller. */
+__noinline u32 read_payload(u64 length, u32 limit, u32 nth) {
+	u32 zero = 0;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+	u64 second = regs->si;
+	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
+	struct reading *reading = bpf_map_lookup_elem(&readings, &zero);
+	if (!payload || !reading)
+		return 0;
+	*reading = (struct reading){.left = length, .limit = limit};
+	switch (syscall_of(task)) {
 	case 0: case 1: case 44: case 45: /* read write sendto recvfrom */
-		return add_payload(payload, 0, regs->si, left);
+		add_payload(payload, reading, second, length);
+		return reading->have;
 	case 19: case 20: /* readv writev */
-		vectors = regs->si;
-		count = regs->dx;
+		reading->vectors = second;
+		reading->count = regs->dx;
 		break;
+	case SENDMMSG: case RECVMMSG: /* an array of struct mmsghdr */
+		second += (u64)nth * 64;
+		/* fall through */
 	case 46: case 47: /* sendmsg recvmsg: struct user_msghdr, msg_iov at 16, msg_iovlen at 24 */
-		bpf_probe_read_user(&vectors, 8, (void *)(regs->si + 16));
-		bpf_probe_read_user(&count, 8, (void *)(regs->si + 24));
+		bpf_probe_read_user(&reading->vectors, 8, (void *)(second + 16));
+		bpf_probe_read_user(&reading->count, 8, (void *)(second + 24));
 		break;
 	default:
 		return 0;
 	}
-	u32 have = 0;
-	for (u32 i = 0; i < 4; i++) {
-		struct iovec vector;
-		if (i >= count || !left || have >= MAX_PAYLOAD_BYTES || bpf_probe_read_user(&vector, sizeof(vector), (void *)(vectors + i * sizeof(vector))))
-			break;
-		u64 part = vector.length < left ? vector.length : left;
-		u32 now = add_payload(payload, have, vector.base, part);
-		if (now != have + part)
-			return now;
-		have = now;
-		left -= part;
-	}
-	return have;
+	bpf_loop(MAX_VECTORS, add_vector, 0, 0);
+	return reading->have;
 }
 
-/* What the first bytes of a connection say. A look at four bytes: user space decides for good. */
-static __always_inline u32 classify(const u8 *head, u32 bytes) {
-	if (bytes < 4)
+/* What the first bytes of a transfer say of its connection. A look at a few bytes: user space decides for good. */
+__noinline u32 classify(u32 bytes, u64 length) {
+	u32 zero = 0;
+	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
+	if (!payload || bytes < 4)
 		return PROTOCOL_UNDECIDED;
+	const u8 *head = payload->bytes;
+	/* Redis: *3\r\n… */
+	if (head[0] == '*' && head[1] >= '1' && head[1] <= '9' && (head[2] == '\r' || (head[2] >= '0' && head[2] <= '9')))
+		return PROTOCOL_CALLS;
+	if (bytes >= 8) {
+		/* PostgreSQL: a length below 64 KiB, then version 3, or a request for TLS, GSS or a cancel. */
+		if (head[0] == 0 && head[1] == 0 &&
+		    ((head[4] == 0 && head[5] == 3) || (head[4] == 0x04 && head[5] == 0xd2 && head[6] == 0x16)))
+			return PROTOCOL_CALLS;
+		/* MySQL: the server's greeting, or a command that is all of the transfer; both are number 0. */
+		u64 packet = head[0] | head[1] << 8 | head[2] << 16;
+		if (head[3] == 0 && packet + 4 == length && (head[4] == 10 || (head[4] >= 1 && head[4] <= 0x1f)))
+			return PROTOCOL_CALLS;
+	}
 	if (head[0] >= 0x14 && head[0] <= 0x18 && head[1] == 3 && head[2] <= 4)
 		return PROTOCOL_TLS;
 	u32 word = head[0] | head[1] << 8 | head[2] << 16 | (u32)head[3] << 24;
@@ -116,6 +186,22 @@ static __always_inline u32 classify(const u8 *head, u32 bytes) {
 	case 'T' | 'R' << 8 | 'A' << 16 | 'C' << 24:
 	case 'P' | 'R' << 8 | 'O' << 16 | 'P' << 24:
 		return PROTOCOL_HTTP1;
+	case 'P' | 'R' << 8 | 'I' << 16 | ' ' << 24: /* HTTP/2 */
+	case 'P' | 'I' << 8 | 'N' << 16 | 'G' << 24: /* Redis */
+	case 'g' | 'e' << 8 | 't' << 16 | ' ' << 24: /* memcached */
+	case 'g' | 'e' << 8 | 't' << 16 | 's' << 24:
+	case 'g' | 'a' << 8 | 't' << 16 | ' ' << 24:
+	case 's' | 'e' << 8 | 't' << 16 | ' ' << 24:
+	case 'a' | 'd' << 8 | 'd' << 16 | ' ' << 24:
+	case 'c' | 'a' << 8 | 's' << 16 | ' ' << 24:
+	case 'i' | 'n' << 8 | 'c' << 16 | 'r' << 24:
+	case 'd' | 'e' << 8 | 'c' << 16 | 'r' << 24:
+	case 'd' | 'e' << 8 | 'l' << 16 | 'e' << 24:
+	case 't' | 'o' << 8 | 'u' << 16 | 'c' << 24:
+	case 'v' | 'e' << 8 | 'r' << 16 | 's' << 24:
+	case 's' | 't' << 8 | 'a' << 16 | 't' << 24:
+	case 'f' | 'l' << 8 | 'u' << 16 | 's' << 24:
+		return PROTOCOL_CALLS;
 	}
 	return PROTOCOL_UNDECIDED;
 }
@@ -146,6 +232,93 @@ static __always_inline void describe(struct socket_seen_record *record, struct s
 	}
 }
 
+/* Connections that followed tasks are opening: the port is not chosen yet when they begin. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u64);
+	__type(value, u32);
+} opening SEC(".maps");
+
+/* `sk`'s own end, or its far end. False: it has none that could be told from others. */
+static __always_inline bool end_of(struct far_end *end, struct sock *sk, bool far) {
+	struct sock_common *common = &sk->__sk_common;
+	u16 family = common->skc_family, own = common->skc_num, other = __builtin_bswap16(common->skc_dport);
+	u8 *local = far ? end->remote_ip : end->local_ip, *remote = far ? end->local_ip : end->remote_ip;
+	if (family == AF_UNIX) {
+		struct sock *peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
+		end->socket = far ? (u64)peer : (u64)sk;
+		return end->socket != 0;
+	}
+	if (!own || !other)
+		return 0;
+	if (family == AF_INET) {
+		u32 from = common->skc_rcv_saddr, to = common->skc_daddr;
+		local[10] = local[11] = remote[10] = remote[11] = 0xff;
+		__builtin_memcpy(local + 12, &from, 4);
+		__builtin_memcpy(remote + 12, &to, 4);
+	} else if (family == AF_INET6) {
+		bpf_probe_read_kernel(local, 16, &common->skc_v6_rcv_saddr);
+		bpf_probe_read_kernel(remote, 16, &common->skc_v6_daddr);
+	} else {
+		return 0;
+	}
+	end->local_port = far ? other : own;
+	end->remote_port = far ? own : other;
+	return 1;
+}
+
+/* Whoever uses the other end of `sk` is a peer. */
+static __always_inline void expect(struct sock *sk) {
+	struct far_end end = {};
+	u32 one = 1;
+	if (end_of(&end, sk, 1))
+		bpf_map_update_elem(&far_ends, &end, &one, BPF_ANY);
+}
+
+/* A Unix connection to a name: the other end has one, as its listener, and this end has none. */
+static __always_inline void expect_named(struct sock *sk) {
+	if (sk->__sk_common.skc_family != AF_UNIX || sk->sk_type == SOCK_DGRAM)
+		return;
+	struct unix_sock *own = (struct unix_sock *)sk;
+	struct unix_sock *other = (struct unix_sock *)BPF_CORE_READ(own, peer);
+	if (other && !BPF_CORE_READ(own, addr) && BPF_CORE_READ(other, addr))
+		expect(sk);
+}
+
+/* A transfer by a task that is not followed. Its state where it is from now on. */
+static __noinline struct task_state *stranger(struct task_struct *task, struct sock *sk) {
+	u32 pid = task->tgid;
+	if (pid <= 1 || task->flags & PF_KTHREAD)
+		return 0;
+	u32 *known = bpf_map_lookup_elem(&outsiders, &pid), verdict = known ? *known : 0;
+	if (verdict == VERDICT_NEVER || verdict == VERDICT_ANNOUNCED)
+		return 0;
+	if (verdict == VERDICT_FOLLOWED) {
+		if (!settings.counting_only)
+			return adopt(task);
+		expect_named(sk);
+		return 0;
+	}
+	struct far_end end = {};
+	if (!end_of(&end, sk, 0) || !bpf_map_lookup_elem(&far_ends, &end))
+		return 0;
+	verdict = settings.follow == FOLLOW_ANNOUNCE ? VERDICT_ANNOUNCED : VERDICT_FOLLOWED;
+	bpf_map_update_elem(&outsiders, &pid, &verdict, BPF_ANY);
+	if (settings.follow == FOLLOW_ADOPT)
+		return adopt(task);
+	struct named_record record = {};
+	fill_header(&record.header, KIND_PEER, pid, task->pid, bpf_ktime_get_ns());
+	bpf_get_current_comm(record.comm, sizeof(record.comm));
+	emit(&record, sizeof(record), LOSS_RING_TASK);
+	return 0;
+}
+
+static __always_inline struct task_state *user_of(struct task_struct *task, struct sock *sk) {
+	struct task_state *state = state_of(task);
+	return !state && settings.follow ? stranger(task, sk) : state;
+}
+
 static __always_inline struct socket_sums *find(bool connection, u64 *cookie) {
 	if (connection)
 		return bpf_map_lookup_elem(&sockets, cookie);
@@ -165,11 +338,37 @@ static __always_inline void settle(struct task_state *state) {
 	}
 }
 
+/* One transfer to user space, with the stack where `flags` ask for it. */
+__noinline int send_message(u64 cookie, u64 length, u32 captured, u32 flags) {
+	u32 zero = 0;
+	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
+	struct scratch *scratch = scratch_of(CONTEXT_CALL);
+	if (!payload || !scratch)
+		return 0;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+	struct message_record *record = &scratch->record.message;
+	u32 pid = task->tgid;
+	__builtin_memset(record, 0, sizeof(*record));
+	fill_header(&record->header, KIND_MESSAGE, pid, task->pid, bpf_ktime_get_ns());
+	BOUND(captured, MAX_PAYLOAD_BYTES);
+	record->socket = cookie;
+	record->bytes = length;
+	record->syscall = syscall_of(task);
+	record->descriptor = regs->di;
+	record->flags = flags;
+	record->captured = captured;
+	if (flags & MESSAGE_STACK)
+		take_stack(&record->stack, scratch, CONTEXT_CALL, pid);
+	emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_CALL, payload->bytes, captured, LOSS_RING_MESSAGE);
+	return 0;
+}
+
 static __always_inline int transfer(struct task_struct *task, struct task_state *state, struct sock *sk, int length,
 				    u32 direction, u64 cookie) {
 	if (length < 0)
 		return 0;
-	state->on_socket = 1;
+	u32 nth = state->on_socket++;
 	state->tls.socket = cookie;
 	if (cookie == state->opaque_socket) {
 		state->opaque_messages[direction & 1]++;
@@ -179,7 +378,7 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 			settle(state);
 		return 0;
 	}
-	u32 zero = 0, pid = task->tgid;
+	u32 pid = task->tgid;
 	bool connection = sk->sk_type == SOCK_STREAM && sk->__sk_common.skc_family != AF_UNIX;
 	struct socket_sums *sums = find(connection, &cookie);
 	if (!sums) {
@@ -187,6 +386,13 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 		u16 family = sk->__sk_common.skc_family;
 		if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
 			fresh.protocol = PROTOCOL_OPAQUE;
+		else if (family != AF_UNIX && (sk->__sk_common.skc_num == DNS_PORT ||
+					       sk->__sk_common.skc_dport == __builtin_bswap16(DNS_PORT)))
+			fresh.protocol = PROTOCOL_CALLS;
+		else if (!connection) { /* may have been known, and forgotten */
+			u32 *verdict = bpf_map_lookup_elem(&verdicts, &cookie);
+			fresh.protocol = verdict ? *verdict : PROTOCOL_UNDECIDED;
+		}
 		/* Two threads may be here at once: the first one's entry stays. */
 		if (connection)
 			bpf_map_update_elem(&sockets, &cookie, &fresh, BPF_NOEXIST);
@@ -201,6 +407,8 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 		fill_header(&seen.header, KIND_SOCKET_SEEN, pid, task->pid, bpf_ktime_get_ns());
 		describe(&seen, sk, cookie);
 		emit(&seen, sizeof(seen), LOSS_RING_MESSAGE);
+		if (settings.follow)
+			expect_named(sk);
 	}
 	if (sums->protocol == PROTOCOL_OPAQUE) {
 		__sync_fetch_and_add(&sums->skipped_messages[direction & 1], 1);
@@ -213,46 +421,43 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 		}
 		return 0;
 	}
-	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
-	struct scratch *scratch = scratch_of(CONTEXT_CALL);
-	if (!payload || !scratch)
-		return 0;
-	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
-	s32 call = syscall_of(task);
-	struct message_record *record = &scratch->record.message;
-	__builtin_memset(record, 0, sizeof(*record));
-	fill_header(&record->header, KIND_MESSAGE, pid, task->pid, bpf_ktime_get_ns());
-	record->socket = cookie;
-	record->bytes = length;
-	record->syscall = call;
-	record->descriptor = regs->di;
-	record->flags = direction == SENT ? MESSAGE_SENT : 0;
-	u32 captured = length > 0 ? read_payload(payload, regs, call, length) : 0;
-	BOUND(captured, MAX_PAYLOAD_BYTES);
+	if (sums->protocol == PROTOCOL_UNDECIDED || (sums->messages & (ASK_MESSAGES - 1)) == ASK_MESSAGES - 1) {
+		u32 *verdict = bpf_map_lookup_elem(&verdicts, &cookie);
+		if (verdict && *verdict != PROTOCOL_UNDECIDED)
+			sums->protocol = *verdict;
+	}
+	u32 limit = HEAD_BYTES;
+	if ((sums->protocol == PROTOCOL_CALLS || sums->protocol == PROTOCOL_UNDECIDED) && length <= MAX_PAYLOAD_BYTES)
+		limit = MAX_PAYLOAD_BYTES;
+	u32 only = 0;
+	struct live_settings *limits = bpf_map_lookup_elem(&live, &only);
+	if (limits && limit > limits->payload_bytes)
+		limit = limits->payload_bytes;
+	u32 captured = length > 0 ? read_payload(length, limit, nth) : 0;
+	u32 flags = direction == SENT ? MESSAGE_SENT : 0;
 	sums->messages++;
 	if (sums->protocol == PROTOCOL_UNDECIDED && length > 0) {
-		sums->protocol = classify(payload->bytes, captured);
+		sums->protocol = classify(captured, length);
 		if (sums->protocol == PROTOCOL_UNDECIDED && sums->messages >= UNDECIDED_MESSAGES) {
 			sums->protocol = PROTOCOL_OPAQUE;
-			record->flags |= MESSAGE_OPAQUE;
+			flags |= MESSAGE_OPAQUE;
 		}
 	}
 	bool turn = direction == SENT && sums->last != SENT + 1;
 	if (length > 0)
 		sums->last = direction + 1;
-	record->captured = captured;
-	if (turn && !settings.counting_only) {
-		record->flags |= MESSAGE_STACK;
-		take_stack(&record->stack, scratch, CONTEXT_CALL, pid);
-	}
-	emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_CALL, payload->bytes, captured, LOSS_RING_MESSAGE);
+	if (turn && limits && limits->turn_every > 1)
+		turn = sums->turns++ % limits->turn_every == 0;
+	if (turn && !settings.counting_only)
+		flags |= MESSAGE_STACK;
+	send_message(cookie, length, captured, flags);
 	return 0;
 }
 
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(on_send, struct sock *sk, int length, int flags) {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *state = state_of(task);
+	struct task_state *state = user_of(task, sk);
 	return state ? transfer(task, state, sk, length, SENT, bpf_get_socket_cookie(sk)) : 0;
 }
 
@@ -261,7 +466,7 @@ int BPF_PROG(on_receive, struct sock *sk, int length, int flags) {
 	if (flags & (MSG_PEEK | MSG_ERRQUEUE))
 		return 0;
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *state = state_of(task);
+	struct task_state *state = user_of(task, sk);
 	return state ? transfer(task, state, sk, length, RECEIVED, bpf_get_socket_cookie(sk)) : 0;
 }
 
@@ -273,7 +478,23 @@ int BPF_PROG(on_exit_sockets, struct task_struct *task) {
 	return 0;
 }
 
+#define TCP_ESTABLISHED 1
+#define TCP_SYN_SENT 2
 #define TCP_CLOSE 7
+
+/* A connection that a followed task opens: its far end, as soon as both ports are known. */
+static __always_inline void follow_opening(struct task_struct *task, struct sock *sk, u64 cookie, int from, int to) {
+	u32 pid = task->tgid, one = 1;
+	if (to == TCP_SYN_SENT) {
+		u32 *verdict = bpf_map_lookup_elem(&outsiders, &pid);
+		if (state_of(task) || (verdict && *verdict == VERDICT_FOLLOWED))
+			bpf_map_update_elem(&opening, &cookie, &one, BPF_ANY);
+	} else if (from == TCP_SYN_SENT) {
+		if (to == TCP_ESTABLISHED && bpf_map_lookup_elem(&opening, &cookie))
+			expect(sk);
+		bpf_map_delete_elem(&opening, &cookie);
+	}
+}
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_socket_state, struct sock *sk, int from, int to) {
@@ -281,6 +502,8 @@ int BPF_PROG(on_socket_state, struct sock *sk, int from, int to) {
 	 * or to a followed task. */
 	struct task_struct *task = bpf_get_current_task_btf();
 	u64 cookie = bpf_get_socket_cookie(sk);
+	if (settings.follow)
+		follow_opening(task, sk, cookie, from, to);
 	struct socket_sums *sums = bpf_map_lookup_elem(&sockets, &cookie);
 	if (!sums && !state_of(task))
 		return 0;

@@ -38,12 +38,19 @@ static __always_inline void read_registers(u64 *to) {
 #define CHUNK 2048
 #define SMALL_CHUNK 256
 
+/* The limits in force now. The map has its one entry from the start: NULL is for the verifier alone. */
+static __always_inline u32 stack_limit(void) {
+	u32 zero = 0;
+	struct live_settings *now = bpf_map_lookup_elem(&live, &zero);
+	return now ? now->stack_bytes : 0;
+}
+
 /* A read past the top of the stack fails as a whole, so the copy goes in chunks, and in small ones at the end. */
-static __always_inline u32 copy_user_stack(u32 context, u64 sp) {
+static __always_inline u32 copy_user_stack(u32 context, u64 sp, u32 limit) {
 	struct user_stack *to = bpf_map_lookup_elem(&user_stacks, &context);
 	if (!to)
 		return 0;
-	u32 copied = 0, limit = settings.stack_bytes;
+	u32 copied = 0;
 	for (u32 i = 0; i < MAX_STACK_BYTES / CHUNK; i++) {
 		if (copied >= limit)
 			break;
@@ -69,8 +76,10 @@ static __noinline int take_stack(struct stack_head *head, struct scratch *scratc
 	read_registers(head->registers);
 	head->python = walk_python(scratch, context, pid);
 	head->flags = scratch->walk.flags;
-	head->user = copy_user_stack(context, head->registers[7]);
-	if (head->user >= MAX_STACK_BYTES)
+	head->coroutine = scratch->walk.coroutine;
+	u32 limit = stack_limit();
+	head->user = copy_user_stack(context, head->registers[7], limit);
+	if (head->user >= limit)
 		head->flags |= STACK_USER_CUT;
 	return 0;
 }

@@ -13,7 +13,6 @@ const volatile struct settings settings = {
 	.wait_threshold_ns = 100000,
 	.short_waits_every_ns = 10000000,
 	.file_io_every_ns = 10000000,
-	.stack_bytes = MAX_STACK_BYTES,
 };
 #else
 #define SHARED SEC(".maps") __attribute__((weak))
@@ -55,13 +54,17 @@ struct task_state {
 	u32 waker_pid, waker_tid;
 	s32 waker_syscall, waker_descriptor;
 	char waker_comm[16];
+	u32 holder; /* of the lock it sleeps on, where the lock says */
+	u32 holds_interpreter; /* that lock is the interpreter's */
 	u32 blocks; /* block records since the last return from a system call */
 	/* waits below the threshold */
 	u32 short_due;
 	u64 short_from, short_run_queue, short_blocked[WAIT_CLASSES], short_count;
 	/* a socket program saw the current call: it is not file I/O */
 	u32 on_socket;
-	u32 reserved;
+	/* an event loop's poll blocked: what it resumes is looked at when the next ones return, so many yet */
+	u32 polled;
+	u64 looked; /* when a poll that did not block was last followed by a look */
 	/* the interpreter's thread state, once a walk has found it */
 	u64 python_thread;
 	/* transfers and bytes (received, sent) of the Unix socket used last, where it is opaque: not yet in its sums */
@@ -93,6 +96,14 @@ struct {
 	__type(value, struct python_layout);
 } python_processes SHARED;
 
+/* What user space thins while the target runs, where the probes cost too much. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct live_settings);
+} live SHARED;
+
 /* 8 MiB: at 999 Hz with full stack copies two CPUs fill it in 200 ms, and it is drained every 10 ms. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -123,7 +134,7 @@ enum context {
 #define CODE_BYTES 112
 
 struct python_walk {
-	u64 frame, thread;
+	u64 frame, thread, coroutine;
 	u32 count, flags, pid, reserved;
 	struct python_layout layout;
 	u64 frame_words[FRAME_BYTES / 8];
@@ -136,6 +147,8 @@ struct scratch {
 	struct python_frame python[MAX_PYTHON_FRAMES];
 	u64 kernel[MAX_KERNEL_FRAMES];
 	struct python_walk walk;
+	u32 ticks; /* of the sampling clock in a followed task */
+	u32 reserved;
 	union {
 		struct sample_record sample;
 		struct call_record call;
@@ -143,6 +156,7 @@ struct scratch {
 		struct message_record message;
 		struct file_io_record file_io;
 		struct plaintext_record plaintext;
+		struct resumed_record resumed;
 	} record;
 };
 /* Apart, because no value of a per-CPU map may be larger than 32 KiB. */

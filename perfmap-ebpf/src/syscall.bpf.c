@@ -5,6 +5,7 @@
  * of a wait come from the scheduler. That halves what every system call of a followed task costs. */
 #include "call.h"
 #include "file_sum.h"
+#include "resumed.h"
 
 #define SYS_CLOSE 3
 #define SYS_OPEN 2
@@ -12,10 +13,11 @@
 /* How long a sum goes on before the whole stack is looked at again: two callers of one library function look alike to
  * the cheap look. */
 #define SITE_RECHECK_NS 200000
-/* Calls closer together than this on average are a storm: of each 16 only one is looked at, the others are added to its sum where
- * call, descriptor and instruction are the same. Bytes stay exact, their function may be wrong for 15 calls. */
+/* Calls closer together than this on average are a storm: after one that was looked at, up to 63 are added to its sum
+ * where call, descriptor and instruction are the same; how many is random, because a fixed number would always look at
+ * the same one of two functions that take turns. Bytes stay exact, and functions get their part on average. */
 #define STORM_NS 4000
-#define STORM_CALLS 15
+#define STORM_CALLS 63
 /* So many calls of one site have to come that close together before it is one. */
 #define STORM_SEEN 64
 
@@ -117,7 +119,7 @@ static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u3
 	if (same) {
 		add(sum, bytes, now);
 		if (sum->calls >= STORM_SEEN && now - sum->first < sum->calls * STORM_NS)
-			sum->unchecked = STORM_CALLS;
+			sum->unchecked = bpf_get_prandom_u32() & STORM_CALLS;
 		if (now - sum->first > settings.file_io_every_ns)
 			flush_sum(operation, sum);
 		return 0;
@@ -130,6 +132,7 @@ static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u3
 	if (!settings.counting_only) {
 		record->stack.python = walk_python(scratch, CONTEXT_CALL, pid);
 		record->stack.flags = scratch->walk.flags;
+		record->stack.coroutine = scratch->walk.coroutine;
 		state->python_thread = scratch->walk.thread;
 		caller = caller_of(state, regs, pid);
 		site = site_of(regs, caller, pid, call, record->stack.python);
@@ -152,7 +155,7 @@ static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u3
 	record->has_stack = 1;
 	record->stack.kernel = 0;
 	read_registers(record->stack.registers);
-	record->stack.user = copy_user_stack(CONTEXT_CALL, record->stack.registers[7]);
+	record->stack.user = copy_user_stack(CONTEXT_CALL, record->stack.registers[7], stack_limit());
 	if (emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_CALL, 0, 0, LOSS_RING_FILE)) {
 		/* No room: the sum is kept, and the site is sent at its next call. */
 		bpf_map_delete_elem(&sites, &site);
@@ -229,6 +232,12 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result) {
 	if (state->blocks) {
 		state->blocks = 0;
 		emit_call(regs, result);
+		if (polls(call)) {
+			state->polled = RESUMED_ROUNDS;
+			awaited_by_main();
+		}
+	} else if (polls(call)) {
+		polled(state, regs->r10);
 	}
 	if (state->short_due)
 		emit_short_waits(state);

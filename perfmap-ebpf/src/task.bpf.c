@@ -4,6 +4,7 @@
 #define MAPS_ARE_HERE
 #include "call.h"
 #include "file_sum.h"
+#include "adopt.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -13,7 +14,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child) {
-	if (!state_of(parent))
+	if (!state_of(parent) && !follows_children(parent, child))
 		return 0;
 	u64 now = bpf_ktime_get_ns();
 	struct task_state *state = bpf_task_storage_get(&tasks, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
@@ -96,9 +97,12 @@ static __always_inline void flush_short_waits(struct task_struct *task, struct t
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *task) {
 	struct task_state *state = state_of(task);
+	u32 pid = task->tgid;
+	/* Its number may soon be another's. */
+	if (settings.follow && task->signal->live.counter == 0)
+		bpf_map_delete_elem(&outsiders, &pid);
 	if (!state)
 		return 0;
-	u32 pid = task->tgid;
 	flush_sum(READ, &state->io[0]);
 	flush_sum(WRITE, &state->io[1]);
 	if (state->io[READ].calls || state->io[WRITE].calls)
@@ -117,6 +121,20 @@ int BPF_PROG(on_exit, struct task_struct *task) {
 	emit(&record, sizeof(record), LOSS_RING_TASK);
 	if (record.alive == 0)
 		bpf_map_delete_elem(&python_processes, &pid);
+	return 0;
+}
+
+/* Over all tasks, whenever user space has marked more processes as followed. */
+SEC("iter/task")
+int on_adopt(struct bpf_iter__task *context) {
+	struct task_struct *task = context->task;
+	if (!task)
+		return 0;
+	u32 pid = task->tgid;
+	u32 *verdict = bpf_map_lookup_elem(&outsiders, &pid);
+	if (!verdict || *verdict != VERDICT_FOLLOWED || state_of(task) || task->flags & PF_EXITING)
+		return 0;
+	adopt(task);
 	return 0;
 }
 
@@ -146,6 +164,9 @@ int on_end(struct bpf_iter__task *context) {
 	block.state = state->state;
 	block.syscall = syscall_of(task);
 	block.flags = BLOCK_UNFINISHED;
+	block.holder = state->holder;
+	if (state->holder && state->holds_interpreter)
+		block.flags |= BLOCK_INTERPRETER_LOCK;
 	emit(&block, sizeof(block), LOSS_RING_WAIT);
 	return 0;
 }

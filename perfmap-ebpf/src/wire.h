@@ -6,10 +6,14 @@
 #define MAX_PYTHON_FRAMES 128
 #define MAX_KERNEL_FRAMES 48
 #define MAX_STACK_BYTES (32 * 1024)
-#define MAX_PAYLOAD_BYTES 4096
+#define MAX_PAYLOAD_BYTES 16384
 #define MAX_LINE_TABLE_BYTES 8192
 #define MAX_STRING_BYTES 512
 #define WAIT_CLASSES 8
+#define MAX_AWAITS 32
+#define RESUMED_ROUNDS 6
+#define ROUND_STARTED 254
+#define ROUND_MAIN 255
 
 enum kind {
 	KIND_FORK = 1,
@@ -26,6 +30,9 @@ enum kind {
 	KIND_FILE_IO,
 	KIND_PYTHON_CODE,
 	KIND_FAULT_STACK,
+	KIND_ADOPT,
+	KIND_PEER,
+	KIND_RESUMED,
 	KIND_PLAINTEXT = 20,
 };
 enum loss {
@@ -84,12 +91,25 @@ enum tls_function {
 enum {
 	BLOCK_EARLY_WAKE = 1,
 	BLOCK_UNFINISHED = 2,
+	BLOCK_INTERPRETER_LOCK = 4,
+};
+enum follow {
+	FOLLOW_NONE,
+	FOLLOW_ANNOUNCE,
+	FOLLOW_LEARN,
+	FOLLOW_ADOPT,
+};
+enum verdict {
+	VERDICT_ANNOUNCED = 1,
+	VERDICT_FOLLOWED,
+	VERDICT_NEVER,
 };
 enum protocol {
 	PROTOCOL_UNDECIDED,
 	PROTOCOL_HTTP1,
 	PROTOCOL_TLS,
 	PROTOCOL_OPAQUE,
+	PROTOCOL_CALLS, /* framed: databases, caches, HTTP/2, DNS */
 };
 
 struct header {
@@ -112,8 +132,15 @@ struct exit_record {
 	u64 cpu_ns;
 	char comm[16];
 };
+struct adopt_record {
+	struct header header;
+	u32 parent, reserved;
+	u64 cpu_ns;
+	char comm[16];
+};
 struct stack_head {
 	u64 registers[17];
+	u64 coroutine;
 	u32 python, kernel, user, flags;
 };
 struct python_frame {
@@ -132,7 +159,7 @@ struct block_record {
 	u32 waker_pid, waker_tid;
 	s32 waker_syscall, waker_descriptor;
 	char waker_comm[16];
-	u32 flags, reserved;
+	u32 flags, holder;
 };
 struct call_record {
 	struct header header;
@@ -186,20 +213,36 @@ struct python_code_record {
 	u32 first_line, name_bytes, name_width, file_bytes, file_width, table_bytes;
 	u64 table_length;
 };
+struct resumed_record {
+	struct header header;
+	u64 coroutine;
+	u32 frames, round, of_tasks, reserved;
+};
 struct python_layout {
 	u64 runtime;
 	u32 version, tss_key, thread_frame, has_cframe, cframe_current;
 	u32 frame_code, frame_back, frame_instruction;
 	u32 code_file, code_name, code_first_line, code_table;
 	u32 str_ascii, str_compact;
+	u32 thread_pthread, frame_owner, generator_frame, future_coroutine;
 };
 struct socket_sums {
 	u64 skipped_messages[2], skipped_bytes[2];
-	u32 messages, protocol, last, pid, tid, reserved;
+	u32 messages, protocol, last, pid, tid, turns;
 };
 struct settings {
 	u64 wait_threshold_ns, short_waits_every_ns, file_io_every_ns;
-	u32 stack_bytes, counting_only;
+	u32 counting_only, follow;
+};
+struct live_settings {
+	u64 wait_threshold_ns;
+	u32 payload_bytes, stack_bytes, turn_every, sample_every;
+};
+struct far_end {
+	u8 local_ip[16], remote_ip[16];
+	u64 socket;
+	u16 local_port, remote_port;
+	u32 reserved;
 };
 
 #define SIZE(record, bytes) _Static_assert(sizeof(struct record) == (bytes), #record)
@@ -207,20 +250,24 @@ SIZE(header, 24);
 SIZE(fork_record, 48);
 SIZE(named_record, 48);
 SIZE(exit_record, 56);
-SIZE(stack_head, 152);
+SIZE(stack_head, 160);
 SIZE(python_frame, 32);
-SIZE(sample_record, 176);
+SIZE(sample_record, 184);
 SIZE(block_record, 88);
-SIZE(call_record, 224);
-SIZE(short_waits_record, 264);
+SIZE(call_record, 232);
+SIZE(short_waits_record, 272);
 SIZE(socket_seen_record, 96);
 SIZE(socket_state_record, 104);
-SIZE(message_record, 224);
-SIZE(plaintext_record, 216);
-SIZE(file_io_record, 216);
+SIZE(message_record, 232);
+SIZE(plaintext_record, 224);
+SIZE(file_io_record, 224);
 SIZE(python_code_record, 72);
-SIZE(python_layout, 64);
+SIZE(resumed_record, 48);
+SIZE(python_layout, 80);
 SIZE(socket_sums, 56);
 SIZE(settings, 32);
+SIZE(live_settings, 24);
+SIZE(adopt_record, 56);
+SIZE(far_end, 48);
 
 #endif

@@ -316,6 +316,26 @@ fn no_privilege_with_ebpf_asked_for_is_4() -> Result<()> {
     Ok(())
 }
 
+/// What nothing was allowed to count is null, not nought.
+#[test]
+fn no_privilege_falls_back_and_says_so() -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let scratch = tempfile::tempdir().context("make a scratch directory")?;
+    for dir in [scratch.path(), &scratch.path().join("out")] {
+        std::fs::create_dir_all(dir).context("make it")?;
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o777)).context("open it")?;
+    }
+    let out = as_nobody(&["--runs", "1", "--warmup", "0", "--", "sleep", "0.2"], &scratch.path().join("out"))?;
+    let said = String::from_utf8_lossy(&out.stderr);
+    ensure!(out.status.code() == Some(0), "{}: {said}", out.status);
+    let map = std::fs::read_to_string(scratch.path().join("out/performance_map.yaml")).context("read the map")?;
+    for line in ["    io_read_bytes: null", "    http_round_trips: null", "    backend: procfs"] {
+        ensure!(map.lines().any(|found| found == line), "no {line:?} in\n{map}\n{said}");
+    }
+    Ok(())
+}
+
 /// `perfmap doctor` works for everyone and says what is missing.
 #[test]
 fn doctor_answers_root_and_nobody() -> Result<()> {

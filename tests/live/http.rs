@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use perfmap_tests::{Trace, Traced, turn};
 
 /// Round trips and connections per peer, and round trips per function, as the server counted them.
-fn exact(traced: &Traced) -> Result<()> {
+pub fn exact(traced: &Traced) -> Result<()> {
     let (map, truth) = (traced.map()?, traced.truth()?);
     let peers = truth.json["http"]["peers"].as_array().context("truth without http.peers")?;
     for want in peers {

@@ -1,13 +1,20 @@
 //! Live tests: perfmap on programs that know their own truth. They need root, and say so by failing.
 
+mod attach;
 mod children;
+mod containers;
 mod example;
 mod faults;
 mod files;
 mod halves;
 mod http;
+mod http2;
 mod native;
+mod peers;
 mod python;
 mod replay;
+mod services;
+mod storms;
 mod threads;
 mod tls;
+mod waits;

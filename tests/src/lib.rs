@@ -4,12 +4,14 @@
 pub mod map;
 pub mod places;
 pub mod recorded;
+pub mod service;
 pub mod trace;
 pub mod truth;
 pub mod turn;
 pub mod workload;
 
 pub use map::{Map, Step};
+pub use service::Service;
 pub use trace::{Trace, Traced};
 pub use truth::Truth;
 pub use turn::turn;

@@ -119,9 +119,10 @@ impl Map {
     }
 }
 
-/// `app.jobs.run`, `crate::jobs::run`, `run<T>`, `run(int)` and `run` are all `run`.
+/// `app.jobs.run`, `crate::jobs::run`, `f.<locals>.run`, `run<T>`, `run(int)` and `run` are all `run`.
 fn named(full: &str, wanted: &str) -> bool {
-    let bare = full.split(['<', '(', ' ']).next().unwrap_or(full);
+    let inner = full.rsplit_once(".<locals>.").map_or(full, |(_, inner)| inner);
+    let bare = inner.split(['<', '(', ' ']).next().unwrap_or(inner);
     full == wanted || bare.rsplit(['.', ':', '/']).next() == Some(wanted)
 }
 

@@ -4,6 +4,7 @@ mod bench;
 mod build_ebpf;
 mod checks;
 mod demo;
+mod fuzz;
 mod setup;
 mod shell;
 mod tally;
@@ -17,6 +18,8 @@ cargo xtask COMMAND
   setup                   install what the tests need, and only what is missing
   build-ebpf [--check]    make perfmap-ebpf/perfmap.bpf.o again; --check compares it with the committed one
   bench [--pairs N]       overhead beside perf, py-spy and strace; writes docs/benchmarks.md
+  fuzz [--seconds N] [TARGET…]
+                          run every fuzz target for 60 s each (nightly Rust, cargo-fuzz); fails on a finding
 ";
 
 fn main() -> std::process::ExitCode {
@@ -34,6 +37,11 @@ fn main() -> std::process::ExitCode {
             Ok(n) => bench::bench(n),
             Err(_) => Err(anyhow::anyhow!("--pairs wants a number, not {n:?}")),
         },
+        ["fuzz", "--seconds", n, targets @ ..] => match n.parse() {
+            Ok(n) => fuzz::fuzz(n, targets),
+            Err(_) => Err(anyhow::anyhow!("--seconds wants a number, not {n:?}")),
+        },
+        ["fuzz", targets @ ..] => fuzz::fuzz(fuzz::DEFAULT_SECONDS, targets),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

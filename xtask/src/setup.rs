@@ -45,7 +45,11 @@ const NEEDS: &[Need] = &[
     need("python3-venv", Sign::File("/usr/lib/python3/dist-packages/pip-whl"), "virtual environments", false),
     need("curl", Sign::Program("curl"), "a workload follows redirects with it", false),
     need("openssl", Sign::Program("openssl"), "a workload makes its certificate with it", false),
+    need("nginx-light", Sign::Program("nginx"), "a workload has it as a proxy", false),
     need("bpftool", Sign::Program("bpftool"), "shows that nothing of ours stays in the kernel", false),
+    need("runc", Sign::Program("runc"), "runs containers in a live test", false),
+    need("iproute2", Sign::Program("ip"), "makes network namespaces in live tests", false),
+    need("nftables", Sign::Program("nft"), "translates addresses in a live test", false),
     need("util-linux", Sign::Program("setpriv"), "runs perfmap without privilege", false),
 ];
 

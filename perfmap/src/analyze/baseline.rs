@@ -50,6 +50,20 @@ impl Metric {
         }
     }
 
+    /// What only probes can tell.
+    fn is_count(self) -> bool {
+        match self {
+            Metric::FileRead
+            | Metric::FileWritten
+            | Metric::NetRead
+            | Metric::NetWritten
+            | Metric::HttpRoundTrips
+            | Metric::DbRoundTrips
+            | Metric::ProbeCost => true,
+            Metric::Wall | Metric::Cpu | Metric::MemoryPeak | Metric::MemoryDelta => false,
+        }
+    }
+
     /// Below this median a spread says nothing: schedulers, caches and name look-ups move small values by more than
     /// a fifth. None: never judged. A memory delta lies around zero, where a ratio has no meaning; the probes' cost is
     /// ours, not the program's.
@@ -74,8 +88,11 @@ pub struct Spread {
     pub cv_pct: f64,
 }
 
-/// None without runs.
+/// None without runs, and for a count that one of them did not measure.
 pub fn spread(baseline: &Baseline, metric: Metric) -> Option<Spread> {
+    if metric.is_count() && !baseline.runs.iter().all(|run| run.is_counted) {
+        return None;
+    }
     let mut values: Vec<f64> = baseline.runs.iter().map(|run| metric.of(run)).collect();
     values.sort_by(f64::total_cmp);
     let (min, max) = (*values.first()?, *values.last()?);
@@ -109,8 +126,19 @@ pub fn overhead_pct(baseline: Option<&Baseline>, profiled: Nanos) -> Option<f64>
 mod tests {
     use super::*;
 
+    #[test]
+    fn what_was_not_counted_has_no_median() {
+        let plain = Metrics { wall: Nanos(5), ..Metrics::default() };
+        let runs = Baseline { warmups: 0, runs: vec![plain], reused_from: None };
+        assert_eq!(spread(&runs, Metric::FileRead), None);
+        assert_eq!(spread(&runs, Metric::Wall).map(|of| of.median), Some(5.0));
+    }
+
     fn runs(walls_ms: &[u64]) -> Baseline {
-        let runs = walls_ms.iter().map(|&ms| Metrics { wall: Nanos(ms * 1_000_000), ..Metrics::default() }).collect();
+        let runs = walls_ms
+            .iter()
+            .map(|&ms| Metrics { wall: Nanos(ms * 1_000_000), is_counted: true, ..Metrics::default() })
+            .collect();
         Baseline { warmups: 1, runs, reused_from: None }
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    map::{Counted, Latency, Location, Map, Outside, Peer, PeerCall, Step, StepKind, WaitCause, Waits},
+    map::{Counted, Latency, Location, Lock, LockSide, Map, Outside, Peer, PeerCall, Step, StepKind, WaitCause, Waits},
     recording::*,
     resolve::{Language, Place, PlaceId, Resolved},
 };
@@ -46,8 +46,14 @@ pub fn step(id: &str, function: &str, wall: u64, own: u64) -> Step {
     }
 }
 
-pub fn call(peer: &str, endpoint: &str, sequential: bool, latency: Latency) -> Option<PeerCall> {
-    Some(PeerCall { peer: peer.into(), endpoint: Some(endpoint.into()), latency: Some(latency), sequential })
+pub fn call(peer: &str, endpoint: &str, round_trips: u64, sequential: bool, latency: Latency) -> Option<PeerCall> {
+    Some(PeerCall {
+        peer: peer.into(),
+        endpoint: Some(endpoint.into()),
+        latency: Some(latency),
+        sequential,
+        round_trips,
+    })
 }
 
 pub fn latency(min: u64, median: u64, p95: u64, max: u64) -> Latency {
@@ -76,6 +82,24 @@ fn at(file: &str, line: u32) -> Option<Location> {
     Some(Location { file: file.into(), line })
 }
 
+fn lock() -> Lock {
+    let side = |function: &str, line, stack: &[&str]| LockSide {
+        function: function.into(),
+        location: Some(Location { file: "app/pool.py".into(), line }),
+        stack: stack.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    Lock {
+        address: Some(0x7f00_0040),
+        interpreter: false,
+        service: 1,
+        waiter: Some(side("take", 10, &["worker", "take", "pthread_mutex_lock"])),
+        holder: Some(side("refill", 20, &["worker", "refill", "read"])),
+        waits: 4,
+        waited: ms(120),
+        held: ms(60),
+    }
+}
+
 pub fn map() -> Map {
     let handle_translate = Step {
         location: at("mt/app.py", 12),
@@ -97,7 +121,7 @@ pub fn map() -> Map {
         own_cpu: ms(8),
         own_waits: waits(&[(WaitCause::Network, 2)]),
         http_round_trips: 13,
-        call: call("mt-engine", "POST /translate", true, latency(121, 122, 124, 125)),
+        call: call("mt-engine", "POST /translate", 13, true, latency(121, 122, 124, 125)),
         error_pct: 0.2,
         children: vec![handle_translate],
         ..step("1.1.1", "mt_translate", 1590, 10)
@@ -120,7 +144,7 @@ pub fn map() -> Map {
         own_cpu: ms(2),
         own_waits: waits(&[(WaitCause::Network, 5)]),
         http_round_trips: 1,
-        call: call("tikal", "POST /extract", true, latency(908, 908, 908, 908)),
+        call: call("tikal", "POST /extract", 1, true, latency(908, 908, 908, 908)),
         children: vec![extract_text],
         ..step("1.1.2", "tikal_extract", 908, 7)
     };
@@ -149,6 +173,8 @@ pub fn map() -> Map {
     Map {
         wall: ms(2750),
         steps: vec![process_job],
+        idle: Nanos::ZERO,
+        served: vec![],
         outside: Outside {
             self_time: ms(220),
             cpu: ms(200),
@@ -156,6 +182,7 @@ pub fn map() -> Map {
             top: vec![("_PyEval_EvalFrameDefault".into(), ms(90)), ("read".into(), ms(20))],
             ..Outside::default()
         },
+        locks: vec![lock()],
         peers: vec![
             Peer { latency: Some(latency(121, 122, 124, 125)), ..peer(Some("mt-engine"), "127.0.0.1:8002", 13) },
             Peer { latency: Some(latency(908, 908, 908, 908)), ..peer(Some("tikal"), "127.0.0.1:8001", 1) },
@@ -167,6 +194,7 @@ pub fn map() -> Map {
 
 fn run(wall: u64) -> Metrics {
     Metrics {
+        is_counted: true,
         wall: ms(wall),
         cpu: ms(wall - 1650),
         memory_peak: 256 << 20,
@@ -223,6 +251,7 @@ pub fn recording() -> Recording {
         call: Some(CallId(0)),
         stack: None,
         unfinished: false,
+        held: None,
     }));
     events.push(Event::ShortWaits(ShortWaits {
         task,
@@ -259,6 +288,7 @@ pub fn recording() -> Recording {
                 arguments: vec![],
                 working_directory: "/app".into(),
                 service_name: None,
+                surroundings: None,
             }],
             own_name: None,
             cpu: ms(1100),

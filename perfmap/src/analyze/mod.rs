@@ -38,7 +38,7 @@ const NAMED_PCT: f64 = 1.0;
 pub fn analyze(recording: &Recording, resolved: &Resolved, map: &Map) -> Analysis {
     let warnings = warnings::all(recording, resolved, map);
     let candidates = candidate::ranked(map);
-    let Some(largest) = candidates.first() else {
+    let Some(largest) = leading(map, &candidates) else {
         return Analysis { class: Class::Unknown, detail: Detail::NothingMeasured, top: vec![], warnings };
     };
     let top: Vec<Bottleneck> = disjoint(&candidates, TOP)
@@ -47,12 +47,28 @@ pub fn analyze(recording: &Recording, resolved: &Resolved, map: &Map) -> Analysi
         .map(|candidate| bottleneck(map, candidate))
         .collect();
     let (class, detail) = rules::judge(map, largest);
-    let (class, detail) = if largest.share_pct.max(calls_share(map, &candidates, class)) > ACTIONABLE_PCT {
+    let (class, detail) = if is_actionable(map, &candidates, largest) {
         (class, pattern(map, &candidates, class, largest.time).unwrap_or(detail))
     } else {
         (Class::None, Detail::NothingStandsOut { largest: largest.time })
     };
     Analysis { class, detail, top, warnings }
+}
+
+/// The largest candidate; but the remainder outside the project is no step, it is many functions of many libraries: up
+/// to half of the wall time it gives way to a step that is worth acting on.
+fn leading<'c, 'm>(map: &Map, candidates: &'c [Candidate<'m>]) -> Option<&'c Candidate<'m>> {
+    let largest = candidates.first()?;
+    if largest.step.is_some() || largest.share_pct > PRIMARY_PCT {
+        return Some(largest);
+    }
+    let largest_step = candidates.iter().find(|candidate| candidate.step.is_some());
+    largest_step.filter(|step| is_actionable(map, candidates, step)).or(Some(largest))
+}
+
+fn is_actionable(map: &Map, candidates: &[Candidate<'_>], candidate: &Candidate<'_>) -> bool {
+    let (class, _) = rules::judge(map, candidate);
+    candidate.share_pct.max(calls_share(map, candidates, class)) > ACTIONABLE_PCT
 }
 
 /// What all calls of a class take together: waits for several services stand out as much as waits for one.

@@ -83,13 +83,14 @@ fn detail(map: &Map, candidate: &Candidate<'_>, class: Class) -> Detail {
 }
 
 fn calls(step: &Step, time: Nanos) -> Option<Detail> {
-    let PeerCall { peer, sequential, .. } = step.call.as_ref()?;
-    let (protocol, count) = match step.kind {
-        StepKind::HttpCall => (CallProtocol::Http, step.http_round_trips),
-        StepKind::GrpcCall => (CallProtocol::Grpc, step.http_round_trips),
-        StepKind::DbQuery => (CallProtocol::Database, step.db_round_trips),
-        StepKind::CacheOp => (CallProtocol::Cache, step.db_round_trips),
-        StepKind::QueueOp => (CallProtocol::Queue, step.http_round_trips),
+    let PeerCall { peer, sequential, round_trips, .. } = step.call.as_ref()?;
+    let count = *round_trips;
+    let protocol = match step.kind {
+        StepKind::HttpCall => CallProtocol::Http,
+        StepKind::GrpcCall => CallProtocol::Grpc,
+        StepKind::DbQuery => CallProtocol::Database,
+        StepKind::CacheOp => CallProtocol::Cache,
+        StepKind::QueueOp => CallProtocol::Queue,
         StepKind::FunctionCall
         | StepKind::FileIo
         | StepKind::LockWait

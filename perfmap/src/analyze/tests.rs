@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     map::{Counted, Outside, Peer, Step, StepKind, WaitCause},
-    recording::{Ending, Loss, Metrics, Nanos, Unnamed},
+    recording::{Ending, Loss, Metrics, Nanos, Overload, Thinned, Thinning, Unnamed},
 };
 
 fn of(map: &Map) -> Analysis {
@@ -89,7 +89,7 @@ fn a_peer_out_of_reach_is_external_and_a_private_one_is_not() {
             kind: StepKind::HttpCall,
             http_round_trips: 1,
             own_waits: waits(&[(WaitCause::Network, 600)]),
-            call: call(&address, "GET /", true, latency(600, 600, 600, 600)),
+            call: call(&address, "GET /", 1, true, latency(600, 600, 600, 600)),
             ..step("1", "f", 600, 600)
         };
         of(&Map { peers: vec![peer_of], ..one(slow) }).class
@@ -108,7 +108,7 @@ fn overlapping_calls_are_not_called_sequential() {
         kind: StepKind::HttpCall,
         http_round_trips: 5,
         own_waits: waits(&[(WaitCause::Network, 600)]),
-        call: call("10.0.0.7:80", "GET /", false, latency(500, 500, 500, 500)),
+        call: call("10.0.0.7:80", "GET /", 5, false, latency(500, 500, 500, 500)),
         ..step("1", "f", 600, 600)
     };
     assert!(matches!(of(&one(slow)).detail, Detail::Calls { count: 5, .. }));
@@ -123,6 +123,18 @@ fn nothing_stands_out_below_a_fifth_and_nothing_measured_is_unknown() {
     assert_eq!(found.top[0].step.as_deref(), Some("1"), "the first of equals");
     let found = of(&Map::default());
     assert_eq!((found.class, found.detail, found.top), (Class::Unknown, Detail::NothingMeasured, vec![]));
+}
+
+/// A step of 250 ms beside 400 ms spread over start-up, imports and the test runner.
+#[test]
+fn the_remainder_gives_way_to_a_step_worth_acting_on() {
+    let outside = Outside { self_time: ms(400), cpu: ms(400), ..Outside::default() };
+    let sleeping = Step { own_waits: waits(&[(WaitCause::Sleep, 250)]), ..step("1", "f", 250, 250) };
+    let found = of(&Map { outside: outside.clone(), ..one(sleeping) });
+    assert_eq!(found.class, Class::Wait);
+    let small = Step { own_waits: waits(&[(WaitCause::Sleep, 150)]), ..step("1", "f", 150, 150) };
+    let found = of(&Map { outside, ..one(small) });
+    assert_eq!(found.class, Class::Cpu);
 }
 
 #[test]
@@ -154,7 +166,7 @@ fn driven(compute: u64, engine: u64) -> Map {
         service: 1,
         kind: StepKind::HttpCall,
         http_round_trips: 4,
-        call: call("engine", "POST /translate", true, latency(1, 1, 1, 1)),
+        call: call("engine", "POST /translate", 4, true, latency(1, 1, 1, 1)),
         children: vec![handle],
         ..step("1.1.1", "translate", engine, 0)
     };
@@ -167,7 +179,7 @@ fn driven(compute: u64, engine: u64) -> Map {
     let test = Step {
         kind: StepKind::HttpCall,
         http_round_trips: 1,
-        call: call("api", "POST /jobs", true, latency(1, 1, 1, 1)),
+        call: call("api", "POST /jobs", 1, true, latency(1, 1, 1, 1)),
         children: vec![job],
         ..step("1", "test_job", compute + engine, 0)
     };
@@ -205,6 +217,11 @@ fn every_doubt_has_its_warning() {
     recording.meta.notes = vec!["a note".into()];
     recording.events.truncate(30);
     recording.losses.add(Loss::RingFullWait, 7);
+    let thinned =
+        Thinned { at: ms(500), what: Thinning::Sampling { every: 2 }, why: Overload::ProbeTime { pct: 30.0 } };
+    recording.meta.thinned = vec![thinned.clone()];
+    recording.meta.bpf_cost = vec![("on_switch".into(), 9, ms(100)), ("on_send".into(), 9, ms(150))];
+    recording.meta.tree_cpu = ms(750);
     let runs = [1000, 1000, 2000].map(|wall| Metrics { wall: ms(wall), lost: 1, ..Metrics::default() });
     recording.baseline.as_mut().expect("the example has one").runs = runs.into();
     let mut map = map();
@@ -218,6 +235,8 @@ fn every_doubt_has_its_warning() {
         Warning::UnstableBaseline { metric: baseline::Metric::Wall, cv_pct: 43.301_270_189_221_94 },
         Warning::Overhead { pct: 175.0 },
         Warning::BaselineLost { count: 3 },
+        Warning::Thinned(thinned),
+        Warning::ProbeTime { pct: 50.0 },
         Warning::Lost { kind: Loss::RingFullWait, count: 7 },
         Warning::FewSamples { samples: 30 },
         Warning::InferredCounts { peer: "mt-engine".into() },

@@ -3,7 +3,7 @@
 use crate::{
     analyze::baseline::Metric,
     map::WaitCause,
-    recording::{Loss, Nanos, Unnamed},
+    recording::{Loss, Nanos, Thinned, Unnamed},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -115,6 +115,12 @@ pub enum Warning {
         cv_pct: f64,
     },
     Overhead {
+        pct: f64,
+    },
+    /// From its time on, less was recorded.
+    Thinned(Thinned),
+    /// Run time of the probes over the whole run, in percent of the target's own CPU time.
+    ProbeTime {
         pct: f64,
     },
     Lost {

@@ -31,6 +31,7 @@ pub fn all(recording: &Recording, resolved: &Resolved, map: &Map) -> Vec<Warning
     let mut found = vec![];
     ending(recording, &mut found);
     runs(recording, map, &mut found);
+    probes(recording, &mut found);
     losses(recording, &mut found);
     samples(recording, resolved, &mut found);
     counts(map, &mut found);
@@ -52,7 +53,10 @@ fn ending(recording: &Recording, found: &mut Vec<Warning>) {
 
 fn runs(recording: &Recording, map: &Map, found: &mut Vec<Warning>) {
     let Some(runs) = recording.baseline.as_ref().filter(|baseline| !baseline.runs.is_empty()) else {
-        found.push(Warning::NoBaseline);
+        // What was only watched has no run of its own to be measured by.
+        if !recording.meta.attached {
+            found.push(Warning::NoBaseline);
+        }
         return;
     };
     for metric in Metric::ALL {
@@ -72,17 +76,30 @@ fn runs(recording: &Recording, map: &Map, found: &mut Vec<Warning>) {
     }
 }
 
+/// What the probes took, and what was thinned to make it less.
+fn probes(recording: &Recording, found: &mut Vec<Warning>) {
+    let meta = &recording.meta;
+    found.extend(meta.thinned.iter().cloned().map(Warning::Thinned));
+    let probes: u64 = meta.bpf_cost.iter().map(|(_, _, time)| time.0).fold(0, u64::saturating_add);
+    // The programs run on the target's own CPU time. Below a twentieth of the wall time they slow nothing down much.
+    let pct = probes as f64 / meta.tree_cpu.0.saturating_sub(probes).max(1) as f64 * 100.0;
+    if pct > OVERHEAD_PCT && probes > meta.wall.0 / 20 {
+        found.push(Warning::ProbeTime { pct });
+    }
+}
+
 fn losses(recording: &Recording, found: &mut Vec<Warning>) {
     let lost: &BTreeMap<Loss, u64> = &recording.losses.0;
     found.extend(lost.iter().filter(|(_, count)| **count > 0).map(|(&kind, &count)| Warning::Lost { kind, count }));
 }
 
 fn samples(recording: &Recording, resolved: &Resolved, found: &mut Vec<Warning>) {
-    let (mut total, mut cut) = (0u64, 0u64);
+    let (mut total, mut ticks, mut cut) = (0u64, 0u64, 0u64);
     let mut nameless: BTreeMap<(Option<&str>, Unnamed), u64> = BTreeMap::new();
     for event in &recording.events {
         let Event::Sample(sample) = event else { continue };
         total += 1;
+        ticks = ticks.saturating_add(recording.meta.sample_every(sample.at).into());
         cut += u64::from(is_cut(recording, resolved, sample));
         if let Some(of) = nameless_leaf(resolved, sample) {
             *nameless.entry(of).or_default() += 1;
@@ -92,7 +109,7 @@ fn samples(recording: &Recording, resolved: &Resolved, found: &mut Vec<Warning>)
         return;
     }
     let share = |count: u64| count as f64 / total as f64 * 100.0;
-    let on_cpu = total as f64 / f64::from(recording.meta.sample_hz.max(1));
+    let on_cpu = ticks as f64 / f64::from(recording.meta.sample_hz.max(1));
     if total < FEW_SAMPLES && on_cpu * 1e9 > CPU_MATTERS * recording.meta.wall.0 as f64 {
         found.push(Warning::FewSamples { samples: total });
     }

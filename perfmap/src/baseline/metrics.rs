@@ -1,22 +1,24 @@
 //! One counted run's recording → its metrics.
 
 use crate::{
-    collect::Outcome,
+    collect::{Outcome, PLAIN_BACKEND},
     recording::{Event, Family, FileIo, FileOperation, Metrics, Recording, Socket},
 };
 
 /// Of the whole process tree. Network bytes are what its processes sent and received through IPv4 and IPv6 sockets,
 /// each end counted for itself: traffic between two processes of the tree is both sent and received.
-/// `http_round_trips` are counted by who knows protocols: this room runs and adds up.
-pub fn metrics(outcome: &Outcome, http_round_trips: u64) -> Metrics {
-    let Outcome { recording, files: _, memory, tls_libraries: _ } = outcome;
+/// `trips` (HTTP's, databases') are counted by who knows protocols: this room runs and adds up.
+pub fn metrics(outcome: &Outcome, trips: [u64; 2]) -> Metrics {
+    let Outcome { recording, files: _, memory, peers: _, tls_libraries: _ } = outcome;
     let mut metrics = Metrics {
         wall: recording.meta.wall,
         cpu: recording.meta.tree_cpu,
         memory_peak: memory.peak,
         memory_delta: difference(memory.end, memory.start),
         memory_is_pss: memory.is_pss,
-        http_round_trips,
+        is_counted: recording.meta.backend != PLAIN_BACKEND,
+        http_round_trips: trips[0],
+        db_round_trips: trips[1],
         lost: recording.losses.total(),
         probe_cost: recording.meta.bpf_cost.iter().map(|(_, _, time)| *time).sum(),
         ..Metrics::default()
@@ -63,6 +65,7 @@ mod tests {
             kind: 1,
             kernel: 0,
             peer_kernel: 0,
+            network: 0,
             local: None,
             remote: None,
             role: Role::Unknown,
@@ -101,8 +104,11 @@ mod tests {
         recording.sockets = vec![socket(Family::Ipv4, 1, 2), socket(Family::Ipv6, 10, 20), socket(Family::Unix, 7, 7)];
         recording.events = vec![io(FileOperation::Read, 3), io(FileOperation::Read, 4), io(FileOperation::Write, 5)];
         let memory = crate::collect::MemoryCurve { peak: 9, start: 8, end: 6, is_pss: true };
-        let run = metrics(&Outcome { recording, files: Default::default(), memory, tls_libraries: Vec::new() }, 14);
-        assert_eq!(run.http_round_trips, 14);
+        let run = metrics(
+            &Outcome { recording, files: Default::default(), memory, peers: vec![], tls_libraries: vec![] },
+            [14, 3],
+        );
+        assert_eq!((run.http_round_trips, run.db_round_trips), (14, 3));
         assert_eq!((run.wall, run.cpu, run.probe_cost), (Nanos(100), Nanos(10), Nanos(7)));
         assert_eq!((run.memory_peak, run.memory_delta, run.memory_is_pss), (9, -2, true));
         assert_eq!((run.file_read, run.file_written), (7, 5));

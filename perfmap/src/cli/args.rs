@@ -1,6 +1,6 @@
 //! What the user typed, and nothing decided yet (see `plan`).
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, ValueEnum};
 
@@ -8,6 +8,7 @@ const EXAMPLES: &str = "\
 Examples:
   sudo perfmap trace -- uv run pytest tests/e2e/test_checkout.py -s
   sudo perfmap trace --runs 5 -- ./target/release/import data.csv
+  sudo perfmap attach --unit billing.service --duration 30s
   perfmap report .optimization/test_checkout/recording.perfmap
   perfmap doctor";
 
@@ -17,14 +18,30 @@ Examples:
   sudo perfmap trace --no-baseline -- python3 job.py          one profiled run and nothing else
   sudo perfmap trace --freq 999 -- ./parse big.json           ten times the samples, for short programs
   sudo perfmap trace --app 'vendor/ours/*' -- npm test        files elsewhere that are your code too
+  sudo perfmap trace --service api=port:8001 -- make check    a name for the service that listens there
   sudo perfmap trace --format json -o - -- make check | jq .  the map on standard output
   sudo perfmap trace --baseline-file .optimization/check/baseline.json -- make check
 
 The command runs as you, with your environment, though perfmap runs as root (--as-root keeps root).
+Services are named by --service, then by the [services] table of perfmap.toml in the project's root
+(lines like: api = 'port:8001'), then by what they, their container or their unit say.
 It runs once to warm up, three times to measure (the baseline), and once profiled.
 
 Exit codes: the command's own; 2 wrong use, 3 the command fails before profiling, 4 no privilege or an unfit
 kernel, 5 output cannot be written, 126/127 the command cannot be run, 128+n killed by signal n, 130 Ctrl-C.";
+
+const ATTACH_EXAMPLES: &str = "\
+Examples:
+  sudo perfmap attach --pid 4711 --duration 30s
+  sudo perfmap attach --unit billing.service          until Ctrl-C
+  sudo perfmap attach --container 3f2a9c --freq 199
+  sudo perfmap attach --pid 4711 --pid 4712           two services, and what they ask of each other
+
+Nothing is run and nothing is stopped: what is watched goes on as before. The map shows the requests that it served,
+where their time went, and what it asked of others; without any request, what it computed.
+
+Exit codes: 0 the map is written (also where Ctrl-C or the process's end came first), 2 wrong use or nothing to watch,
+4 no privilege or an unfit kernel, 5 output cannot be written.";
 
 const REPORT_EXAMPLES: &str = "\
 Examples:
@@ -74,6 +91,9 @@ pub enum Subcommand {
     /// Run a command, measure it, and write its performance map
     #[command(after_help = TRACE_EXAMPLES)]
     Trace(TraceArgs),
+    /// Watch services that run already, and write the same map
+    #[command(after_help = ATTACH_EXAMPLES)]
+    Attach(AttachArgs),
     /// Make all outputs again from a recording
     #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArgs),
@@ -120,6 +140,10 @@ pub struct TraceArgs {
     /// A directory, file or pattern whose functions count as the project's (repeatable)
     #[arg(long, value_name = "PATH|GLOB")]
     pub app: Vec<String>,
+    /// Name a service: NAME=pid:N, port:N, container:ID, unit:NAME, or the PATH of its program, script or directory
+    /// (repeatable; see also perfmap.toml)
+    #[arg(long, value_name = "NAME=WHICH")]
+    pub service: Vec<String>,
     /// Run the command as root too
     #[arg(long)]
     pub as_root: bool,
@@ -129,6 +153,9 @@ pub struct TraceArgs {
     /// `-`: print the map on standard output as well (the command's own standard output then goes to standard error)
     #[arg(short = 'o', value_name = "-")]
     pub print: Option<String>,
+    /// Services that run already and that the command talks to: follow `no`, all on this `host`, or those named
+    #[arg(long, value_name = "no|host|NAME", default_value = "host", value_delimiter = ',')]
+    pub follow_peers: Vec<String>,
     /// How to collect; `ebpf` makes it an error where eBPF cannot be used
     #[arg(long, value_enum, default_value_t = Backend::Auto)]
     pub backend: Backend,
@@ -138,6 +165,65 @@ pub struct TraceArgs {
     /// The command and its arguments, after --
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["pid", "container", "unit"]))]
+pub struct AttachArgs {
+    /// A running process, with its threads and children (repeatable)
+    #[arg(long, value_name = "N")]
+    pub pid: Vec<u32>,
+    /// All processes of a container: the beginning of its id, or its name (repeatable)
+    #[arg(long, value_name = "ID")]
+    pub container: Vec<String>,
+    /// All processes of a systemd unit (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub unit: Vec<String>,
+    /// How long: 500ms, 30s, 5m [default: until Ctrl-C]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// Directory for the results [default: .optimization/NAME, named after what is watched]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// CPU samples per second and CPU
+    #[arg(long, value_name = "HZ", default_value_t = 99, value_parser = clap::value_parser!(u32).range(1..=4999))]
+    pub freq: u32,
+    /// Fold steps below this share of the wall time, in percent, into their parent
+    #[arg(long, value_name = "PCT", default_value_t = 1.0)]
+    pub min_share: f64,
+    /// A directory, file or pattern whose functions count as the project's (repeatable)
+    #[arg(long, value_name = "PATH|GLOB")]
+    pub app: Vec<String>,
+    /// Services that it talks to: follow `no`, all on this `host`, or those named
+    #[arg(long, value_name = "no|host|NAME", default_value = "host", value_delimiter = ',')]
+    pub follow_peers: Vec<String>,
+    /// Format of the map
+    #[arg(long, value_enum, default_value_t = Format::Yaml)]
+    pub format: Format,
+    /// `-`: print the map on standard output as well
+    #[arg(short = 'o', value_name = "-")]
+    pub print: Option<String>,
+    /// Bytes of stack copied with each sample; deep native stacks need more, each costs time
+    #[arg(long, value_name = "BYTES", default_value_t = 32768, value_parser = clap::value_parser!(u32).range(1024..=32768))]
+    pub stack_bytes: u32,
+}
+
+/// A number and its unit; seconds without one.
+fn duration(typed: &str) -> Result<Duration, String> {
+    let digits = typed.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(typed.len());
+    let (number, unit) = typed.split_at(digits);
+    let seconds = match unit {
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        other => return Err(format!("{other} is no unit of time: use ms, s, m or h")),
+    };
+    let number: f64 = number.parse().map_err(|_| format!("{typed} is no length of time: write 30s or 5m"))?;
+    match Duration::try_from_secs_f64(number * seconds) {
+        Ok(length) if length >= Duration::from_millis(1) => Ok(length),
+        Ok(_) | Err(_) => Err(format!("{typed} is too short or too long")),
+    }
 }
 
 #[derive(Debug, Clone, ClapArgs)]
@@ -170,4 +256,26 @@ pub enum Backend {
     Auto,
     /// eBPF or nothing
     Ebpf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time() {
+        for (typed, millis) in [("30s", 30_000), ("500ms", 500), ("5m", 300_000), ("1.5h", 5_400_000), ("2", 2_000)] {
+            assert_eq!(duration(typed), Ok(Duration::from_millis(millis)), "{typed}");
+        }
+        for wrong in ["", "s", "5 days", "-3s", "0s", "1e99h", "."] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn something_must_be_named_to_be_watched() {
+        let parsed = |words: &[&str]| Args::try_parse_from(["perfmap", "attach"].iter().chain(words));
+        assert!(parsed(&[]).is_err());
+        assert!(parsed(&["--pid", "1", "--unit", "x", "--pid", "2"]).is_ok());
+    }
 }

@@ -8,7 +8,7 @@ use crate::{
     collect::CollectError,
     recording::{Ending, file::FileError},
     report::files::FilesError,
-    target::{IdentityError, LaunchError, signal_name},
+    target::{IdentityError, LaunchError, SelectError, signal_name},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,8 @@ pub enum Failure {
     BaselineFile { path: PathBuf, error: BaselineFileError },
     #[error("{}: {error}", path.display())]
     Input { path: PathBuf, error: std::io::Error },
+    #[error("{0}")]
+    Select(#[from] SelectError),
     #[error("{0}")]
     Identity(#[from] IdentityError),
     #[error("test fails before profiling: fix the test first ({})", run_and_ending(*phase, *ending))]
@@ -62,6 +64,7 @@ impl Failure {
             | Failure::Recording { .. }
             | Failure::BaselineFile { .. }
             | Failure::Input { .. }
+            | Failure::Select(_)
             | Failure::Identity(_) => 2,
             Failure::FailsUnprofiled { .. } => 3,
             Failure::Collect(_) => 4,
@@ -90,6 +93,7 @@ impl Failure {
                     .into(),
             ),
             Failure::Input { .. } => None,
+            Failure::Select(error) => select_hint(error),
             Failure::Identity(_) => {
                 Some("run perfmap through sudo as the user who owns the project, or give --as-root".into())
             }
@@ -131,6 +135,17 @@ fn after_signal(signal: i32) -> u8 {
     128_u8.saturating_add(u8::try_from(signal).unwrap_or(u8::MAX))
 }
 
+fn select_hint(error: &SelectError) -> Option<String> {
+    match error {
+        SelectError::NoSuchProcess(_) | SelectError::Ended(_) => Some(
+            "pgrep -a NAME shows the processes of a program; pids are those of the host, not of a container".into(),
+        ),
+        SelectError::NoContainer(_) => Some("docker ps or runc list shows ids; four digits of one are enough".into()),
+        SelectError::NoUnit(_) => Some("systemctl list-units --type=service shows what runs".into()),
+        SelectError::OfTheKernel(_) | SelectError::Itself(_) | SelectError::Ambiguous { .. } => None,
+    }
+}
+
 fn did_you_mean(nearest: &[String]) -> Option<String> {
     (!nearest.is_empty()).then(|| format!("did you mean {}?", nearest.join(" or ")))
 }
@@ -168,6 +183,7 @@ mod tests {
             (Failure::NotFound { path: "a.py".into(), nearest: vec!["b.py".into()] }, 2),
             (failed, 3),
             (Failure::Collect(CollectError::NoPrivilege { missing: "CAP_BPF".into() }), 4),
+            (Failure::from(SelectError::NoSuchProcess(7)), 2),
             (Failure::Collect(CollectError::Unsupported { what: "BTF".into() }), 4),
             (Failure::Output(FilesError::DiskFull { path: "/full".into() }), 5),
             (Failure::Print(io()), 5),

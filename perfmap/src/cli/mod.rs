@@ -3,8 +3,10 @@
 //! All text of perfmap's own goes to standard error; standard output has data only where it was asked for.
 
 mod args;
+mod attach;
 mod completions;
 mod console;
+mod container_roots;
 mod doctor;
 mod errors;
 mod pipeline;
@@ -14,6 +16,7 @@ mod progress;
 mod read;
 mod replay;
 mod runner;
+mod services;
 mod trace;
 
 use clap::Parser;
@@ -45,6 +48,7 @@ pub fn main() -> u8 {
 fn dispatch(command: Subcommand, console: &Console) -> Result<u8, Failure> {
     match command {
         Subcommand::Trace(typed) => trace::trace(&typed, console),
+        Subcommand::Attach(typed) => attach::attach(&typed, console),
         Subcommand::Report(typed) => replay::replay(&typed, console),
         Subcommand::Doctor => doctor::doctor(console),
         Subcommand::Completions { shell } => completions::completions(shell),

@@ -5,18 +5,19 @@ use std::path::{Path, PathBuf};
 use super::{
     args::{Backend, Format, TraceArgs},
     errors::Failure,
+    services::named_services,
 };
 use crate::{
     baseline::Schedule,
-    collect::{self, Mode},
-    recording::Nanos,
+    collect::{self, FollowPeers, Mode, Peers},
+    recording::{NamedService, Nanos},
     report::{self, files::Owner},
     target::{self, Command, Invocation, Project},
 };
 
 /// Blocks at least this long are recorded one by one: shorter ones cost more to record than they tell (measured:
 /// under 100 µs a thread hand-over loses a third to its own record), and their sums are kept.
-const WAIT_THRESHOLD: Nanos = Nanos(100_000);
+pub const WAIT_THRESHOLD: Nanos = Nanos(100_000);
 
 /// How the baseline comes about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub enum BaselinePlan {
 pub struct TracePlan {
     pub command: Command,
     pub project: Project,
+    /// The names that the user gave, the strongest first.
+    pub services: Vec<NamedService>,
     /// Owner of what is written; None: perfmap's own identity.
     pub owner: Option<Owner>,
     pub out: PathBuf,
@@ -38,6 +41,8 @@ pub struct TracePlan {
     pub stack_bytes: u32,
     /// `auto` goes on without eBPF where it is refused, and says what is lost.
     pub backend: Backend,
+    /// Services that run already and that the command talks to.
+    pub follow_peers: FollowPeers,
     pub output: OutputPlan,
 }
 
@@ -52,12 +57,13 @@ pub struct OutputPlan {
 }
 
 impl TracePlan {
-    pub fn collect(&self, mode: Mode) -> collect::Plan {
+    pub fn collect(&self, mode: Mode, peers: Peers) -> collect::Plan {
         collect::Plan {
             mode,
             sample_hz: self.sample_hz,
             wait_threshold: WAIT_THRESHOLD,
             stack_bytes: self.stack_bytes,
+            peers,
             tls_libraries: Vec::new(),
         }
     }
@@ -77,6 +83,7 @@ pub fn trace_plan(typed: &TraceArgs, working_directory: &Path, invocation: Invoc
     target::find_program(&command).map_err(|cause| target::LaunchError::from((&command, cause)))?;
     let home = command.variable("HOME").map(PathBuf::from);
     let project = target::discover_project(working_directory, home.as_deref(), &command.argv, &typed.app);
+    let services = named_services(&typed.service, working_directory, project.main.as_deref(), owner)?;
     let baseline = match (&typed.baseline_file, typed.no_baseline) {
         (Some(file), _) => BaselinePlan::Reuse(working_directory.join(file)),
         (None, true) => BaselinePlan::None,
@@ -89,14 +96,31 @@ pub fn trace_plan(typed: &TraceArgs, working_directory: &Path, invocation: Invoc
     Ok(TracePlan {
         command,
         project,
+        services,
         owner,
         out,
         baseline,
         sample_hz: typed.freq,
         stack_bytes: typed.stack_bytes,
         backend: typed.backend,
+        follow_peers: follow_peers(&typed.follow_peers)?,
         output,
     })
+}
+
+/// `no`, `host`, or names.
+pub fn follow_peers(typed: &[String]) -> Result<FollowPeers, Failure> {
+    match typed {
+        [only] if only == "no" => Ok(FollowPeers::No),
+        [only] if only == "host" => Ok(FollowPeers::Host),
+        names => match names.iter().find(|name| matches!(name.as_str(), "" | "no" | "host")) {
+            Some(wrong) => Err(Failure::Usage {
+                what: format!("--follow-peers takes no, host, or names of services, not {wrong:?} among names"),
+                hint: Some("--follow-peers redis-server,billing follows these two and nothing else".into()),
+            }),
+            None => Ok(FollowPeers::Named(names.to_vec())),
+        },
+    }
 }
 
 /// argv as text.
@@ -160,8 +184,20 @@ mod tests {
         assert_eq!((plan.sample_hz, plan.stack_bytes, plan.owner), (99, 32768, Some(Owner { uid: 1000, gid: 1000 })));
         assert_eq!(plan.output, OutputPlan { format: Format::Yaml, print: false, min_share: 0.01 });
         assert!(!plan.command.stdout_to_stderr);
-        let collect = plan.collect(Mode::Count);
+        let collect = plan.collect(Mode::Count, Peers::default());
         assert_eq!((collect.mode, collect.wait_threshold), (Mode::Count, WAIT_THRESHOLD));
+    }
+
+    #[test]
+    fn peers_are_followed_unless_told_otherwise() {
+        let follow = |words: &[&str]| planned(words).map(|plan| plan.follow_peers);
+        assert_eq!(follow(&["--", "sh"]).ok(), Some(FollowPeers::Host));
+        assert_eq!(follow(&["--follow-peers", "no", "--", "sh"]).ok(), Some(FollowPeers::No));
+        let named = FollowPeers::Named(vec!["redis".into(), "api".into()]);
+        assert_eq!(follow(&["--follow-peers", "redis,api", "--", "sh"]).ok(), Some(named.clone()));
+        assert_eq!(follow(&["--follow-peers=redis", "--follow-peers=api", "--", "sh"]).ok(), Some(named));
+        let refused = follow(&["--follow-peers", "redis,host", "--", "sh"]).expect_err("not both");
+        assert_eq!(refused.exit_code(), 2);
     }
 
     #[test]

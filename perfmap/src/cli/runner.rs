@@ -4,7 +4,7 @@ use std::{io::IsTerminal, time::Instant};
 
 use super::{args::Backend, console::Console, errors::Failure, plan::TracePlan};
 use crate::{
-    collect::{self, CollectError, Control, Mode, Outcome, Progress},
+    collect::{self, CollectError, Control, FollowPeers, Mode, Outcome, Peer, Peers, Progress},
     recording::{Ending, Nanos},
     target::{Escalation, Held, Remote, Signals, Step},
 };
@@ -17,8 +17,20 @@ pub struct Runner<'a> {
     began: Instant,
     /// Set once eBPF was refused: what is lost by it.
     plain: Option<String>,
+    /// Services that the warm-up runs met.
+    peers: Vec<Peer>,
     /// What the runs so far used.
     tls_libraries: Vec<collect::TlsUse>,
+}
+
+/// What a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Its figures are discarded; it also learns whom the command talks to.
+    WarmUp,
+    /// Nothing but counts.
+    Count,
+    Profile,
 }
 
 impl<'a> Runner<'a> {
@@ -31,14 +43,21 @@ impl<'a> Runner<'a> {
             escalation: Escalation::default(),
             began: Instant::now(),
             plain: None,
+            peers: Vec::new(),
             tls_libraries: Vec::new(),
         })
     }
 
     /// Fails where nothing was recorded; a command that fails is an outcome.
-    pub fn run(&mut self, mode: Mode, console: &Console) -> Result<Outcome, Failure> {
+    pub fn run(&mut self, purpose: Purpose, console: &Console) -> Result<Outcome, Failure> {
+        let (mode, follow) = match purpose {
+            Purpose::WarmUp => (Mode::Count, self.plan.follow_peers.clone()),
+            Purpose::Count => (Mode::Count, FollowPeers::No),
+            Purpose::Profile => (Mode::Profile, self.plan.follow_peers.clone()),
+        };
+        let peers = Peers { follow, known: self.peers.clone(), watched: Vec::new() };
         let (signals, escalation, began) = (&self.signals, &mut self.escalation, self.began);
-        let plan = collect::Plan { tls_libraries: self.tls_libraries.clone(), ..self.plan.collect(mode) };
+        let plan = collect::Plan { tls_libraries: self.tls_libraries.clone(), ..self.plan.collect(mode, peers) };
         let launch = || Held::spawn(&self.plan.command);
         let mut asked = |_progress: &Progress, remote: &Remote| control(signals, escalation, now(began), remote);
         let outcome = match &self.plain {
@@ -59,6 +78,11 @@ impl<'a> Runner<'a> {
             return Err(Failure::Interrupted { nothing_written: true });
         }
         let mut outcome = outcome?;
+        let late: Vec<Peer> = outcome.peers.iter().filter(|peer| !self.peers.contains(peer)).copied().collect();
+        if purpose == Purpose::Profile && !late.is_empty() {
+            outcome.recording.meta.notes.push(met_late(late.len()));
+        }
+        self.peers.extend(late);
         self.tls_libraries.clone_from(&outcome.tls_libraries);
         outcome.recording.meta.interrupted |=
             self.escalation.interrupted() || interrupted_by_terminal(outcome.recording.meta.ending);
@@ -69,6 +93,15 @@ impl<'a> Runner<'a> {
     pub fn stop_signal(&self) -> Option<i32> {
         self.escalation.stop_signal()
     }
+}
+
+fn met_late(services: usize) -> String {
+    let (services, were) =
+        if services == 1 { ("a service".to_owned(), "was") } else { (format!("{services} services"), "were") };
+    format!(
+        "{services} that ran before the command {were} met only in the profiled run, not in a warm-up run: functions may be \
+         missing from the work on the first request"
+    )
 }
 
 fn without_privilege(missing: &str) -> String {

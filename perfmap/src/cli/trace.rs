@@ -3,21 +3,22 @@
 use super::{
     args::TraceArgs,
     console::Console,
+    container_roots,
     errors::{self, Failure},
     pipeline::{self, Destination},
     plan::{BaselinePlan, TracePlan, trace_plan, words},
     progress::Progress,
     read::read_bounded,
-    runner::Runner,
+    runner::{Purpose, Runner},
 };
 use crate::{
     baseline::{self, BaselineError, BaselineFile, FILE_LIMIT, Phase, RunResult, Schedule, Witness},
-    collect::{Mode, Outcome},
-    correlate::flows::flows,
-    recording::{Baseline, Recording, file},
+    collect::Outcome,
+    correlate::{CallKind, flows::flows},
+    recording::{Baseline, ProcessId, Recording, file},
     report::{OutputFile, files},
     resolve,
-    target::{EnvironmentSource, Invocation},
+    target::{self, EnvironmentSource, Invocation},
 };
 
 const RECORDING_NAME: &str = "recording.perfmap";
@@ -73,7 +74,7 @@ fn all_runs(
         BaselinePlan::Reuse(_) | BaselinePlan::None => reused,
     };
     progress.begin(None);
-    let outcome = runner.run(Mode::Profile, console)?;
+    let outcome = runner.run(Purpose::Profile, console)?;
     progress.end(outcome.recording.meta.wall);
     Ok((baseline, outcome))
 }
@@ -88,13 +89,19 @@ fn measure(
     let mut run = |phase: Phase| {
         progress.begin(Some(phase));
         witness = Witness::of_own_output();
-        let outcome = runner.run(Mode::Count, console)?;
+        let purpose = match phase {
+            Phase::WarmUp { .. } => Purpose::WarmUp,
+            Phase::Counted { .. } => Purpose::Count,
+        };
+        let outcome = runner.run(purpose, console)?;
         if let Some(signal) = runner.stop_signal() {
             return Err(Failure::Stopped(signal));
         }
         let meta = &outcome.recording.meta;
         progress.end(meta.wall);
-        let trips = flows(&outcome.recording).round_trips.len() as u64;
+        let trips = flows(&outcome.recording).round_trips;
+        let count = |of: fn(CallKind) -> bool| trips.iter().filter(|trip| of(trip.protocol.kind())).count() as u64;
+        let trips = [count(CallKind::is_web), count(CallKind::is_store)];
         Ok(RunResult {
             metrics: baseline::metrics(&outcome, trips),
             ending: meta.ending,
@@ -113,16 +120,35 @@ fn measure(
 
 /// Adds what only this side knows, while the traced files are still where they were.
 fn complete(plan: &TracePlan, baseline: Option<Baseline>, outcome: Outcome, progress: &Progress<'_>) -> Recording {
-    let Outcome { mut recording, files, memory: _, tls_libraries: _ } = outcome;
+    let Outcome { mut recording, files, memory: _, peers: _, tls_libraries: _ } = outcome;
     let meta = &mut recording.meta;
     meta.command = words(&plan.command);
     meta.working_directory.clone_from(&plan.command.working_directory);
     meta.project_roots = plan.project.roots.clone();
     meta.app_globs = plan.project.app_globs.clone();
+    meta.services.clone_from(&plan.services);
     recording.baseline = baseline;
+    let outside = recording.meta.outside.clone();
+    add_projects(&mut recording, |id| outside.binary_search(&id).is_ok());
+    container_roots::add(&mut recording);
     let _stage = progress.stage("naming functions");
     resolve::native::symbolize(&mut recording, &files);
     recording
+}
+
+/// The code of a service that ran already is its own project's.
+pub fn add_projects(recording: &mut Recording, of: impl Fn(ProcessId) -> bool) {
+    let ids = (0..recording.processes.len() as u32).map(ProcessId).filter(|id| of(*id));
+    let found: Vec<_> = ids
+        .filter_map(|id| {
+            let process = recording.process(id);
+            let image = process.images.last()?;
+            target::project_of_process(process.pid, std::path::Path::new(&image.working_directory))
+        })
+        .collect();
+    for root in found {
+        target::add_root(&mut recording.meta.project_roots, root);
+    }
 }
 
 fn finish(plan: &TracePlan, recording: &Recording, console: &Console, progress: &Progress<'_>) -> Result<u8, Failure> {
@@ -141,10 +167,14 @@ fn finish(plan: &TracePlan, recording: &Recording, console: &Console, progress: 
     Ok(code)
 }
 
+pub fn recording_file(recording: &Recording) -> Result<OutputFile, Failure> {
+    let bytes = file::encode(recording).map_err(|error| Failure::Internal { what: error.to_string() })?;
+    Ok(OutputFile { name: RECORDING_NAME.into(), bytes })
+}
+
 /// What was observed, as against what is concluded from it.
 fn raw_files(plan: &TracePlan, recording: &Recording) -> Result<Vec<OutputFile>, Failure> {
-    let bytes = file::encode(recording).map_err(|error| Failure::Internal { what: error.to_string() })?;
-    let mut raw = vec![OutputFile { name: RECORDING_NAME.into(), bytes }];
+    let mut raw = vec![recording_file(recording)?];
     if let (BaselinePlan::Measure(_), Some(baseline)) = (&plan.baseline, &recording.baseline) {
         let bytes = BaselineFile::new(recording.meta.command.clone(), baseline.clone())
             .encode()

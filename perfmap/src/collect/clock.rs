@@ -20,6 +20,13 @@ pub fn own_cpu() -> Nanos {
     cpu_of(UsageWho::RUSAGE_SELF)
 }
 
+/// CPU time of a process, all its threads so far, as exact as the scheduler knows it; None for one that is gone.
+pub fn process_cpu(pid: u32) -> Option<Nanos> {
+    let clock = nix::time::clock_getcpuclockid(nix::unistd::Pid::from_raw(i32::try_from(pid).ok()?)).ok()?;
+    let time = nix::time::clock_gettime(clock).ok()?;
+    Some(Nanos(time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64))
+}
+
 fn cpu_of(who: UsageWho) -> Nanos {
     let Ok(usage) = getrusage(who) else { return Nanos::ZERO };
     let nanos = |time: nix::sys::time::TimeVal| time.tv_sec() as u64 * 1_000_000_000 + time.tv_usec() as u64 * 1_000;

@@ -9,6 +9,8 @@ use perfmap_common::Plain;
 pub struct RawStack<'a> {
     pub registers: [u64; 17],
     pub flags: u32,
+    /// 0: none.
+    pub coroutine: u64,
     python: &'a [u8],
     kernel: &'a [u8],
     /// The copy of the user stack, from the stack pointer upwards.
@@ -32,6 +34,9 @@ pub enum Record<'a> {
     Exec(wire::Named),
     Exit(wire::Exit),
     Rename(wire::Named),
+    Adopt(wire::Adopt),
+    /// For the first thread alone.
+    Peer,
     Sample(wire::Header, RawStack<'a>),
     Block(wire::Block),
     Call(wire::Call, RawStack<'a>),
@@ -41,8 +46,15 @@ pub enum Record<'a> {
     Message(wire::Message, Option<RawStack<'a>>, &'a [u8]),
     Plaintext(wire::Plaintext, Option<RawStack<'a>>, &'a [u8]),
     FileIo(wire::FileIo, Option<RawStack<'a>>),
-    PythonCode { code: wire::PythonCode, name: &'a [u8], file: &'a [u8], table: &'a [u8] },
+    PythonCode {
+        code: wire::PythonCode,
+        name: &'a [u8],
+        file: &'a [u8],
+        table: &'a [u8],
+    },
     FaultStack(wire::Header, RawStack<'a>),
+    /// Frames outermost first.
+    Resumed(wire::Resumed, Vec<wire::PythonFrame>),
 }
 
 /// Not a record of this version.
@@ -58,6 +70,8 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
         wire::Kind::Exec => Record::Exec(fixed(bytes)?),
         wire::Kind::Exit => Record::Exit(fixed(bytes)?),
         wire::Kind::Rename => Record::Rename(fixed(bytes)?),
+        wire::Kind::Adopt => Record::Adopt(fixed(bytes)?),
+        wire::Kind::Peer => fixed::<wire::Named>(bytes).map(|_| Record::Peer)?,
         wire::Kind::Block => Record::Block(fixed(bytes)?),
         wire::Kind::SocketSeen => Record::SocketSeen(fixed(bytes)?),
         wire::Kind::SocketState => Record::SocketState(fixed(bytes)?),
@@ -105,6 +119,16 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
             let (table, _) = split(rest, code.table_bytes)?;
             Record::PythonCode { code, name, file, table }
         }
+        wire::Kind::Resumed => {
+            let resumed: wire::Resumed = fixed(bytes)?;
+            if resumed.frames as usize > wire::MAX_AWAITS {
+                return Err(Malformed);
+            }
+            let rest = bytes.get(size_of::<wire::Resumed>()..).ok_or(Malformed)?;
+            let (frames, _) = split(rest, resumed.frames * size_of::<wire::PythonFrame>() as u32)?;
+            let frames = frames.chunks_exact(size_of::<wire::PythonFrame>()).filter_map(wire::PythonFrame::read);
+            Record::Resumed(resumed, frames.collect())
+        }
     })
 }
 
@@ -124,7 +148,10 @@ fn stack<'a>(bytes: &'a [u8], at: usize, head: &wire::StackHead) -> Result<(RawS
     let (python, rest) = split(rest, head.python * size_of::<wire::PythonFrame>() as u32)?;
     let (kernel, rest) = split(rest, head.kernel * 8)?;
     let (user, rest) = split(rest, head.user)?;
-    Ok((RawStack { registers: head.registers, flags: head.flags, python, kernel, user }, rest))
+    Ok((
+        RawStack { registers: head.registers, flags: head.flags, coroutine: head.coroutine, python, kernel, user },
+        rest,
+    ))
 }
 
 #[cfg(test)]

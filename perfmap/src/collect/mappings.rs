@@ -1,6 +1,7 @@
 //! Who mapped what when, from perf's side-band records: polling /proc/PID/maps would lose short processes.
 //! One dummy event per CPU; the records carry build ids, paths and times, and cost about 100 bytes a mapping.
 
+use crate::unwind::Mapping;
 use perf_event::{Builder, Clock, SampleFlag, Sampler, events::Software};
 
 /// One change of a process's address space. Times are CLOCK_MONOTONIC nanoseconds.
@@ -24,6 +25,8 @@ pub enum What {
     Forked {
         parent: u32,
     },
+    /// All executable mappings, read from /proc: of a process that is followed from now on.
+    Snapshot(Vec<Mapping>),
     /// execve: the old address space is gone. Comes before the new image's mappings.
     Executed,
 }

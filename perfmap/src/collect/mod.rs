@@ -5,11 +5,18 @@
 //! unwinds and interns (`recorder`), so that a slow unwind never lets a buffer run full. A bounded channel between
 //! them; both are joined.
 
+mod adopt;
 mod clock;
+mod connections;
+mod containers;
 mod decode;
+mod habitats;
 mod mappings;
 mod memory;
+mod meter;
 mod object;
+mod overload;
+mod peers;
 mod plain;
 mod plaintext;
 mod process;
@@ -17,6 +24,8 @@ mod recorder;
 mod run;
 mod sockets;
 mod stacks;
+mod surroundings;
+mod thinning;
 mod tls_functions;
 mod tls_libraries;
 mod tls_notes;
@@ -24,8 +33,9 @@ mod tls_probes;
 mod tree;
 
 pub use object::{PROBES, Probe, ProbeResult, probe};
-pub use plain::run_plain;
-pub use run::{Controller, run};
+pub use peers::{FollowPeers, Peer, Peers};
+pub use plain::{PLAIN_BACKEND, run_plain};
+pub use run::{Controller, attach, run};
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -52,6 +62,8 @@ pub struct Plan {
     pub wait_threshold: Nanos,
     /// Most bytes of user stack that are copied for a stack.
     pub stack_bytes: u32,
+    /// Services that run already.
+    pub peers: Peers,
     /// TLS libraries that an earlier run used: probed before the target starts. A library that is new is probed some 20 ms
     /// after it was mapped, which a short program's first request may not wait for.
     pub tls_libraries: Vec<TlsUse>,
@@ -96,6 +108,8 @@ pub struct Outcome {
     /// The mapped files, kept open for the look-up of names.
     pub files: ModuleFiles,
     pub memory: MemoryCurve,
+    /// Processes outside the command that it talked to, in the order in which they were met.
+    pub peers: Vec<Peer>,
     /// TLS libraries that were probed.
     pub tls_libraries: Vec<TlsUse>,
 }

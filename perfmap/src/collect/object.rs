@@ -8,7 +8,7 @@ use std::{
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    maps::{HashMap, MapData, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, MapData, PerCpuArray, RingBuf},
     programs::{
         BtfTracePoint, Iter, PerfEvent, Program, UProbe,
         perf_event::{PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent},
@@ -23,6 +23,8 @@ use crate::recording::{Loss, Losses, Nanos};
 /// Built by `cargo xtask build-ebpf` and committed, so that nobody needs clang to build perfmap.
 static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../perfmap-ebpf/perfmap.bpf.o"));
+
+const ADOPTION: &str = "on_adopt";
 
 /// When a program is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +44,8 @@ enum Attach {
     TaskIterator,
     /// Functions of TLS libraries, set when these are mapped. Without it perfmap does with less.
     Functions,
+    /// Run over all tasks whenever more processes are to be followed.
+    Adoption,
 }
 
 /// One program of the object.
@@ -55,7 +59,7 @@ pub struct Probe {
 }
 
 /// Exit, exec and fork come first: the target is followed only once all three are there.
-pub const PROBES: [Probe; 17] = [
+pub const PROBES: [Probe; 18] = [
     Probe {
         program: "on_exit",
         attach: Attach::Tracepoint("sched_process_exit"),
@@ -124,6 +128,12 @@ pub const PROBES: [Probe; 17] = [
         gives: "sums of closed connections",
     },
     Probe {
+        program: ADOPTION,
+        attach: Attach::Adoption,
+        when: When::Profile,
+        gives: "services that ran before the command",
+    },
+    Probe {
         program: "on_end",
         attach: Attach::TaskIterator,
         when: When::Always,
@@ -153,25 +163,28 @@ pub const PROBES: [Probe; 17] = [
 /// The loaded object with its attached programs. Dropping it detaches everything.
 pub struct Object {
     ebpf: Ebpf,
+    pub live: Live,
     /// Those in TLS libraries; else why there are no programs for them.
     tls: Result<Probes, String>,
-    /// While it is open, the kernel keeps run-time statistics of BPF programs.
-    _statistics: Option<std::os::fd::OwnedFd>,
 }
 
 impl Object {
     /// Loads and attaches what `plan` needs.
     pub fn load(plan: &Plan, cpus: &[usize]) -> Result<Object, CollectError> {
-        let statistics = aya::sys::enable_stats(aya::sys::Stats::RunTime).ok();
         let counting = plan.mode == Mode::Count;
         let settings = wire::Settings {
             wait_threshold_ns: plan.wait_threshold.0,
             short_waits_every_ns: 10_000_000,
             file_io_every_ns: 10_000_000,
-            stack_bytes: plan.stack_bytes.min(wire::MAX_STACK_BYTES as u32),
             counting_only: counting.into(),
+            follow: plan.peers.kernel(plan.mode) as u32,
         };
         let mut ebpf = open(settings)?;
+        let map = ebpf.take_map("live").ok_or_else(|| no_map("live"))?;
+        let live =
+            Array::try_from(map).map_err(|error| CollectError::Load { what: "live".into(), why: error.to_string() })?;
+        let mut live = Live(live);
+        live.set(&first(plan))?;
         let btf =
             Btf::from_sys_fs().map_err(|error| CollectError::Unsupported { what: format!("kernel BTF: {error}") })?;
         let mut tls = Ok(Probes::default());
@@ -181,7 +194,7 @@ impl Object {
                 outcome => outcome?,
             }
         }
-        Ok(Object { ebpf, tls, _statistics: statistics })
+        Ok(Object { ebpf, live, tls })
     }
 
     /// Sets the probes of one function of a TLS library; else the reason.
@@ -208,6 +221,13 @@ impl Object {
             .map_err(|error| CollectError::Load { what: "python_processes".into(), why: error.to_string() })
     }
 
+    pub fn verdicts(&mut self) -> Result<Verdicts, CollectError> {
+        let map = self.ebpf.take_map("verdicts").ok_or_else(|| no_map("verdicts"))?;
+        HashMap::try_from(map)
+            .map(Verdicts)
+            .map_err(|error| CollectError::Load { what: "verdicts".into(), why: error.to_string() })
+    }
+
     /// Ends the recording: no record comes after this but those of tasks that live on, which are written now; the maps
     /// stay readable.
     pub fn stop(&mut self) {
@@ -226,11 +246,36 @@ impl Object {
                 _ => {}
             }
         }
-        for (_, program) in self.ebpf.programs_mut() {
-            if let Program::Iter(iterator) = program {
+        for (name, program) in self.ebpf.programs_mut() {
+            if let Program::Iter(iterator) = program
+                && name != ADOPTION
+            {
                 let _ = run_once(iterator); // without it the survivors' last waits are missing, nothing else
             }
         }
+    }
+
+    /// Follows all threads of the processes that are marked as followed.
+    pub fn adopt(&mut self) -> Result<(), CollectError> {
+        let fail = |why: String| CollectError::Load { what: ADOPTION.into(), why };
+        match self.ebpf.program_mut(ADOPTION) {
+            Some(Program::Iter(iterator)) => run_once(iterator).map_err(|error| fail(error.to_string())),
+            Some(_) | None => Err(fail("not in the object".into())),
+        }
+    }
+
+    pub fn outsiders(&mut self) -> Result<Outsiders, CollectError> {
+        let map = self.ebpf.take_map("outsiders").ok_or_else(|| no_map("outsiders"))?;
+        HashMap::try_from(map)
+            .map(Outsiders)
+            .map_err(|error| CollectError::Load { what: "outsiders".into(), why: error.to_string() })
+    }
+
+    pub fn far_ends(&mut self) -> Result<FarEnds, CollectError> {
+        let map = self.ebpf.take_map("far_ends").ok_or_else(|| no_map("far_ends"))?;
+        HashMap::try_from(map)
+            .map(FarEnds)
+            .map_err(|error| CollectError::Load { what: "far_ends".into(), why: error.to_string() })
     }
 
     /// Sums of sockets that are still open: (cookie, sums).
@@ -271,7 +316,8 @@ impl Object {
         losses
     }
 
-    /// Run time of our programs so far: (program, runs, total), from /proc/self/fdinfo.
+    /// Run time of our programs so far: (program, runs, total), from /proc/self/fdinfo. It grows only while the kernel's
+    /// statistics are on.
     pub fn cost(&self) -> Vec<(String, u64, Nanos)> {
         let mut cost: Vec<_> = self
             .ebpf
@@ -290,6 +336,30 @@ impl Object {
     }
 }
 
+/// The limits that may change while the target runs.
+pub struct Live(Array<MapData, [u8; size_of::<wire::LiveSettings>()]>);
+
+impl Live {
+    /// In force from the next event on.
+    pub fn set(&mut self, settings: &wire::LiveSettings) -> Result<(), CollectError> {
+        let fail = |why: String| CollectError::Load { what: "live".into(), why };
+        let bytes: [u8; size_of::<wire::LiveSettings>()] =
+            settings.as_bytes().try_into().map_err(|_| fail("wrong size".into()))?;
+        self.0.set(0, bytes, 0).map_err(|error| fail(error.to_string()))
+    }
+}
+
+/// What `plan` asks for, nothing thinned.
+pub fn first(plan: &Plan) -> wire::LiveSettings {
+    wire::LiveSettings {
+        wait_threshold_ns: plan.wait_threshold.0,
+        payload_bytes: wire::MAX_PAYLOAD_BYTES as u32,
+        stack_bytes: plan.stack_bytes.min(wire::MAX_STACK_BYTES as u32),
+        turn_every: 1,
+        sample_every: 1,
+    }
+}
+
 /// Layouts of the interpreters of followed processes, key pid.
 pub struct PythonProcesses(HashMap<MapData, u32, [u8; size_of::<wire::PythonLayout>()]>);
 
@@ -302,14 +372,46 @@ impl PythonProcesses {
     }
 }
 
+/// What is decided about processes that ran already, key pid.
+pub struct Outsiders(HashMap<MapData, u32, u32>);
+
+impl Outsiders {
+    /// False when the table is full.
+    pub fn set(&mut self, pid: u32, verdict: wire::Verdict) -> bool {
+        self.0.insert(pid, verdict as u32, 0).is_ok()
+    }
+}
+
+/// Ends of connections whose users are peers.
+pub struct FarEnds(HashMap<MapData, [u8; size_of::<wire::FarEnd>()], u32>);
+
+impl FarEnds {
+    /// False when the kernel refused it.
+    pub fn insert(&mut self, end: &wire::FarEnd) -> bool {
+        let Ok(bytes) = end.as_bytes().try_into() else { return false };
+        let bytes: [u8; size_of::<wire::FarEnd>()] = bytes;
+        self.0.insert(bytes, 1, 0).is_ok()
+    }
+}
+
+/// What connections carry that the kernel side does not see by itself, key cookie.
+pub struct Verdicts(HashMap<MapData, u64, u32>);
+
+impl Verdicts {
+    /// Untold, the kernel side sends too much or stops too early: then counts say that they may be low.
+    pub fn tell(&mut self, cookie: u64, verdict: u32) {
+        let _ = self.0.insert(cookie, verdict, 0);
+    }
+}
+
 /// What loads here, program by program, for `perfmap doctor`.
 pub fn probe() -> Vec<ProbeResult> {
     let settings = wire::Settings {
         wait_threshold_ns: 100_000,
         short_waits_every_ns: 10_000_000,
         file_io_every_ns: 10_000_000,
-        stack_bytes: wire::MAX_STACK_BYTES as u32,
         counting_only: 0,
+        follow: wire::Follow::None as u32,
     };
     let loaded = open(settings).and_then(|ebpf| {
         let btf =
@@ -383,7 +485,7 @@ fn attach(ebpf: &mut Ebpf, probe: &Probe, btf: &Btf, hz: u32, cpus: &[usize]) ->
             let program: &mut UProbe = program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
             program.load().map_err(|error| fail(&error))?;
         }
-        Attach::TaskIterator => {
+        Attach::TaskIterator | Attach::Adoption => {
             let program: &mut Iter = program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
             program.load("task", btf).map_err(|error| fail(&error))?;
         }

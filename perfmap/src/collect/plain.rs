@@ -19,6 +19,8 @@ use crate::{
     unwind::ModuleFiles,
 };
 
+/// What [`Meta::backend`] says of such a recording.
+pub const PLAIN_BACKEND: &str = "procfs";
 const TICK: Duration = Duration::from_millis(10);
 /// Processes of one tree that are looked at.
 const PROCESSES: usize = 4096;
@@ -76,6 +78,7 @@ pub fn run_plain(
             arguments: seen.arguments,
             working_directory: seen.working_directory,
             service_name: seen.service_name,
+            surroundings: None,
         }],
         own_name: None,
         cpu: children_cpu().since(cpu_before),
@@ -99,9 +102,10 @@ pub fn run_plain(
         call: None,
         stack: None,
         unfinished: ending.is_none(),
+        held: None,
     };
     let meta = Meta {
-        backend: "procfs".into(),
+        backend: PLAIN_BACKEND.into(),
         kernel: super::kernel_release(),
         sample_hz: plan.sample_hz,
         wait_threshold: plan.wait_threshold,
@@ -122,7 +126,13 @@ pub fn run_plain(
         events: vec![Event::OffCpu(unknown)],
         ..Recording::default()
     };
-    Ok(Outcome { recording, files: ModuleFiles::default(), memory: memory.curve(), tls_libraries: Vec::new() })
+    Ok(Outcome {
+        recording,
+        files: ModuleFiles::default(),
+        memory: memory.curve(),
+        peers: Vec::new(),
+        tls_libraries: Vec::new(),
+    })
 }
 
 /// The process and all below it, as far as the kernel lists children.

@@ -3,12 +3,17 @@
 
 use std::{fs::File, io::Read, path::PathBuf};
 
+use super::surroundings::{self, Whereabouts};
+
 /// Most bytes of arguments that are kept.
 const ARGUMENT_BYTES: u64 = 4096;
 const ARGUMENTS: usize = 64;
 /// An environment can be large; the variable that is looked for may come late.
 const ENVIRONMENT_BYTES: u64 = 1 << 20;
 const NAME_BYTES: usize = 128;
+const STAT_BYTES: u64 = 4096;
+/// The kernel's names of tasks are this long at most.
+const COMM_BYTES: usize = 15;
 
 /// The parts of `recording::Image` that only a living process can tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,6 +22,7 @@ pub struct Seen {
     pub arguments: Vec<String>,
     pub working_directory: String,
     pub service_name: Option<String>,
+    pub whereabouts: Whereabouts,
 }
 
 pub fn read(pid: u32) -> Seen {
@@ -29,7 +35,60 @@ pub fn read(pid: u32) -> Seen {
         arguments: strings(&bytes(pid, "cmdline", ARGUMENT_BYTES)).take(ARGUMENTS).collect(),
         working_directory: link("cwd"),
         service_name: service_name(&bytes(pid, "environ", ENVIRONMENT_BYTES)),
+        whereabouts: surroundings::read(pid),
     }
+}
+
+impl Seen {
+    /// What the kernel may call a process of this program: after the file, as it was called, or after its script.
+    pub fn names(&self) -> impl Iterator<Item = String> + '_ {
+        let called = self.arguments.iter().take(2).map(String::as_str);
+        called.chain([self.executable.trim_end_matches(" (deleted)")]).map(|path| {
+            let base = path.rsplit('/').next().unwrap_or(path);
+            base.chars().take(COMM_BYTES).collect()
+        })
+    }
+
+    /// False: it gave itself this name.
+    pub fn may_be_called(&self, comm: &str) -> bool {
+        self.names().any(|name| name == comm)
+    }
+}
+
+/// Of a process that ran before us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stat {
+    pub comm: String,
+    pub parent: u32,
+    /// Clock ticks since the machine started: with the pid an identity that lasts.
+    pub started: u64,
+}
+
+pub fn stat(pid: u32) -> Option<Stat> {
+    let text = bytes(pid, "stat", STAT_BYTES);
+    // The name may hold anything, parentheses too.
+    let (open, close) = (text.iter().position(|byte| *byte == b'(')?, text.iter().rposition(|byte| *byte == b')')?);
+    let comm = String::from_utf8_lossy(text.get(open + 1..close)?).into_owned();
+    let rest = String::from_utf8_lossy(text.get(close + 1..)?).into_owned();
+    let mut fields = rest.split_ascii_whitespace();
+    let parent = fields.nth(1)?.parse().ok()?;
+    let started = fields.nth(17)?.parse().ok()?;
+    Some(Stat { comm, parent, started })
+}
+
+/// All processes of the machine now.
+pub fn all() -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut pids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    pids.sort_unstable();
+    pids
+}
+
+/// What the command line says now: a program that gives itself a title writes over its arguments.
+pub fn title(pid: u32) -> String {
+    let text = bytes(pid, "cmdline", NAME_BYTES as u64);
+    let first = text.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(first).trim().to_owned()
 }
 
 fn service_name(environment: &[u8]) -> Option<String> {
@@ -44,7 +103,7 @@ fn strings(bytes: &[u8]) -> impl Iterator<Item = String> + '_ {
     parts.filter(move |_| !bytes.is_empty())
 }
 
-fn bytes(pid: u32, name: &str, limit: u64) -> Vec<u8> {
+pub fn bytes(pid: u32, name: &str, limit: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Ok(file) = File::open(format!("/proc/{pid}/{name}")) {
         let _ = file.take(limit).read_to_end(&mut bytes); // a process that ends midway leaves what was read
@@ -66,6 +125,28 @@ mod tests {
         assert!(!seen.executable.is_empty());
         assert!(!seen.arguments.is_empty());
         assert_eq!(seen.working_directory, std::env::current_dir().expect("a directory").to_string_lossy());
+    }
+
+    #[test]
+    fn knows_its_own_parent_and_birth() {
+        let me = stat(std::process::id()).expect("own stat");
+        assert_eq!(me.parent, std::os::unix::process::parent_id());
+        assert!(me.started > 0 && !me.comm.is_empty());
+        assert!(all().contains(&std::process::id()));
+        assert_eq!(stat(u32::MAX), None);
+    }
+
+    #[test]
+    fn a_name_of_its_own_is_none_of_its_programs() {
+        let seen = Seen {
+            executable: "/usr/bin/python3.11".into(),
+            arguments: vec![".venv/bin/python".into(), "/srv/a_long_script_name.py".into()],
+            ..Seen::default()
+        };
+        for comm in ["python", "python3.11", "a_long_script_n"] {
+            assert!(seen.may_be_called(comm), "{comm}");
+        }
+        assert!(!seen.may_be_called("mt-engine"));
     }
 
     #[test]

@@ -8,20 +8,24 @@ use std::collections::{HashMap, VecDeque};
 use perfmap_common as wire;
 
 use super::{
+    containers::Runtimes,
     decode::{RawStack, Record, decode},
+    habitats::Habitats,
     mappings::{Change, What},
+    object::Verdicts,
     plaintext::{Plaintexts, Seen as SeenPlain},
     process::Seen,
     sockets::{Closed, Sockets},
     stacks::Stacks,
-    tree::{Tree, name},
+    tree::{Adopted, Tree, name},
 };
 use crate::{
     recording::{
-        Call, CallId, Direction, Event, FileIo, FileOperation, Layer, Loss, Losses, Message, Nanos, OffCpu, OffState,
-        OnObject, Recording, Sample, ShortWaits, SocketId, StackId, WaitClass, Waker,
+        Call, CallId, CoroutineId, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Loss, Losses, Message,
+        Meta, Nanos, OffCpu, OffState, OnObject, Recording, Sample, ShortWaits, SocketId, StackId, Turn, TurnKind,
+        WaitClass, Waker,
     },
-    unwind::{KernelSymbols, Mapping, ModuleFiles},
+    unwind::{KernelSymbols, Mapping, ModuleFiles, Root},
 };
 
 /// What the first thread sends.
@@ -38,6 +42,23 @@ pub enum Item {
     Image {
         pid: u32,
         seen: Seen,
+        /// Where it finds its files.
+        root: Option<Root>,
+    },
+    /// What a process's command line said right after it named itself.
+    Title {
+        pid: u32,
+        title: String,
+    },
+    /// A process that ran already is followed from `at` on: comes before its records.
+    Adopted {
+        at: u64,
+        adopted: Adopted,
+        /// Where it finds its files.
+        root: Option<Root>,
+        /// TCP ports that it listens on.
+        ports: Vec<u16>,
+        mappings: Vec<Mapping>,
     },
     /// Sums of sockets still open at the end.
     OpenSockets(Vec<(u64, wire::SocketSums)>),
@@ -54,40 +75,61 @@ const WAIT_CLASSES: [WaitClass; wire::WAIT_CLASSES] = [
     WaitClass::Other,
 ];
 
+/// epoll_wait, epoll_pwait, epoll_pwait2.
+const EPOLL: [u32; 3] = [232, 281, 441];
+
 pub struct Recorder {
-    /// CLOCK_MONOTONIC at the release of the target.
+    /// CLOCK_MONOTONIC at the release of the target, or when watching began.
     origin: u64,
     tree: Tree,
     sockets: Sockets,
     plaintexts: Plaintexts,
+    /// None: nobody listens.
+    verdicts: Option<Verdicts>,
     stacks: Stacks,
     changes: VecDeque<Change>,
     /// One for each execve whose record is still to come.
     images: HashMap<u32, VecDeque<Seen>>,
+    titles: HashMap<u32, String>,
+    habitats: Habitats,
     events: Vec<Event>,
     calls: Vec<Call>,
     /// Indices of waits whose system call has not returned yet, by tid.
     open_waits: HashMap<u32, Vec<usize>>,
     /// Stacks of blocks outside system calls, by tid, with the time of the switch-out.
     fault_stacks: HashMap<u32, (u64, StackId)>,
+    /// The last wait for one of several descriptors, by tid: index of the call, and its stack.
+    polls: HashMap<u32, (usize, StackId)>,
+    turns: Vec<Turn>,
     sites: HashMap<u64, StackId>,
     losses: Losses,
 }
 
 impl Recorder {
-    pub fn new(origin: u64, root_pid: u32, kernel: Option<KernelSymbols>) -> Recorder {
+    /// Without a root, only what is adopted is known.
+    pub fn new(
+        origin: u64,
+        root_pid: Option<u32>,
+        kernel: Option<KernelSymbols>,
+        verdicts: Option<Verdicts>,
+    ) -> Recorder {
         Recorder {
             origin,
-            tree: Tree::with_root(root_pid),
+            tree: root_pid.map_or_else(Tree::default, Tree::with_root),
             sockets: Sockets::default(),
             plaintexts: Plaintexts::default(),
+            verdicts,
             stacks: Stacks::new(kernel),
             changes: VecDeque::new(),
             images: HashMap::new(),
+            titles: HashMap::new(),
+            habitats: Habitats::new(Runtimes::default()),
             events: Vec::new(),
             calls: Vec::new(),
             open_waits: HashMap::new(),
             fault_stacks: HashMap::new(),
+            polls: HashMap::new(),
+            turns: Vec::new(),
             sites: HashMap::new(),
             losses: Losses::default(),
         }
@@ -101,8 +143,29 @@ impl Recorder {
                 self.changes.make_contiguous().sort_by_key(|change| change.at);
             }
             Item::Python { pid, layout } => self.stacks.python(pid, &layout),
-            Item::Image { pid, seen } => {
+            Item::Image { pid, seen, root } => {
+                // Of one that was gone already, what it inherited holds.
+                if root.is_some() {
+                    let root = self.habitats.foreign(&seen.whereabouts, root);
+                    self.stacks.unwinder.rooted(pid, seen.whereabouts.namespaces.mount, root);
+                }
                 self.images.entry(pid).or_default().push_back(seen);
+            }
+            Item::Adopted { at, adopted, root, ports, mappings } => {
+                let pid = adopted.pid;
+                let whereabouts = &adopted.seen.whereabouts;
+                let root = self.habitats.foreign(whereabouts, root);
+                self.stacks.unwinder.rooted(pid, whereabouts.namespaces.mount, root);
+                let surroundings = self.habitats.of(whereabouts, None);
+                self.tree.adopt(adopted, surroundings, self.at(at));
+                if let Some(process) = self.tree.process(pid) {
+                    self.sockets.listens(process, ports);
+                }
+                // In its place among the changes: what was told of it before is older.
+                self.accept(Item::Changes(vec![Change { at, pid, what: What::Snapshot(mappings) }]));
+            }
+            Item::Title { pid, title } => {
+                self.titles.insert(pid, title);
             }
             Item::OpenSockets(open) => {
                 for (cookie, sums) in &open {
@@ -129,7 +192,7 @@ impl Recorder {
             let Some(Change { pid, what, .. }) = self.changes.pop_front() else { return };
             let subject = match what {
                 What::Forked { parent } => parent,
-                What::Mapped { .. } | What::Executed => pid,
+                What::Mapped { .. } | What::Executed | What::Snapshot(_) => pid,
             };
             // perf tells of every process on the machine.
             if self.tree.process(subject).is_none() && self.stacks.unwinder.spaces().version(subject) == 0 {
@@ -137,6 +200,12 @@ impl Recorder {
             }
             match what {
                 What::Executed => self.stacks.unwinder.executed(pid),
+                What::Snapshot(mappings) => {
+                    self.stacks.unwinder.executed(pid);
+                    for mapping in &mappings {
+                        self.stacks.unwinder.mapped(pid, mapping);
+                    }
+                }
                 What::Forked { parent } => self.stacks.unwinder.forked(parent, pid),
                 What::Mapped { start, length, file_offset, path, build_id } => {
                     let path = String::from_utf8_lossy(&path).into_owned();
@@ -149,7 +218,37 @@ impl Recorder {
 
     fn stack(&mut self, header: &wire::Header, raw: &RawStack<'_>) -> StackId {
         self.apply_changes(header.at);
-        self.stacks.intern(header.pid, raw)
+        let stack = self.stacks.intern(header.pid, raw);
+        if raw.coroutine != 0 {
+            self.turn(header, raw.coroutine, stack, TurnKind::Ran);
+        }
+        stack
+    }
+
+    fn turn(&mut self, header: &wire::Header, coroutine: u64, stack: StackId, kind: TurnKind) {
+        if let Some(task) = self.tree.task(header.tid) {
+            let coroutine = CoroutineId(coroutine);
+            self.turns.push(Turn { at: self.at(header.at), task, coroutine, stack, kind });
+        }
+    }
+
+    fn resumed(&mut self, resumed: &wire::Resumed, frames: Vec<wire::PythonFrame>) {
+        let header = &resumed.header;
+        // Without the poll's own record (it was lost) nothing tells what the loop runs in.
+        let Some((call, poll)) = self.polls.get(&header.tid).copied() else { return };
+        let Some(stack) = self.stacks.resumed(header.pid, frames, poll) else { return };
+        let kind = match resumed.round {
+            wire::ROUND_MAIN => TurnKind::Main,
+            wire::ROUND_STARTED => TurnKind::Started,
+            round => TurnKind::Resumed { round, of_tasks: resumed.of_tasks != 0 },
+        };
+        // What the loop ran for while it polled: that is where it waited.
+        if kind == TurnKind::Main
+            && let Some(call) = self.calls.get_mut(call)
+        {
+            call.stack = Some(stack);
+        }
+        self.turn(header, resumed.coroutine, stack, kind);
     }
 
     fn record(&mut self, record: Record<'_>) {
@@ -160,6 +259,7 @@ impl Recorder {
                 // The id may have been another's, who left something open.
                 self.open_waits.remove(&fork.child_tid);
                 self.fault_stacks.remove(&fork.child_tid);
+                self.polls.remove(&fork.child_tid);
                 if let Some(child) = self.tree.fork(&fork, at) {
                     self.stacks.forked(fork.header.pid, child);
                 }
@@ -168,13 +268,17 @@ impl Recorder {
                 self.apply_changes(exec.header.at);
                 let at = self.at(exec.header.at);
                 let seen = self.image(exec.header.pid);
-                self.tree.exec(&exec, seen, at);
+                let before = self.tree.surroundings(exec.header.pid);
+                let surroundings = self.habitats.of(&seen.whereabouts, before);
+                self.tree.exec(&exec, seen, surroundings, at);
                 self.stacks.executed(exec.header.pid);
                 self.open_waits.remove(&exec.header.tid);
                 self.open_waits.remove(&(exec.value as u32));
+                self.polls.remove(&exec.header.tid);
             }
             Record::Exit(exit) => {
                 self.open_waits.remove(&exit.header.tid);
+                self.polls.remove(&exit.header.tid);
                 let at = self.at(exit.header.at);
                 let over = self.tree.exit(&exit, at);
                 self.plaintexts.exited(exit.header.tid, over);
@@ -182,7 +286,16 @@ impl Recorder {
                     self.stacks.exited(pid);
                 }
             }
-            Record::Rename(rename) => self.tree.rename(&rename),
+            Record::Rename(rename) => {
+                let title = self.titles.remove(&rename.header.pid).unwrap_or_default();
+                self.tree.rename(&rename, title);
+            }
+            Record::Adopt(adopt) => {
+                let at = self.at(adopt.header.at);
+                self.open_waits.remove(&adopt.header.tid);
+                self.tree.adopt_task(&adopt, at);
+            }
+            Record::Peer => {}
             Record::Sample(header, raw) => {
                 let Some(task) = self.tree.task(header.tid) else { return self.unknown_task() };
                 let stack = self.stack(&header, &raw);
@@ -225,6 +338,7 @@ impl Recorder {
             }
             Record::Message(message, raw, payload) => self.message(&message, raw.as_ref(), payload),
             Record::Plaintext(record, raw, plaintext) => self.plaintext(&record, raw.as_ref(), plaintext),
+            Record::Resumed(resumed, frames) => self.resumed(&resumed, frames),
             Record::FileIo(io, raw) => self.file_io(&io, raw.as_ref()),
             Record::PythonCode { code, name, file, table } => {
                 let variable = [name, file, table].concat();
@@ -272,6 +386,12 @@ impl Recorder {
         };
         let syscall = u32::try_from(block.syscall).ok();
         let unfinished = block.flags & wire::BLOCK_UNFINISHED != 0;
+        // Whatever memory it was that looked like a lock: only a thread of the same process can have held it.
+        let holder = (block.holder != 0).then(|| self.tree.task(block.holder)).flatten();
+        let own = |id| Some(self.tree.tasks.get(id as usize)?.process);
+        let held = holder
+            .filter(|holder| own(holder.0) == own(task.0))
+            .map(|holder| HeldLock { holder, interpreter: block.flags & wire::BLOCK_INTERPRETER_LOCK != 0 });
         if !unfinished && syscall.is_some() && state != OffState::Runnable {
             self.open_waits.entry(block.header.tid).or_default().push(self.events.len());
         }
@@ -286,12 +406,16 @@ impl Recorder {
             call: None,
             stack,
             unfinished,
+            held,
         }));
     }
 
     fn call(&mut self, call: &wire::Call, raw: &RawStack<'_>) {
         let Some(task) = self.tree.task(call.header.tid) else { return self.unknown_task() };
         let stack = self.stack(&call.header, raw);
+        if EPOLL.contains(&call.syscall) {
+            self.polls.insert(call.header.tid, (self.calls.len(), stack));
+        }
         let object = match call.object {
             object if object == wire::Object::Socket as u32 => {
                 self.sockets.at_kernel(call.identity).map_or(OnObject::None, OnObject::Socket)
@@ -347,6 +471,11 @@ impl Recorder {
         let Some((socket, direction, marks)) = self.sockets.message(message, payload) else {
             return self.losses.add(Loss::RingFullMessage, 1);
         };
+        for (cookie, verdict) in self.sockets.verdicts.drain(..) {
+            if let Some(verdicts) = &mut self.verdicts {
+                verdicts.tell(cookie, verdict);
+            }
+        }
         if message.flags & wire::MESSAGE_CLOSED != 0 {
             return;
         }
@@ -427,8 +556,12 @@ impl Recorder {
         let parts = self.stacks.into_parts();
         self.losses.add(Loss::PythonUnreadable, parts.unknown_codes);
         self.events.sort_by_key(Event::at);
+        self.turns.sort_by_key(|turn| turn.at);
+        let own_surroundings = Some(self.habitats.own());
         let recording = Recording {
+            meta: Meta { outside: self.tree.outside, own_surroundings, ..Meta::default() },
             processes: self.tree.processes,
+            surroundings: self.habitats.into_known(),
             tasks: self.tree.tasks,
             sockets: self.sockets.sockets,
             modules: parts.modules,
@@ -440,6 +573,7 @@ impl Recorder {
             calls: self.calls,
             events: self.events,
             losses: self.losses,
+            turns: self.turns,
             ..Recording::default()
         };
         (recording, parts.files)

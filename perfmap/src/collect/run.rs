@@ -15,20 +15,23 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
     CollectError, Control, Mode, Outcome, Plan, Progress,
+    adopt::Adoption,
     clock::{children_cpu, monotonic_ns, own_cpu},
     mappings::{Change, Mappings},
     memory::MemoryWatch,
     object::{Object, PythonProcesses},
-    online_cpus, process,
+    online_cpus,
+    overload::{Passing, Watch},
+    process,
     recorder::{Item, Recorder},
     tls_libraries::TlsLibraries,
     tls_notes,
 };
 use crate::{
-    recording::{Ending, Losses, Meta, Nanos, Recording, TaskId},
+    recording::{Ending, Losses, Meta, Nanos, Process, ProcessId, Recording, TaskId},
     target::{Held, LaunchError, Remote, Running},
     unwind::{
-        KernelSymbols, ModuleFiles,
+        KernelSymbols, ModuleFiles, Root,
         python::{Discoverer, Discovery, worth_a_look},
     },
 };
@@ -55,6 +58,27 @@ pub fn run(
     launch: impl FnOnce() -> Result<Held, LaunchError>,
     control: &mut Controller<'_>,
 ) -> Result<Outcome, CollectError> {
+    begin(plan, Some(launch), &mut |progress, remote| {
+        remote.map_or(Control::Continue, |remote| control(progress, remote))
+    })
+}
+
+/// Watches the processes in `plan.peers.watched`, with their children, until `control` ends it or all are gone.
+pub fn attach(plan: &Plan, control: &mut dyn FnMut(&Progress) -> Control) -> Result<Outcome, CollectError> {
+    let nothing = None::<fn() -> Result<Held, LaunchError>>;
+    let mut outcome = begin(plan, nothing, &mut |progress, _| control(progress))?;
+    outcome.recording.meta = Meta { attached: true, interrupted: false, ..outcome.recording.meta };
+    Ok(outcome)
+}
+
+/// There is a remote where a command was launched.
+type AnyController<'a> = dyn FnMut(&Progress, Option<&Remote>) -> Control + 'a;
+
+fn begin(
+    plan: &Plan,
+    launch: Option<impl FnOnce() -> Result<Held, LaunchError>>,
+    control: &mut AnyController<'_>,
+) -> Result<Outcome, CollectError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .enable_io()
@@ -65,8 +89,8 @@ pub fn run(
 
 async fn collect(
     plan: &Plan,
-    launch: impl FnOnce() -> Result<Held, LaunchError>,
-    control: &mut Controller<'_>,
+    launch: Option<impl FnOnce() -> Result<Held, LaunchError>>,
+    control: &mut AnyController<'_>,
 ) -> Result<Outcome, CollectError> {
     in_initial_pid_namespace()?;
     let cpus = online_cpus();
@@ -88,25 +112,32 @@ async fn collect(
             searching: HashMap::new(),
             enabled: plan.mode == Mode::Profile,
         },
+        adoption: Adoption::new(&mut object, plan)?,
         sender,
         alive: BTreeSet::new(),
+        passing: Passing::default(),
         mapped: Vec::new(),
         counting: plan.mode == Mode::Count,
         events: 0,
     };
+    let verdicts = object.verdicts()?;
     let kernel_symbols = (plan.mode == Mode::Profile).then(|| KernelSymbols::read().ok()).flatten();
     let mut roots = object.roots()?;
     let cpu_before = children_cpu();
 
-    let held = launch()?;
-    let (root, remote) = (held.pid(), held.remote());
-    roots.insert(root, 1, 0).map_err(|error| CollectError::Load { what: "roots".into(), why: error.to_string() })?;
-    feed.alive.insert(root);
+    let held = launch.map(|launch| launch()).transpose()?;
+    let (root, remote) = (held.as_ref().map(Held::pid), held.as_ref().map(Held::remote));
+    if let Some(root) = root {
+        roots
+            .insert(root, 1, 0)
+            .map_err(|error| CollectError::Load { what: "roots".into(), why: error.to_string() })?;
+        feed.alive.insert(root);
+    }
     let origin = monotonic_ns();
     let recorder = thread::Builder::new()
         .name("recorder".into())
         .spawn(move || {
-            let mut recorder = Recorder::new(origin, root, kernel_symbols);
+            let mut recorder = Recorder::new(origin, root, kernel_symbols, Some(verdicts));
             for item in receiver {
                 recorder.accept(item);
             }
@@ -115,28 +146,38 @@ async fn collect(
         .map_err(|error| CollectError::Recorder(error.to_string()))?;
     // Every mapped file is kept open; the target was made before, so its own limit is as it was.
     let _limit = DescriptorLimit::raise();
-    let mut running = held.release()?;
+    feed.adopt(&mut object, true)?;
+    let mut watch = Watch::new(plan, &object, origin);
+    let mut running = held.map(Held::release).transpose()?;
     let mut memory = MemoryWatch::default();
     let mut aborted = false;
     let ending = loop {
         let busy = feed.drain()?;
+        watch.tick(monotonic_ns(), &mut object, &mut feed.passing, &feed.alive)?;
         libraries.mapped(std::mem::take(&mut feed.mapped), &mut object, |pid| feed.alive.contains(&pid));
+        feed.adopt(&mut object, false)?;
         if plan.mode == Mode::Count {
             memory.tick(monotonic_ns(), &feed.alive);
         }
-        if let Some(ending) = ended(&mut running)? {
-            break Some(ending);
+        match &mut running {
+            Some(running) => {
+                if let Some(ending) = ended(running)? {
+                    break Some(ending);
+                }
+            }
+            None if feed.adoption.all_gone(&feed.alive) => break None,
+            None => {}
         }
         let elapsed = Nanos(monotonic_ns().saturating_sub(origin));
         let progress = Progress { elapsed, events: feed.events, processes: feed.alive.len() as u32 };
-        if control(&progress, &remote) == Control::Abort {
+        if control(&progress, remote.as_ref()) == Control::Abort {
             aborted = true;
             break None;
         }
-        pause(&running, if busy { BUSY_TICK } else { TICK }).await;
+        pause(running.as_ref(), if busy { BUSY_TICK } else { TICK }).await;
     };
     let stopped = Nanos(monotonic_ns().saturating_sub(origin));
-    let cost = object.cost();
+    let (cost, thinned) = watch.finish(monotonic_ns(), &object);
     // Before the last look at the maps: what a survivor still did would be counted twice.
     object.stop();
     feed.drain()?;
@@ -145,13 +186,15 @@ async fn collect(
     let lost_mappings = feed.mappings.as_ref().map_or(0, |mappings| mappings.lost);
     // The programs go with their object, the recorder ends with the channel.
     drop(object);
+    let peers = std::mem::take(&mut feed.adoption.found);
     drop(feed);
     let recorder = recorder.join().map_err(|_| CollectError::Recorder("its thread panicked".into()))?;
     let (mut recording, files) = finish(recorder, losses, lost_mappings);
     let tree_cpu = children_cpu().since(cpu_before);
-    recording.meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
+    let meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
+    recording.meta = Meta { thinned, ..meta };
     recording.meta.notes = tls_notes::notes(&recording, |pid| libraries.of_process(pid));
-    Ok(Outcome { recording, files, memory: memory.curve(), tls_libraries: libraries.into_used() })
+    Ok(Outcome { recording, files, memory: memory.curve(), peers, tls_libraries: libraries.into_used() })
 }
 
 /// The probes see the machine's own pids; in a namespace they would follow nothing, or a stranger.
@@ -183,8 +226,10 @@ fn meta(
     cpus: u32,
     tree_cpu: Nanos,
 ) -> Meta {
-    let root = recording.processes.first();
-    let ended: Nanos = recording.processes.iter().map(|process| process.cpu).sum();
+    let root = recording.processes.first().filter(|_| plan.peers.watched.is_empty());
+    let own =
+        |(index, process): (usize, &Process)| (!recording.is_outside(ProcessId(index as u32))).then_some(process.cpu);
+    let ended: Nanos = recording.processes.iter().enumerate().filter_map(own).sum();
     Meta {
         backend: "ebpf".into(),
         kernel: nix::sys::utsname::uname()
@@ -193,13 +238,15 @@ fn meta(
         sample_hz: plan.sample_hz,
         wait_threshold: plan.wait_threshold,
         cpus,
-        root: (!recording.tasks.is_empty()).then_some(TaskId(0)),
+        root: root.filter(|_| !recording.tasks.is_empty()).map(|_| TaskId(0)),
         wall: root.and_then(|process| process.died).unwrap_or(stopped),
         ending,
         interrupted,
         bpf_cost,
         own_cpu: own_cpu(),
         tree_cpu: tree_cpu.max(ended),
+        outside: recording.meta.outside.clone(),
+        own_surroundings: recording.meta.own_surroundings,
         ..Meta::default()
     }
 }
@@ -209,7 +256,8 @@ fn ended(running: &mut Running) -> Result<Option<Ending>, CollectError> {
 }
 
 /// Until the target ends or the time is over.
-async fn pause(running: &Running, time: Duration) {
+async fn pause(running: Option<&Running>, time: Duration) {
+    let Some(running) = running else { return tokio::time::sleep(time).await };
     // SAFETY: the descriptor is borrowed from `running`, which outlives the registration at the end of this function.
     match unsafe { AsyncFd::register_with_interest(running.pidfd(), Interest::READABLE) } {
         Ok(end) => {
@@ -224,8 +272,10 @@ struct Feed {
     ring: RingBuf<MapData>,
     mappings: Option<Mappings>,
     python: Interpreters,
+    adoption: Adoption,
     sender: Sender<Item>,
     alive: BTreeSet<u32>,
+    passing: Passing,
     /// Not yet looked through for TLS libraries.
     mapped: Vec<Change>,
     /// The recorder then has no use for mappings.
@@ -244,6 +294,19 @@ impl Feed {
         self.python.tick(monotonic_ns(), &self.sender)
     }
 
+    /// Brings in services that ran already: those of an earlier run at the beginning, later those that were met.
+    fn adopt(&mut self, object: &mut Object, beginning: bool) -> Result<(), CollectError> {
+        let adopted = match beginning {
+            true => self.adoption.begin(object, &self.sender)?,
+            false => self.adoption.tick(object, &self.alive, &self.sender)?,
+        };
+        for pid in adopted {
+            self.alive.insert(pid);
+            self.python.search(pid, monotonic_ns());
+        }
+        Ok(())
+    }
+
     /// Sends one batch and returns its size. The ring first: what the mappings' buffers then hold is at least as new as
     /// the ring's last event.
     fn batch(&mut self) -> Result<usize, CollectError> {
@@ -254,7 +317,10 @@ impl Feed {
             batch.extend_from_slice(&(entry.len() as u32).to_ne_bytes());
             batch.extend_from_slice(&entry);
             self.events += 1;
-            peek(&entry, &mut self.alive, &mut self.python, &self.sender)?;
+            let Some(header) = wire::Header::read(&entry) else { continue };
+            let Some(kind) = wire::Kind::from_u32(header.kind) else { continue };
+            self.passing.see(kind, &entry);
+            peek(kind, &header, &entry, &mut self.alive, &mut self.python, &mut self.adoption, &self.sender)?;
         }
         if let Some(mappings) = &mut self.mappings {
             let changes = mappings.drain();
@@ -282,14 +348,16 @@ impl Feed {
 
 /// What cannot wait for the other thread: a process that was just started may be gone in a moment.
 fn peek(
+    kind: wire::Kind,
+    header: &wire::Header,
     entry: &[u8],
     alive: &mut BTreeSet<u32>,
     python: &mut Interpreters,
+    adoption: &mut Adoption,
     sender: &Sender<Item>,
 ) -> Result<(), CollectError> {
-    let Some(header) = wire::Header::read(entry) else { return Ok(()) };
-    match wire::Kind::from_u32(header.kind) {
-        Some(wire::Kind::Fork) => {
+    match kind {
+        wire::Kind::Fork => {
             if let Some(fork) = wire::Fork::read(entry) {
                 alive.insert(fork.child_pid);
                 // The kernel copies only a layout that is known already.
@@ -298,15 +366,26 @@ fn peek(
                 }
             }
         }
-        Some(wire::Kind::Exec) => {
+        wire::Kind::Exec => {
             alive.insert(header.pid);
-            send(sender, Item::Image { pid: header.pid, seen: process::read(header.pid) })?;
+            let (seen, root) = (process::read(header.pid), Root::of(header.pid));
+            send(sender, Item::Image { pid: header.pid, seen, root })?;
             python.search(header.pid, header.at);
         }
-        Some(wire::Kind::Exit) if wire::Exit::read(entry).is_some_and(|exit| exit.alive == 0) => {
+        // Of a thread only its name is known; the title is the process's.
+        wire::Kind::Rename if header.pid == header.tid => {
+            send(sender, Item::Title { pid: header.pid, title: process::title(header.pid) })?;
+        }
+        wire::Kind::Exit if wire::Exit::read(entry).is_some_and(|exit| exit.alive == 0) => {
             alive.remove(&header.pid);
+            adoption.ended(header.pid);
             python.searching.remove(&header.pid);
         }
+        wire::Kind::Adopt if adoption.met(header.pid, header.at, sender)? => {
+            alive.insert(header.pid);
+            python.search(header.pid, header.at);
+        }
+        wire::Kind::Peer => adoption.announced(header.pid),
         _ => {}
     }
     Ok(())

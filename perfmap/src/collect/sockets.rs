@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use perfmap_common as wire;
 
 use crate::{
-    protocol::{Decoder, Verdict},
+    protocol::{Decoder, NAME_SERVER_PORT, RunKey, Verdict},
     recording::{Address, Direction, Family, Mark, Nanos, ProcessId, Role, Socket, SocketId, StateChange, TcpState},
 };
 
@@ -16,6 +16,9 @@ struct Known {
     decoder: Option<Box<Decoder>>,
     /// Who used it last.
     tid: u32,
+    /// Of the decoder, as the kernel side was told or sees by itself.
+    verdict: Verdict,
+    transfers: u32,
 }
 
 /// A message that no transfer brought: what closing the connection completed.
@@ -27,6 +30,9 @@ pub struct Closed {
 }
 
 const SOCK_STREAM: u16 = 1;
+const SOCK_DGRAM: u16 = 2;
+/// Within so many transfers the kernel side sees by itself that a connection is HTTP/1 or TLS.
+const SEEN_BY_KERNEL: u32 = 2;
 /// Connections whose first changes of state are kept until somebody followed uses them.
 const EARLY: usize = 65_536;
 
@@ -38,9 +44,18 @@ pub struct Sockets {
     /// State changes of sockets that nobody followed has used yet: a server's end changes its state in the client's
     /// context, so whose it is shows at its first transfer.
     early: HashMap<u64, Vec<StateChange>>,
+    /// TCP ports that adopted processes listen on: their connections may be older than the recording.
+    ports: HashMap<ProcessId, Vec<u16>>,
+    key: RunKey,
+    /// What the kernel side is to be told: cookie and `wire::PROTOCOL_*`.
+    pub verdicts: Vec<(u64, u32)>,
 }
 
 impl Sockets {
+    pub fn listens(&mut self, process: ProcessId, ports: Vec<u16>) {
+        self.ports.insert(process, ports);
+    }
+
     /// By kernel address, as system calls name it: the socket that has it now.
     pub fn at_kernel(&self, kernel: u64) -> Option<SocketId> {
         self.by_kernel.get(&kernel).copied()
@@ -77,6 +92,7 @@ impl Sockets {
                     kind: record.kind,
                     kernel: record.kernel,
                     peer_kernel: record.peer,
+                    network: record.netns,
                     local: None,
                     remote: None,
                     role: Role::Unknown,
@@ -89,10 +105,10 @@ impl Sockets {
                     sent_messages: 0,
                     received_messages: 0,
                 });
-                self.by_cookie.insert(
-                    record.socket,
-                    Known { id, decoder: (record.kind == SOCK_STREAM).then(Box::default), tid: record.header.tid },
-                );
+                let decoder = decoder(record, &self.key).map(Box::new);
+                let verdict = decoder.as_ref().map_or(Verdict::Opaque, |decoder| decoder.verdict());
+                let known = Known { id, decoder, tid: record.header.tid, verdict, transfers: 0 };
+                self.by_cookie.insert(record.socket, known);
                 id
             }
         };
@@ -108,6 +124,10 @@ impl Sockets {
             socket.peer_kernel = record.peer;
         }
         if socket.role == Role::Unknown && socket.states.iter().any(|change| change.from == TcpState::SynReceived) {
+            socket.role = Role::Server;
+        }
+        let listens = |port: u16| self.ports.get(&socket.process).is_some_and(|ports| ports.contains(&port));
+        if socket.role == Role::Unknown && socket.local.is_some_and(|local| listens(local.port)) {
             socket.role = Role::Server;
         }
         id
@@ -178,6 +198,13 @@ impl Sockets {
             Some(decoder) if record.bytes > 0 => decoder.feed(direction, payload, record.bytes),
             Some(_) | None => Vec::new(),
         };
+        known.transfers = known.transfers.saturating_add(1);
+        let verdict = known.decoder.as_ref().map_or(Verdict::Opaque, |decoder| decoder.verdict());
+        if verdict != std::mem::replace(&mut known.verdict, verdict)
+            && let Some(said) = told(verdict, known.transfers)
+        {
+            self.verdicts.push((record.socket, said));
+        }
         Some((known.id, direction, marks))
     }
 
@@ -189,6 +216,35 @@ impl Sockets {
         socket.sent_bytes += sums.skipped_bytes[1];
         socket.received_messages += sums.skipped_messages[0];
         socket.sent_messages += sums.skipped_messages[1];
+    }
+}
+
+/// None: what it carries is not looked at.
+fn decoder(record: &wire::SocketSeen, key: &RunKey) -> Option<Decoder> {
+    const UNIX: u16 = 1;
+    let asks = match (record.family, record.remote_port, record.local_port) {
+        (UNIX, ..) => None,
+        (_, NAME_SERVER_PORT, _) => Some(Direction::Sent),
+        (_, _, NAME_SERVER_PORT) => Some(Direction::Received),
+        _ => None,
+    };
+    match (record.kind, asks) {
+        (SOCK_DGRAM, Some(requests)) => Some(Decoder::datagrams(requests)),
+        (SOCK_STREAM, Some(requests)) => Some(Decoder::name_server(requests)),
+        (SOCK_STREAM, None) => Some(Decoder::with_key(key.clone())),
+        _ => None,
+    }
+}
+
+/// What the kernel side does not know by itself.
+fn told(verdict: Verdict, transfers: u32) -> Option<u32> {
+    match verdict {
+        Verdict::Undecided => None,
+        Verdict::Http1 if transfers > SEEN_BY_KERNEL => Some(wire::PROTOCOL_HTTP1),
+        Verdict::Tls if transfers > SEEN_BY_KERNEL => Some(wire::PROTOCOL_TLS),
+        Verdict::Http1 | Verdict::Tls => None,
+        Verdict::Calls(_) => Some(wire::PROTOCOL_CALLS),
+        Verdict::Opaque => Some(wire::PROTOCOL_OPAQUE),
     }
 }
 

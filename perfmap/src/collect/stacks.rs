@@ -121,6 +121,34 @@ impl Stacks {
         StackId(intern(&mut self.stacks, Stack { kernel, native, python, end }))
     }
 
+    /// Where a coroutine waited that its loop is about to resume: its frames, outermost first, above the loop's own,
+    /// which are those of the poll that `loop_stack` was taken in.
+    pub fn resumed(&mut self, pid: u32, frames: Vec<wire::PythonFrame>, loop_stack: StackId) -> Option<StackId> {
+        let polled = self.stacks.get_index(loop_stack.0 as usize)?.clone();
+        let suspended: Vec<_> = frames
+            .into_iter()
+            .rev()
+            // What is left of the last time that it ran in an evaluation loop says nothing.
+            .map(|frame| wire::PythonFrame { owner: 0, ..frame })
+            .collect();
+        let frames = self.python_frames(pid, &suspended);
+        if frames.is_empty() {
+            return None;
+        }
+        let below = polled.python.iter().position(|frame| self.runs_loop(*frame)).unwrap_or(0);
+        let mut python: Vec<_> =
+            frames.into_iter().map(|frame| PythonFrameId(intern(&mut self.python_frames, frame))).collect();
+        python.extend(polled.python.iter().skip(below));
+        let stack = Stack { python: python.into(), ..polled };
+        Some(StackId(intern(&mut self.stacks, stack)))
+    }
+
+    fn runs_loop(&self, frame: PythonFrameId) -> bool {
+        let code = self.python_frames.get_index(frame.0 as usize).map(|frame| frame.code);
+        let code = code.and_then(|code| self.codes.codes().get(code.0 as usize));
+        code.is_some_and(|code| code.name == "_run_once" || code.name.ends_with("._run_once"))
+    }
+
     fn python_frames(&mut self, pid: u32, sent: &[wire::PythonFrame]) -> Vec<PythonFrame> {
         let interpreter = self.interpreter(pid);
         match interpreter.version {

@@ -8,7 +8,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{flows::Flows, syscalls};
 use crate::recording::{
-    Direction, Event, Layer, Nanos, OffCpu, OffState, OnObject, ProcessId, Recording, SocketId, StackId, TaskId, Waker,
+    Call, Direction, Event, Layer, Nanos, OffCpu, OffState, OnObject, ProcessId, Recording, SocketId, StackId, TaskId,
+    Waker,
 };
 
 /// Index into [`super::Correlated::waits`].
@@ -18,6 +19,8 @@ pub struct WaitId(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
     Network,
+    /// The answer of a database or a cache.
+    Database,
     Disk,
     Lock,
     Sleep,
@@ -41,9 +44,28 @@ pub struct Wait {
     pub stack: Option<StackId>,
     /// Waited for one of several descriptors: an event loop.
     pub multiplexed: bool,
+    /// What the system call was on, where that was a socket.
+    pub socket: Option<SocketId>,
+    /// A poll of one descriptor, which is not known: a receive with a time-out.
+    pub polls_one: bool,
     /// In a futex call: `map` looks whether it was an interpreter's lock.
     pub futex: bool,
+    /// Of a wait in a futex call: a lock, or a condition, which only names can tell apart.
+    pub lock: Option<LockWait>,
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LockWait {
+    /// Of the lock, where the call returned.
+    pub address: Option<u64>,
+    /// Who held it when the wait began, where the lock says so.
+    pub holder: Option<TaskId>,
+    /// CPython's global interpreter lock.
+    pub interpreter: bool,
+}
+
+/// From the word that CPython's interpreter lock is waited for at to the lock (see lock.h of the probes).
+const INTERPRETER_LOCK_BEFORE: u64 = 72;
 
 /// A sender's record is made when its call returns, after the wake.
 const SEND_RETURNS_WITHIN: Nanos = Nanos(1_000_000);
@@ -148,7 +170,13 @@ impl<'a> Known<'a> {
                 .filter(|by| *by != off.task && (by.0 as usize) < self.recording.tasks.len()),
             stack: call.and_then(|call| call.stack).or(off.stack),
             multiplexed: number.is_some_and(syscalls::multiplexes) && !single,
+            socket: match asked.object {
+                OnObject::Socket(socket) => Some(socket),
+                OnObject::None | OnObject::Pipe(_) | OnObject::File | OnObject::Anonymous(_) => None,
+            },
+            polls_one: single,
             futex: number.is_some_and(syscalls::locks),
+            lock: number.is_some_and(syscalls::locks).then(|| lock(off, call)),
         }
     }
 
@@ -178,10 +206,17 @@ impl<'a> Known<'a> {
             return (Cause::Child, self.child(off, waker).or_else(|| self.reaped(off, asked, woken)));
         }
         if syscalls::locks(number) {
+            let by = believed(syscalls::wakes_futex);
+            match off.held {
+                // Neither who woke it nor its time-out says who had it: it is asked for again every few milliseconds.
+                Some(held) if held.interpreter => return (Cause::Lock, Some(held.holder)),
+                Some(held) => return (Cause::Lock, by.or(Some(held.holder))),
+                None => {}
+            }
             if timer || asked.result == Some(-syscalls::ETIMEDOUT) {
                 return (Cause::Sleep, None);
             }
-            return (Cause::Lock, believed(syscalls::wakes_futex));
+            return (Cause::Lock, by);
         }
         if syscalls::locks_files(number) {
             return (Cause::Lock, believed(|n| syscalls::locks_files(n) || syscalls::closes(n)));
@@ -306,6 +341,15 @@ struct Asked {
     single: bool,
     result: Option<i64>,
     object: OnObject,
+}
+
+fn lock(off: &OffCpu, call: Option<&Call>) -> LockWait {
+    let interpreter = off.held.is_some_and(|held| held.interpreter);
+    let address = call.map(|call| match interpreter {
+        true => (call.arguments[0] & !7).saturating_sub(INTERPRETER_LOCK_BEFORE),
+        false => call.arguments[0],
+    });
+    LockWait { address, holder: off.held.map(|held| held.holder), interpreter }
 }
 
 fn wakes_socket(number: u32) -> bool {

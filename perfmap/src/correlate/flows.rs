@@ -7,23 +7,88 @@ mod encrypted;
 mod http;
 mod pairs;
 mod peers;
+mod requests;
 mod route;
 mod tls;
+mod translated;
 
 #[cfg(test)]
 mod tests;
 
 use crate::recording::{
     Direction, Event, Layer, Loss, Message, Nanos, ProcessId, Recording, Role, Socket, SocketId, StackId, TaskId,
-    TcpState,
+    TcpState, Wire,
 };
 use http::{Exchange, Outcome};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
     Http1,
+    Http2,
+    Grpc,
+    Postgres,
+    Mysql,
+    Redis,
+    Memcached,
+    Dns,
     /// Not decrypted: a turn of application-data records there and back.
     Tls,
+}
+
+/// What a round trip is for the one who makes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CallKind {
+    Http,
+    Grpc,
+    Database,
+    Cache,
+    /// A look-up of a name.
+    Name,
+}
+
+impl CallKind {
+    /// Counted as an HTTP round trip.
+    pub fn is_web(self) -> bool {
+        match self {
+            CallKind::Http | CallKind::Grpc => true,
+            CallKind::Database | CallKind::Cache | CallKind::Name => false,
+        }
+    }
+
+    /// Counted as a database's round trip.
+    pub fn is_store(self) -> bool {
+        match self {
+            CallKind::Database | CallKind::Cache => true,
+            CallKind::Http | CallKind::Grpc | CallKind::Name => false,
+        }
+    }
+}
+
+impl Protocol {
+    pub fn kind(self) -> CallKind {
+        match self {
+            // What goes over TLS unread is HTTPS more often than anything else; it is marked inferred.
+            Protocol::Http1 | Protocol::Http2 | Protocol::Tls => CallKind::Http,
+            Protocol::Grpc => CallKind::Grpc,
+            Protocol::Postgres | Protocol::Mysql => CallKind::Database,
+            Protocol::Redis | Protocol::Memcached => CallKind::Cache,
+            Protocol::Dns => CallKind::Name,
+        }
+    }
+}
+
+impl From<Wire> for Protocol {
+    fn from(wire: Wire) -> Protocol {
+        match wire {
+            Wire::Http2 => Protocol::Http2,
+            Wire::Grpc => Protocol::Grpc,
+            Wire::Postgres => Protocol::Postgres,
+            Wire::Mysql => Protocol::Mysql,
+            Wire::Redis => Protocol::Redis,
+            Wire::Memcached => Protocol::Memcached,
+            Wire::Dns => Protocol::Dns,
+        }
+    }
 }
 
 /// How far a count can be relied on; the later the weaker.
@@ -63,9 +128,13 @@ pub struct RoundTrip {
     pub stack: Option<StackId>,
     pub protocol: Protocol,
     pub method: Option<String>,
-    /// The target with ids replaced: `/item/{id}`.
+    /// The target with ids replaced: `/item/{id}`; for databases and caches the normalised statement or the command.
     pub route: Option<String>,
     pub status: Option<u16>,
+    /// The answer was an error that is not told by the status alone (of a database, of gRPC).
+    pub refused: bool,
+    /// Equal for requests that are equal with their parameters, where the protocol tells.
+    pub repeat: Option<u64>,
     /// Heads included; bytes of one transfer that belong to several round trips are shared out evenly.
     pub request_bytes: u64,
     pub response_bytes: u64,
@@ -176,12 +245,22 @@ pub fn flows(recording: &Recording) -> Flows {
             let counted = match exchange.protocol {
                 _ if low || lossy => Counted::AtLeast,
                 Protocol::Tls => Counted::Inferred,
-                Protocol::Http1 => Counted::Exact,
+                Protocol::Http1
+                | Protocol::Http2
+                | Protocol::Grpc
+                | Protocol::Postgres
+                | Protocol::Mysql
+                | Protocol::Redis
+                | Protocol::Memcached
+                | Protocol::Dns => Counted::Exact,
             };
             peers.weaken(peer, counted);
             let Exchange { sent, received, task, stack, method, target, host, status, .. } = exchange;
             let stack = stack.or_else(|| end.turn_stack(task, sent));
-            let route = target.as_deref().map(route::template);
+            let route = match exchange.protocol.kind() {
+                CallKind::Http => target.as_deref().map(route::template),
+                CallKind::Grpc | CallKind::Database | CallKind::Cache | CallKind::Name => target,
+            };
             match exchange.outcome {
                 Outcome::Open => {
                     peers.failed(peer);
@@ -201,6 +280,8 @@ pub fn flows(recording: &Recording) -> Flows {
                         method,
                         route,
                         status,
+                        refused: exchange.refused,
+                        repeat: exchange.repeat,
                         request_bytes: exchange.request_bytes,
                         response_bytes: exchange.response_bytes,
                         counted,
@@ -311,15 +392,13 @@ fn end(socket: &Socket, messages: &[&Message]) -> End {
         task,
         stacks,
     };
-    if let Some(http) = http::read(&wire) {
-        // A CONNECT tunnel carries TLS behind its HTTP: those exchanges come on top.
-        let tunnel = encrypted::read(&wire, &plain, Some(http.requests));
-        let mut exchanges = http.exchanges;
+    if let Some(Spoken { requests, protocol, mut exchanges, low }) = spoken(&wire) {
+        // Behind the HTTP of a CONNECT tunnel, and behind a database's request for it, TLS can begin.
+        let tunnel = encrypted::read(&wire, &plain, Some(requests));
         let handshake = tunnel.as_ref().and_then(|tunnel| tunnel.handshake);
-        let low = http.low || tunnel.as_ref().is_some_and(|tunnel| tunnel.low);
+        let low = low || tunnel.as_ref().is_some_and(|tunnel| tunnel.low);
         exchanges.extend(tunnel.into_iter().flat_map(|tunnel| tunnel.exchanges));
-        let protocol = Some(Protocol::Http1);
-        return End { speaks: speaks(http.requests), protocol, exchanges, low, handshake, ..nothing };
+        return End { speaks: speaks(requests), protocol: Some(protocol), exchanges, low, handshake, ..nothing };
     }
     let known = match opened {
         Speaks::Client => Some(Direction::Sent),
@@ -328,8 +407,31 @@ fn end(socket: &Socket, messages: &[&Message]) -> End {
     };
     if let Some(tls) = encrypted::read(&wire, &plain, known) {
         let encrypted::Encrypted { client, exchanges, low, handshake, read } = tls;
-        let protocol = Some(if read { Protocol::Http1 } else { Protocol::Tls });
-        return End { speaks: speaks(client), protocol, encrypted: read, exchanges, low, handshake, ..nothing };
+        let (protocol, encrypted) = (Some(read.unwrap_or(Protocol::Tls)), read.is_some());
+        return End { speaks: speaks(client), protocol, encrypted, exchanges, low, handshake, ..nothing };
     }
     nothing
+}
+
+/// What messages in the clear say.
+#[derive(Debug)]
+struct Spoken {
+    /// Where the client's requests go.
+    requests: Direction,
+    protocol: Protocol,
+    exchanges: Vec<Exchange>,
+    /// Exchanges may be missing.
+    low: bool,
+}
+
+fn spoken(messages: &[&Message]) -> Option<Spoken> {
+    let calls = requests::read(messages);
+    if let Some(http::Http { requests, mut exchanges, low }) = http::read(messages) {
+        // Calls of HTTP/2 behind an upgrade come on top; the request that asked for it is HTTP/1's.
+        let low = low || calls.as_ref().is_some_and(|calls| calls.low);
+        exchanges.extend(calls.into_iter().flat_map(|calls| calls.exchanges));
+        return Some(Spoken { requests, protocol: Protocol::Http1, exchanges, low });
+    }
+    let requests::Calls { requests, protocol, exchanges, low } = calls?;
+    Some(Spoken { requests, protocol, exchanges, low })
 }

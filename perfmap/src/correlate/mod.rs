@@ -3,14 +3,16 @@
 //! times that contradict each other are dropped or clipped, never a panic.
 
 mod causes;
+mod database;
 pub mod flows;
+mod readiness;
 pub mod syscalls;
 #[cfg(test)]
 mod tests;
 mod timeline;
 
-pub use causes::{Cause, Wait, WaitId};
-pub use flows::{Counted, FailedRequest, Flows, PeerFlow, Protocol, RoundTrip};
+pub use causes::{Cause, LockWait, Wait, WaitId};
+pub use flows::{CallKind, Counted, FailedRequest, Flows, PeerFlow, Protocol, RoundTrip};
 pub use timeline::{Segment, Short, State, Timeline, end_of};
 
 use crate::recording::Recording;
@@ -20,7 +22,7 @@ use crate::recording::Recording;
 pub struct Correlated {
     /// By `TaskId`.
     pub timelines: Vec<Timeline>,
-    /// One for each recorded interval off the CPU.
+    /// One for each recorded interval off the CPU, two where it was a wait for two things.
     pub waits: Vec<Wait>,
     /// Sums of short waits, as stretches of a task's on-CPU segments.
     pub shorts: Vec<Short>,
@@ -35,7 +37,9 @@ impl Correlated {
 
 pub fn correlate(recording: &Recording) -> Correlated {
     let flows = flows::flows(recording);
-    let waits = causes::waits(recording, &flows);
-    let (timelines, shorts) = timeline::timelines(recording, &waits);
+    let mut waits = causes::waits(recording, &flows);
+    readiness::explain(recording, &mut waits);
+    let (timelines, mut shorts) = timeline::timelines(recording, &waits);
+    database::name(&flows, &timelines, &mut waits, &mut shorts);
     Correlated { timelines, waits, shorts, flows }
 }

@@ -80,6 +80,7 @@ fn explained(case: Case) -> Wait {
         call: Some(CallId(0)),
         stack: None,
         unfinished: false,
+        held: None,
     }));
     correlate(&recording).waits.remove(0)
 }
@@ -179,6 +180,7 @@ fn a_poll_of_one_descriptor_is_no_loop() {
         call: Some(CallId(0)),
         stack: None,
         unfinished: false,
+        held: None,
     }));
     let wait = &correlate(&case).waits[0];
     assert_eq!((wait.multiplexed, wait.cause, wait.by), (false, Cause::Network, Some(THREAD)));

@@ -5,7 +5,9 @@
 //! for something to do (a server's accept, a pool's queue, a timer) is not counted as time of such a task.
 
 use super::{
+    calls,
     model::WaitCause,
+    project::FunctionId,
     tree::{BESIDE, Kind, NodeId, Tree},
     walk::{Known, Visit},
 };
@@ -17,17 +19,22 @@ use crate::{
 /// Adds all counts of the recording to the nodes of the functions that caused them. What no function caused stays at
 /// the two roots of the tree.
 pub(super) fn counts(known: &Known<'_>, tree: &mut Tree, visits: &[Vec<Visit>]) {
-    for (index, trip) in known.correlated.flows.round_trips.iter().enumerate().filter(|(_, trip)| !trip.inbound) {
-        let node = attribute(known, tree, visits, trip.task, [trip.sent, trip.received], trip.stack);
-        tree.node(node).round_trips.push(index as u32);
+    for (index, functions) in calls::callers(known) {
+        let Some(trip) = known.correlated.flows.round_trips.get(index as usize) else { continue };
+        let times = [trip.sent, trip.received];
+        let Some((base, service)) = base(known, tree, visits, trip.task, times, functions) else { continue };
+        let node = tree.descend_path(base, functions, service);
+        tree.node(node).round_trips.push(index);
     }
     for failed in known.correlated.flows.failed.iter().filter(|failed| !failed.inbound) {
-        let node = attribute(known, tree, visits, failed.task, [failed.at, failed.at], failed.stack);
-        tree.node(node).failed += 1;
+        if let Some(node) = attribute(known, tree, visits, failed.task, [failed.at, failed.at], failed.stack) {
+            tree.node(node).failed += 1;
+        }
     }
     for event in &known.recording.events {
-        if let Event::FileIo(io) = event {
-            let node = attribute(known, tree, visits, io.task, [io.last, io.first], io.stack);
+        if let Event::FileIo(io) = event
+            && let Some(node) = attribute(known, tree, visits, io.task, [io.last, io.first], io.stack)
+        {
             let node = tree.node(node);
             let sum = match io.operation {
                 FileOperation::Read => &mut node.file_read,
@@ -38,6 +45,7 @@ pub(super) fn counts(known: &Known<'_>, tree: &mut Tree, visits: &[Vec<Visit>]) 
     }
 }
 
+/// None: a service outside the command did it, and nobody of the command ever waited for that place.
 fn attribute(
     known: &Known<'_>,
     tree: &mut Tree,
@@ -45,15 +53,25 @@ fn attribute(
     task: TaskId,
     times: [Nanos; 2],
     stack: Option<StackId>,
-) -> NodeId {
+) -> Option<NodeId> {
     let functions = known.project.stack(stack);
+    let (base, service) = base(known, tree, visits, task, times, functions)?;
+    Some(tree.descend(base, stack, functions, service))
+}
+
+/// Where the task's functions go that it was in at one of these times, and its service then.
+fn base(
+    known: &Known<'_>,
+    tree: &Tree,
+    visits: &[Vec<Visit>],
+    task: TaskId,
+    times: [Nanos; 2],
+    functions: &[FunctionId],
+) -> Option<(NodeId, u32)> {
     let service = known.service(task, times[0]);
-    let base = times
-        .iter()
-        .find_map(|at| visit_at(visits, task, *at))
-        .or_else(|| tree.base_for(functions, service))
-        .unwrap_or(BESIDE);
-    tree.descend(base, stack, functions, service)
+    let on_chain = times.iter().find_map(|at| visit_at(visits, task, *at));
+    let awaited = on_chain.or_else(|| tree.base_for(functions, service));
+    Some((awaited.or_else(|| (!known.is_outside(task)).then_some(BESIDE))?, service))
 }
 
 fn visit_at(visits: &[Vec<Visit>], task: TaskId, at: Nanos) -> Option<NodeId> {
@@ -125,6 +143,8 @@ fn add(known: &Known<'_>, tree: &mut Tree, task: TaskId, stack: Option<StackId>,
     let service = known.service(task, from);
     let (base, node) = match tree.base_for(functions, service) {
         Some(base) => (base, tree.existing(base, functions, service)),
+        // A service outside the command works for others too.
+        None if known.is_outside(task) => return,
         None => (BESIDE, tree.descend(BESIDE, stack, functions, service)),
     };
     tree.beside(base, node, kind, from, to);

@@ -1,12 +1,14 @@
 //! Tree of nodes → steps: small ones folded into their parents, kinds chosen, sorted, numbered.
 
+use std::collections::BTreeMap;
+
 use super::{
-    model::{PeerCall, Step, StepKind, WaitCause, Waits},
+    model::{Location, PeerCall, Step, StepKind, WaitCause, Waits},
     project::Project,
     tree::{BESIDE, Node, OUTSIDE, Tree, What},
 };
 use crate::{
-    correlate::{Flows, RoundTrip, flows},
+    correlate::{CallKind, Flows, RoundTrip, flows},
     recording::Nanos,
 };
 
@@ -30,18 +32,21 @@ pub(super) struct Remainder {
     pub cpu: Nanos,
     pub waits: Waits,
     pub http_round_trips: u64,
+    pub db_round_trips: u64,
     pub failed_requests: u64,
     pub file_read: u64,
     pub file_written: u64,
 }
 
 impl Remainder {
-    fn of(node: &Node) -> Self {
+    fn of(node: &Node, flows: &Flows) -> Self {
+        let trips = Trips::of(&node.round_trips, flows);
         Self {
             self_time: node.own_time,
             cpu: node.own.cpu,
             waits: node.own.waits.clone(),
-            http_round_trips: node.round_trips.len() as u64,
+            http_round_trips: trips.http(),
+            db_round_trips: trips.db(),
             failed_requests: node.failed,
             file_read: node.file_read,
             file_written: node.file_written,
@@ -54,12 +59,22 @@ struct Pending {
     step: Step,
     /// It or one below it has I/O that keeps it, whatever its share.
     has_io: bool,
+    awaited: bool,
+    /// CPU time of awaited tasks in steps that were folded: the steps above count it as a wait.
+    lost: Vec<Lost>,
+}
+
+struct Lost {
+    function: String,
+    location: Option<Location>,
+    service: usize,
+    cpu: Nanos,
 }
 
 /// Steps (those of the chain first) and what no step owns.
 pub(super) fn steps(tree: Tree, folding: &Folding<'_>) -> (Vec<Step>, Remainder) {
-    let mut remainder = Remainder::of(&tree.nodes[OUTSIDE.0 as usize]);
-    add_counts(&mut remainder, &Remainder::of(&tree.nodes[BESIDE.0 as usize]));
+    let mut remainder = Remainder::of(&tree.nodes[OUTSIDE.0 as usize], folding.flows);
+    add_counts(&mut remainder, &Remainder::of(&tree.nodes[BESIDE.0 as usize], folding.flows));
     let sampled = tree.nodes[OUTSIDE.0 as usize].sampled;
     let count = tree.nodes.len();
     let mut below: Vec<Vec<Pending>> = std::iter::repeat_with(Vec::new).take(count).collect();
@@ -72,29 +87,41 @@ pub(super) fn steps(tree: Tree, folding: &Folding<'_>) -> (Vec<Step>, Remainder)
     // Children come after their parents, so from the end on every node's children are complete.
     for (index, node) in tree.nodes.iter().enumerate().skip(2).rev() {
         let children = std::mem::take(&mut below[index]);
-        let pending = folding.pending(node, &tree.commands, beside[index], sampled, children, smallest);
+        let pending = folding.pending(node, &tree, beside[index], sampled, children, smallest);
         below[node.parent.0 as usize].push(pending);
     }
     let mut steps = Vec::new();
+    let mut lost = Vec::new();
     for root in [OUTSIDE, BESIDE] {
         let (kept, folded): (Vec<_>, Vec<_>) =
             std::mem::take(&mut below[root.0 as usize]).into_iter().partition(|child| !folding.folds(child, smallest));
         for child in folded {
             fold_into_remainder(&mut remainder, child);
         }
-        let mut of_root: Vec<Step> = kept.into_iter().map(|child| folding.finish(child)).collect();
+        let mut of_root: Vec<Step> = Vec::with_capacity(kept.len());
+        for mut child in kept {
+            lost.append(&mut child.lost);
+            of_root.push(folding.finish(child));
+        }
         sort(&mut of_root);
         steps.append(&mut of_root);
     }
+    for lost in lost {
+        give_back(&mut steps, &lost);
+    }
     number(&mut steps, "");
     (steps, remainder)
+}
+
+fn named(commands: &[String], command: u32) -> String {
+    commands.get(command as usize).cloned().unwrap_or_default()
 }
 
 impl Folding<'_> {
     fn pending(
         &self,
         node: &Node,
-        commands: &[String],
+        tree: &Tree,
         beside: bool,
         sampled: Nanos,
         children: Vec<Pending>,
@@ -106,14 +133,19 @@ impl Folding<'_> {
                     let function = self.project.function(id);
                     (function.name.clone(), function.location(), StepKind::FunctionCall, key.service)
                 }
-                What::Subprocess(command) => {
-                    let name = commands.get(command as usize).cloned().unwrap_or_default();
-                    (name, None, StepKind::Subprocess, key.service)
-                }
+                What::Subprocess(command) => (named(&tree.commands, command), None, StepKind::Subprocess, key.service),
+                What::Program(command) => (named(&tree.commands, command), None, StepKind::FunctionCall, key.service),
+                What::Request(request) => (named(&tree.requests, request), None, StepKind::FunctionCall, key.service),
             },
             None => (String::new(), None, StepKind::FunctionCall, 0),
         };
         let wall = if beside { union(&node.intervals) } else { node.wall };
+        let trips = Trips::of(&node.round_trips, self.flows);
+        // A function that only looks names up makes no call that is counted.
+        let kind = match trips.most() {
+            Some(most) if kind == StepKind::FunctionCall => call_step(most).unwrap_or(kind),
+            Some(_) | None => kind,
+        };
         let step = Step {
             id: String::new(),
             function,
@@ -130,19 +162,23 @@ impl Folding<'_> {
             thread_cpu: if beside { node.beside_cpu } else { node.all.cpu.plus(node.beside_cpu) },
             beside,
             over_socket: node.over_socket,
-            http_round_trips: node.round_trips.len() as u64,
+            http_round_trips: trips.http(),
             failed_requests: node.failed,
-            db_round_trips: 0,
+            db_round_trips: trips.db(),
             file_read: node.file_read,
             file_written: node.file_written,
             memory_delta: 0,
-            call: self.call(&node.round_trips),
+            call: self.call(trips),
             error_pct: if beside { 0.0 } else { self.error_pct(node.sampled, sampled) },
             children: Vec::new(),
         };
-        let io = step.http_round_trips + step.failed_requests + step.file_read + step.file_written > 0;
-        let mut pending = Pending { step, has_io: io };
-        for child in children {
+        let calls = step.http_round_trips + step.db_round_trips + step.failed_requests;
+        let io = calls + step.file_read + step.file_written > 0;
+        // What was asked for is shown however little of the time it took.
+        let request = node.key.is_some_and(|key| matches!(key.what, What::Request(_)));
+        let mut pending = Pending { step, has_io: io || request, awaited: node.awaited, lost: Vec::new() };
+        for mut child in children {
+            pending.lost.append(&mut child.lost);
             if self.folds(&child, smallest) {
                 fold(&mut pending, child);
             } else {
@@ -156,7 +192,7 @@ impl Folding<'_> {
     /// Import frames and tools are folded with their bytes: every module reads its own file, every program its libraries.
     fn folds(&self, child: &Pending, smallest: f64) -> bool {
         let loads = child.step.function == "<module>" || child.step.kind == StepKind::Subprocess;
-        let module = loads && child.step.http_round_trips + child.step.failed_requests == 0;
+        let module = loads && child.step.http_round_trips + child.step.db_round_trips + child.step.failed_requests == 0;
         // A step above one that is kept is kept. What may be as long as the limit, as far as sampling can tell, is kept.
         let unsure = if child.step.thread_cpu > Nanos::ZERO { self.period } else { Nanos::ZERO };
         child.step.children.is_empty()
@@ -166,13 +202,12 @@ impl Folding<'_> {
 
     /// The kind, now that everything folded into the step is known.
     fn finish(&self, pending: Pending) -> Step {
-        let Pending { mut step, has_io: _ } = pending;
+        let Pending { mut step, has_io: _, awaited: _, lost: _ } = pending;
         sort(&mut step.children);
         if step.kind == StepKind::FunctionCall {
             let total = step.self_time;
             let dominates = |cause| step.own_waits.of(cause).0 > total.0 / 2 && total.0 > step.wall.0 / 2;
             step.kind = match () {
-                () if step.http_round_trips > 0 => StepKind::HttpCall,
                 () if dominates(WaitCause::Sleep) => StepKind::Sleep,
                 () if dominates(WaitCause::Disk) => StepKind::FileIo,
                 () if dominates(WaitCause::Lock) => StepKind::LockWait,
@@ -192,9 +227,10 @@ impl Folding<'_> {
         half * of_chain.0 as f64 / self.wall.0 as f64 * 100.0
     }
 
-    fn call(&self, indices: &[u32]) -> Option<PeerCall> {
-        let mut trips: Vec<&RoundTrip> =
-            indices.iter().filter_map(|index| self.flows.round_trips.get(*index as usize)).collect();
+    fn call(&self, trips: Trips<'_>) -> Option<PeerCall> {
+        let most = trips.most()?;
+        call_step(most)?;
+        let mut trips: Vec<&RoundTrip> = trips.0.into_iter().filter(|trip| trip.protocol.kind() == most).collect();
         trips.sort_by_key(|trip| (trip.sent, trip.received));
         let first = trips.first()?;
         let sequential = trips.windows(2).all(|pair| pair[1].sent >= pair[0].received);
@@ -211,17 +247,62 @@ impl Folding<'_> {
         let same = |of: fn(&RoundTrip) -> Option<&String>| trips.iter().all(|trip| of(trip) == of(first));
         let method = first.method.as_ref().filter(|_| same(|trip| trip.method.as_ref()));
         let route = first.route.as_ref().filter(|_| same(|trip| trip.route.as_ref()));
-        let endpoint = method.map(|method| match route {
-            Some(route) => format!("{method} {route}"),
-            None => method.clone(),
-        });
+        let endpoint = match (method, route) {
+            (Some(method), Some(route)) => Some(format!("{method} {route}")),
+            (Some(only), None) => Some(only.clone()),
+            // Statements and commands have no method; a route of many methods is none.
+            (None, Some(only)) if first.method.is_none() => Some(only.clone()),
+            (None, _) => None,
+        };
         let latency = flows::Latency::of(trips.iter().map(|trip| trip.latency()).collect()).map(super::latency);
         let peer = peer.and_then(|peer| self.peer_names.get(peer)).cloned().unwrap_or_default();
-        Some(PeerCall { peer, endpoint, latency, sequential })
+        Some(PeerCall { peer, endpoint, latency, sequential, round_trips: trips.len() as u64 })
     }
 }
 
-fn union(intervals: &[(Nanos, Nanos)]) -> Nanos {
+/// The round trips of one node.
+struct Trips<'a>(Vec<&'a RoundTrip>);
+
+impl<'a> Trips<'a> {
+    fn of(indices: &[u32], flows: &'a Flows) -> Self {
+        Self(indices.iter().filter_map(|index| flows.round_trips.get(*index as usize)).collect())
+    }
+
+    fn count(&self, of: fn(CallKind) -> bool) -> u64 {
+        self.0.iter().filter(|trip| of(trip.protocol.kind())).count() as u64
+    }
+
+    fn http(&self) -> u64 {
+        self.count(CallKind::is_web)
+    }
+
+    fn db(&self) -> u64 {
+        self.count(CallKind::is_store)
+    }
+
+    /// The kind of call that takes longest together; of equals the first in order.
+    fn most(&self) -> Option<CallKind> {
+        let mut sums: BTreeMap<CallKind, Nanos> = BTreeMap::new();
+        for trip in &self.0 {
+            let sum = sums.entry(trip.protocol.kind()).or_default();
+            *sum = sum.plus(trip.latency());
+        }
+        let counted = |kind: &CallKind| call_step(*kind).is_some();
+        sums.into_iter().rev().max_by_key(|(kind, sum)| (counted(kind), *sum)).map(|(kind, _)| kind)
+    }
+}
+
+fn call_step(kind: CallKind) -> Option<StepKind> {
+    match kind {
+        CallKind::Http => Some(StepKind::HttpCall),
+        CallKind::Grpc => Some(StepKind::GrpcCall),
+        CallKind::Database => Some(StepKind::DbQuery),
+        CallKind::Cache => Some(StepKind::CacheOp),
+        CallKind::Name => None,
+    }
+}
+
+pub(super) fn union(intervals: &[(Nanos, Nanos)]) -> Nanos {
     let mut sorted = intervals.to_vec();
     sorted.sort_unstable();
     let (mut sum, mut end) = (Nanos::ZERO, Nanos::ZERO);
@@ -234,6 +315,14 @@ fn union(intervals: &[(Nanos, Nanos)]) -> Nanos {
 
 /// The child's time is in the parent's already; its own and its counts move up, and its children's did before.
 fn fold(into: &mut Pending, child: Pending) {
+    if child.awaited && child.step.thread_cpu > Nanos::ZERO {
+        into.lost.push(Lost {
+            function: child.step.function.clone(),
+            location: child.step.location.clone(),
+            service: child.step.service,
+            cpu: child.step.thread_cpu,
+        });
+    }
     let step = &mut into.step;
     step.own_cpu = step.own_cpu.plus(child.step.own_cpu);
     for (cause, length) in &child.step.own_waits.0 {
@@ -243,6 +332,32 @@ fn fold(into: &mut Pending, child: Pending) {
     step.file_read = step.file_read.saturating_add(child.step.file_read);
     step.file_written = step.file_written.saturating_add(child.step.file_written);
     // Only import frames bring any: they keep their parents no more than themselves.
+}
+
+/// To the longest step of the same function, so that a thread's work is not lost by the places where it was waited for.
+fn give_back(steps: &mut [Step], lost: &Lost) {
+    let Some(wall) = longest(steps, lost) else { return };
+    add_to(steps, lost, wall);
+}
+
+fn is_of(step: &Step, lost: &Lost) -> bool {
+    step.function == lost.function && step.service == lost.service && step.location == lost.location
+}
+
+fn longest(steps: &[Step], lost: &Lost) -> Option<Nanos> {
+    let own = |step: &Step| is_of(step, lost).then_some(step.wall);
+    steps.iter().filter_map(|step| own(step).max(longest(&step.children, lost))).max()
+}
+
+/// The first one that is so long.
+fn add_to(steps: &mut [Step], lost: &Lost, wall: Nanos) -> bool {
+    steps.iter_mut().any(|step| {
+        let found = step.wall == wall && is_of(step, lost);
+        if found {
+            step.thread_cpu = step.thread_cpu.plus(lost.cpu);
+        }
+        found || add_to(&mut step.children, lost, wall)
+    })
 }
 
 fn fold_into_remainder(remainder: &mut Remainder, child: Pending) {
@@ -257,6 +372,7 @@ fn fold_into_remainder(remainder: &mut Remainder, child: Pending) {
 
 fn add_counts(into: &mut Remainder, other: &Remainder) {
     into.http_round_trips += other.http_round_trips;
+    into.db_round_trips += other.db_round_trips;
     into.failed_requests += other.failed_requests;
     into.file_read = into.file_read.saturating_add(other.file_read);
     into.file_written = into.file_written.saturating_add(other.file_written);

@@ -6,15 +6,15 @@ use super::{Built, MapOptions, Step, built};
 use crate::{
     correlate::{self, State, syscalls},
     recording::{
-        Call, CallId, Direction, Event, Family, FileIo, FileOperation, Image, Layer, Message, Meta, Nanos, OffCpu,
-        OffState, OnObject, Process, ProcessId, Recording, Role, Sample, ShortWaits, Socket, SocketId, StackId, Task,
-        TaskId, WaitClass, Waker,
+        Call, CallId, CoroutineId, Direction, Event, Family, FileIo, FileOperation, Image, Layer, Mark, Message, Meta,
+        Nanos, OffCpu, OffState, OnObject, Process, ProcessId, Recording, Role, Sample, ShortWaits, Socket, SocketId,
+        StackId, Task, TaskId, Turn, TurnKind, WaitClass, Waker, WebMethod,
     },
     resolve::{Language, Place, PlaceId, Resolved},
 };
 
 const WALL: u64 = 1000;
-const STACKS: u32 = 12;
+const STACKS: u32 = 20;
 
 /// Mostly inside the recording, sometimes far out.
 fn time() -> impl Strategy<Value = Nanos> {
@@ -111,6 +111,7 @@ fn off_cpu() -> impl Strategy<Value = Event> {
                 call: call.map(CallId),
                 stack,
                 unfinished: false,
+                held: None,
             })
         },
     )
@@ -142,6 +143,48 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// A request as its server sees it: read, and answered a while later.
+fn served((socket, task, at, length): (u32, TaskId, Nanos, u64)) -> [Event; 2] {
+    let method = WebMethod("GET".into());
+    let target = format!("/route{}", length % 3);
+    let asked = Mark::HttpRequest { method, target, host: None, expects_continue: false, upgrade: false };
+    let message = |at, direction, marks| {
+        let socket = SocketId(socket);
+        Event::Message(Message {
+            at,
+            task,
+            socket,
+            direction,
+            bytes: 1,
+            descriptor: 5,
+            marks,
+            stack: None,
+            layer: Layer::Wire,
+        })
+    };
+    let answered = Mark::HttpResponse { status: 200, upgrade: false };
+    [
+        message(at, Direction::Received, vec![asked, Mark::HttpRequestEnd]),
+        message(at.plus(Nanos(length)), Direction::Sent, vec![answered, Mark::HttpResponseEnd]),
+    ]
+}
+
+fn turn() -> impl Strategy<Value = Turn> {
+    let kind = prop_oneof![
+        1 => Just(TurnKind::Ran),
+        1 => Just(TurnKind::Started),
+        2 => Just(TurnKind::Main),
+        4 => (0..7u32, any::<bool>()).prop_map(|(round, of_tasks)| TurnKind::Resumed { round, of_tasks }),
+    ];
+    (time(), task(), 0..4u64, stack(), kind).prop_map(|(at, task, coroutine, stack, kind)| Turn {
+        at,
+        task,
+        coroutine: CoroutineId(coroutine),
+        stack,
+        kind,
+    })
+}
+
 prop_compose! {
     fn recording()(
         root in prop::option::weighted(0.97, task()),
@@ -150,12 +193,19 @@ prop_compose! {
         calls in prop::collection::vec((task(), time(), number(), -111..3i64, object(), prop::option::of(stack())), 0..12),
         mut events in prop::collection::vec(event(), 0..120),
         sockets in 0..4u32,
+        attached in any::<bool>(),
+        requests in prop::collection::vec((0..4u32, task(), time(), 0..300u64), 0..12),
+        turns in prop::collection::vec(turn(), 0..30),
         sample_hz in prop::sample::select(vec![0u32, 1, 99, 999, 1_000_000, 50_000_000]),
     ) -> Recording {
+        events.extend(requests.into_iter().flat_map(served));
         events.sort_by_key(Event::at);
+        let mut turns = turns;
+        turns.sort_by_key(|turn| turn.at);
         Recording {
             meta: Meta {
                 root,
+                attached,
                 wall: Nanos(WALL),
                 sample_hz,
                 working_directory: "/p".into(),
@@ -175,6 +225,7 @@ prop_compose! {
                     arguments: vec![format!("tool{image}")],
                     working_directory: String::new(),
                     service_name: None,
+                    surroundings: None,
                 }).collect(),
                 own_name: (index == 2).then(|| "named".into()),
                 cpu: Nanos::ZERO,
@@ -186,17 +237,18 @@ prop_compose! {
                 task, returned, number, result, arguments: [0, 1, 2], object, stack,
             }).collect(),
             sockets: (0..sockets).map(|_| Socket {
-                family: Family::Ipv4, kind: 1, kernel: 0, peer_kernel: 0, local: None, remote: None,
+                family: Family::Ipv4, kind: 1, kernel: 0, peer_kernel: 0, network: 0, local: None, remote: None,
                 role: Role::Unknown, process: ProcessId(0), first_seen: Nanos::ZERO, states: vec![], closed: None,
                 sent_bytes: 0, received_bytes: 0, sent_messages: 0, received_messages: 0,
             }).collect(),
             events,
+            turns,
             ..Recording::default()
         }
     }
 }
 
-/// Stacks of three own functions, a library's and a lock's, in all lengths up to three.
+/// Stacks of three own functions, a library's and asyncio's, in all lengths up to three.
 fn resolved() -> Resolved {
     let place = |name: &str, file: &str| Place {
         function: name.into(),
@@ -208,10 +260,16 @@ fn resolved() -> Resolved {
         inlined: false,
         unnamed: None,
     };
-    let places =
-        vec![place("a", "/p/a.py"), place("b", "/p/b.py"), place("<module>", "/p/c.py"), place("l", "/usr/l.py")];
+    let places = vec![
+        place("a", "/p/a.py"),
+        place("b", "/p/b.py"),
+        place("<module>", "/p/c.py"),
+        place("l", "/usr/l.py"),
+        place("Lock.acquire", "/usr/asyncio/locks.py"),
+        place("BaseEventLoop._run_once", "/usr/asyncio/base_events.py"),
+    ];
     let stacks = (0..STACKS)
-        .map(|index| (0..index % 4).map(|depth| PlaceId((index / 3 + depth) % 4)).collect::<Vec<_>>().into())
+        .map(|index| (0..index % 4).map(|depth| PlaceId((index / 3 + depth) % 6)).collect::<Vec<_>>().into())
         .collect();
     Resolved { places, stacks }
 }
@@ -243,7 +301,8 @@ fn check(recording: &Recording, min_share: f64) -> Result<Built, TestCaseError> 
     let mut steps = Vec::new();
     all(&map.steps, &mut steps);
     let own: Nanos = steps.iter().map(|step| step.self_time).sum();
-    prop_assert_eq!(own.plus(map.outside.self_time), map.wall);
+    prop_assert_eq!(own.plus(map.outside.self_time).plus(map.idle), map.wall);
+    prop_assert!(recording.meta.attached || (map.idle == Nanos::ZERO && map.served.is_empty()));
     prop_assert_eq!(map.outside.cpu.plus(map.outside.waits.total()), map.outside.self_time);
 
     let mut ids: Vec<&str> = steps.iter().map(|step| step.id.as_str()).collect();

@@ -3,15 +3,21 @@
 //! Pure: the same recording gives the same map. Text and rounding are `report`'s, judgement is `analyze`'s.
 
 mod beside;
+mod bursts;
+mod calls;
 mod fold;
 mod glob;
 mod interpreter_lock;
 #[cfg(test)]
 mod laws;
+mod lock_place;
+mod locks;
+mod loops;
 mod model;
 mod outside;
 mod points;
 mod project;
+mod served;
 mod services;
 #[cfg(test)]
 mod testing;
@@ -20,7 +26,9 @@ mod tests;
 mod tree;
 mod walk;
 
-pub use model::{Counted, Latency, Location, Map, Outside, Peer, PeerCall, Step, StepKind, WaitCause, Waits};
+pub use model::{
+    Counted, Latency, Location, Lock, LockSide, Map, Outside, Peer, PeerCall, Served, Step, StepKind, WaitCause, Waits,
+};
 
 use crate::{
     correlate::{self, Correlated, PeerFlow},
@@ -59,6 +67,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
     let has_project = processes_with_project(recording, &project, &points);
     let services = services::Services::new(recording, &correlated.flows, &has_project);
     let interpreter_lock = interpreter_lock::stacks(resolved);
+    let loops = loops::Loops::new(recording, correlated, resolved);
     let known = walk::Known {
         recording,
         correlated,
@@ -66,23 +75,22 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
         services: &services,
         points: &points,
         interpreter_lock: &interpreter_lock,
+        has_project: &has_project,
+        loops: &loops,
         leads_to_project: &upwards(recording, has_project.clone()),
     };
     let mut walk = walk::Walk::new(&known);
     walk.run();
     #[cfg(test)]
     let pieces = std::mem::take(&mut walk.pieces);
-    let walk::Walk { mut tree, visits, outside, owned, samples, .. } = walk;
+    let walk::Walk { mut tree, visits, outside, owned, idle, samples, .. } = walk;
     let wall = recording.meta.wall;
     tree.least_start = Nanos((options.min_share * wall.0 as f64) as u64);
     beside::counts(&known, &mut tree, &visits);
     beside::time(&known, &mut tree, &visits);
-    let peer_names: Vec<String> = correlated
-        .flows
-        .peers
-        .iter()
-        .map(|peer| peer.process.map_or_else(|| peer.address.clone(), |process| services.of(process).to_owned()))
-        .collect();
+    let locks = locks::locks(&known, resolved);
+    let peer_names: Vec<String> =
+        correlated.flows.peers.iter().map(|peer| services.of_peer(peer).unwrap_or(&peer.address).to_owned()).collect();
     let folding = fold::Folding {
         project: &project,
         flows: &correlated.flows,
@@ -90,7 +98,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
         wall,
         min_share: options.min_share,
         samples,
-        period: Nanos(1_000_000_000_u64.checked_div(recording.meta.sample_hz.into()).unwrap_or(0)),
+        period: recording.meta.longest_period(),
     };
     let (steps, remainder) = fold::steps(tree, &folding);
     let outside = Outside {
@@ -98,14 +106,16 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
         cpu: remainder.cpu,
         waits: remainder.waits.clone(),
         http_round_trips: remainder.http_round_trips,
+        db_round_trips: remainder.db_round_trips,
         failed_requests: remainder.failed_requests,
         file_read: remainder.file_read,
         file_written: remainder.file_written,
         top: outside::top(recording, resolved, &outside),
     };
+    let served = served::served(&known);
     let peers = peers(&correlated.flows.peers, &services);
     let closure_error = i64::try_from(i128::from(owned) - i128::from(wall.0)).unwrap_or(i64::MAX);
-    let map = Map { wall, steps, outside, peers, services: services.names, closure_error };
+    let map = Map { wall, steps, outside, idle, served, peers, locks, services: services.names, closure_error };
     Built {
         map,
         remainder,
@@ -146,7 +156,7 @@ fn peers(flows: &[PeerFlow], services: &services::Services) -> Vec<Peer> {
     let mut peers: Vec<Peer> = flows
         .iter()
         .map(|flow| Peer {
-            service: flow.process.map(|process| services.of(process).to_owned()),
+            service: services.of_peer(flow).map(Into::into),
             address: flow.address.clone(),
             protocol: flow.protocol.clone(),
             round_trips: flow.round_trips,

@@ -5,14 +5,20 @@ use crate::recording::Nanos;
 /// The walked wait graph of one recording, folded to the project's functions.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Map {
-    /// Life of the root task: from the release to its exit.
+    /// Life of the root task, from the release to its exit; or how long running processes were watched.
     pub wall: Nanos,
     /// Longest first. Their `self_time`s, their descendants' and `outside` add up to `wall`.
     pub steps: Vec<Step>,
     /// Wall time in which no function of the project was on the stack.
     pub outside: Outside,
+    /// Of watched processes: neither a request nor any work. Part of `wall`, beside the steps and `outside`.
+    pub idle: Nanos,
+    /// Requests that watched processes answered, most first; empty where a command was run.
+    pub served: Vec<Served>,
     /// Every endpoint that the tree talked to as a client, most round trips first.
     pub peers: Vec<Peer>,
+    /// Locks that threads waited for, longest wait first.
+    pub locks: Vec<Lock>,
     /// Names of all services seen, the root's first; one entry: the steps need no service.
     pub services: Vec<String>,
     /// How far the owned time is from `wall`; an assertion of the walk, 0 but for a bug.
@@ -28,6 +34,7 @@ pub struct Outside {
     /// The largest owners in it: library or binary function, with its time; three at most.
     pub top: Vec<(String, Nanos)>,
     pub http_round_trips: u64,
+    pub db_round_trips: u64,
     pub failed_requests: u64,
     pub file_read: u64,
     pub file_written: u64,
@@ -131,16 +138,64 @@ pub struct Location {
     pub line: u32,
 }
 
+/// One function's waits for one lock while one other function held it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lock {
+    /// In the memory of its process.
+    pub address: Option<u64>,
+    /// CPython's global interpreter lock.
+    pub interpreter: bool,
+    /// Index into [`Map::services`].
+    pub service: usize,
+    /// None: its stack was not seen.
+    pub waiter: Option<LockSide>,
+    /// None: nothing told who had it.
+    pub holder: Option<LockSide>,
+    /// Those long enough to be recorded one by one.
+    pub waits: u64,
+    /// Sum over the waiting threads.
+    pub waited: Nanos,
+    /// How long it was held while anybody of these waited.
+    pub held: Nanos,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockSide {
+    /// The project's function that was deepest on the stack; else the innermost one that has a name.
+    pub function: String,
+    pub location: Option<Location>,
+    /// Where most of the time was spent: names, root first.
+    pub stack: Vec<String>,
+}
+
 /// What a call step called.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PeerCall {
     /// Service name where known, else the address.
     pub peer: String,
-    /// Method and route template, where the round trips of the step agree on one; else the method or nothing.
+    /// Method and route template, or the normalised statement, where the round trips of the step agree on one; else
+    /// the method or nothing.
     pub endpoint: Option<String>,
     pub latency: Option<Latency>,
     /// Round trips of this step never overlapped.
     pub sequential: bool,
+    /// Those that this describes: where a step makes calls of several kinds, those that take longest together.
+    pub round_trips: u64,
+}
+
+/// Requests of one kind, seen from the server's side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// Index into [`Map::services`].
+    pub service: usize,
+    /// `GET /items/{id}`.
+    pub endpoint: String,
+    pub count: u64,
+    /// Of them: answered with an error of the server (a status of 500 or more, or what the protocol has for it).
+    pub failed: u64,
+    /// Request's first byte read to answer's last byte written.
+    pub latency: Latency,
+    pub counted: Counted,
 }
 
 /// Of the single round trips: request's first byte sent to response's last byte read.

@@ -1,8 +1,10 @@
-//! Events → per task the instants at which its stack is known, and which of them were CPU samples.
+//! Events → per task the instants at which its stack is known, and who owns its time on the CPU.
 //!
 //! Only records that really have a stack count: a borrowed one would take time from another function. Sums (file I/O)
 //! are no points, because their stack was taken once for many calls.
 
+use super::bursts::{self, Cut, Facts};
+use super::loops::Loops;
 use crate::{
     correlate::Correlated,
     recording::{Event, Nanos, Recording, StackId, TaskId},
@@ -10,9 +12,12 @@ use crate::{
 
 #[derive(Debug, Default)]
 struct OfTask {
-    /// Sorted.
+    /// Samples, and stacks at blocks and calls; each sorted.
     points: Vec<(Nanos, StackId)>,
-    samples: Vec<Nanos>,
+    samples: Vec<(Nanos, StackId)>,
+    calls: Vec<(Nanos, StackId)>,
+    /// Of its on-CPU time, sorted.
+    cuts: Vec<Cut>,
 }
 
 #[derive(Debug, Default)]
@@ -26,9 +31,7 @@ impl Points {
                 && let Some(stack) = stack
             {
                 of_task.points.push((at, stack));
-                if sample {
-                    of_task.samples.push(at);
-                }
+                if sample { &mut of_task.samples } else { &mut of_task.calls }.push((at, stack));
             }
         };
         for event in &recording.events {
@@ -46,9 +49,28 @@ impl Points {
         for call in &recording.calls {
             add(call.task, call.returned, call.stack, false);
         }
+        for (task, at, stack) in Loops::resumptions(recording) {
+            add(task, at, Some(stack), false);
+        }
         for of_task in &mut tasks {
-            of_task.points.sort_unstable();
-            of_task.samples.sort_unstable();
+            let OfTask { points, samples, calls, cuts: _ } = of_task;
+            for list in [points, samples, calls] {
+                list.sort_unstable();
+            }
+        }
+        let facts: Vec<Facts<'_>> = tasks
+            .iter()
+            .zip(recording.tasks.iter().zip(&correlated.timelines))
+            .map(|(of_task, (task, timeline))| Facts {
+                process: task.process,
+                timeline,
+                calls: &of_task.calls,
+                samples: &of_task.samples,
+            })
+            .collect();
+        let owners = bursts::owners(&facts);
+        for (of_task, cuts) in tasks.iter_mut().zip(owners) {
+            of_task.cuts = cuts;
         }
         Self(tasks)
     }
@@ -75,33 +97,41 @@ impl Points {
         }
     }
 
-    /// `[from, to)` cut at the midpoints between points, each piece with its point's stack.
+    /// What the task was computing when it was last on a CPU before `at`, where it stopped just then.
+    pub(super) fn interrupted(&self, task: TaskId, at: Nanos) -> Option<StackId> {
+        let cuts = self.cuts(task);
+        let cut = cuts.get(cuts.partition_point(|cut| cut.to < at))?;
+        if cut.to == at { cut.stack } else { None }
+    }
+
+    /// The on-CPU interval `[from, to)` with its owners.
     pub(super) fn pieces(&self, task: TaskId, from: Nanos, to: Nanos) -> Vec<(Nanos, Nanos, Option<StackId>)> {
-        let points = self.of(task);
-        let mut index = points.partition_point(|(at, _)| *at < from).saturating_sub(1);
-        let mut found: Vec<(Nanos, Nanos, Option<StackId>)> = Vec::new();
+        let cuts = self.cuts(task);
+        let mut found = Vec::new();
         let mut now = from;
-        while now < to {
-            let here = points.get(index).map(|(_, stack)| *stack);
-            let until = match (points.get(index), points.get(index + 1)) {
-                (Some((at, _)), Some((next, _))) => Nanos(at.0 + (next.0 - at.0) / 2).min(to),
-                _ => to,
-            };
-            index += 1;
-            if until <= now {
-                continue;
+        for cut in &cuts[cuts.partition_point(|cut| cut.to <= from)..] {
+            if cut.from >= to {
+                break;
             }
-            match found.last_mut() {
-                Some(last) if last.2 == here => last.1 = until,
-                _ => found.push((now, until, here)),
+            if cut.from > now {
+                found.push((now, cut.from, None));
             }
+            let until = cut.to.min(to);
+            found.push((cut.from.max(from), until, cut.stack));
             now = until;
+        }
+        if now < to {
+            found.push((now, to, None));
         }
         found
     }
 
+    fn cuts(&self, task: TaskId) -> &[Cut] {
+        self.0.get(task.0 as usize).map_or(&[], |of_task| &of_task.cuts)
+    }
+
     pub(super) fn samples_in(&self, task: TaskId, from: Nanos, to: Nanos) -> u64 {
         let samples = self.0.get(task.0 as usize).map_or(&[][..], |of_task| &of_task.samples);
-        (samples.partition_point(|at| *at < to) - samples.partition_point(|at| *at < from)) as u64
+        (samples.partition_point(|(at, _)| *at < to) - samples.partition_point(|(at, _)| *at < from)) as u64
     }
 }

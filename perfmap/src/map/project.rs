@@ -158,7 +158,7 @@ fn own_path(meta: &Meta, file: &str) -> Option<String> {
 }
 
 /// Without `.` and `..`, by text alone: the files may not exist here.
-fn plain(path: &Path) -> std::path::PathBuf {
+pub(super) fn plain(path: &Path) -> std::path::PathBuf {
     let mut found = std::path::PathBuf::new();
     for component in path.components() {
         match component {

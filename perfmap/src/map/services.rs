@@ -1,13 +1,20 @@
 //! Processes → services: whose name a step carries.
 //!
-//! A process is a service where it says so (OTEL_SERVICE_NAME, a name it set itself) or where another traced process
-//! reaches it over a socket; and there is the command's own. All others (tools, shells, workers) belong to the service
-//! of their nearest ancestor.
+//! A process is a service where the user or it itself says so, where it is the first of a container or unit, or where
+//! another traced process reaches it over a socket; and there is the command's own. All others (tools, shells, workers)
+//! belong to the service of their nearest ancestor. Which name it gets is `naming`'s.
+
+mod chosen;
+mod naming;
+mod program;
+
+pub(super) use program::program;
 
 use crate::{
-    correlate::Flows,
-    recording::{Image, Nanos, Process, ProcessId, Recording},
+    correlate::{Flows, PeerFlow},
+    recording::{Nanos, Process, ProcessId, Recording},
 };
+use naming::Naming;
 
 #[derive(Debug)]
 pub(super) struct Services {
@@ -17,6 +24,8 @@ pub(super) struct Services {
     of_process: Vec<u32>,
     /// By `ProcessId`: a service itself, not a part of its ancestor's.
     serves: Vec<bool>,
+    /// Names that the user gave to ports of this host.
+    ports: Vec<(u16, String)>,
 }
 
 impl Services {
@@ -24,7 +33,9 @@ impl Services {
     pub(super) fn new(recording: &Recording, flows: &Flows, has_project: &[bool]) -> Self {
         let processes = &recording.processes;
         let root = recording.meta.root.and_then(|root| recording.tasks.get(root.0 as usize)).map(|task| task.process);
-        let mut serves: Vec<bool> = processes.iter().map(|process| own_name(recording, process).is_some()).collect();
+        let naming = Naming::new(recording, flows);
+        let mut serves: Vec<bool> =
+            (0..processes.len()).map(|index| naming.is_named(ProcessId(index as u32))).collect();
         let mut serve = |id: ProcessId| {
             if let Some(flag) = serves.get_mut(id.0 as usize) {
                 *flag = true;
@@ -34,15 +45,16 @@ impl Services {
             serve(peer);
         }
         let main = main_process(recording, root, has_project);
-        let mut names = vec![main.map_or_else(|| "main".into(), |main| name(recording, main))];
+        let mut names = vec![main.map_or_else(|| "main".into(), |main| naming.name(main))];
         let chosen: Vec<String> = (0..processes.len())
             .map(|index| {
                 // Only ids below: the parent of a process is older; a cycle or a wrong order ends the search.
                 let mut at = index;
                 loop {
+                    let id = ProcessId(at as u32);
                     let Some(process) = processes.get(at) else { return names[0].clone() };
-                    if serves[at] && Some(at) != root.map(|root| root.0 as usize) {
-                        return name(recording, process);
+                    if serves[at] && Some(id) != root {
+                        return naming.name(id);
                     }
                     match process.parent {
                         Some(parent) if (parent.0 as usize) < at => at = parent.0 as usize,
@@ -57,7 +69,7 @@ impl Services {
         names.extend(others.into_iter().cloned().collect::<Vec<_>>());
         let of_process =
             chosen.iter().map(|chosen| names.iter().position(|name| name == chosen).unwrap_or(0) as u32).collect();
-        Self { names, of_process, serves }
+        Self { names, of_process, serves, ports: naming.ports() }
     }
 
     /// Before a process executes something of its own, it is still a part of its maker.
@@ -71,6 +83,15 @@ impl Services {
 
     pub(super) fn of(&self, process: ProcessId) -> &str {
         &self.names[self.of_process.get(process.0 as usize).copied().unwrap_or(0) as usize]
+    }
+
+    /// Whom an endpoint is, where its process is followed or the user named its port.
+    pub(super) fn of_peer(&self, peer: &PeerFlow) -> Option<&str> {
+        if let Some(process) = peer.process {
+            return Some(self.of(process));
+        }
+        let port = peer.address.rsplit_once(':')?.1.parse::<u16>().ok().filter(|_| peer.local)?;
+        self.ports.iter().find(|(of, _)| *of == port).map(|(_, name)| name.as_str())
     }
 
     pub(super) fn is_service(&self, process: ProcessId) -> bool {
@@ -95,124 +116,53 @@ pub(super) fn before_exec(process: &Process, at: Nanos) -> bool {
 
 /// The process that stands for the command: the first one, from the root down, that runs the project's code, because
 /// `uv run pytest` is `pytest`.
-fn main_process<'a>(recording: &'a Recording, root: Option<ProcessId>, has_project: &[bool]) -> Option<&'a Process> {
-    let of_project = recording.processes.iter().zip(has_project).find(|(_, has)| **has).map(|(process, _)| process);
-    of_project.or_else(|| recording.processes.get(root?.0 as usize))
-}
-
-fn otel_name(process: &Process) -> Option<&str> {
-    process.images.last()?.service_name.as_deref().filter(|name| !name.is_empty())
-}
-
-/// What the process calls itself, unless that is only inherited.
-fn own_name<'a>(recording: &'a Recording, process: &'a Process) -> Option<&'a str> {
-    let parent = process.parent.and_then(|parent| recording.processes.get(parent.0 as usize));
-    let said = otel_name(process).filter(|name| parent.and_then(otel_name) != Some(*name));
-    // Runtimes name their main thread by themselves.
-    let set =
-        process.own_name.as_deref().filter(|name| !matches!(*name, "" | "MainThread" | "node-MainThread" | "main"));
-    said.or(set)
-}
-
-fn name(recording: &Recording, process: &Process) -> String {
-    match otel_name(process).or_else(|| own_name(recording, process)) {
-        Some(name) => name.into(),
-        None => process
-            .images
-            .last()
-            .map(program)
-            .filter(|name| !name.is_empty())
-            .unwrap_or_else(|| format!("pid {}", process.pid)),
-    }
-}
-
-/// What a person calls the program: the module or script that an interpreter runs, else the binary.
-pub(super) fn program(image: &Image) -> String {
-    let argv = &image.arguments;
-    let binary = argv.first().filter(|first| !first.is_empty()).unwrap_or(&image.executable);
-    let binary = base(binary).trim_start_matches('-');
-    let binary = if binary.is_empty() { image.comm.as_str() } else { binary };
-    let script = match binary {
-        _ if binary.starts_with("python") || binary.starts_with("pypy") => python(argv),
-        "node" | "nodejs" | "ruby" | "perl" | "php" | "sh" | "bash" | "dash" | "zsh" | "bun" | "deno" => {
-            argv.get(1).filter(|first| !first.starts_with('-')).map(|script| (stem(script), 2))
-        }
-        _ => Some((binary.to_owned(), 1)),
-    };
-    let Some((name, next)) = script else { return binary.into() };
-    match name.as_str() {
-        // Servers that are given the application: `uvicorn app.main:app`.
-        "uvicorn" | "gunicorn" | "hypercorn" | "daphne" | "granian" => argv
-            .iter()
-            .skip(next)
-            .filter(|argument| !argument.contains('/'))
-            .filter_map(|argument| argument.split_once(':').map(|(module, _)| module))
-            .find(|module| module.starts_with(|first: char| first.is_alphabetic() || first == '_'))
-            .map_or(name.clone(), Into::into),
-        _ => name,
-    }
-}
-
-/// Name and index of the first argument after it.
-fn python(argv: &[String]) -> Option<(String, usize)> {
-    let mut index = 1;
-    while let Some(argument) = argv.get(index) {
-        match argument.as_str() {
-            "-m" => return argv.get(index + 1).map(|module| (module.trim_end_matches(".__main__").into(), index + 2)),
-            "-c" | "-" => return None,
-            "-W" | "-X" | "-Q" => index += 2,
-            flag if flag.starts_with("-m") => return Some((flag[2..].into(), index + 1)),
-            flag if flag.starts_with('-') => index += 1,
-            script => return Some((stem(script), index + 1)),
-        }
-    }
-    None
-}
-
-fn base(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
-
-fn stem(script: &str) -> String {
-    let file = base(script);
-    let file = if file == "__main__.py" { base(script.trim_end_matches("/__main__.py")) } else { file };
-    let cut = [".py", ".js", ".mjs", ".cjs", ".ts", ".rb", ".pl", ".sh", ".php"]
-        .iter()
-        .find_map(|extension| file.strip_suffix(extension));
-    cut.filter(|cut| !cut.is_empty()).unwrap_or(file).into()
+fn main_process(recording: &Recording, root: Option<ProcessId>, has_project: &[bool]) -> Option<ProcessId> {
+    let own = |index: usize| !recording.is_outside(ProcessId(index as u32));
+    let of_command = has_project.iter().take(recording.processes.len()).enumerate();
+    let of_project = of_command.filter(|(_, has)| **has).find(|(index, _)| own(*index)).map(|(index, _)| index);
+    of_project
+        .map(|index| ProcessId(index as u32))
+        .or(root.filter(|root| (root.0 as usize) < recording.processes.len()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        correlate,
+        recording::{Meta, NamedService, ServiceSelector},
+    };
 
     #[test]
-    fn programs_are_called_by_what_they_run() {
-        for (line, expected) in [
-            ("python3 x.py --flag", "x"),
-            ("/v/bin/python -m app.serve 8000", "app.serve"),
-            ("python -W ignore -u tool.py", "tool"),
-            ("/v/bin/python /v/bin/pytest tests", "pytest"),
-            ("python /v/bin/uvicorn --port 80 app.main:app", "app.main"),
-            ("python -m gunicorn -b 127.0.0.1:80 wsgi:app", "wsgi"),
-            ("python pkg/__main__.py", "pkg"),
-            ("python -c pass", "python"),
-            ("python", "python"),
-            ("sh -c true", "sh"),
-            ("bash ./run.sh", "run"),
-            ("node server.js", "server"),
-            ("curl -s -L http://x", "curl"),
-            ("/usr/bin/redis-server *:6379", "redis-server"),
+    fn a_port_that_the_user_named_names_a_peer_out_of_reach() {
+        let named = NamedService { name: "db".into(), is: ServiceSelector::Port(5432) };
+        let recording = Recording { meta: Meta { services: vec![named], ..Meta::default() }, ..Recording::default() };
+        let services = Services::new(&recording, &Flows::default(), &[]);
+        let peer = |address: &str, local| PeerFlow {
+            address: address.into(),
+            process: None,
+            host: None,
+            protocol: "tcp".into(),
+            round_trips: 0,
+            failed: 0,
+            connections: 1,
+            failed_connects: 0,
+            bytes_sent: 0,
+            bytes_received: 0,
+            latency: None,
+            connect: None,
+            tls_handshake: None,
+            counted: correlate::Counted::Exact,
+            local,
+        };
+        for (address, local, expected) in [
+            ("127.0.0.1:5432", true, Some("db")),
+            ("[::1]:5432", true, Some("db")),
+            ("10.0.0.7:5432", false, None),
+            ("127.0.0.1:80", true, None),
+            ("unix", true, None),
         ] {
-            let image = Image {
-                at: Nanos::ZERO,
-                comm: "c".into(),
-                executable: "/e".into(),
-                arguments: line.split(' ').map(Into::into).collect(),
-                working_directory: String::new(),
-                service_name: None,
-            };
-            assert_eq!(program(&image), expected, "{line}");
+            assert_eq!(services.of_peer(&peer(address, local)), expected, "{address}");
         }
     }
 }

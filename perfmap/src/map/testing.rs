@@ -8,9 +8,9 @@ use super::{Map, MapOptions, Step};
 use crate::{
     correlate::{self, Correlated, Counted, PeerFlow, Protocol, RoundTrip},
     recording::{
-        Call, CallId, Event, Family, FileIo, FileOperation, Image, Meta, Nanos, OffCpu, OffState, OnObject, Process,
-        ProcessId, Recording, Role, Sample, ShortWaits, Socket, SocketId, Stack, StackEnd, StackId, Task, TaskId,
-        WaitClass, Waker,
+        Call, CallId, Event, Family, FileIo, FileOperation, HeldLock, Image, Meta, Nanos, OffCpu, OffState, OnObject,
+        Process, ProcessId, Recording, Role, Sample, ShortWaits, Socket, SocketId, Stack, StackEnd, StackId, Task,
+        TaskId, WaitClass, Waker,
     },
     resolve::{Language, Place, PlaceId, Resolved},
 };
@@ -36,14 +36,18 @@ pub(super) struct Ended {
     pub result: i64,
     pub object: OnObject,
     pub by: Option<(TaskId, u32)>,
+    pub held: Option<HeldLock>,
 }
 
 impl Ended {
     pub(super) fn call(call: u32) -> Self {
-        Self { call, result: 1, object: OnObject::None, by: None }
+        Self { call, result: 1, object: OnObject::None, by: None, held: None }
     }
     pub(super) fn by(self, task: TaskId, call: u32) -> Self {
         Self { by: Some((task, call)), ..self }
+    }
+    pub(super) fn held(self, holder: TaskId, interpreter: bool) -> Self {
+        Self { held: Some(HeldLock { holder, interpreter }), ..self }
     }
     pub(super) fn result(self, result: i64) -> Self {
         Self { result, ..self }
@@ -83,6 +87,7 @@ impl Story {
             arguments: line.split(' ').map(Into::into).collect(),
             working_directory: "/p".into(),
             service_name: None,
+            surroundings: None,
         };
         self.recording.processes.push(Process {
             pid: 100 + id.0,
@@ -171,6 +176,17 @@ impl Story {
     }
 
     pub(super) fn block(&mut self, task: TaskId, from: u64, to: u64, stack: &str, ended: Ended) {
+        self.block_with(task, [from, to], stack, ended, [0, 5, 0]);
+    }
+
+    pub(super) fn block_with(
+        &mut self,
+        task: TaskId,
+        [from, to]: [u64; 2],
+        stack: &str,
+        ended: Ended,
+        arguments: [u64; 3],
+    ) {
         let stack = self.stack(stack);
         let call = CallId(self.recording.calls.len() as u32);
         self.recording.calls.push(Call {
@@ -178,7 +194,7 @@ impl Story {
             returned: ms(to),
             number: ended.call,
             result: ended.result,
-            arguments: [0, 5, 0],
+            arguments,
             object: ended.object,
             stack: Some(stack),
         });
@@ -200,6 +216,7 @@ impl Story {
             call: Some(call),
             stack: None,
             unfinished: false,
+            held: ended.held,
         }));
     }
 
@@ -215,6 +232,7 @@ impl Story {
             call: None,
             stack: None,
             unfinished: false,
+            held: None,
         }));
     }
 
@@ -251,6 +269,7 @@ impl Story {
             kind: 1,
             kernel: 0,
             peer_kernel: 0,
+            network: 0,
             local: None,
             remote: None,
             role: Role::Unknown,
@@ -302,6 +321,8 @@ impl Story {
             method: Some("POST".into()),
             route: Some(route.into()),
             status: Some(200),
+            refused: false,
+            repeat: None,
             request_bytes: 10,
             response_bytes: 10,
             counted: Counted::Exact,

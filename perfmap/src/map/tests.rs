@@ -250,7 +250,10 @@ fn what_nobody_waited_for_stands_beside() {
 #[test]
 fn small_steps_are_folded_unless_they_did_io() {
     let (mut story, main) = Story::new("python main.py", 10_000);
-    story.cpu(main, 0, 9_900, "main work");
+    // A sample stands for as much time as any other one.
+    for from in (0..9_900).step_by(50) {
+        story.cpu(main, from, from + 50, "main work");
+    }
     story.cpu(main, 9_900, 9_950, "main small");
     story.cpu(main, 9_950, 10_000, "main reader");
     story.reads(main, 9_960, 512, Some("main reader"));
@@ -287,6 +290,26 @@ fn a_wait_for_the_interpreter_lock_is_no_sleep() {
     story.block(main, 20, 100, "main pthread_cond_timedwait", Ended::call(call::FUTEX).result(-110));
     let map = story.map();
     assert_eq!(map.steps[0].kind, StepKind::LockWait, "{}", show(&map));
+}
+
+/// Where a thread was waited for shortly, no step stays; what it did there is still its function's.
+#[test]
+fn work_in_places_too_small_to_show_is_not_lost() {
+    let (mut story, main) = Story::new("python main.py", 1000);
+    let other = story.thread(main, 0);
+    story.cpu(main, 0, 500, "main crunch");
+    story.block(main, 500, 505, "main crunch", Ended::call(call::FUTEX).held(other, true));
+    story.cpu(main, 505, 1000, "main crunch");
+    story.cpu(other, 0, 1000, "grind");
+    let map = story.map();
+    check(
+        &map,
+        "1 main FunctionCall wall 1000 self 0 cpu 995 lock 5
+          1.1 crunch FunctionCall wall 1000 self 1000 cpu 995 lock 5
+        2 grind FunctionCall beside wall 995 self 0 cpu 995
+        (outside) 0",
+    );
+    assert_eq!(map.steps[1].thread_cpu, ms(1000));
 }
 
 #[test]

@@ -28,6 +28,10 @@ pub(super) enum What {
     Function(FunctionId),
     /// Index into [`Tree::commands`].
     Subprocess(u32),
+    /// What a watched process was asked for. Index into [`Tree::requests`].
+    Request(u32),
+    /// A service without a function of the project, as a whole. Index into [`Tree::commands`].
+    Program(u32),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,6 +84,8 @@ pub(super) struct Node {
     pub failed: u64,
     /// Some of its time was waited for at a socket by the node above it.
     pub over_socket: bool,
+    /// Some of its time was another task's, that the node above it waited for.
+    pub awaited: bool,
     pub file_read: u64,
     pub file_written: u64,
 }
@@ -95,6 +101,7 @@ pub(super) struct Level {
 pub(super) struct Tree {
     pub nodes: Vec<Node>,
     pub commands: Vec<String>,
+    pub requests: Vec<String>,
     children: FxHashMap<(NodeId, What, u32), NodeId>,
     descended: FxHashMap<(NodeId, StackId, u32), NodeId>,
     /// First own function of a task's stacks → the node that it became on the chain.
@@ -108,6 +115,7 @@ impl Tree {
         let mut tree = Self {
             nodes: Vec::new(),
             commands: Vec::new(),
+            requests: Vec::new(),
             children: FxHashMap::default(),
             descended: FxHashMap::default(),
             starts: FxHashMap::default(),
@@ -134,6 +142,7 @@ impl Tree {
             round_trips: Vec::new(),
             failed: 0,
             over_socket: false,
+            awaited: false,
             file_read: 0,
             file_written: 0,
         });
@@ -174,11 +183,29 @@ impl Tree {
     }
 
     pub(super) fn subprocess(&mut self, at: NodeId, command: &str, service: u32) -> NodeId {
+        let what = What::Subprocess(self.command(command));
+        self.child(at, Key { what, service })
+    }
+
+    pub(super) fn program(&mut self, at: NodeId, command: &str, service: u32) -> NodeId {
+        let what = What::Program(self.command(command));
+        self.child(at, Key { what, service })
+    }
+
+    fn command(&mut self, command: &str) -> u32 {
         let index = self.commands.iter().position(|known| known == command).unwrap_or_else(|| {
             self.commands.push(command.into());
             self.commands.len() - 1
         });
-        self.child(at, Key { what: What::Subprocess(index as u32), service })
+        index as u32
+    }
+
+    pub(super) fn request(&mut self, endpoint: &str, service: u32) -> NodeId {
+        let index = self.requests.iter().position(|known| known == endpoint).unwrap_or_else(|| {
+            self.requests.push(endpoint.into());
+            self.requests.len() - 1
+        });
+        self.child(OUTSIDE, Key { what: What::Request(index as u32), service })
     }
 
     /// The node of a stack of own functions (root first) below `base`.
@@ -189,22 +216,28 @@ impl Tree {
         functions: &[FunctionId],
         service: u32,
     ) -> NodeId {
-        let (Some(stack), Some(first)) = (stack, functions.first()) else { return base };
+        let Some(stack) = stack else { return base };
         if let Some(known) = self.descended.get(&(base, stack, service)) {
             return *known;
         }
+        let at = self.descend_path(base, functions, service);
+        self.descended.insert((base, stack, service), at);
+        at
+    }
+
+    /// The same for a path that is no whole stack's.
+    pub(super) fn descend_path(&mut self, base: NodeId, functions: &[FunctionId], service: u32) -> NodeId {
         let mut at = base;
         for (index, function) in functions.iter().enumerate() {
             let next = self.child(at, Key { what: What::Function(*function), service });
             if index == 0 && base != BESIDE && next != base {
-                let starts = self.starts.entry((*first, service)).or_default();
+                let starts = self.starts.entry((*function, service)).or_default();
                 if !starts.contains(&next) {
                     starts.push(next);
                 }
             }
             at = next;
         }
-        self.descended.insert((base, stack, service), at);
         at
     }
 
@@ -244,8 +277,10 @@ impl Tree {
                 Some(level) if node.key.is_some() => Kind::Wait(level.cause),
                 Some(_) | None => kind,
             };
-            let crossing = |level: &Level| level.depth + 1 == node.depth && level.cause == WaitCause::Network;
-            node.over_socket |= levels.iter().any(crossing);
+            for level in levels.iter().filter(|level| level.depth + 1 == node.depth) {
+                node.awaited = true;
+                node.over_socket |= level.cause == WaitCause::Network;
+            }
             if at == id {
                 node.own_time = node.own_time.plus(length);
                 node.own.add(seen, length);

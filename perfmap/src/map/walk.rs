@@ -7,6 +7,7 @@
 use rustc_hash::FxHashMap;
 
 use super::{
+    loops::{By, Loops, Owner, Serving},
     model::WaitCause,
     points::Points,
     project::Project,
@@ -33,6 +34,9 @@ pub(super) struct Known<'a> {
     pub points: &'a Points,
     /// By `StackId`.
     pub interpreter_lock: &'a [bool],
+    /// By `ProcessId`: the project's functions were seen in it.
+    pub has_project: &'a [bool],
+    pub loops: &'a Loops,
     /// By `ProcessId`: the project's functions were seen in it or in one below it.
     pub leads_to_project: &'a [bool],
 }
@@ -55,6 +59,8 @@ pub(super) struct Walk<'a> {
     pub visits: Vec<Vec<Visit>>,
     pub outside: Outside,
     pub owned: u64,
+    /// Of it: watched processes waited for requests.
+    pub idle: Nanos,
     pub samples: u64,
     /// What was owned, for the tests' laws.
     #[cfg(test)]
@@ -85,6 +91,7 @@ impl<'a> Walk<'a> {
             visits: vec![Vec::new(); tasks],
             outside: Outside::default(),
             owned: 0,
+            idle: Nanos::ZERO,
             samples: 0,
             #[cfg(test)]
             pieces: Vec::new(),
@@ -97,12 +104,17 @@ impl<'a> Walk<'a> {
     pub(super) fn run(&mut self) {
         let wall = self.known.recording.meta.wall;
         match self.known.recording.meta.root {
-            Some(root) => self.walk(root, Nanos::ZERO, wall, OUTSIDE, OUTSIDE),
+            _ if self.known.recording.meta.attached => self.window(),
+            Some(root) => self.walk(root, Nanos::ZERO, wall, OUTSIDE, OUTSIDE, None),
             None => self.own(OUTSIDE, Kind::Wait(WaitCause::Other), Nanos::ZERO, wall, None, TaskId(u32::MAX)),
         }
         for visits in &mut self.visits {
             visits.sort_by_key(|visit| (visit.from, visit.to));
         }
+    }
+
+    pub(super) fn known(&self) -> &'a Known<'a> {
+        self.known
     }
 
     fn own(&mut self, node: NodeId, kind: Kind, from: Nanos, to: Nanos, stack: Option<StackId>, task: TaskId) {
@@ -120,9 +132,25 @@ impl<'a> Walk<'a> {
         self.pieces.push((from, to));
     }
 
+    pub(super) fn own_idle(&mut self, from: Nanos, to: Nanos) {
+        self.owned = self.owned.saturating_add(to.since(from).0);
+        self.idle = self.idle.plus(to.since(from));
+        #[cfg(test)]
+        self.pieces.push((from, to));
+    }
+
     /// Gives every nanosecond of `[from, to)` an owner, on behalf of somebody whom `task` woke at `to`. `outer` is
-    /// where the waiter stands, `base` where the task's own functions go.
-    fn walk(&mut self, task: TaskId, from: Nanos, to: Nanos, base: NodeId, outer: NodeId) {
+    /// where the waiter stands, `base` where the task's own functions go; `serving` which of the task's coroutines the
+    /// waiter waited for.
+    pub(super) fn walk(
+        &mut self,
+        task: TaskId,
+        from: Nanos,
+        to: Nanos,
+        base: NodeId,
+        outer: NodeId,
+        serving: Option<Serving>,
+    ) {
         if from >= to {
             return;
         }
@@ -148,7 +176,7 @@ impl<'a> Walk<'a> {
         while now > stop {
             let Some(segment) = timeline.before(now).and_then(|index| timeline.0.get(index)) else { break };
             let piece = Segment { from: segment.from.max(stop), to: now, state: segment.state };
-            let explained = self.segment(task, piece, stop, base);
+            let explained = self.segment(task, piece, stop, base, serving);
             self.visit(task, piece, base);
             now = explained.clamp(stop, piece.from);
         }
@@ -159,7 +187,7 @@ impl<'a> Walk<'a> {
                 Some(maker) => {
                     let base = self.enter(task, maker, outer, now);
                     self.levels.push(Level { depth: self.tree.depth(outer), cause: WaitCause::Other });
-                    self.walk(maker, from, now, base, outer);
+                    self.walk(maker, from, now, base, outer, None);
                     self.levels.pop();
                 }
                 None => self.own(base, other, from, now, None, task),
@@ -181,12 +209,13 @@ impl<'a> Walk<'a> {
     }
 
     /// Owners of a piece of one segment; returns back to when time is explained by it.
-    fn segment(&mut self, task: TaskId, piece: Segment, stop: Nanos, base: NodeId) -> Nanos {
+    fn segment(&mut self, task: TaskId, piece: Segment, stop: Nanos, base: NodeId, serving: Option<Serving>) -> Nanos {
         let known = self.known;
         match piece.state {
             State::Cpu { short } => {
                 self.samples += known.points.samples_in(task, piece.from, piece.to);
                 for (from, to, stack) in known.points.pieces(task, piece.from, piece.to) {
+                    let base = if serving.is_none() { self.in_loop(task, base, stack, from) } else { base };
                     let node = self.place(task, base, stack, from);
                     for (kind, from, to) in known.split(short, from, to) {
                         self.own(node, kind, from, to, stack, task);
@@ -196,11 +225,32 @@ impl<'a> Walk<'a> {
             }
             State::RunQueue(wait) => {
                 let stack = known.stack_of(wait, piece.from);
-                let node = self.place(task, base, stack, piece.from);
+                let owner = known.loops.owner(task, wait, piece.from, serving);
+                if let Some(owner) = owner.as_ref().filter(|owner| owner.wait != wait) {
+                    // What it waited for was not there yet: it would have gone on waiting.
+                    self.owned_by(task, owner, piece, base);
+                    return piece.from;
+                }
+                let base = match &owner {
+                    Some(_) => base,
+                    None if serving.is_none() => self.in_loop(task, base, stack, piece.from),
+                    None => base,
+                };
+                let node = match &owner {
+                    Some(owner) => self.chain(task, base, &owner.stacks, piece.from),
+                    None => self.place(task, base, stack, piece.from),
+                };
                 self.own(node, Kind::Wait(WaitCause::RunQueue), piece.from, piece.to, stack, task);
                 piece.from
             }
-            State::Blocked(wait) => self.blocked(task, wait, piece, stop, base),
+            State::Blocked(wait) if known.correlated.wait(wait).multiplexed => {
+                self.polled(task, wait, piece, stop, base, serving)
+            }
+            State::Blocked(wait) => {
+                let stack = known.stack_of(wait, piece.from);
+                let base = if serving.is_none() { self.in_loop(task, base, stack, piece.from) } else { base };
+                self.blocked(task, wait, piece, stop, base)
+            }
         }
     }
 
@@ -209,26 +259,95 @@ impl<'a> Walk<'a> {
         let wait = known.correlated.wait(id);
         let stack = known.stack_of(id, piece.from);
         let node = self.place(task, base, stack, piece.from);
-        let cause = known.cause(id);
-        // Who is active was blocked all the time and cannot have woken anybody: the request was still on its way.
-        let by = wait.by.filter(|by| !self.is_active(*by) && self.levels.len() < MAX_CHAIN);
-        let Some(by) = by else {
-            self.own(node, Kind::Wait(cause), piece.from, piece.to, stack, task);
-            return piece.from;
-        };
         let mut from = piece.from;
         if wait.multiplexed
+            && let Some(by) = wait.by.filter(|by| !self.is_active(*by))
             && known.process(by) == known.process(task)
             && let Some(handed) = self.handed_over(task, by, piece.to, stop)
         {
             // An event loop: what was asked of it has been in the other's hands since then, whatever the loop did.
             from = from.min(handed);
         }
+        let serving = wait.by.and_then(|by| known.loops.serving(by, None, wait.woken));
+        let piece = Segment { from, ..piece };
+        self.waited(task, wait.by, known.cause(id), piece, node, stack, serving);
+        from
+    }
+
+    /// A poll of an event loop whose coroutines are known.
+    fn polled(
+        &mut self,
+        task: TaskId,
+        id: WaitId,
+        piece: Segment,
+        stop: Nanos,
+        base: NodeId,
+        serving: Option<Serving>,
+    ) -> Nanos {
+        let known = self.known;
+        if serving.is_some_and(|serving| known.correlated.wait(id).on <= serving.since) {
+            // Until the request was there, it was on its way.
+            self.own(base, Kind::Wait(WaitCause::Network), piece.from, piece.to, None, task);
+            return piece.from;
+        }
+        let Some(owner) = known.loops.owner(task, id, piece.from, serving) else {
+            return self.blocked(task, id, piece, stop, base);
+        };
+        self.owned_by(task, &owner, piece, base);
+        piece.from
+    }
+
+    fn owned_by(&mut self, task: TaskId, owner: &Owner, piece: Segment, base: NodeId) {
+        let known = self.known;
+        let node = self.chain(task, base, &owner.stacks, piece.from);
+        let wait = known.correlated.wait(owner.wait);
+        let (by, cause, socket) = match owner.by {
+            By::Waker => (wait.by, known.cause(owner.wait), None),
+            By::Timer => (None, WaitCause::Sleep, None),
+            By::Peer(by, socket) => match known.cause(owner.wait) {
+                WaitCause::Db => (by, WaitCause::Db, socket),
+                _ => (by, WaitCause::Network, socket),
+            },
+        };
+        let serving = by.and_then(|by| known.loops.serving(by, socket, wait.woken));
+        self.waited(task, by, cause, piece, node, owner.stacks.last().copied(), serving);
+    }
+
+    fn chain(&mut self, task: TaskId, base: NodeId, stacks: &[StackId], at: Nanos) -> NodeId {
+        stacks.iter().fold(base, |node, stack| self.place(task, node, Some(*stack), at))
+    }
+
+    /// A stretch that `task`, standing at `node`, waited for `by`.
+    #[expect(clippy::too_many_arguments, reason = "all of them describe one wait")]
+    fn waited(
+        &mut self,
+        task: TaskId,
+        by: Option<TaskId>,
+        cause: WaitCause,
+        piece: Segment,
+        node: NodeId,
+        stack: Option<StackId>,
+        serving: Option<Serving>,
+    ) {
+        // Who is active was blocked all the time and cannot have woken anybody: the request was still on its way.
+        let by = by.filter(|by| !self.is_active(*by) && self.levels.len() < MAX_CHAIN);
+        // A database that shows nothing of the project answers for its own time: what it computes is no work of the
+        // caller's.
+        let Some(by) = by.filter(|by| cause != WaitCause::Db || self.known.shows_project(*by)) else {
+            return self.own(node, Kind::Wait(cause), piece.from, piece.to, stack, task);
+        };
         let inner = self.enter(task, by, node, piece.to);
         self.levels.push(Level { depth: self.tree.depth(node), cause });
-        self.walk(by, from, piece.to, inner, node);
+        self.walk(by, piece.from, piece.to, inner, node, serving);
         self.levels.pop();
-        from
+    }
+
+    /// Where the loop's main coroutine waited, for what ran in the loop meanwhile.
+    fn in_loop(&mut self, task: TaskId, base: NodeId, stack: Option<StackId>, at: Nanos) -> NodeId {
+        match stack.and_then(|stack| self.known.loops.main_at(task, stack, at)) {
+            Some(main) => self.place(task, base, Some(main), at),
+            None => base,
+        }
     }
 
     /// The last moment before `at` at which the loop gave `worker` something to do, not before `stop`.
@@ -251,15 +370,25 @@ impl<'a> Walk<'a> {
         self.tree.descend(base, stack, functions, self.known.service(task, at))
     }
 
-    /// Where the functions of `to` go when `from`, standing at `node`, waits for it: tools that a function runs get
-    /// a step of their own.
+    /// Where the functions of `to` go when `from`, standing at `node`, waits for it: tools that a function runs, and
+    /// services that are not the project's, get a step of their own.
     fn enter(&mut self, from: TaskId, to: TaskId, node: NodeId, at: Nanos) -> NodeId {
         let known = self.known;
         let (Some(waiter), Some(awaited)) = (known.process(from), known.process(to)) else { return node };
+        let Some(process) = known.recording.processes.get(awaited.0 as usize) else { return node };
+        if waiter != awaited && known.services.is_service(awaited) && !known.has_project(awaited) {
+            // A proxy, a database: nothing in it is the project's, but its time and its calls are its own.
+            let service = known.service(to, at);
+            return match process.images.last() {
+                Some(image) if service != known.service(from, at) => {
+                    self.tree.program(node, &services::program(image), service)
+                }
+                Some(_) | None => node,
+            };
+        }
         if waiter == awaited || known.services.is_service(awaited) || known.is_ancestor(awaited, waiter) {
             return node;
         }
-        let Some(process) = known.recording.processes.get(awaited.0 as usize) else { return node };
         // A worker made by fork alone is a part of its program; and so is what has not executed anything yet.
         if !services::executed(known.recording, process) || services::before_exec(process, at) {
             return node;
@@ -279,18 +408,32 @@ impl Known<'_> {
         self.recording.tasks.get(task.0 as usize).map(|task| task.process)
     }
 
+    pub(super) fn is_outside(&self, task: TaskId) -> bool {
+        self.process(task).is_some_and(|process| self.recording.is_outside(process))
+    }
+
     pub(super) fn service(&self, task: TaskId, at: Nanos) -> u32 {
         self.process(task).map_or(0, |process| self.services.at(self.recording, process, at))
     }
 
-    fn is_interpreter_lock(&self, stack: Option<StackId>) -> bool {
+    fn has_project(&self, process: ProcessId) -> bool {
+        self.has_project.get(process.0 as usize).copied().unwrap_or(false)
+    }
+
+    fn shows_project(&self, task: TaskId) -> bool {
+        let process = self.process(task).map(|process| process.0 as usize);
+        process.and_then(|process| self.leads_to_project.get(process)).copied().unwrap_or(false)
+    }
+
+    pub(super) fn is_interpreter_lock(&self, stack: Option<StackId>) -> bool {
         stack.is_some_and(|stack| self.interpreter_lock.get(stack.0 as usize).copied().unwrap_or(false))
     }
 
-    /// The stack of a wait's system call, else what the task was seen doing nearest to it.
+    /// The stack of a wait's system call, else what it interrupted, else what the task was seen doing nearest to it.
     pub(super) fn stack_of(&self, wait: WaitId, at: Nanos) -> Option<StackId> {
         let wait = self.correlated.wait(wait);
-        wait.stack.or_else(|| self.points.nearest(wait.task, at))
+        let interrupted = || self.points.interrupted(wait.task, wait.off);
+        wait.stack.or_else(interrupted).or_else(|| self.points.nearest(wait.task, at))
     }
 
     pub(super) fn cause(&self, wait: WaitId) -> WaitCause {
@@ -341,6 +484,7 @@ impl Known<'_> {
 fn cause(cause: Cause) -> WaitCause {
     match cause {
         Cause::Network => WaitCause::Network,
+        Cause::Database => WaitCause::Db,
         Cause::Disk => WaitCause::Disk,
         Cause::Lock => WaitCause::Lock,
         Cause::Sleep => WaitCause::Sleep,

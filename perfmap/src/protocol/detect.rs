@@ -1,5 +1,8 @@
 //! The first bytes of a transfer → which protocol they begin: yes, no, or too few to say.
 
+use super::dialogue::Side;
+use crate::recording::Wire;
+
 /// Longest request line that is waited for while nothing is decided yet.
 const MAX_PROBE: usize = 16 * 1024;
 pub(super) const MAX_METHOD: usize = 32;
@@ -9,10 +12,10 @@ const COMMON: [&[u8]; 9] =
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    Request,
-    Response,
+    Http1(Side),
     Tls,
-    Http2,
+    /// And who begins so.
+    Call(Wire, Side),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,9 +25,14 @@ pub(super) enum Guess {
     NeedMore,
 }
 
+/// One row a protocol: what its first bytes look like, from either side.
+const BEGINNINGS: [fn(&[u8]) -> Guess; 6] =
+    [request, response, tls, super::http2::begins, super::postgres::begins, super::redis::begins];
+
 pub(super) fn any(bytes: &[u8]) -> Guess {
     let mut answer = Guess::No;
-    for guess in [request(bytes), response(bytes), tls(bytes)] {
+    for begins in BEGINNINGS {
+        let guess = begins(bytes);
         match guess {
             Guess::Yes(_) => return guess,
             Guess::NeedMore => answer = guess,
@@ -53,13 +61,13 @@ pub(super) fn request(bytes: &[u8]) -> Guess {
     }
     let version = &rest[target + 1..];
     if line.starts_with(b"PRI * ") && version.starts_with(b"HTTP/2") {
-        return Guess::Yes(Kind::Http2);
+        return Guess::Yes(Kind::Call(Wire::Http2, Side::Requests));
     }
-    begins(version, b"HTTP/1.", Kind::Request)
+    begins(version, b"HTTP/1.", Kind::Http1(Side::Requests))
 }
 
 pub(super) fn response(bytes: &[u8]) -> Guess {
-    begins(bytes, b"HTTP/1.", Kind::Response)
+    begins(bytes, b"HTTP/1.", Kind::Http1(Side::Responses))
 }
 
 pub(super) fn tls(bytes: &[u8]) -> Guess {
@@ -127,7 +135,7 @@ impl Probe {
     fn judge(&self, cut: bool, guess: fn(&[u8]) -> Guess) -> Guess {
         match guess(&self.0) {
             Guess::NeedMore if cut && guess(b"GET / HTTP/1.") != Guess::No && cut_request(&self.0) => {
-                Guess::Yes(Kind::Request)
+                Guess::Yes(Kind::Http1(Side::Requests))
             }
             Guess::NeedMore if cut || self.0.len() > MAX_PROBE => Guess::No,
             answer => answer,

@@ -8,29 +8,17 @@ mod head;
 use std::{borrow::Cow, collections::VecDeque};
 
 use super::detect::{self, Guess, Probe};
+use super::dialogue::{Dialogue, Onward, Side};
+use super::http2;
 use crate::recording::Mark;
 use chunked::{Chunked, Progress};
 use head::Framing;
+pub(super) use head::{bounded, host};
 
 /// Longest head that is collected.
 const MAX_HEAD: usize = 64 * 1024;
 /// Requests without an answer whose method is remembered; beyond it HEAD cannot be told from GET.
 const MAX_PENDING: usize = 16 * 1024;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
-    Requests,
-    Responses,
-}
-
-/// Why nothing on the connection is HTTP any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Switched {
-    /// 101: WebSocket and others.
-    Protocol,
-    /// A CONNECT that succeeded: anything, most often TLS.
-    Tunnel,
-}
 
 /// What a request's method says about the framing of its response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +34,9 @@ pub(super) struct Connection {
     responses: Lane,
     /// Requests whose final response's head has not been seen, oldest first.
     pending: VecDeque<Asked>,
-    switched: Option<Switched>,
+    switched: Option<Onward>,
+    /// Both sides agreed to go on with it.
+    http2: Option<Box<http2::Connection>>,
 }
 
 #[derive(Debug, Default)]
@@ -84,19 +74,22 @@ impl Rest<'_> {
     }
 }
 
-impl Connection {
-    pub fn switched(&self) -> Option<Switched> {
-        self.switched
+impl Dialogue for Connection {
+    fn onward(&self) -> Onward {
+        self.switched.unwrap_or(Onward::Same)
     }
 
-    pub fn closed(&mut self, marks: &mut Vec<Mark>) {
+    fn closed(&mut self, marks: &mut Vec<Mark>) {
         if matches!(self.responses.state, State::UntilClose) {
             self.responses.state = State::Search;
             marks.push(Mark::HttpResponseEnd);
         }
     }
 
-    pub fn feed(&mut self, side: Side, captured: &[u8], length: u64, marks: &mut Vec<Mark>) {
+    fn feed(&mut self, side: Side, captured: &[u8], length: u64, marks: &mut Vec<Mark>) {
+        if let Some(http2) = &mut self.http2 {
+            return http2.feed(side, captured, length, marks);
+        }
         let (mut captured, mut length) = (Cow::Borrowed(captured), length);
         loop {
             if matches!(self.lane(side).state, State::Search) {
@@ -111,7 +104,9 @@ impl Connection {
             }
         }
     }
+}
 
+impl Connection {
     /// Goes through a transfer. What is left of it is given back when the next head has to be searched for.
     fn walk<'a>(&mut self, side: Side, mut rest: Rest<'a>, marks: &mut Vec<Mark>) -> Option<Rest<'a>> {
         while rest.length > 0 && self.switched.is_none() {
@@ -152,6 +147,11 @@ impl Connection {
                 State::UntilClose => return None,
                 State::Search => return Some(rest),
             }
+        }
+        if let Some(http2) = &mut self.http2
+            && rest.length > 0
+        {
+            http2.feed(side, rest.captured, rest.length, marks);
         }
         None
     }
@@ -209,10 +209,13 @@ impl Connection {
             return Some(Framing::Interim);
         }
         let asked = self.pending.pop_front().unwrap_or(Asked::Other);
-        if status == 101 {
-            self.switched = Some(Switched::Protocol);
+        if status == 101 && response.http2 {
+            self.switched = Some(Onward::Same);
+            self.http2 = Some(Box::new(http2::Connection::upgraded()));
+        } else if status == 101 {
+            self.switched = Some(Onward::Opaque);
         } else if asked == Asked::Connect && (200..300).contains(&status) {
-            self.switched = Some(Switched::Tunnel);
+            self.switched = Some(Onward::Tunnel);
         }
         marks.push(Mark::HttpResponse { status, upgrade: self.switched.is_some() });
         let bodiless = asked == Asked::Head || matches!(status, 204 | 304);

@@ -5,14 +5,26 @@
 //! mark. It knows nothing of sockets, times or processes; pairing marks to round trips is `correlate::flows`.
 
 mod detect;
+mod dialogue;
+mod dns;
+mod frames;
 mod http1;
+mod http2;
+mod postgres;
+mod redis;
+mod repeat;
+mod statement;
 mod tls;
 
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod tests;
 
-use crate::recording::{Direction, Mark};
+use crate::recording::{Direction, Mark, Wire};
 use detect::{Guess, Kind, Probe};
+use dialogue::{Dialogue, Onward, Side};
+pub use repeat::RunKey;
 
 /// Transfers that may begin with no known protocol before the connection is given up. Above the plain-text preludes
 /// of protocols that start TLS later (PostgreSQL 2, MySQL 2, SMTP 5 to 7).
@@ -24,14 +36,20 @@ pub enum Verdict {
     Undecided,
     Http1,
     Tls,
+    /// A protocol whose marks are [`Mark::Call`]: messages are framed, so long heads of them are worth having.
+    Calls(Wire),
     /// No known protocol, or one that was switched to: the kernel need not send its messages any more.
     Opaque,
 }
+
+/// DNS is told by it: nothing in a message's first bytes does.
+pub const NAME_SERVER_PORT: u16 = 53;
 
 /// The protocol state of one socket end, both directions.
 #[derive(Debug)]
 pub struct Decoder {
     phase: Phase,
+    key: RunKey,
 }
 
 #[derive(Debug)]
@@ -43,9 +61,11 @@ enum Phase {
         /// Inside a CONNECT tunnel: only TLS is looked for.
         tunnel: bool,
     },
-    Http1 {
-        connection: Box<http1::Connection>,
+    Dialogue {
+        parser: Box<dyn Dialogue>,
         requests: Direction,
+        /// None: HTTP/1.x.
+        wire: Option<Wire>,
     },
     Tls {
         sent: tls::Lane,
@@ -62,7 +82,26 @@ impl Default for Decoder {
 
 impl Decoder {
     pub fn new() -> Decoder {
-        Decoder { phase: Phase::undecided(false) }
+        Decoder::with_key(RunKey::default())
+    }
+
+    /// Decoders with the same key give equal requests the same number.
+    pub fn with_key(key: RunKey) -> Decoder {
+        Decoder { phase: Phase::undecided(false), key }
+    }
+
+    /// Of a socket whose datagrams are DNS messages.
+    pub fn datagrams(requests: Direction) -> Decoder {
+        let parser = Box::new(dns::Connection::Datagrams);
+        let phase = Phase::Dialogue { parser, requests, wire: Some(Wire::Dns) };
+        Decoder { phase, key: RunKey::default() }
+    }
+
+    /// The same over TCP.
+    pub fn name_server(requests: Direction) -> Decoder {
+        let parser = Box::new(dns::Connection::stream());
+        let phase = Phase::Dialogue { parser, requests, wire: Some(Wire::Dns) };
+        Decoder { phase, key: RunKey::default() }
     }
 
     /// One transfer. `captured` are its first bytes, `length` its full length. Transfers that were not seen one by
@@ -79,8 +118,8 @@ impl Decoder {
     /// The connection's end was read or made: completes a response that ends with the connection.
     pub fn closed(&mut self) -> Vec<Mark> {
         let mut marks = Vec::new();
-        if let Phase::Http1 { connection, .. } = &mut self.phase {
-            connection.closed(&mut marks);
+        if let Phase::Dialogue { parser, .. } = &mut self.phase {
+            parser.closed(&mut marks);
         }
         marks
     }
@@ -88,7 +127,8 @@ impl Decoder {
     pub fn verdict(&self) -> Verdict {
         match self.phase {
             Phase::Undecided { .. } => Verdict::Undecided,
-            Phase::Http1 { .. } => Verdict::Http1,
+            Phase::Dialogue { wire: None, .. } => Verdict::Http1,
+            Phase::Dialogue { wire: Some(wire), .. } => Verdict::Calls(wire),
             Phase::Tls { .. } => Verdict::Tls,
             Phase::Opaque => Verdict::Opaque,
         }
@@ -97,13 +137,13 @@ impl Decoder {
     fn step(&mut self, direction: Direction, captured: &[u8], length: u64, marks: &mut Vec<Mark>) {
         match &mut self.phase {
             Phase::Undecided { .. } => self.detect(direction, captured, length, marks),
-            Phase::Http1 { connection, requests } => {
-                let side = if direction == *requests { http1::Side::Requests } else { http1::Side::Responses };
-                connection.feed(side, captured, length, marks);
-                match connection.switched() {
-                    None => {}
-                    Some(http1::Switched::Protocol) => self.phase = Phase::Opaque,
-                    Some(http1::Switched::Tunnel) => self.phase = Phase::undecided(true),
+            Phase::Dialogue { parser, requests, wire: _ } => {
+                let side = if direction == *requests { Side::Requests } else { Side::Responses };
+                parser.feed(side, captured, length, marks);
+                match parser.onward() {
+                    Onward::Same => {}
+                    Onward::Opaque => self.phase = Phase::Opaque,
+                    Onward::Tunnel => self.phase = Phase::undecided(true),
                 }
             }
             Phase::Tls { sent, received } => {
@@ -132,15 +172,42 @@ impl Decoder {
         };
         let (seen, seen_other) = (probe.take(), other.take());
         self.phase = match kind {
-            Kind::Http2 => Phase::Opaque,
             Kind::Tls => Phase::Tls { sent: tls::Lane::default(), received: tls::Lane::default() },
-            Kind::Request => Phase::Http1 { connection: Box::default(), requests: direction },
-            Kind::Response => Phase::Http1 { connection: Box::default(), requests: opposite(direction) },
+            Kind::Http1(by) => Phase::Dialogue {
+                parser: Box::<http1::Connection>::default(),
+                requests: by.requests(direction),
+                wire: None,
+            },
+            Kind::Call(wire, by) => match parser(wire, &self.key) {
+                Some(parser) => Phase::Dialogue { parser, requests: by.requests(direction), wire: Some(wire) },
+                None => Phase::Opaque,
+            },
         };
         if !seen_other.is_empty() {
             self.step(opposite(direction), &seen_other, seen_other.len() as u64, marks);
         }
         self.step(direction, &seen, seen.len() as u64 + missing, marks);
+    }
+}
+
+/// One row a protocol. None: it is told from others, but not read.
+fn parser(wire: Wire, key: &RunKey) -> Option<Box<dyn Dialogue>> {
+    match wire {
+        Wire::Http2 | Wire::Grpc => Some(Box::<http2::Connection>::default()),
+        Wire::Postgres => Some(Box::new(postgres::Connection::new(key.clone()))),
+        Wire::Redis => Some(Box::new(redis::Connection::new(key.clone()))),
+        // DNS is told by its port alone.
+        Wire::Mysql | Wire::Memcached | Wire::Dns => None,
+    }
+}
+
+impl Side {
+    /// Where the requests go, if this side speaks in `direction`.
+    fn requests(self, direction: Direction) -> Direction {
+        match self {
+            Side::Requests => direction,
+            Side::Responses => opposite(direction),
+        }
     }
 }
 

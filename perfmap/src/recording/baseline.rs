@@ -16,6 +16,9 @@ pub struct Metrics {
     pub memory_delta: i64,
     /// True where PSS could be read, so that shared pages are counted once.
     pub memory_is_pss: bool,
+    /// True where probes counted bytes and round trips; false where only /proc was read, and the counts below mean
+    /// nothing.
+    pub is_counted: bool,
     pub file_read: u64,
     pub file_written: u64,
     pub net_read: u64,

@@ -64,6 +64,16 @@ pub struct OffCpu {
     pub stack: Option<StackId>,
     /// Still off the CPU when the recording ended.
     pub unfinished: bool,
+    /// The lock that it went to sleep on, where that says who held it then.
+    pub held: Option<HeldLock>,
+}
+
+/// What a lock said when a task went to sleep on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldLock {
+    pub holder: TaskId,
+    /// CPython's global interpreter lock.
+    pub interpreter: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -212,6 +222,54 @@ pub enum Mark {
     TlsDesync,
     /// The connection switched to another protocol (WebSocket …): nothing below is HTTP any more.
     Upgraded,
+    /// A call in one of the protocols of which nothing but requests and answers is kept.
+    Call {
+        wire: Wire,
+        /// 0: answers come in the order of the requests; else what an answer and its request share (an HTTP/2 stream,
+        /// a DNS id plus 1).
+        stream: u32,
+        step: CallStep,
+    },
+}
+
+/// The protocols whose marks are [`Mark::Call`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Wire {
+    Http2,
+    Grpc,
+    Postgres,
+    Mysql,
+    Redis,
+    Memcached,
+    Dns,
+}
+
+/// How far one call has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CallStep {
+    /// The request is known, if not all of it sent.
+    Request {
+        method: Option<WebMethod>,
+        /// Bounded: a normalised statement, a command, a name looked up; for HTTP/2 and gRPC the path without query.
+        operation: Option<String>,
+        host: Option<String>,
+        /// Equal for requests of one run that are equal with their parameters; a hash under a key that is not kept.
+        repeat: Option<u64>,
+    },
+    RequestEnd,
+    /// The answer has begun. Said again before its end, what is said last holds (an error behind rows, trailers).
+    Response {
+        /// HTTP's or gRPC's.
+        status: Option<u16>,
+        /// The answer is an error.
+        failed: bool,
+    },
+    ResponseEnd,
+    /// There will be no (further) answer: the stream was reset, the statement was skipped.
+    Abandoned,
+    /// Bytes that are needed were not captured, on this direction: what was under way is unclear until a request or
+    /// an answer begins anew.
+    Desync,
 }
 
 /// RFC 9110 methods; others are kept as written (bounded, token characters only).

@@ -14,8 +14,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{
-    Baseline, Call, Code, Event, Frame, Losses, Meta, Module, Process, PythonFrame, Recording, Socket, Stack, Symbol,
-    Task,
+    Baseline, Call, Code, Event, Frame, Losses, Meta, Module, Process, PythonFrame, Recording, Socket, Stack,
+    Surroundings, Symbol, Task, Turn,
 };
 
 /// The line feed shows transfers in text mode, the zero byte keeps tools from taking it for text.
@@ -56,6 +56,7 @@ struct Content<'a> {
     meta: &'a Meta,
     baseline: &'a Option<Baseline>,
     processes: &'a [Process],
+    surroundings: &'a [Surroundings],
     tasks: &'a [Task],
     sockets: &'a [Socket],
     modules: &'a [Module],
@@ -68,6 +69,7 @@ struct Content<'a> {
     calls: &'a [Call],
     events: &'a [Event],
     losses: &'a Losses,
+    turns: &'a [Turn],
 }
 
 pub fn encode(recording: &Recording) -> Result<Vec<u8>, FileError> {
@@ -100,6 +102,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         meta,
         baseline,
         processes,
+        surroundings,
         tasks,
         sockets,
         modules,
@@ -112,6 +115,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         calls,
         events,
         losses,
+        turns,
     } = recording;
     let lossy;
     let meta = if is_text(meta) {
@@ -125,6 +129,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         meta,
         baseline,
         processes,
+        surroundings,
         tasks,
         sockets,
         modules,
@@ -137,6 +142,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         calls,
         events,
         losses,
+        turns,
     };
     let content = postcard::to_stdvec(&content).map_err(|error| FileError::Encode { why: error.to_string() })?;
     if content.len() as u64 > MAX_CONTENT {

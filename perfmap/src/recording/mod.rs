@@ -11,6 +11,9 @@ mod loss;
 mod process;
 mod socket;
 mod stack;
+mod surroundings;
+mod thinning;
+mod turn;
 
 use std::path::PathBuf;
 
@@ -18,8 +21,8 @@ use serde::{Deserialize, Serialize};
 
 pub use baseline::{Baseline, GpuUse, Metrics};
 pub use event::{
-    Call, CallId, Direction, Event, FileIo, FileOperation, Layer, Mark, Message, OffCpu, OffState, OnObject, Sample,
-    ShortWaits, WaitClass, Waker, WebMethod,
+    Call, CallId, CallStep, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Mark, Message, OffCpu, OffState,
+    OnObject, Sample, ShortWaits, WaitClass, Waker, WebMethod, Wire,
 };
 pub use loss::{Loss, Losses};
 pub use process::{Ending, Image, Process, ProcessId, Task, TaskId};
@@ -28,6 +31,9 @@ pub use stack::{
     Code, CodeId, Frame, FrameId, KernelSymbolId, Module, ModuleId, PythonFrame, PythonFrameId, Stack, StackEnd,
     StackId, Symbol, SymbolFunction, Unnamed,
 };
+pub use surroundings::{Container, NamedService, Namespaces, ServiceSelector, Surroundings, SurroundingsId};
+pub use thinning::{Overload, Thinned, Thinning};
+pub use turn::{CoroutineId, Turn, TurnKind};
 
 /// Nanoseconds: a length, or an instant counted from the recording's origin (the release of the held target).
 /// The kernel's clock is CLOCK_MONOTONIC; instants before the origin are clamped to 0.
@@ -67,11 +73,15 @@ pub struct Meta {
     pub project_roots: Vec<PathBuf>,
     /// Globs given with `--app`; a file that matches one is the user's own, wherever it lies.
     pub app_globs: Vec<String>,
+    /// Names that the user gave to services, the strongest first.
+    pub services: Vec<NamedService>,
+    /// Where perfmap itself ran: what the program shares with it says nothing about the program.
+    pub own_surroundings: Option<SurroundingsId>,
     pub backend: String,
     pub kernel: String,
     /// CPU samples per second and CPU that were asked for.
     pub sample_hz: u32,
-    /// Blocks at least this long are recorded one by one; shorter ones are summed.
+    /// Blocks at least this long are recorded one by one; shorter ones are summed. `thinned` may raise it.
     pub wait_threshold: Nanos,
     pub cpus: u32,
     /// The task that was launched; its life is the wall time.
@@ -88,7 +98,14 @@ pub struct Meta {
     pub tree_cpu: Nanos,
     /// CPU time that perfmap itself used while recording.
     pub own_cpu: Nanos,
+    /// What was given up because the probes cost too much, in the order of time.
+    pub thinned: Vec<Thinned>,
     pub notes: Vec<String>,
+    /// Processes that do not belong to the command: services that it talks to and that ran already, and what these
+    /// started. Sorted.
+    pub outside: Vec<ProcessId>,
+    /// No command was run: running processes were watched for `wall`, and there is no root task.
+    pub attached: bool,
 }
 
 /// One profiled run.
@@ -97,6 +114,7 @@ pub struct Recording {
     pub meta: Meta,
     pub baseline: Option<Baseline>,
     pub processes: Vec<Process>,
+    pub surroundings: Vec<Surroundings>,
     pub tasks: Vec<Task>,
     pub sockets: Vec<Socket>,
     pub modules: Vec<Module>,
@@ -112,6 +130,8 @@ pub struct Recording {
     /// Sorted by [`Event::at`].
     pub events: Vec<Event>,
     pub losses: Losses,
+    /// Sorted by `at`.
+    pub turns: Vec<Turn>,
 }
 
 impl Recording {
@@ -120,6 +140,10 @@ impl Recording {
     }
     pub fn process(&self, id: ProcessId) -> &Process {
         &self.processes[id.0 as usize]
+    }
+    /// Not one of the command's own processes (see [`Meta::outside`]).
+    pub fn is_outside(&self, id: ProcessId) -> bool {
+        self.meta.outside.binary_search(&id).is_ok()
     }
     pub fn process_of(&self, task: TaskId) -> &Process {
         self.process(self.task(task).process)

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Nanos;
+use super::{Nanos, SurroundingsId};
 
 /// Index into `Recording::processes`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -21,7 +21,8 @@ pub struct Process {
     pub ending: Option<Ending>,
     /// What it executed, in order; the first one is inherited from the parent at fork.
     pub images: Vec<Image>,
-    /// The name that the process gave itself (prctl PR_SET_NAME on its main thread), where it did.
+    /// The name that the process gave itself, where it did: what its command line says since then (setproctitle), else
+    /// its main thread's name (prctl PR_SET_NAME).
     pub own_name: Option<String>,
     /// CPU time (user + system) of all its threads that have ended.
     pub cpu: Nanos,
@@ -40,6 +41,8 @@ pub struct Image {
     pub working_directory: String,
     /// OTEL_SERVICE_NAME of its environment, where set.
     pub service_name: Option<String>,
+    /// None where the process and all of its ancestors were gone before it could be read.
+    pub surroundings: Option<SurroundingsId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

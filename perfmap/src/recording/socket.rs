@@ -43,6 +43,9 @@ pub struct Socket {
     pub kernel: u64,
     /// For Unix sockets the kernel address of the other end, 0 where unknown.
     pub peer_kernel: u64,
+    /// The network namespace that it belongs to (inode number): loopback addresses mean something in it alone. 0 where
+    /// unknown.
+    pub network: u32,
     pub local: Option<Address>,
     pub remote: Option<Address>,
     pub role: Role,

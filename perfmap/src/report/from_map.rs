@@ -3,7 +3,7 @@
 use crate::{
     analyze::baseline::{Metric, Spread},
     analyze::{Analysis, Bottleneck, Rank, baseline},
-    map::{Counted, Latency, Map, Peer, Step, StepKind, WaitCause, Waits},
+    map::{Counted, Latency, Lock, LockSide, Map, Outside, Peer, Served, Step, StepKind, WaitCause, Waits},
     recording::{Baseline, Ending, Event, Nanos, Recording},
 };
 
@@ -15,20 +15,25 @@ use super::{
 };
 
 pub fn document(recording: &Recording, map: &Map, analysis: &Analysis) -> Document {
-    let remainder = remainder_id(map);
+    let remainder = remainder_id(map, 1);
     let top = analysis.top.iter().map(|bottleneck| bottleneck_out(bottleneck, map, &remainder)).collect();
     let primary = analysis.top.first().map_or("", |first| first.function.as_str());
     let mut steps: Vec<StepOut> = map.steps.iter().map(|step| step_out(step, map)).collect();
     if map.outside.self_time > Nanos::ZERO {
         steps.push(remainder_out(map, remainder));
     }
+    if map.idle > Nanos::ZERO {
+        steps.push(idle_out(map));
+    }
     Document {
         performance_map: PerformanceMap {
             schema_version: SCHEMA_VERSION,
             test_command: command_line(&recording.meta.command),
             baseline: recording.baseline.as_ref().and_then(baseline_out),
+            served: map.served.iter().map(|served| served_out(served, map)).collect(),
             peers: map.peers.iter().map(peer_out).collect(),
             profiled_run: profiled_run(recording, map),
+            locks: map.locks.iter().map(|lock| lock_out(lock, map)).collect(),
             steps,
             bottleneck_classification: sentence::class_out(analysis.class),
             bottleneck_detail: sentence::detail(&analysis.detail, primary, map.wall),
@@ -39,7 +44,10 @@ pub fn document(recording: &Recording, map: &Map, analysis: &Analysis) -> Docume
 }
 
 fn baseline_out(runs: &Baseline) -> Option<BaselineOut> {
-    let of = |metric| baseline::spread(runs, metric).unwrap_or_default();
+    let spread = |metric| baseline::spread(runs, metric);
+    let of = |metric| spread(metric).unwrap_or_default();
+    let counted = |metric| spread(metric).map(|of| count(of.median));
+    let spread_counted = |metric| spread(metric).map(|of| spread_out(of, same));
     let last = runs.runs.last()?;
     let bpf = of(Metric::ProbeCost).median;
     Some(BaselineOut {
@@ -49,12 +57,12 @@ fn baseline_out(runs: &Baseline) -> Option<BaselineOut> {
         cpu_time_ms: ms_of(of(Metric::Cpu).median),
         memory_peak_mb: mib(of(Metric::MemoryPeak).median),
         memory_delta_mb: mib(of(Metric::MemoryDelta).median),
-        io_read_bytes: count(of(Metric::FileRead).median),
-        io_write_bytes: count(of(Metric::FileWritten).median),
-        net_read_bytes: count(of(Metric::NetRead).median),
-        net_write_bytes: count(of(Metric::NetWritten).median),
-        http_round_trips: count(of(Metric::HttpRoundTrips).median),
-        db_round_trips: count(of(Metric::DbRoundTrips).median),
+        io_read_bytes: counted(Metric::FileRead),
+        io_write_bytes: counted(Metric::FileWritten),
+        net_read_bytes: counted(Metric::NetRead),
+        net_write_bytes: counted(Metric::NetWritten),
+        http_round_trips: counted(Metric::HttpRoundTrips),
+        db_round_trips: counted(Metric::DbRoundTrips),
         gpu: last.gpu.as_ref().map(|gpu| GpuOut {
             utilization_pct: pct(gpu.utilization_pct),
             memory_peak_mb: mib(gpu.memory_peak as f64),
@@ -68,12 +76,12 @@ fn baseline_out(runs: &Baseline) -> Option<BaselineOut> {
             cpu_time_ms: spread_out(of(Metric::Cpu), ms_of),
             memory_peak_mb: spread_out(of(Metric::MemoryPeak), mib),
             memory_delta_mb: spread_out(of(Metric::MemoryDelta), mib),
-            io_read_bytes: spread_out(of(Metric::FileRead), same),
-            io_write_bytes: spread_out(of(Metric::FileWritten), same),
-            net_read_bytes: spread_out(of(Metric::NetRead), same),
-            net_write_bytes: spread_out(of(Metric::NetWritten), same),
-            http_round_trips: spread_out(of(Metric::HttpRoundTrips), same),
-            db_round_trips: spread_out(of(Metric::DbRoundTrips), same),
+            io_read_bytes: spread_counted(Metric::FileRead),
+            io_write_bytes: spread_counted(Metric::FileWritten),
+            net_read_bytes: spread_counted(Metric::NetRead),
+            net_write_bytes: spread_counted(Metric::NetWritten),
+            http_round_trips: spread_counted(Metric::HttpRoundTrips),
+            db_round_trips: spread_counted(Metric::DbRoundTrips),
         },
     })
 }
@@ -142,6 +150,25 @@ fn counted_out(counted: Counted) -> CountedOut {
 fn latency_out(latency: Latency) -> LatencyOut {
     let Latency { min, median, p95, max } = latency;
     LatencyOut { min: ms(min), median: ms(median), p95: ms(p95), max: ms(max) }
+}
+
+fn lock_out(lock: &Lock, map: &Map) -> LockOut {
+    let Lock { address, interpreter, service, waiter, holder, waits, waited, held } = lock;
+    let side = |side: &LockSide| LockSideOut {
+        function: side.function.clone(),
+        location: side.location.as_ref().map(|at| format!("{}:{}", at.file, at.line)),
+        stack: side.stack.clone(),
+    };
+    LockOut {
+        kind: if *interpreter { LockKindOut::Interpreter } else { LockKindOut::Mutex },
+        address: address.map(|address| format!("{address:#x}")),
+        service: (map.services.len() > 1).then(|| map.services.get(*service).cloned()).flatten(),
+        waiter: waiter.as_ref().map(side),
+        holder: holder.as_ref().map(side),
+        waits: *waits,
+        wait_ms: ms(*waited),
+        hold_ms: ms(*held),
+    }
 }
 
 fn step_out(step: &Step, map: &Map) -> StepOut {
@@ -223,10 +250,37 @@ fn wait_out(waits: &Waits) -> WaitOut {
     }
 }
 
-/// The next position at the top of the tree.
-fn remainder_id(map: &Map) -> String {
+/// The next position at the top of the tree, or the one after it.
+fn remainder_id(map: &Map, next: usize) -> String {
     let highest = map.steps.iter().filter_map(|step| step.id.parse::<usize>().ok()).max().unwrap_or(0);
-    (highest.max(map.steps.len()) + 1).to_string()
+    (highest.max(map.steps.len()) + next).to_string()
+}
+
+/// Looks like the remainder outside the project, with nothing in it but time.
+fn idle_out(map: &Map) -> StepOut {
+    let outside = Outside { self_time: map.idle, ..Outside::default() };
+    let waits = Waits([(WaitCause::Other, map.idle)].into());
+    let idle = Map { wall: map.wall, outside: Outside { waits, ..outside }, ..Map::default() };
+    StepOut { function: sentence::IDLE.into(), ..remainder_out(&idle, remainder_id(map, 2)) }
+}
+
+fn served_out(served: &Served, map: &Map) -> ServedOut {
+    let Served { service, endpoint, count, failed, latency, counted } = served;
+    let mut steps = map.steps.iter().filter(|step| step.function == *endpoint && step.location.is_none());
+    ServedOut {
+        service: (map.services.len() > 1).then(|| map.services.get(*service).cloned()).flatten(),
+        endpoint: endpoint.clone(),
+        count: *count,
+        per_second: per_second(*count, map.wall),
+        failed: *failed,
+        latency_ms: latency_out(*latency),
+        counted: counted_out(*counted),
+        step: steps.find(|step| step.service == *service).map(|step| step.id.clone()),
+    }
+}
+
+pub fn per_second(count: u64, wall: Nanos) -> f64 {
+    if wall == Nanos::ZERO { 0.0 } else { rounded(count as f64 * 1e9 / wall.0 as f64, 2) }
 }
 
 fn remainder_out(map: &Map, id: String) -> StepOut {
@@ -246,7 +300,7 @@ fn remainder_out(map: &Map, id: String) -> StepOut {
         concurrent: false,
         http_round_trips: outside.http_round_trips,
         failed_requests: outside.failed_requests,
-        db_round_trips: 0,
+        db_round_trips: outside.db_round_trips,
         io_read_bytes: outside.file_read,
         io_write_bytes: outside.file_written,
         memory_delta_mb: None,

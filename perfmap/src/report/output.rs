@@ -20,10 +20,17 @@ pub struct PerformanceMap {
     pub test_command: String,
     /// Medians of the runs without deep probes; null where none was made.
     pub baseline: Option<BaselineOut>,
+    /// Requests that watched processes answered, by endpoint, most first (`perfmap attach`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub served: Vec<ServedOut>,
     /// Every endpoint the tree talked to.
     pub peers: Vec<PeerOut>,
     pub profiled_run: ProfiledRun,
-    /// Longest first; the last one is the remainder, `(outside the project)`. All `self_ms` add up to the wall time.
+    /// Locks that threads waited for, longest wait first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<LockOut>,
+    /// Longest first; the last ones are the remainders, `(outside the project)` and, of watched processes, `(waiting for
+    /// requests)`. All `self_ms` add up to the wall time.
     pub steps: Vec<StepOut>,
     pub bottleneck_classification: ClassOut,
     pub bottleneck_detail: String,
@@ -31,6 +38,44 @@ pub struct PerformanceMap {
     pub top_bottlenecks: Vec<BottleneckOut>,
     /// What the reader must know about how far the figures can be trusted.
     pub warnings: Vec<String>,
+}
+
+/// One function's waits for one lock while one other function held it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LockOut {
+    pub kind: LockKindOut,
+    /// In the memory of its process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Null where its stack was not seen.
+    pub waiter: Option<LockSideOut>,
+    /// Null where nothing told who had it.
+    pub holder: Option<LockSideOut>,
+    /// Those long enough to be recorded one by one.
+    pub waits: u64,
+    /// Sum over the waiting threads.
+    pub wait_ms: f64,
+    /// How long it was held while anybody of these waited.
+    pub hold_ms: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LockKindOut {
+    Mutex,
+    /// CPython's global interpreter lock.
+    Interpreter,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LockSideOut {
+    pub function: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// Where most of the time was spent: names, the thread's start first.
+    pub stack: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -44,13 +89,14 @@ pub struct BaselineOut {
     pub memory_peak_mb: f64,
     /// Resident size of the tree at its end minus at its start, in MiB.
     pub memory_delta_mb: f64,
-    /// Bytes returned by read-like calls on files; sockets are counted apart.
-    pub io_read_bytes: u64,
-    pub io_write_bytes: u64,
-    pub net_read_bytes: u64,
-    pub net_write_bytes: u64,
-    pub http_round_trips: u64,
-    pub db_round_trips: u64,
+    /// Bytes returned by read-like calls on files; sockets are counted apart. Null, like the counts below, where
+    /// nothing was allowed to count them.
+    pub io_read_bytes: Option<u64>,
+    pub io_write_bytes: Option<u64>,
+    pub net_read_bytes: Option<u64>,
+    pub net_write_bytes: Option<u64>,
+    pub http_round_trips: Option<u64>,
+    pub db_round_trips: Option<u64>,
     pub gpu: Option<GpuOut>,
     /// Run time of the counting BPF programs themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,12 +124,12 @@ pub struct SpreadsOut {
     pub cpu_time_ms: SpreadOut,
     pub memory_peak_mb: SpreadOut,
     pub memory_delta_mb: SpreadOut,
-    pub io_read_bytes: SpreadOut,
-    pub io_write_bytes: SpreadOut,
-    pub net_read_bytes: SpreadOut,
-    pub net_write_bytes: SpreadOut,
-    pub http_round_trips: SpreadOut,
-    pub db_round_trips: SpreadOut,
+    pub io_read_bytes: Option<SpreadOut>,
+    pub io_write_bytes: Option<SpreadOut>,
+    pub net_read_bytes: Option<SpreadOut>,
+    pub net_write_bytes: Option<SpreadOut>,
+    pub http_round_trips: Option<SpreadOut>,
+    pub db_round_trips: Option<SpreadOut>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -114,6 +160,25 @@ pub struct PeerOut {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_handshake_ms: Option<f64>,
     pub counted: CountedOut,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ServedOut {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Method and route template.
+    pub endpoint: String,
+    pub count: u64,
+    pub per_second: f64,
+    /// Answered with an error of the server.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed: u64,
+    /// Request's first byte read to answer's last byte written.
+    pub latency_ms: LatencyOut,
+    pub counted: CountedOut,
+    /// The step that shows where its time went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
 }
 
 /// Of the single round trips: request's first byte sent to response's last byte read.

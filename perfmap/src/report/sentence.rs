@@ -2,8 +2,8 @@
 
 use crate::{
     analyze::{CallProtocol, Class, Detail, Warning, baseline::Metric},
-    map::WaitCause,
-    recording::{Nanos, Unnamed},
+    map::{Lock, LockSide, WaitCause},
+    recording::{Nanos, Overload, Thinned, Thinning, Unnamed},
 };
 
 use super::{
@@ -12,6 +12,8 @@ use super::{
 };
 
 pub const OUTSIDE: &str = "(outside the project)";
+/// The remainder of watched processes.
+pub const IDLE: &str = "(waiting for requests)";
 
 pub fn class_out(class: Class) -> ClassOut {
     match class {
@@ -142,6 +144,23 @@ pub fn detail(detail: &Detail, function: &str, wall: Nanos) -> String {
     }
 }
 
+/// "want waited 148 ms (3 times) for the lock at 0x4040, held by hold (142 ms)".
+pub fn lock(lock: &Lock) -> String {
+    let name = |side: &Option<LockSide>| side.as_ref().map(|side| side.function.clone());
+    let which = match (lock.interpreter, lock.address) {
+        (true, _) => "the interpreter's lock".into(),
+        (false, Some(address)) => format!("the lock at {address:#x}"),
+        (false, None) => "a lock".into(),
+    };
+    let waiter = name(&lock.waiter).unwrap_or_else(|| "somebody".into());
+    let times = if lock.waits == 1 { "once".into() } else { format!("{} times", lock.waits) };
+    let holder = match name(&lock.holder) {
+        Some(holder) => format!("held by {holder}"),
+        None => "held by an unknown function".into(),
+    };
+    format!("{waiter} waited {} ms ({times}) for {which}, {holder} ({} ms)", whole_ms(lock.waited), whole_ms(lock.held))
+}
+
 /// Below 10 ms a decimal is needed to say anything.
 fn whole_ms(length: Nanos) -> String {
     let ms = length.as_ms();
@@ -168,6 +187,11 @@ pub fn warning(warning: &Warning) -> String {
         Warning::Overhead { pct } => {
             format!("the profiled run was {} slower than the baseline: shares may be distorted", percent(*pct))
         }
+        Warning::Thinned(thinned) => thinning(thinned),
+        Warning::ProbeTime { pct } => format!(
+            "the probes ran for {} of the command's own CPU time: its CPU time and its shares may be distorted",
+            percent(*pct)
+        ),
         Warning::Lost { kind, count } => format!("{count} lost: {}", kind.meaning()),
         Warning::BaselineLost { count } => {
             format!("{count} events lost in the baseline runs: its counts are lower bounds")
@@ -193,6 +217,39 @@ pub fn warning(warning: &Warning) -> String {
         }
         Warning::Note(note) => note.clone(),
     }
+}
+
+fn thinning(thinned: &Thinned) -> String {
+    let Thinned { at, what, why } = thinned;
+    let why = match why {
+        Overload::ProbeTime { pct } => format!("the probes took {} of the command's own CPU time", percent(*pct)),
+        Overload::RingFull { lost } => format!("{lost} records found no room"),
+    };
+    let what = match what {
+        Thinning::Payload { bytes } => format!(
+            "only the first {bytes} bytes of each socket message are looked at; where that hides a request, counts are \
+             marked `at least`"
+        ),
+        Thinning::Stacks { bytes } => format!(
+            "stack copies hold {} at most: deeper native callers are missing and show as truncated stacks",
+            kib(*bytes)
+        ),
+        Thinning::Turns { every } => format!(
+            "one of {every} requests of a connection has its function looked up, the others are counted where the one \
+             before them was"
+        ),
+        Thinning::Sampling { every } => {
+            format!("one of {every} CPU samples is taken and stands for {every}: shares stay right, their error grows")
+        }
+        Thinning::Waits { below } => {
+            format!("waits below {} ms are summed over stretches of 10 ms, not told one by one", whole_ms(*below))
+        }
+    };
+    format!("thinned from {} ms on, because {why}: {what}", whole_ms(*at))
+}
+
+fn kib(count: u32) -> String {
+    format!("{} KiB", count / 1024)
 }
 
 fn metric_name(metric: Metric) -> &'static str {
@@ -226,5 +283,30 @@ fn signal_name(signal: i32) -> String {
     match nix::sys::signal::Signal::try_from(signal) {
         Ok(known) => known.as_str().to_owned(),
         Err(_) => format!("signal {signal}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_thinned_is_said_with_its_time_its_cause_and_its_meaning() {
+        let at = Nanos(512_000_000);
+        let said = |what, why| warning(&Warning::Thinned(Thinned { at, what, why }));
+        let probes = Overload::ProbeTime { pct: 31.4 };
+        assert_eq!(
+            said(Thinning::Sampling { every: 2 }, probes),
+            "thinned from 512 ms on, because the probes took 31 % of the command's own CPU time: one of 2 CPU samples is \
+             taken and stands for 2: shares stay right, their error grows"
+        );
+        assert_eq!(
+            said(Thinning::Stacks { bytes: 8192 }, Overload::RingFull { lost: 12 }),
+            "thinned from 512 ms on, because 12 records found no room: stack copies hold 8 KiB at most: deeper native \
+             callers are missing and show as truncated stacks"
+        );
+        assert!(said(Thinning::Payload { bytes: 512 }, probes).contains("first 512 bytes"));
+        assert!(said(Thinning::Turns { every: 16 }, probes).contains("one of 16 requests"));
+        assert!(said(Thinning::Waits { below: Nanos(1_000_000) }, probes).contains("waits below 1.0 ms"));
     }
 }

@@ -42,12 +42,13 @@ impl Leaf {
     }
 }
 
-/// On-CPU: one for each sample.
+/// On-CPU: one for each tick of the sampling clock; a sample of a thinned stretch stands for several.
 pub fn samples(recording: &Recording, resolved: &Resolved, marks: Marks) -> Lines {
     let mut sites = BTreeMap::new();
     for event in &recording.events {
         if let Event::Sample(sample) = event {
-            add(&mut sites, (sample.task, Some(sample.stack), Leaf::None), 1);
+            let ticks = recording.meta.sample_every(sample.at);
+            add(&mut sites, (sample.task, Some(sample.stack), Leaf::None), ticks.into());
         }
     }
     lines(sites, &Line { recording, resolved, marks })

@@ -12,6 +12,7 @@ mod identity;
 mod program;
 mod project;
 mod running;
+mod selected;
 mod signals;
 mod terminal;
 
@@ -20,8 +21,9 @@ pub use environment::Source as EnvironmentSource;
 pub use held::{Held, LaunchError};
 pub use identity::{Identity, IdentityError, Invocation};
 pub use program::{NotFound, find as find_program};
-pub use project::{Project, discover as discover_project};
+pub use project::{Project, add_root, discover as discover_project, of_process as project_of_process};
 pub use running::{Remote, Running};
+pub use selected::{SelectError, Selector, select};
 pub use signals::{Escalation, Pending, Signals, Step, name as signal_name};
 
 #[cfg(test)]

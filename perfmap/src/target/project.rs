@@ -86,6 +86,34 @@ pub fn discover(working_directory: &Path, home: Option<&Path>, argv: &[OsString]
     Project { roots, app_globs, main }
 }
 
+/// The project of a service that runs already: that of its working directory, as it sees its files. None where that is
+/// the system's or somebody's home.
+pub fn of_process(pid: u32, working_directory: &Path) -> Option<PathBuf> {
+    let text = working_directory.to_str()?;
+    if !working_directory.is_absolute() || SYSTEM.iter().any(|system| working_directory.starts_with(system)) {
+        return None;
+    }
+    let home = match text.strip_prefix("/home/") {
+        Some(rest) => Path::new("/home").join(rest.split('/').next().unwrap_or_default()),
+        None => PathBuf::from("/root"),
+    };
+    let exists = |path: &Path| {
+        let inside = path.strip_prefix("/").unwrap_or(path);
+        Path::new(&format!("/proc/{pid}/root")).join(inside).symlink_metadata().is_ok()
+    };
+    let plain = || plain_directory(working_directory).filter(|directory| *directory != home);
+    root_of(working_directory, Some(&home), &exists).or_else(plain)
+}
+
+/// Adds a root to sorted ones, none of which lies inside another.
+pub fn add_root(roots: &mut Vec<PathBuf>, root: PathBuf) {
+    if !roots.iter().any(|known| root.starts_with(known)) {
+        roots.retain(|known| !known.starts_with(&root));
+        roots.push(root);
+        roots.sort();
+    }
+}
+
 /// The project that a directory lies in, or None. `exists` makes it testable without files.
 fn root_of(start: &Path, home: Option<&Path>, exists: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
     let mut manifest = None;
@@ -200,5 +228,28 @@ mod tests {
     #[test]
     fn the_whole_machine_is_never_a_root() {
         assert_eq!(discover(Path::new("/"), None, &[], &[]).roots, Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn a_service_has_the_project_of_its_own_directory() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let nested = dir.path().join("app/inner");
+        std::fs::create_dir_all(&nested).expect("made");
+        std::fs::write(dir.path().join("app/pyproject.toml"), "").expect("written");
+        let me = std::process::id();
+        assert_eq!(of_process(me, &nested), Some(dir.path().join("app")));
+        assert_eq!(of_process(me, dir.path()), Some(dir.path().to_owned()));
+        for system in ["/", "/usr/lib/x", "/etc", "/root", "/home/u", "relative"] {
+            assert_eq!(of_process(me, Path::new(system)), None, "{system}");
+        }
+    }
+
+    #[test]
+    fn roots_stay_apart() {
+        let mut roots = vec![PathBuf::from("/srv/app"), PathBuf::from("/w/x")];
+        add_root(&mut roots, "/srv/app/part".into());
+        assert_eq!(roots.len(), 2);
+        add_root(&mut roots, "/srv".into());
+        assert_eq!(roots, [PathBuf::from("/srv"), PathBuf::from("/w/x")]);
     }
 }

@@ -23,5 +23,6 @@ mod vdso;
 
 pub use kernel::KernelSymbols;
 pub use modules::ModuleFiles;
-pub use native::Unwinder;
+pub use native::{Unwinder, read_mappings};
+pub use open::Root;
 pub use spaces::Mapping;

@@ -12,7 +12,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use rustc_hash::FxHashMap;
 
 use super::elf::{BUILD_ID_BYTES, Image, read_build_id, read_image};
-use super::open::{Sought, in_root_of, mapped_file, plain};
+use super::open::{Root, Sought, in_root_of, mapped_file, plain};
 use super::spaces::Mapping;
 use crate::recording::{Module, ModuleId, Unnamed};
 
@@ -38,6 +38,13 @@ impl ModuleFiles {
             Some(ModuleFile::Open(file)) => Ok(file),
             Some(ModuleFile::Missing(reason)) => Err(*reason),
             None => Err(Unnamed::FileGone),
+        }
+    }
+
+    fn shared(&self, id: ModuleId) -> Option<Arc<File>> {
+        match self.files.get(id.0 as usize)? {
+            ModuleFile::Open(file) => Some(Arc::clone(file)),
+            ModuleFile::Missing(_) => None,
         }
     }
 
@@ -91,11 +98,14 @@ pub struct Modules {
     /// Read on first use; None: could not be read.
     images: FxHashMap<ModuleId, Option<Arc<Image>>>,
     by_key: FxHashMap<Key, ModuleId>,
+    /// By build id: a module whose file is open.
+    by_build_id: FxHashMap<Vec<u8>, ModuleId>,
 }
 
 impl Modules {
-    /// The module of a mapping; at first sight its file is opened.
-    pub fn see(&mut self, pid: u32, mapping: &Mapping) -> ModuleId {
+    /// The module of a mapping; at first sight its file is opened. `root`: the process's root directory, where that is
+    /// not ours.
+    pub fn see(&mut self, pid: u32, mapping: &Mapping, root: Option<&Root>) -> ModuleId {
         let known = mapping.build_id.as_deref().map(cut).filter(|id| !id.is_empty());
         let path = mapping.path.strip_suffix(" (deleted)").unwrap_or(&mapping.path).to_owned();
         let backing = backing(&mapping.path);
@@ -103,17 +113,24 @@ impl Modules {
             (Backing::Vdso, _) => self.keep(Key::Path(path), &[], vdso),
             (Backing::None, _) => self.keep(Key::Path(path), &[], || Err(Unnamed::NoFile)),
             (Backing::File | Backing::Pathless, Some(id)) => {
-                self.keep(Key::BuildId(path, id.to_vec()), id, || find_with_build_id(pid, mapping, backing, id))
+                self.keep(Key::BuildId(path, id.to_vec()), id, || find_with_build_id(pid, mapping, backing, root, id))
             }
-            (Backing::File | Backing::Pathless, None) => self.see_without_build_id(pid, mapping, backing, path),
+            (Backing::File | Backing::Pathless, None) => self.see_without_build_id(pid, mapping, backing, root, path),
         }
     }
 
     /// The kernel told no build id (mapping read from /proc, or a file without one): the file itself must tell.
-    fn see_without_build_id(&mut self, pid: u32, mapping: &Mapping, backing: Backing, path: String) -> ModuleId {
+    fn see_without_build_id(
+        &mut self,
+        pid: u32,
+        mapping: &Mapping,
+        backing: Backing,
+        root: Option<&Root>,
+        path: String,
+    ) -> ModuleId {
         let Some(file) = find_by_process(pid, mapping, backing) else {
             // A file that still has no build id may well be the one that was mapped; any other is not.
-            let file = plain(&path)
+            let file = in_its_root(root, &path)
                 .filter(|file| backing == Backing::File && read_build_id(file).is_ok_and(|id| id.is_empty()));
             return self.keep(Key::Path(path), &[], || file.ok_or(Unnamed::FileGone));
         };
@@ -139,12 +156,22 @@ impl Modules {
             return *id;
         }
         let id = ModuleId(self.modules.len() as u32);
+        let same = self.by_build_id.get(build_id).copied();
         let path = match &key {
             Key::BuildId(path, _) | Key::Inode(path, _, _) | Key::Path(path) => path.clone(),
         };
         let found = if self.files.open() < OPEN_FILES { find() } else { Err(Unnamed::FileGone) };
+        let found = found.map(Arc::new).or_else(|reason| {
+            // The same program under another path: in another container, say.
+            same.and_then(|same| self.files.shared(same)).ok_or(reason)
+        });
         self.files.push(match found {
-            Ok(file) => ModuleFile::Open(Arc::new(file)),
+            Ok(file) => {
+                if !build_id.is_empty() {
+                    self.by_build_id.entry(build_id.to_vec()).or_insert(id);
+                }
+                ModuleFile::Open(file)
+            }
             Err(reason) => ModuleFile::Missing(reason),
         });
         self.modules.push(Module { path, build_id: hexadecimal(build_id) });
@@ -192,7 +219,7 @@ pub fn open_mapped(pid: u32, mapping: &Mapping) -> Result<File, Unnamed> {
     match (backing, mapping.build_id.as_deref().map(cut)) {
         (Backing::Vdso | Backing::None, _) => Err(Unnamed::NoFile),
         (Backing::File | Backing::Pathless, Some(id)) if !id.is_empty() => {
-            find_with_build_id(pid, mapping, backing, id)
+            find_with_build_id(pid, mapping, backing, None, id)
         }
         (Backing::File | Backing::Pathless, _) => find_by_process(pid, mapping, backing).ok_or(Unnamed::FileGone),
     }
@@ -209,7 +236,21 @@ fn find_by_process(pid: u32, mapping: &Mapping, backing: Backing) -> Option<File
     mapped_file(sought).or_else(|| if backing == Backing::File { in_root_of(pid, path) } else { None })
 }
 
-fn find_with_build_id(pid: u32, mapping: &Mapping, backing: Backing, expected: &[u8]) -> Result<File, Unnamed> {
+/// The file at the path for a process that is gone: in the root directory that it had.
+fn in_its_root(root: Option<&Root>, path: &str) -> Option<File> {
+    match root {
+        Some(root) => root.open(path),
+        None => plain(path),
+    }
+}
+
+fn find_with_build_id(
+    pid: u32,
+    mapping: &Mapping,
+    backing: Backing,
+    root: Option<&Root>,
+    expected: &[u8],
+) -> Result<File, Unnamed> {
     let mut reason = Unnamed::FileGone;
     let mut check = |file: File| match read_build_id(&file) {
         Ok(found) if found == expected => Some(file),
@@ -220,7 +261,7 @@ fn find_with_build_id(pid: u32, mapping: &Mapping, backing: Backing, expected: &
     };
     let found = find_by_process(pid, mapping, backing).and_then(&mut check).or_else(|| {
         let path = mapping.path.strip_suffix(" (deleted)").unwrap_or(&mapping.path);
-        plain(path).and_then(&mut check)
+        in_its_root(root, path).and_then(&mut check)
     });
     found.ok_or(reason)
 }
@@ -253,11 +294,11 @@ mod tests {
     fn one_module_per_file_and_reasons_for_the_rest() {
         let us = std::process::id();
         let mut modules = Modules::default();
-        let shell = modules.see(us, &mapping("/bin/sh", None));
-        assert_eq!(modules.see(us, &mapping("/bin/sh", None)), shell);
+        let shell = modules.see(us, &mapping("/bin/sh", None), None);
+        assert_eq!(modules.see(us, &mapping("/bin/sh", None), None), shell);
         assert!(modules.files().file(shell).is_ok());
         let build_id = modules.image(shell).unwrap().build_id.clone();
-        assert_eq!(modules.see(us, &mapping("/bin/sh", Some(build_id))), shell, "the same file both ways");
+        assert_eq!(modules.see(us, &mapping("/bin/sh", Some(build_id)), None), shell, "the same file both ways");
         for (path, build_id, reason) in [
             ("//anon", None, Unnamed::NoFile),
             ("[vsyscall]", None, Unnamed::NoFile),
@@ -268,15 +309,38 @@ mod tests {
             ("/bin/true (deleted)", None, Unnamed::FileGone),
             ("/bin/true", Some(vec![1; 20]), Unnamed::FileChanged),
         ] {
-            let id = modules.see(us, &mapping(path, build_id));
+            let id = modules.see(us, &mapping(path, build_id), None);
             assert_eq!(modules.files().file(id).err(), Some(reason), "{path}");
         }
+    }
+
+    /// No process has this number, so only the root directory and the build id are left.
+    const NOBODY: u32 = u32::MAX;
+
+    #[test]
+    fn files_of_the_dead_are_found_in_their_own_root_or_by_their_build_id() {
+        let us = std::process::id();
+        let root = Root::of(us).unwrap();
+        let mut modules = Modules::default();
+        let file = File::open("/bin/sh").unwrap();
+        let build_id = read_build_id(&file).unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let path = elsewhere.path().join("in/its/root");
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::copy("/bin/sh", &path).unwrap();
+        let inside = path.to_str().unwrap();
+        let id = modules.see(NOBODY, &mapping(inside, Some(build_id.clone())), Some(&root));
+        assert!(modules.files().file(id).is_ok());
+        let id = modules.see(NOBODY, &mapping("/gone/sh", Some(build_id)), Some(&root));
+        assert!(modules.files().file(id).is_ok(), "the same program at another path");
+        let id = modules.see(NOBODY, &mapping("/gone/other", Some(vec![7; 20])), Some(&root));
+        assert_eq!(modules.files().file(id).err(), Some(Unnamed::FileGone));
     }
 
     #[test]
     fn the_vdso_is_an_elf_file() {
         let mut modules = Modules::default();
-        let id = modules.see(std::process::id(), &mapping("[vdso]", None));
+        let id = modules.see(std::process::id(), &mapping("[vdso]", None), None);
         assert!(modules.image(id).unwrap().eh_frame.is_some());
     }
 
@@ -286,7 +350,7 @@ mod tests {
         let path = directory.path().join("program");
         std::fs::copy("/bin/true", &path).unwrap();
         let mut modules = Modules::default();
-        let id = modules.see(std::process::id(), &mapping(path.to_str().unwrap(), None));
+        let id = modules.see(std::process::id(), &mapping(path.to_str().unwrap(), None), None);
         std::fs::remove_file(&path).unwrap();
         assert!(modules.image(id).is_some());
     }

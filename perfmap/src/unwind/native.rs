@@ -4,19 +4,22 @@
 //! Knows no names of native functions and no events.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use framehop::x86_64::{CacheX86_64, Reg, UnwindRegsX86_64, UnwinderX86_64};
 use framehop::{Error, ExplicitModuleSectionInfo, FrameAddress, Module, Unwinder as _};
 use rustc_hash::FxHashMap;
 
 use super::modules::Modules;
+use super::open::Root;
 use super::perf_map::PerfMaps;
 use super::spaces::{AddressSpaces, MappedRange, Mapping, parse_maps};
 use crate::recording::{Frame, StackEnd};
 
 /// Deepest native stack that is kept.
 pub const MAX_FRAMES: usize = 512;
+/// Most root directories that are held at a time.
+const MOST_ROOTS: usize = 1024;
 /// A read this far above the copied bytes is still the stack (default limit of a thread's stack: 8 MiB).
 const STACK_REACH: u64 = 64 << 20;
 /// Most bytes of one `/proc/PID/maps`.
@@ -77,12 +80,25 @@ pub struct Unwinder {
     modules: Modules,
     perf_maps: PerfMaps,
     unwinders: FxHashMap<u32, ProcessUnwinder>,
+    /// Root directories that are not ours: of containers, mostly. By pid.
+    roots: FxHashMap<u32, Arc<Root>>,
+    /// The same by mount namespace, device and inode, so that each is open once.
+    known_roots: FxHashMap<(u32, u64, u64), Weak<Root>>,
+}
+
+/// The executable mappings from `/proc/PID/maps`, of a process that was there before us. Empty: it is gone.
+pub fn read_mappings(pid: u32) -> Vec<Mapping> {
+    use std::io::Read;
+    let mut text = Vec::new();
+    let read =
+        std::fs::File::open(format!("/proc/{pid}/maps")).and_then(|file| file.take(MAPS_LIMIT).read_to_end(&mut text));
+    if read.is_err() { Vec::new() } else { parse_maps(&text) }
 }
 
 impl Unwinder {
     pub fn mapped(&mut self, pid: u32, mapping: &Mapping) {
         let Some(end) = mapping.start.checked_add(mapping.length) else { return };
-        let module = self.modules.see(pid, mapping);
+        let module = self.modules.see(pid, mapping, self.roots.get(&pid).map(Arc::as_ref));
         // The kernel's offset of a mapping without a file is not a file offset.
         let no_file = self.modules.is_vdso(module) || self.modules.is_anonymous(module);
         let file_offset = if no_file { 0 } else { mapping.file_offset };
@@ -91,6 +107,9 @@ impl Unwinder {
 
     pub fn forked(&mut self, parent: u32, child: u32) {
         self.spaces.forked(parent, child);
+        if let Some(root) = self.roots.get(&parent).cloned() {
+            self.roots.entry(child).or_insert(root);
+        }
     }
 
     pub fn executed(&mut self, pid: u32) {
@@ -101,21 +120,35 @@ impl Unwinder {
 
     pub fn exited(&mut self, pid: u32) {
         self.executed(pid);
+        self.roots.remove(&pid);
+    }
+
+    /// Where a process finds its files from now on; None: where we do. `mount`: its mount namespace.
+    pub fn rooted(&mut self, pid: u32, mount: u32, root: Option<Root>) {
+        let Some(root) = root else {
+            self.roots.remove(&pid);
+            return;
+        };
+        let key = (mount, root.identity.0, root.identity.1);
+        if let Some(known) = self.known_roots.get(&key).and_then(Weak::upgrade) {
+            self.roots.insert(pid, known);
+            return;
+        }
+        self.known_roots.retain(|_, root| root.strong_count() > 0);
+        if self.known_roots.len() < MOST_ROOTS {
+            let root = Arc::new(root);
+            self.known_roots.insert(key, Arc::downgrade(&root));
+            self.roots.insert(pid, root);
+        }
     }
 
     /// Take the mappings from `/proc/PID/maps`: for processes that were there before us. False: it is gone.
     pub fn read_from_proc(&mut self, pid: u32) -> bool {
-        use std::io::Read;
-        let mut text = Vec::new();
-        let read = std::fs::File::open(format!("/proc/{pid}/maps"))
-            .and_then(|file| file.take(MAPS_LIMIT).read_to_end(&mut text));
-        if read.is_err() || text.is_empty() {
-            return false;
+        let mappings = read_mappings(pid);
+        for mapping in &mappings {
+            self.mapped(pid, mapping);
         }
-        for mapping in parse_maps(&text) {
-            self.mapped(pid, &mapping);
-        }
-        true
+        !mappings.is_empty()
     }
 
     pub fn spaces(&self) -> &AddressSpaces {
@@ -142,7 +175,7 @@ impl Unwinder {
     }
 
     fn addresses(&mut self, pid: u32, registers: &Registers, stack: &[u8], addresses: &mut Vec<u64>) -> StackEnd {
-        let Self { spaces, modules, perf_maps: _, unwinders } = self;
+        let Self { spaces, modules, perf_maps: _, unwinders, roots: _, known_roots: _ } = self;
         let version = spaces.version(pid);
         let process = unwinders.entry(pid).or_insert_with(|| ProcessUnwinder {
             version: 0,

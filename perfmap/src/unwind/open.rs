@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
@@ -33,19 +34,44 @@ pub fn mapped_file(sought: Sought) -> Option<File> {
 
 /// The file at the path below the process's root directory.
 pub fn in_root_of(pid: u32, path: &str) -> Option<File> {
-    let root = open(
-        format!("/proc/{pid}/root").as_str(),
-        OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
-        Mode::empty(),
-    )
-    .ok()?;
-    let confined = |flags| {
-        let how =
-            OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        openat2(&root, path, how)
-    };
-    regular(confined(OFlag::O_PATH | OFlag::O_CLOEXEC).ok()?)?;
-    regular(confined(flags()).ok()?)
+    Root::of(pid)?.open(path)
+}
+
+/// A process's root directory, held: its files can still be found when the process is gone.
+#[derive(Debug)]
+pub struct Root {
+    directory: File,
+    /// Device and inode. Mount namespaces may share them and differ in what is mounted below.
+    pub identity: (u64, u64),
+}
+
+impl Root {
+    pub fn of(pid: u32) -> Option<Root> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let directory = File::from(open(format!("/proc/{pid}/root").as_str(), flags, Mode::empty()).ok()?);
+        let metadata = directory.metadata().ok()?;
+        Some(Root { directory, identity: (metadata.dev(), metadata.ino()) })
+    }
+
+    /// Links are followed inside it alone.
+    pub fn open(&self, path: &str) -> Option<File> {
+        self.confined(path, OFlag::empty())
+    }
+
+    /// In a directory that anyone may write to: not through a link.
+    pub fn open_itself(&self, path: &str) -> Option<File> {
+        self.confined(path, OFlag::O_NOFOLLOW)
+    }
+
+    fn confined(&self, path: &str, more: OFlag) -> Option<File> {
+        let confined = |flags| {
+            let how =
+                OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+            openat2(&self.directory, path, how)
+        };
+        regular(confined(OFlag::O_PATH | OFlag::O_CLOEXEC | more).ok()?)?;
+        regular(confined(flags() | more).ok()?)
+    }
 }
 
 /// The file at the path as we see it: for processes that are gone. The caller must compare build ids.
@@ -74,6 +100,11 @@ mod tests {
         assert!(in_root_of(us, "/dev/null").is_none());
         assert!(in_root_of(us, "/proc/self/root/bin/true").is_none(), "magic links are not followed");
         let directory = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/bin/true", directory.path().join("link")).unwrap();
+        let link = directory.path().join("link");
+        let root = Root::of(us).unwrap();
+        assert!(root.open(link.to_str().unwrap()).is_some());
+        assert!(root.open_itself(link.to_str().unwrap()).is_none());
         let fifo = directory.path().join("fifo");
         nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).unwrap();
         assert!(plain(fifo.to_str().unwrap()).is_none());

@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::{Duration, Instant};
 
-use super::proc_status;
+use super::{open::Root, proc_status};
 
 /// Most bytes of one map that are read; a large Node server writes 10 MiB.
 const FILE_LIMIT: u64 = 64 << 20;
@@ -151,11 +151,9 @@ fn take_lines(file: &File, mut from: u64, length: u64, ranges: &mut NamedRanges)
 
 fn open(pid: u32) -> Option<File> {
     let status = proc_status::read(pid);
-    let path = format!("/proc/{pid}/root/tmp/perf-{}.map", status.inner_pid?);
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
-    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
+    let file = Root::of(pid)?.open_itself(&format!("/tmp/perf-{}.map", status.inner_pid?))?;
     let metadata = file.metadata().ok()?;
-    (metadata.is_file() && (metadata.uid() == 0 || Some(metadata.uid()) == status.user)).then_some(file)
+    (metadata.uid() == 0 || Some(metadata.uid()) == status.user).then_some(file)
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 //! where not, and never both for the same request. A library can be probed late, in the middle of a connection: what came
 //! before is inferred.
 
-use super::http::{self, Exchange};
-use super::tls;
-use crate::recording::{Direction, Mark, Message, Nanos};
+use super::http::Exchange;
+use super::{Protocol, Spoken, tls};
+use crate::recording::{CallStep, Direction, Mark, Message, Nanos};
 
 #[derive(Debug)]
 pub(super) struct Encrypted {
@@ -14,8 +14,8 @@ pub(super) struct Encrypted {
     /// Exchanges may be missing.
     pub low: bool,
     pub handshake: Option<Nanos>,
-    /// Some of it was read.
-    pub read: bool,
+    /// What some of it was read as.
+    pub read: Option<Protocol>,
 }
 
 /// None: no TLS. `known`: the client's direction, where somebody else knows it.
@@ -33,21 +33,27 @@ pub(super) fn read(wire: &[&Message], plain: &[&Message], known: Option<Directio
         // An answer without its request: that was sent before the probes, so its turn is among the inferred ones.
         let late = !early.is_empty() || plain[..first].iter().any(|message| answers(message));
         let seen = if late { &plain[first..] } else { plain };
-        if let Some(http) = http::read(seen) {
-            let exchanges = early.into_iter().chain(http.exchanges).collect();
-            return Some(Encrypted { client: http.requests, exchanges, low: http.low, handshake, read: true });
+        if let Some(Spoken { requests: client, protocol, exchanges, low }) = super::spoken(seen) {
+            let exchanges = early.into_iter().chain(exchanges).collect();
+            return Some(Encrypted { client, exchanges, low, handshake, read: Some(protocol) });
         }
     }
     let tls::Turns { client, exchanges, handshake } = turns?;
-    Some(Encrypted { client, exchanges, low: false, handshake, read: false })
+    Some(Encrypted { client, exchanges, low: false, handshake, read: None })
 }
 
 fn asks(message: &Message) -> bool {
-    message.marks.iter().any(|mark| matches!(mark, Mark::HttpRequest { .. }))
+    message
+        .marks
+        .iter()
+        .any(|mark| matches!(mark, Mark::HttpRequest { .. } | Mark::Call { step: CallStep::Request { .. }, .. }))
 }
 
 fn answers(message: &Message) -> bool {
-    message.marks.iter().any(|mark| matches!(mark, Mark::HttpResponse { .. }))
+    message
+        .marks
+        .iter()
+        .any(|mark| matches!(mark, Mark::HttpResponse { .. } | Mark::Call { step: CallStep::Response { .. }, .. }))
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub(super) struct Exchange {
     pub target: Option<String>,
     pub host: Option<String>,
     pub status: Option<u16>,
+    pub refused: bool,
+    pub repeat: Option<u64>,
     pub request_bytes: u64,
     pub response_bytes: u64,
     pub outcome: Outcome,
@@ -42,6 +44,8 @@ impl Exchange {
             target: None,
             host: None,
             status: None,
+            refused: false,
+            repeat: None,
             request_bytes: 0,
             response_bytes: 0,
             outcome: Outcome::Open,
@@ -133,7 +137,8 @@ impl Reader {
                 | Mark::HttpResponseEnd
                 | Mark::TlsRecord { .. }
                 | Mark::TlsDesync
-                | Mark::Upgraded => {}
+                | Mark::Upgraded
+                | Mark::Call { .. } => {}
             }
         }
         if touched.is_empty() {
@@ -173,7 +178,11 @@ impl Reader {
                     self.low |= self.unclear > 0;
                 }
                 Mark::Upgraded => self.upgraded = true,
-                Mark::HttpRequest { .. } | Mark::HttpRequestEnd | Mark::TlsRecord { .. } | Mark::TlsDesync => {}
+                Mark::HttpRequest { .. }
+                | Mark::HttpRequestEnd
+                | Mark::TlsRecord { .. }
+                | Mark::TlsDesync
+                | Mark::Call { .. } => {}
             }
         }
         touched.dedup();

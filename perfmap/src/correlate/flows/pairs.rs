@@ -1,15 +1,19 @@
 //! Socket ends → which two are one connection. TCP by the swapped addresses (all addresses are 16 bytes, so that a v4
 //! client matches the AF_INET6 end of a dual-stack server), Unix sockets by the kernel's addresses. Both are used
-//! again after a close, so life times decide between candidates.
+//! again after a close, so life times decide between candidates. Addresses that never leave their network namespace
+//! (loopback, a host's own) are compared within it alone: 127.0.0.1 is another machine's in each container.
+//! Connections whose addresses were rewritten are `translated`'s.
 
 use std::collections::BTreeMap;
 
+use super::translated::{self, is_loopback};
 use crate::recording::{Address, Family, Nanos, Socket, SocketId};
 
 /// What two ends share; the smaller address first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
-    Addresses(u16, Address, Address),
+    /// Kind, network namespace where that matters, addresses.
+    Addresses(u16, u32, Address, Address),
     Kernel(u64, u64),
 }
 
@@ -28,6 +32,7 @@ pub(super) fn pairs(sockets: &[Socket]) -> Vec<Option<SocketId>> {
         join(sockets, &left, &right, &mut pairs);
     }
     late(sockets, &mut pairs);
+    translated::join(sockets, &mut pairs);
     pairs
 }
 
@@ -39,7 +44,10 @@ fn key(socket: &Socket) -> Option<(Key, usize)> {
     }
     let (local, remote) = (socket.local?, socket.remote?);
     let known = local != remote && local.port != 0 && remote.port != 0;
-    known.then(|| (Key::Addresses(socket.kind, local.min(remote), local.max(remote)), usize::from(local > remote)))
+    let stays = is_loopback(local) || is_loopback(remote) || local.ip == remote.ip;
+    let network = if stays { socket.network } else { 0 };
+    let key = Key::Addresses(socket.kind, network, local.min(remote), local.max(remote));
+    known.then_some((key, usize::from(local > remote)))
 }
 
 fn end(socket: &Socket) -> Nanos {

@@ -9,10 +9,11 @@ use crate::recording::{Address, Family, Nanos, ProcessId, Recording, Socket, Soc
 
 const DATAGRAM: u16 = 2;
 
-/// Unix sockets have no address that is known, so the process at the other end tells them apart.
+/// Unix sockets have no address that is known, so the process at the other end tells them apart. A loopback address is
+/// another endpoint in each network namespace (0 for all other addresses).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
-    Internet { datagrams: bool, remote: Address },
+    Internet { datagrams: bool, remote: Address, network: u32 },
     Unix(Option<ProcessId>),
 }
 
@@ -48,7 +49,10 @@ impl Peers {
                 || (datagrams && socket.family != Family::Unix && end.speaks == Speaks::Unknown && other.is_none());
             let key = match (socket.family, socket.remote) {
                 (Family::Unix, _) => Some(Key::Unix(process)),
-                (_, Some(remote)) if remote.port != 0 => Some(Key::Internet { datagrams, remote }),
+                (_, Some(remote)) if remote.port != 0 => {
+                    let network = if super::translated::is_loopback(remote) { socket.network } else { 0 };
+                    Some(Key::Internet { datagrams, remote, network })
+                }
                 _ => None,
             };
             let moved = socket.sent_bytes > 0 || socket.received_bytes > 0;
@@ -127,7 +131,7 @@ impl Sums {
     fn new(key: Key, own: &[[u8; 16]]) -> Sums {
         let (address, protocol, local) = match key {
             Key::Unix(_) => ("unix".to_owned(), "unix", true),
-            Key::Internet { datagrams, remote } => {
+            Key::Internet { datagrams, remote, network: _ } => {
                 let ip = Ipv6Addr::from(remote.ip).to_canonical();
                 let address = SocketAddr::new(ip, remote.port).to_string();
                 let local = is_loopback(ip) || own.binary_search(&remote.ip).is_ok();
@@ -183,6 +187,13 @@ impl Sums {
             (Some(Protocol::Http1), _) if end.encrypted => flow.protocol = "https".to_owned(),
             (Some(Protocol::Http1), _) => flow.protocol = "http/1.1".to_owned(),
             (Some(Protocol::Tls), "tcp" | "unix") => flow.protocol = "tls".to_owned(),
+            (Some(Protocol::Http2), _) => flow.protocol = "http/2".to_owned(),
+            (Some(Protocol::Grpc), _) => flow.protocol = "grpc".to_owned(),
+            (Some(Protocol::Postgres), _) => flow.protocol = "postgresql".to_owned(),
+            (Some(Protocol::Mysql), _) => flow.protocol = "mysql".to_owned(),
+            (Some(Protocol::Redis), _) => flow.protocol = "redis".to_owned(),
+            (Some(Protocol::Memcached), _) => flow.protocol = "memcached".to_owned(),
+            (Some(Protocol::Dns), _) => flow.protocol = "dns".to_owned(),
             (Some(Protocol::Tls), _) | (None, _) => {}
         }
         if let Some(process) = process {

@@ -67,6 +67,7 @@ impl Session {
             kind: 1,
             kernel: 0,
             peer_kernel: 0,
+            network: 0,
             local: Some(local),
             remote: Some(remote),
             role,
@@ -239,6 +240,8 @@ fn what_a_round_trip_says() {
             method: Some("GET".into()),
             route: Some("/item/{id}".into()),
             status: Some(200),
+            refused: false,
+            repeat: None,
             request_bytes: GET.len() as u64,
             response_bytes: OK.len() as u64,
             counted: Counted::Exact,
@@ -654,6 +657,55 @@ fn any_mark() -> impl Strategy<Value = Mark> {
         Just(Mark::TlsDesync),
         Just(Mark::Upgraded),
     ]
+}
+
+#[test]
+fn loopback_addresses_mean_something_in_their_own_network_alone() {
+    let mut session = Session::new(true, 4096);
+    let left = session.connect(40000);
+    let right = session.connect(40000);
+    for (first, network) in [(left, 1), (right, 2)] {
+        session.recording.sockets[first].network = network;
+        session.recording.sockets[first + 1].network = network;
+    }
+    // Seen the other way round: by time alone left would belong to right.
+    session.recording.sockets[left + 1].first_seen = Nanos(900);
+    let pairs = session.flows().pairs;
+    assert_eq!(pairs, [1, 0, 3, 2].map(|other| Some(SocketId(other))));
+    session.recording.sockets[left + 1].network = 3;
+    session.recording.sockets[right + 1].network = 4;
+    assert_eq!(session.flows().pairs, [None; 4]);
+}
+
+/// A published port: the client asks 127.0.0.9:80, the server answers from 127.0.0.2:8000.
+fn published(session: &mut Session, from: u16, seen_as: Address) -> usize {
+    let (source, asked) = (Address { ip: ip(1), port: from }, Address { ip: ip(9), port: 80 });
+    let client = session.end(Role::Client, source, asked, 0);
+    let server = session.end(Role::Server, Address { ip: ip(2), port: 8000 }, seen_as, 1);
+    let made = Nanos(session.now + 35);
+    session.recording.sockets[server].states =
+        vec![StateChange { at: made, from: TcpState::SynReceived, to: TcpState::Established }];
+    client
+}
+
+#[test]
+fn rewritten_connections_are_joined_by_what_is_left_and_by_time() {
+    let mut session = Session::new(true, 4096);
+    published(&mut session, 40001, Address { ip: ip(1), port: 40001 });
+    published(&mut session, 40002, Address { ip: ip(7), port: 40002 });
+    assert_eq!(session.flows().pairs, [1, 0, 3, 2].map(|other| Some(SocketId(other))));
+    // Established before it was asked for, or long after: somebody else's.
+    session.recording.sockets[0].states[0].at = Nanos(36);
+    session.recording.sockets[3].states[0].at = Nanos(60_000_000);
+    assert_eq!(session.flows().pairs, [None; 4]);
+}
+
+#[test]
+fn two_candidates_are_none() {
+    let mut session = Session::new(true, 4096);
+    published(&mut session, 40001, Address { ip: ip(1), port: 40001 });
+    published(&mut session, 40001, Address { ip: ip(1), port: 40001 });
+    assert_eq!(session.flows().pairs, [None; 4]);
 }
 
 proptest! {

@@ -118,7 +118,8 @@ impl Reader {
                 | Mark::HttpResponse { .. }
                 | Mark::HttpResponseEnd
                 | Mark::HttpDesync
-                | Mark::Upgraded => {}
+                | Mark::Upgraded
+                | Mark::Call { .. } => {}
             }
         }
         let lane = &self.lanes[usize::from(from_client)];

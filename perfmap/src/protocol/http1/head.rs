@@ -34,6 +34,8 @@ pub(super) struct RequestHead {
 #[derive(Debug)]
 pub(super) struct ResponseHead {
     pub status: u16,
+    /// With 101: the connection goes on with HTTP/2 in clear text.
+    pub http2: bool,
     pub framing: Option<Framing>,
 }
 
@@ -95,7 +97,8 @@ pub(super) fn response(bytes: &[u8]) -> Option<ResponseHead> {
                 }
                 Fields { length: Some(length), .. } => length.map(Framing::Length),
             };
-            Some(ResponseHead { status: parsed.code?, framing })
+            let http2 = has_token(parsed.headers, "upgrade", "h2c");
+            Some(ResponseHead { status: parsed.code?, http2, framing })
         })
     })
 }
@@ -207,13 +210,13 @@ fn target(method: &str, target: &str) -> (String, Option<String>) {
 }
 
 /// Name and port without user information.
-fn host(value: &[u8]) -> Option<String> {
+pub(in crate::protocol) fn host(value: &[u8]) -> Option<String> {
     let name = value.rsplit(|byte| *byte == b'@').next()?.trim_ascii();
     let plain = !name.is_empty() && name.iter().all(|byte| byte.is_ascii_graphic() && !b"/?#\\".contains(byte));
     let name = std::str::from_utf8(name).ok().filter(|_| plain)?;
     Some(bounded(name, MAX_HOST))
 }
 
-fn bounded(text: &str, most: usize) -> String {
+pub(in crate::protocol) fn bounded(text: &str, most: usize) -> String {
     text[..text.floor_char_boundary(most)].to_owned()
 }

@@ -3,7 +3,7 @@
 
 use super::{FileError, corrupt};
 use crate::recording::{
-    Call, CallId, Event, Frame, Meta, OnObject, Recording, SocketId, Stack, StackId, TaskId, Waker,
+    Call, CallId, Event, Frame, HeldLock, Meta, OnObject, Recording, SocketId, Stack, StackId, TaskId, Waker,
 };
 
 type Checked = Result<(), FileError>;
@@ -13,6 +13,7 @@ pub(super) fn check(recording: &Recording) -> Checked {
         meta,
         baseline: _,
         processes,
+        surroundings,
         tasks,
         sockets,
         modules: _,
@@ -25,9 +26,18 @@ pub(super) fn check(recording: &Recording) -> Checked {
         calls,
         events,
         losses: _,
+        turns,
     } = recording;
-    let Meta { root, .. } = meta;
+    let Meta { root, outside, own_surroundings, .. } = meta;
+    outside.iter().try_for_each(|process| within(process.0, processes.len(), "process"))?;
+    if !outside.is_sorted() {
+        return Err(corrupt("its processes outside the command are not in order"));
+    }
     root.map_or(Ok(()), |root| recording.known_task(root))?;
+    let images = processes.iter().flat_map(|process| &process.images);
+    for id in images.map(|image| image.surroundings).chain([*own_surroundings]).flatten() {
+        within(id.0, surroundings.len(), "surroundings")?;
+    }
     for task in tasks {
         within(task.process.0, processes.len(), "process")?;
         task.maker.map_or(Ok(()), |maker| recording.known_task(maker))?;
@@ -48,6 +58,13 @@ pub(super) fn check(recording: &Recording) -> Checked {
     }
     if !events.is_sorted_by_key(Event::at) {
         return Err(corrupt("its events are not in order"));
+    }
+    for turn in turns {
+        recording.known_task(turn.task)?;
+        recording.known_stack(Some(turn.stack))?;
+    }
+    if !turns.is_sorted_by_key(|turn| turn.at) {
+        return Err(corrupt("its coroutines' turns are not in order"));
     }
     Ok(())
 }
@@ -95,6 +112,9 @@ impl Recording {
             Event::OffCpu(off) => {
                 if let Some(Waker { task: Some(task), .. }) = off.waker {
                     self.known_task(task)?;
+                }
+                if let Some(HeldLock { holder, interpreter: _ }) = off.held {
+                    self.known_task(holder)?;
                 }
                 if let Some(CallId(call)) = off.call {
                     within(call, self.calls.len(), "call")?;

@@ -89,18 +89,22 @@ pub fn verdict(page: &mut Page, map: &Map, analysis: &Analysis) {
         Class::None | Class::Unknown => Style::Strong,
         _ => Style::Verdict,
     };
-    let decided = !matches!(analysis.class, Class::None | Class::Unknown);
-    let text = match analysis.top.first().filter(|_| decided) {
-        Some(first) => owning(first),
+    // The remainder outside the project can own more than the step that gives the class.
+    let leading = match analysis.class {
+        Class::None | Class::Unknown => None,
+        class => analysis.top.iter().position(|bottleneck| bottleneck.class == class),
+    };
+    let text = match leading.and_then(|position| analysis.top.get(position)) {
+        Some(leading) => owning(leading),
         None => {
             let function = analysis.top.first().map_or("", |first| first.function.as_str());
             sentence::detail(&analysis.detail, function, map.wall)
         }
     };
     page.paragraph(class, style, &text);
-    for (position, bottleneck) in analysis.top.iter().enumerate().skip(usize::from(decided)) {
+    for (position, bottleneck) in analysis.top.iter().enumerate().filter(|(position, _)| Some(*position) != leading) {
         let text = format!("{} ({})", owning(bottleneck), sentence::class_name(bottleneck.class));
-        page.paragraph(if position == 0 { "largest" } else { "then" }, Style::Dim, &text);
+        page.paragraph(if position == 0 && leading.is_none() { "largest" } else { "then" }, Style::Dim, &text);
     }
 }
 

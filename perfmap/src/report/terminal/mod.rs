@@ -3,12 +3,20 @@
 
 mod head;
 mod line;
+mod served;
 mod tree;
 
-use crate::{analyze::Analysis, map::Map, recording::Recording};
+use crate::{
+    analyze::Analysis,
+    map::{Lock, Map},
+    recording::Recording,
+};
 
 use super::sentence;
 use line::{Line, Page, Style};
+
+/// So many locks are shown.
+const LOCKS: usize = 3;
 
 /// What the terminal can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +59,19 @@ pub fn render(
     page.gap();
     head::verdict(&mut page, map, analysis);
     page.gap();
+    if served::table(&mut page, map) {
+        page.gap();
+    }
     if tree::table(&mut page, map) {
+        page.gap();
+    }
+    // Waits that stand out; the map has all.
+    let long = |lock: &&Lock| lock.waited.0 as f64 >= map.wall.0 as f64 / 100.0;
+    let locks: Vec<&Lock> = map.locks.iter().filter(long).take(LOCKS).collect();
+    for lock in &locks {
+        page.paragraph("lock", Style::Plain, &sentence::lock(lock));
+    }
+    if !locks.is_empty() {
         page.gap();
     }
     for warning in &analysis.warnings {

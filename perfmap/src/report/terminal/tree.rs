@@ -10,7 +10,7 @@ use super::line::{Line, Page, Style, cut, padded, right, width};
 use crate::report::{
     human::{bytes, duration, percent},
     number::share_pct,
-    sentence::{OUTSIDE, cause_name},
+    sentence::{IDLE, OUTSIDE, cause_name},
 };
 
 /// Rows without `all_steps`: what fits a tall terminal.
@@ -46,6 +46,9 @@ pub fn table(page: &mut Page, map: &Map) -> bool {
     }
     if map.outside.self_time > Nanos::ZERO {
         rows.push(outside_row(map));
+    }
+    if map.idle > Nanos::ZERO {
+        rows.push(idle_row(map));
     }
     if rows.is_empty() {
         return false;
@@ -131,7 +134,7 @@ fn times(step: &Step) -> String {
 }
 
 fn round_trips(step: &Step) -> u64 {
-    step.http_round_trips.max(step.db_round_trips)
+    step.call.as_ref().map_or(0, |call| call.round_trips)
 }
 
 fn is_round_trips(kind: StepKind) -> bool {
@@ -197,6 +200,19 @@ fn outside_row(map: &Map) -> Row {
         times: String::new(),
         service: String::new(),
         why: reasons,
+        style: Style::Dim,
+    }
+}
+
+fn idle_row(map: &Map) -> Row {
+    Row {
+        wall: map.idle,
+        share: share_pct(map.idle, map.wall),
+        branch: String::new(),
+        step: IDLE.into(),
+        times: String::new(),
+        service: String::new(),
+        why: vec![],
         style: Style::Dim,
     }
 }

@@ -57,6 +57,10 @@ pub fn layout(version: Version, runtime: u64) -> Option<PythonLayout> {
         code_table: 120,
         str_ascii: 48,
         str_compact: 72,
+        thread_pthread: 176,
+        frame_owner: 0,
+        generator_frame: 0,
+        future_coroutine: 0,
     };
     let new = PythonLayout {
         thread_frame: 56,
@@ -68,19 +72,36 @@ pub fn layout(version: Version, runtime: u64) -> Option<PythonLayout> {
         code_name: 128,
         code_first_line: 68,
         code_table: 136,
+        thread_pthread: 152,
+        frame_owner: 70,
+        generator_frame: 72,
+        future_coroutine: 136,
         ..old
     };
     Some(match version.0 {
         0x0308 => PythonLayout { tss_key: 1396, ..old },
         0x0309 => old,
         0x030a => PythonLayout { frame_instruction: 96, ..old },
-        0x030b => {
-            PythonLayout { tss_key: 596, cframe_current: 8, frame_code: 32, frame_back: 48, code_first_line: 72, ..new }
-        }
-        0x030c => PythonLayout { tss_key: 1548, str_ascii: 40, str_compact: 56, ..new },
-        0x030d => {
-            PythonLayout { tss_key: 2164, thread_frame: 72, has_cframe: 0, str_ascii: 40, str_compact: 56, ..new }
-        }
+        0x030b => PythonLayout {
+            tss_key: 596,
+            cframe_current: 8,
+            frame_code: 32,
+            frame_back: 48,
+            code_first_line: 72,
+            frame_owner: 69,
+            generator_frame: 80,
+            ..new
+        },
+        0x030c => PythonLayout { tss_key: 1548, str_ascii: 40, str_compact: 56, thread_pthread: 136, ..new },
+        0x030d => PythonLayout {
+            tss_key: 2164,
+            thread_frame: 72,
+            has_cframe: 0,
+            str_ascii: 40,
+            str_compact: 56,
+            future_coroutine: 120,
+            ..new
+        },
         _ => return None,
     })
 }
@@ -108,6 +129,7 @@ pub fn agrees(layout: &PythonLayout, description: &[u8]) -> Result<(), &'static 
     // Indices count 8-byte words of the structure; names as in pycore_runtime.h of 3.13.
     let expected = [
         (23, layout.thread_frame),      // thread_state.current_frame
+        (24, layout.thread_pthread),    // thread_state.thread_id
         (29, layout.frame_back),        // interpreter_frame.previous
         (30, layout.frame_code),        // interpreter_frame.executable
         (31, layout.frame_instruction), // interpreter_frame.instr_ptr

@@ -1,0 +1,477 @@
+//! Turns of coroutines → for whom an event loop polled: the coroutine that the poll's end resumed, where it waited, and
+//! those that it waited for in turn.
+//!
+//! A loop runs for one coroutine (its main one), which waits for others. Who waited for whom is known where a task or
+//! a group of them was awaited, or one of asyncio's own locks and queues, and another coroutine was resumed just before.
+//! It knows nothing of functions but asyncio's own.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::{
+    correlate::{Cause, Correlated, WaitId},
+    recording::{CoroutineId, Direction, Event, Nanos, Recording, SocketId, StackId, TaskId, TurnKind},
+    resolve::{Language, Resolved},
+};
+
+/// Coroutines that wait for one another; deeper chains end here.
+const MAX_CHAIN: usize = 8;
+/// Coroutines that came one after the other below one that waits.
+const MAX_HOPS: usize = 16;
+/// Turns of one burst that are looked at: a loop that never rests has thousands.
+const MAX_LOOKED_AT: usize = 256;
+/// What resumes a coroutine ran in the round before, or two before where a group lies between.
+const ROUNDS_BETWEEN: u32 = 2;
+/// A sender's record is made when its call returns, after the wake.
+const SEND_RETURNS_WITHIN: Nanos = Nanos(1_000_000);
+
+/// For whom a poll was, outermost first, and what ended their wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Owner {
+    pub stacks: Vec<StackId>,
+    /// The poll by whose end the innermost coroutine was resumed: its cause is the cause.
+    pub wait: WaitId,
+    pub by: By,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// Whoever ended `wait`.
+    Waker,
+    Timer,
+    /// The other end of the coroutine's connection.
+    Peer(Option<TaskId>, Option<SocketId>),
+}
+
+/// What a loop does for somebody outside: the coroutine that answers on one of its connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Serving {
+    pub coroutine: Life,
+    /// When it had read the request.
+    pub since: Nanos,
+}
+
+/// One coroutine from its start to its end: numbers are used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Life(u32);
+
+#[derive(Debug, Clone, Copy)]
+struct Poll {
+    from: Nanos,
+    woken: Nanos,
+    to: Nanos,
+    wait: WaitId,
+    /// The next one, this included, that another thread of the process ended.
+    reported: u32,
+    /// The last one before it.
+    reported_before: u32,
+    woken_by_task: bool,
+    /// No descriptor was ready: a timer ended it.
+    timed_out: bool,
+    main: Option<(Life, StackId)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    at: Nanos,
+    coroutine: CoroutineId,
+    life: Life,
+    stack: StackId,
+    kind: TurnKind,
+    /// So many polls were over.
+    burst: u32,
+    sent: Option<SocketId>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Transfer {
+    at: Nanos,
+    socket: SocketId,
+    direction: Direction,
+    coroutine: Option<Life>,
+}
+
+#[derive(Debug, Default)]
+struct Loop {
+    polls: Vec<Poll>,
+    turns: Vec<Turn>,
+    /// By `Life`: indices into `turns`.
+    lives: Vec<Vec<u32>>,
+    transfers: Vec<Transfer>,
+    main_stacks: FxHashSet<StackId>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Loops {
+    of_task: FxHashMap<TaskId, Loop>,
+    /// By `SocketId`: the other end.
+    pairs: Vec<Option<SocketId>>,
+    /// By `SocketId`, in order of time.
+    sends: Vec<Vec<(Nanos, TaskId)>>,
+    /// By `StackId`.
+    waits_for_others: Vec<bool>,
+    sleeps: Vec<bool>,
+    in_loop: Vec<bool>,
+}
+
+impl Loops {
+    pub(super) fn new(recording: &Recording, correlated: &Correlated, resolved: &Resolved) -> Self {
+        let mut of_task: FxHashMap<TaskId, Loop> = FxHashMap::default();
+        for turn in &recording.turns {
+            let of = of_task.entry(turn.task).or_default();
+            let (at, coroutine, stack, kind) = (turn.at, turn.coroutine, turn.stack, turn.kind);
+            of.turns.push(Turn { at, coroutine, life: Life(0), stack, kind, burst: 0, sent: None });
+        }
+        let mut loops = Self { pairs: correlated.flows.pairs.clone(), ..Self::default() };
+        if of_task.is_empty() {
+            return loops;
+        }
+        loops.sends = vec![Vec::new(); recording.sockets.len()];
+        for event in &recording.events {
+            let Event::Message(message) = event else { continue };
+            if message.direction == Direction::Sent
+                && let Some(of_socket) = loops.sends.get_mut(message.socket.0 as usize)
+            {
+                of_socket.push((message.at, message.task));
+            }
+            if let Some(of) = of_task.get_mut(&message.task) {
+                let (at, socket, direction) = (message.at, message.socket, message.direction);
+                of.transfers.push(Transfer { at, socket, direction, coroutine: None });
+            }
+        }
+        loops.sends.iter_mut().for_each(|of_socket| of_socket.sort_unstable());
+        let process = |task: TaskId| recording.tasks.get(task.0 as usize).map(|task| task.process);
+        for (index, wait) in correlated.waits.iter().enumerate() {
+            if wait.multiplexed
+                && wait.woken > wait.off
+                && let Some(of) = of_task.get_mut(&wait.task)
+            {
+                let inside = wait.by.is_some_and(|by| process(by) == process(wait.task));
+                let (from, woken, to, id) = (wait.off, wait.woken, wait.on, WaitId(index as u32));
+                let reported = if inside { 0 } else { u32::MAX };
+                of.polls.push(Poll {
+                    from,
+                    woken,
+                    to,
+                    wait: id,
+                    reported,
+                    reported_before: u32::MAX,
+                    woken_by_task: wait.by.is_some(),
+                    timed_out: wait.cause == Cause::Sleep,
+                    main: None,
+                });
+            }
+        }
+        of_task.values_mut().for_each(Loop::finish);
+        loops.of_task = of_task;
+        loops.waits_for_others = resolved.stacks.iter().map(|stack| waits_for_others(resolved, stack)).collect();
+        loops.sleeps = resolved.stacks.iter().map(|stack| sleeps(resolved, stack)).collect();
+        let runs = |stack: &[_]| names(resolved, stack).any(|(function, _)| function == "_run_once");
+        loops.in_loop = resolved.stacks.iter().map(|stack| runs(stack)).collect();
+        loops
+    }
+
+    /// For whom `task` polled in `wait`. With `serving`, only that coroutine counts.
+    pub(super) fn owner(&self, task: TaskId, wait: WaitId, from: Nanos, serving: Option<Serving>) -> Option<Owner> {
+        let of = self.of_task.get(&task)?;
+        // A piece may begin within its poll.
+        let index = of.polls.partition_point(|poll| poll.from <= from).checked_sub(1)?;
+        of.polls.get(index).filter(|poll| poll.wait == wait)?;
+        self.explain(of, index, serving)
+    }
+
+    fn sleeps(&self, stack: StackId) -> bool {
+        self.sleeps.get(stack.0 as usize).copied().unwrap_or(false)
+    }
+
+    fn explain(&self, of: &Loop, index: usize, serving: Option<Serving>) -> Option<Owner> {
+        let poll = of.polls.get(index)?;
+        let main = serving.map(|serving| serving.coroutine).or(poll.main.map(|(coroutine, _)| coroutine));
+        let mut stacks = Vec::new();
+        let mut chain: Vec<Life> = Vec::new();
+        let mut now = match main {
+            Some(main) => main,
+            None => of.first_resumed(index)?,
+        };
+        let mut last = None;
+        while chain.len() < MAX_CHAIN {
+            chain.push(now);
+            let Some(turn) = of.next_turn(now, poll.to) else { break };
+            stacks.push(turn.stack);
+            last = Some(turn);
+            let next = self.waited_for(of, turn, poll, &chain);
+            let Some(next) = next else { break };
+            now = next;
+        }
+        let Some(turn) = last else {
+            let (_, stack) = poll.main.filter(|_| serving.is_none())?;
+            return Some(Owner { stacks: vec![stack], wait: poll.wait, by: By::Waker });
+        };
+        let end = (turn.burst as usize).saturating_sub(1).max(index);
+        let end_poll = of.polls.get(end).unwrap_or(poll);
+        let wait = end_poll.wait;
+        if self.sleeps(turn.stack) {
+            return Some(Owner { stacks, wait, by: By::Timer });
+        }
+        if let Some(by) = self.answered(of, turn, end) {
+            return Some(Owner { stacks, wait, by });
+        }
+        // The result of another thread: until then, that thread, or the one that reported before it, had the work.
+        // Where a timer ran out as well, nobody is seen to have ended the poll; the one that reported last may have.
+        let unseen = !end_poll.timed_out && !end_poll.woken_by_task;
+        let since = of.turn_before(turn).map_or(0, |turn| turn.burst);
+        let ended = if end_poll.reported as usize == end || unseen && (poll.reported as usize) < end {
+            poll.reported as usize
+        } else if unseen && poll.reported_before != u32::MAX && poll.reported_before >= since {
+            poll.reported_before as usize
+        } else {
+            end
+        };
+        let wait = of.polls.get(ended).map_or(poll.wait, |poll| poll.wait);
+        Some(Owner { stacks, wait, by: By::Waker })
+    }
+
+    /// The coroutine whose turn resumed the one that `turn` is of, as it was during `poll`.
+    fn waited_for(&self, of: &Loop, turn: Turn, poll: &Poll, chain: &[Life]) -> Option<Life> {
+        let TurnKind::Resumed { round, of_tasks } = turn.kind else { return None };
+        let others = of_tasks || self.waits_for_others.get(turn.stack.0 as usize).copied().unwrap_or(false);
+        if !others || round == 0 {
+            return None;
+        }
+        let mut until = turn;
+        let mut least = round.saturating_sub(ROUNDS_BETWEEN);
+        for _ in 0..MAX_HOPS {
+            let timed_out = (until.burst as usize).checked_sub(1).and_then(|poll| of.polls.get(poll)?.timed_out.into());
+            // Who waits for a timer was resumed beside it where something else ended the poll.
+            let beside = |stack: StackId| timed_out == Some(false) && self.sleeps(stack);
+            let found = of.resumed_before(until, least, of_tasks, chain, beside)?;
+            let first = of.lives.get(found.0 as usize).and_then(|turns| of.turns.get(*turns.first()? as usize))?;
+            if first.at <= poll.from {
+                return Some(found);
+            }
+            // It began later: what made it, or let it begin, had been waited for before.
+            (until, least) = (*first, 0);
+        }
+        None
+    }
+
+    /// The coroutine's connection, where it had sent something and the end of the poll `end` brought the answer.
+    fn answered(&self, of: &Loop, turn: Turn, end: usize) -> Option<By> {
+        let turns = of.lives.get(turn.life.0 as usize)?;
+        let before = turns.partition_point(|index| of.turns[*index as usize].at < turn.at);
+        let mut earlier = turns[..before].iter().rev().take(4).filter_map(|index| of.turns.get(*index as usize));
+        let socket = earlier.find_map(|turn| turn.sent)?;
+        let poll = of.polls.get(end)?;
+        let until = of.polls.get(end + 1).map_or(Nanos(u64::MAX), |poll| poll.from);
+        let first = of.transfers.partition_point(|transfer| transfer.at < poll.woken);
+        let mut read = of.transfers[first..].iter().take(MAX_LOOKED_AT).take_while(|transfer| transfer.at <= until);
+        read.find(|transfer| transfer.socket == socket && transfer.direction == Direction::Received)?;
+        let other = self.pairs.get(socket.0 as usize).copied().flatten();
+        let by = other.and_then(|other| {
+            let sends = self.sends.get(other.0 as usize)?;
+            let until = sends.partition_point(|(at, _)| *at <= poll.woken.plus(SEND_RETURNS_WITHIN));
+            sends[..until].last().map(|(_, task)| *task)
+        });
+        Some(By::Peer(by, other))
+    }
+
+    /// What `task` did for whoever it woke at `woken`: the coroutine that sent the answer.
+    pub(super) fn serving(&self, task: TaskId, socket: Option<SocketId>, woken: Nanos) -> Option<Serving> {
+        let of = self.of_task.get(&task)?;
+        let is = |transfer: &Transfer| socket.is_none_or(|socket| transfer.socket == socket);
+        let woke = of.transfers.partition_point(|transfer| transfer.at < woken);
+        // The send that woke is recorded when it returns, just after the wake.
+        let after = of.transfers[woke..].iter().take(MAX_LOOKED_AT);
+        let soon = after.take_while(|transfer| transfer.at <= woken.plus(SEND_RETURNS_WITHIN));
+        let after = soon.enumerate().find(|(_, transfer)| is(transfer));
+        let sent = match after {
+            Some((index, transfer)) if transfer.direction == Direction::Sent => woke + index,
+            Some(_) | None => {
+                let before = of.transfers[..woke].iter().enumerate().rev().take(MAX_LOOKED_AT);
+                let mut sent = before.filter(|(_, transfer)| is(transfer) && transfer.direction == Direction::Sent);
+                sent.next()?.0
+            }
+        };
+        let on = of.transfers[sent].socket;
+        let before = of.transfers[..=sent].iter().rev().take(MAX_LOOKED_AT * 4);
+        let mut of_socket = before.filter(|transfer| transfer.socket == on);
+        let mut coroutine = None;
+        let read = of_socket.find(|transfer| {
+            coroutine = coroutine.or(transfer.coroutine);
+            transfer.direction == Direction::Received
+        });
+        Some(Serving { coroutine: coroutine?, since: read.map_or(Nanos::ZERO, |transfer| transfer.at) })
+    }
+
+    /// Where the main coroutine waited while another one, or a callback, was on the CPU with `stack`.
+    pub(super) fn main_at(&self, task: TaskId, stack: StackId, at: Nanos) -> Option<StackId> {
+        let of = self.of_task.get(&task)?;
+        if !self.in_loop.get(stack.0 as usize).copied().unwrap_or(false) || of.main_stacks.contains(&stack) {
+            return None;
+        }
+        let burst = of.polls.partition_point(|poll| poll.to <= at);
+        let before = burst.checked_sub(1).and_then(|index| of.polls[index].main);
+        let after = of.polls.get(burst).and_then(|poll| poll.main);
+        let moved = before.is_some_and(|(main, _)| {
+            let start = burst.checked_sub(1).map_or(Nanos::ZERO, |index| of.polls[index].to);
+            of.next_turn(main, start).is_some_and(|turn| turn.at <= at)
+        });
+        let (_, stack) = if moved { after.or(before) } else { before.or(after) }?;
+        Some(stack)
+    }
+
+    /// Instants at which a coroutine is about to run where it waited.
+    pub(super) fn resumptions(recording: &Recording) -> impl Iterator<Item = (TaskId, Nanos, StackId)> {
+        let resumed = |turn: &&crate::recording::Turn| matches!(turn.kind, TurnKind::Resumed { .. });
+        recording.turns.iter().filter(resumed).map(|turn| (turn.task, turn.at, turn.stack))
+    }
+}
+
+impl Loop {
+    fn finish(&mut self) {
+        self.polls.sort_by_key(|poll| (poll.from, poll.to, poll.wait));
+        let mut before = u32::MAX;
+        for (index, poll) in self.polls.iter_mut().enumerate() {
+            poll.reported_before = before;
+            if poll.reported == 0 {
+                before = index as u32;
+            }
+        }
+        let mut reported = u32::MAX;
+        for (index, poll) in self.polls.iter_mut().enumerate().rev() {
+            if poll.reported == 0 {
+                reported = index as u32;
+            }
+            poll.reported = reported;
+        }
+        self.turns.sort_by_key(|turn| turn.at);
+        self.transfers.sort_by_key(|transfer| transfer.at);
+        let mut transfer = 0;
+        let mut now: FxHashMap<CoroutineId, Life> = FxHashMap::default();
+        for (index, turn) in self.turns.iter_mut().enumerate() {
+            let burst = self.polls.partition_point(|poll| poll.to <= turn.at);
+            turn.burst = burst as u32;
+            let next = Life(self.lives.len() as u32);
+            let life = now.entry(turn.coroutine).or_insert(next);
+            if turn.kind == TurnKind::Started {
+                *life = next;
+            }
+            turn.life = *life;
+            if *life == next {
+                self.lives.push(Vec::new());
+            }
+            if turn.kind == TurnKind::Main {
+                if let Some(poll) = burst.checked_sub(1).and_then(|index| self.polls.get_mut(index)) {
+                    poll.main = Some((turn.life, turn.stack));
+                    self.main_stacks.insert(turn.stack);
+                }
+                continue;
+            }
+            self.lives[turn.life.0 as usize].push(index as u32);
+            while self.transfers.get(transfer).is_some_and(|transfer| transfer.at < turn.at) {
+                transfer += 1;
+            }
+            if let Some(of) = self.transfers.get_mut(transfer).filter(|transfer| transfer.at == turn.at)
+                && of.direction == Direction::Sent
+            {
+                of.coroutine = Some(turn.life);
+                turn.sent = Some(of.socket);
+            }
+        }
+        let mains: FxHashSet<Life> = self.polls.iter().filter_map(|poll| poll.main.map(|(life, _)| life)).collect();
+        let of_mains = self.turns.iter().filter(|turn| mains.contains(&turn.life)).map(|turn| turn.stack);
+        self.main_stacks.extend(of_mains);
+    }
+
+    fn next_turn(&self, coroutine: Life, at: Nanos) -> Option<Turn> {
+        let turns = self.lives.get(coroutine.0 as usize)?;
+        let next = turns.partition_point(|index| self.turns[*index as usize].at < at);
+        turns.get(next).map(|index| self.turns[*index as usize])
+    }
+
+    fn turn_before(&self, turn: Turn) -> Option<Turn> {
+        let turns = self.lives.get(turn.life.0 as usize)?;
+        let before = turns.partition_point(|index| self.turns[*index as usize].at < turn.at).checked_sub(1)?;
+        turns.get(before).map(|index| self.turns[*index as usize])
+    }
+
+    fn of_burst(&self, burst: u32) -> std::ops::Range<usize> {
+        let from = self.turns.partition_point(|turn| turn.burst < burst);
+        from..self.turns.partition_point(|turn| turn.burst <= burst)
+    }
+
+    fn first_resumed(&self, poll: usize) -> Option<Life> {
+        let burst = u32::try_from(poll).ok()?.checked_add(1)?;
+        let mut turns = self.turns[self.of_burst(burst)].iter().take(MAX_LOOKED_AT);
+        turns.find(|turn| matches!(turn.kind, TurnKind::Resumed { .. })).map(|turn| turn.life)
+    }
+
+    /// Of the coroutines that were resumed before `turn` in its burst, not in a round before `least`: one that did not
+    /// go on afterwards, else the last, unless only their ends count.
+    fn resumed_before(
+        &self,
+        turn: Turn,
+        least: u32,
+        ended: bool,
+        chain: &[Life],
+        beside: impl Fn(StackId) -> bool,
+    ) -> Option<Life> {
+        let burst = self.of_burst(turn.burst);
+        let before = self.turns[burst].iter().rev().skip_while(|other| other.at >= turn.at).take(MAX_LOOKED_AT);
+        let earlier = match turn.kind {
+            TurnKind::Resumed { round, .. } => round,
+            TurnKind::Ran | TurnKind::Started | TurnKind::Main => u32::MAX,
+        };
+        let candidates = before.filter(|other| match other.kind {
+            TurnKind::Resumed { round, .. } => {
+                (least..earlier).contains(&round) && !chain.contains(&other.life) && !beside(other.stack)
+            }
+            TurnKind::Ran | TurnKind::Started | TurnKind::Main => false,
+        });
+        let mut last = None;
+        for candidate in candidates {
+            let goes_on = self.next_after_burst(candidate);
+            if !goes_on {
+                return Some(candidate.life);
+            }
+            last = last.or(Some(candidate.life));
+        }
+        last.filter(|_| !ended)
+    }
+
+    fn next_after_burst(&self, turn: &Turn) -> bool {
+        let Some(end) = self.polls.get(turn.burst as usize) else { return false };
+        self.next_turn(turn.life, end.to).is_some()
+    }
+}
+
+/// Functions of a stack with their files, Python's alone, innermost first; names without their class.
+fn names<'a>(
+    resolved: &'a Resolved,
+    stack: &'a [crate::resolve::PlaceId],
+) -> impl Iterator<Item = (&'a str, &'a str)> + 'a {
+    let places = stack.iter().filter_map(|id| resolved.places.get(id.0 as usize));
+    let python = places.filter(|place| place.language == Language::Python);
+    python.map(|place| {
+        let function = place.function.rsplit('.').next().unwrap_or(&place.function);
+        (function, place.file.as_deref().unwrap_or(""))
+    })
+}
+
+/// The innermost function, where it is one of asyncio's, with its file's name.
+fn of_asyncio<'a>(resolved: &'a Resolved, stack: &'a [crate::resolve::PlaceId]) -> Option<(&'a str, &'a str)> {
+    let (function, file) = names(resolved, stack).next()?;
+    Some((function, file.rsplit_once("asyncio/")?.1))
+}
+
+/// Waits until another coroutine goes on.
+fn waits_for_others(resolved: &Resolved, stack: &[crate::resolve::PlaceId]) -> bool {
+    match of_asyncio(resolved, stack) {
+        Some((_, "locks.py" | "queues.py" | "taskgroups.py" | "timeouts.py")) => true,
+        Some((function, "tasks.py")) => function != "sleep",
+        Some(_) | None => false,
+    }
+}
+
+fn sleeps(resolved: &Resolved, stack: &[crate::resolve::PlaceId]) -> bool {
+    of_asyncio(resolved, stack) == Some(("sleep", "tasks.py"))
+}

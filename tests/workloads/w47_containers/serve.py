@@ -1,0 +1,1 @@
+../w46_services/serve.py
