@@ -42,6 +42,8 @@ pub struct Adoption {
     /// Introduced or announced; their families are still to be looked at.
     fresh: Vec<u32>,
     pub found: Vec<Peer>,
+    /// Introduced; what they had mapped is still to be looked at.
+    pub mapped: Vec<u32>,
 }
 
 impl Adoption {
@@ -63,6 +65,7 @@ impl Adoption {
             introduced: BTreeSet::new(),
             fresh: Vec::new(),
             found: Vec::new(),
+            mapped: Vec::new(),
         })
     }
 
@@ -181,6 +184,7 @@ impl Adoption {
 
     fn introduce(&mut self, pid: u32, at: u64, reader: &mut Reader, sender: &Sender<Item>) -> Result<(), CollectError> {
         self.introduced.insert(pid);
+        self.mapped.push(pid);
         let connections = reader.read(pid);
         self.expect(&connections);
         let (comm, parent) = process::stat(pid).map_or((String::new(), 0), |stat| (stat.comm, stat.parent));
