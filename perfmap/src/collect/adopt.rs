@@ -44,6 +44,8 @@ pub struct Adoption {
     pub found: Vec<Peer>,
     /// Processes that should have been followed, and for which there was no room.
     pub refused: u64,
+    /// Introduced; what they had mapped is still to be looked at.
+    pub mapped: Vec<u32>,
 }
 
 impl Adoption {
@@ -66,6 +68,7 @@ impl Adoption {
             fresh: Vec::new(),
             found: Vec::new(),
             refused: 0,
+            mapped: Vec::new(),
         })
     }
 
@@ -183,6 +186,7 @@ impl Adoption {
 
     fn introduce(&mut self, pid: u32, at: u64, reader: &mut Reader, sender: &Sender<Item>) -> Result<(), CollectError> {
         self.introduced.insert(pid);
+        self.mapped.push(pid);
         let connections = reader.read(pid);
         self.expect(&connections);
         let (comm, parent) = process::stat(pid).map_or((String::new(), 0), |stat| (stat.comm, stat.parent));

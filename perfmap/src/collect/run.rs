@@ -147,6 +147,7 @@ async fn collect(
     // Every mapped file is kept open; the target was made before, so its own limit is as it was.
     let _limit = DescriptorLimit::raise();
     feed.adopt(&mut object, true)?;
+    libraries.mapped(Vec::new(), std::mem::take(&mut feed.adoption.mapped), &mut object, |_| true);
     let mut watch = Watch::new(plan, &object, origin);
     let mut running = held.map(Held::release).transpose()?;
     let mut memory = MemoryWatch::default();
@@ -154,7 +155,8 @@ async fn collect(
     let ending = loop {
         let busy = feed.drain()?;
         watch.tick(monotonic_ns(), &mut object, &mut feed.passing, &feed.alive)?;
-        libraries.mapped(std::mem::take(&mut feed.mapped), &mut object, |pid| feed.alive.contains(&pid));
+        let (mapped, adopted) = (std::mem::take(&mut feed.mapped), std::mem::take(&mut feed.adoption.mapped));
+        libraries.mapped(mapped, adopted, &mut object, |pid| feed.alive.contains(&pid));
         feed.adopt(&mut object, false)?;
         if plan.mode == Mode::Count {
             memory.tick(monotonic_ns(), &feed.alive);

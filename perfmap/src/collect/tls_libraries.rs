@@ -23,6 +23,7 @@ use super::{
 use crate::unwind::{
     Mapping,
     modules::{open_mapped, open_plain},
+    read_mappings,
 };
 
 /// Files whose contents are remembered.
@@ -80,8 +81,15 @@ impl TlsLibraries {
         used.map(|library| TlsUse { path: library.path, functions: library.probed }).collect()
     }
 
-    /// What was mapped since the last call. A mapping can be reported before its process's fork: it waits for one round.
-    pub fn mapped(&mut self, changes: Vec<Change>, object: &mut Object, followed: impl Fn(u32) -> bool) {
+    /// What was mapped since the last call, and who had mapped something before it was followed. A mapping can be reported before its process's fork: it waits for one round.
+    pub fn mapped(
+        &mut self,
+        changes: Vec<Change>,
+        adopted: Vec<u32>,
+        object: &mut Object,
+        followed: impl Fn(u32) -> bool,
+    ) {
+        adopted.into_iter().for_each(|pid| self.adopted(pid));
         let waiting = std::mem::take(&mut self.unclaimed);
         for change in waiting {
             if followed(change.pid) {
@@ -101,6 +109,13 @@ impl TlsLibraries {
         // Behind them all: the loader maps who calls a library before the library.
         for library in self.libraries.values_mut() {
             library.probe(&self.called, object);
+        }
+    }
+
+    fn adopted(&mut self, pid: u32) {
+        for Mapping { start, length, file_offset, path, build_id } in read_mappings(pid) {
+            let (path, build_id) = (path.into_bytes(), build_id.unwrap_or_default());
+            self.look(&Change { at: 0, pid, what: What::Mapped { start, length, file_offset, path, build_id } });
         }
     }
 
