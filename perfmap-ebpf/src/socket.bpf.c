@@ -83,6 +83,8 @@ static __always_inline u32 add_payload(struct payload *payload, u32 have, u64 ba
 	return have + bytes;
 }
 
+#include "frames.h"
+
 struct gather {
 	u64 vectors, count, left;
 	u32 have, limit;
@@ -111,29 +113,68 @@ __noinline int gather_payload(u64 vectors, u64 count, u64 length, u32 limit) {
 	return gather.have;
 }
 
-/* The first bytes of the transfer, up to `limit`, from the buffers that the system call names. `nth`: transfers of the
- * same call before this one. */
-static __always_inline u32 read_payload(struct payload *payload, struct pt_regs *regs, u32 call, u64 length, u32 limit,
-					 u32 nth) {
-	u64 vectors = 0, count = 0, header = regs->si;
+/* The buffers that the system call names. `nth`: transfers of the same call before this one. */
+struct buffers {
+	u64 base, vectors, count;
+};
+
+static __always_inline struct buffers buffers_of(struct pt_regs *regs, u32 call, u32 nth) {
+	struct buffers buffers = {};
+	u64 header = regs->si;
 	switch (call) {
 	case 0: case 1: case 44: case 45: /* read write sendto recvfrom */
-		return add_payload(payload, 0, regs->si, length, limit);
+		buffers.base = regs->si;
+		break;
 	case 19: case 20: /* readv writev */
-		vectors = regs->si;
-		count = regs->dx;
+		buffers.vectors = regs->si;
+		buffers.count = regs->dx;
 		break;
 	case SENDMMSG: case RECVMMSG: /* an array of struct mmsghdr */
 		header += (u64)nth * 64;
 		/* fall through */
 	case 46: case 47: /* sendmsg recvmsg: struct user_msghdr, msg_iov at 16, msg_iovlen at 24 */
-		bpf_probe_read_user(&vectors, 8, (void *)(header + 16));
-		bpf_probe_read_user(&count, 8, (void *)(header + 24));
+		bpf_probe_read_user(&buffers.vectors, 8, (void *)(header + 16));
+		bpf_probe_read_user(&buffers.count, 8, (void *)(header + 24));
 		break;
-	default:
-		return 0;
 	}
-	return gather_payload(vectors, count, length, limit);
+	return buffers;
+}
+
+/* The first bytes of the transfer, up to `limit`. */
+static __always_inline u32 read_payload(struct payload *payload, struct buffers *buffers, u64 length, u32 limit) {
+	if (buffers->base)
+		return add_payload(payload, 0, buffers->base, length, limit);
+	return buffers->count ? gather_payload(buffers->vectors, buffers->count, length, limit) : 0;
+}
+
+/* The frames of the transfer. 0: it does not begin with one, where one must be. */
+static __always_inline u32 read_frames(struct payload *payload, struct socket_sums *sums, struct buffers *buffers,
+					u64 length, u32 direction) {
+	u32 zero = 0;
+	struct frames *frames = bpf_map_lookup_elem(&frame_walks, &zero);
+	if (!frames)
+		return 0;
+	__builtin_memset(frames, 0, sizeof(*frames));
+	frames->vectors = buffers->vectors;
+	frames->count = buffers->base ? 0 : buffers->count;
+	frames->base = buffers->base;
+	frames->size = buffers->base ? length : 0;
+	frames->length = length;
+	frames->left = sums->frame_left[direction & 1];
+	frames->taken = sums->frame_taken[direction & 1];
+	bool inside = frames->left;
+	u32 bytes = walk_frames();
+	/* Behind a gap the next frame is looked for where a transfer begins. */
+	sums->frame_left[direction & 1] = frames->lost ? 0 : frames->left;
+	sums->frame_taken[direction & 1] = frames->taken;
+	if (!inside && !frames->headers)
+		return 0;
+	if (bytes)
+		return bytes;
+	/* All of it lies in a body: one piece without bytes says so. */
+	put_number(payload->bytes, 0);
+	put_number(payload->bytes + 4, 0);
+	return PIECE_HEAD;
 }
 
 /* What the first bytes of a transfer say of its connection. A look at a few bytes: user space decides for good. */
@@ -170,6 +211,7 @@ static __always_inline u32 classify(const u8 *head, u32 bytes, u64 length) {
 	case 'P' | 'R' << 8 | 'O' << 16 | 'P' << 24:
 		return PROTOCOL_HTTP1;
 	case 'P' | 'R' << 8 | 'I' << 16 | ' ' << 24: /* HTTP/2 */
+		return PROTOCOL_HTTP2;
 	case 'P' | 'I' << 8 | 'N' << 16 | 'G' << 24: /* Redis */
 	case 'g' | 'e' << 8 | 't' << 16 | ' ' << 24: /* memcached */
 	case 'g' | 'e' << 8 | 't' << 16 | 's' << 24:
@@ -294,7 +336,7 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 			sums->protocol = *verdict;
 	}
 	u32 limit = HEAD_BYTES;
-	if ((sums->protocol == PROTOCOL_CALLS || sums->protocol == PROTOCOL_UNDECIDED) && length <= MAX_PAYLOAD_BYTES)
+	if ((sums->protocol == PROTOCOL_CALLS || sums->protocol == PROTOCOL_HTTP2 || sums->protocol == PROTOCOL_UNDECIDED) && length <= MAX_PAYLOAD_BYTES)
 		limit = MAX_PAYLOAD_BYTES;
 	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
 	struct scratch *scratch = scratch_of(CONTEXT_CALL);
@@ -310,7 +352,12 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 	record->syscall = call;
 	record->descriptor = regs->di;
 	record->flags = direction == SENT ? MESSAGE_SENT : 0;
-	u32 captured = length > 0 ? read_payload(payload, regs, call, length, limit, nth) : 0;
+	struct buffers buffers = buffers_of(regs, call, nth);
+	u32 captured = 0, pieces = 0;
+	if (sums->protocol == PROTOCOL_HTTP2 && length > 0)
+		pieces = read_frames(payload, sums, &buffers, length, direction);
+	if (!pieces && length > 0)
+		captured = read_payload(payload, &buffers, length, limit);
 	BOUND(captured, MAX_PAYLOAD_BYTES);
 	sums->messages++;
 	if (sums->protocol == PROTOCOL_UNDECIDED && length > 0) {
@@ -319,6 +366,16 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 			sums->protocol = PROTOCOL_OPAQUE;
 			record->flags |= MESSAGE_OPAQUE;
 		}
+		if (sums->protocol == PROTOCOL_HTTP2) {
+			sums->frame_left[direction & 1] = PREFACE_BYTES;
+			sums->frame_taken[direction & 1] = 1;
+			pieces = read_frames(payload, sums, &buffers, length, direction);
+		}
+	}
+	if (pieces) {
+		record->flags |= MESSAGE_PIECES;
+		captured = pieces;
+		BOUND(captured, MAX_PAYLOAD_BYTES);
 	}
 	bool turn = direction == SENT && sums->last != SENT + 1;
 	if (length > 0)

@@ -10,6 +10,7 @@ mod decode;
 mod mappings;
 mod memory;
 mod object;
+mod pieces;
 mod plain;
 mod process;
 mod recorder;
