@@ -126,16 +126,50 @@ lost:
 	return 1;
 }
 
-/* Pieces in `payloads`, and how many bytes they take. A function of its own for the verifier. */
-__noinline int walk_frames(void) {
+/* Pieces in `payloads`, and how many bytes they take. 0: the transfer does not begin with a frame, where one must be. */
+__noinline u32 walk_frames(u64 length, u32 nth) {
 	u32 zero = 0;
+	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
+	struct reading *reading = bpf_map_lookup_elem(&readings, &zero);
+	struct frames *frames = bpf_map_lookup_elem(&frame_walks, &zero);
+	if (!payload || !reading || !frames)
+		return 0;
+	*reading = (struct reading){};
+	find_buffers(reading, nth);
+	frames->vectors = reading->vectors;
+	frames->count = reading->count;
+	frames->base = reading->base;
+	frames->size = reading->base ? length : 0;
+	frames->into = 0;
+	frames->at = 0;
+	frames->length = length;
+	frames->index = frames->out = frames->lost = frames->headers = 0;
+	u32 inside = frames->left;
 	bpf_loop(MAX_STEPS, frame_step, 0, 0);
+	if (frames->at < frames->length)
+		frames->lost = 1;
+	if (!inside && !frames->headers)
+		return 0;
+	if (frames->out)
+		return frames->out;
+	/* All of it lies in a body: one piece without bytes says so. */
+	put_number(payload->bytes, 0);
+	put_number(payload->bytes + 4, 0);
+	return PIECE_HEAD;
+}
+
+static __always_inline u32 read_frames(struct socket_sums *sums, u64 length, u32 nth, u32 direction) {
+	u32 zero = 0;
 	struct frames *frames = bpf_map_lookup_elem(&frame_walks, &zero);
 	if (!frames)
 		return 0;
-	if (frames->at < frames->length)
-		frames->lost = 1;
-	return frames->out;
+	frames->left = sums->frame_left[direction & 1];
+	frames->taken = sums->frame_taken[direction & 1];
+	u32 bytes = walk_frames(length, nth);
+	/* Behind a gap the next frame is looked for where a transfer begins. */
+	sums->frame_left[direction & 1] = frames->lost ? 0 : frames->left;
+	sums->frame_taken[direction & 1] = frames->taken;
+	return bytes;
 }
 
 #endif

@@ -66,121 +66,105 @@ struct iovec {
 	u64 base, length;
 };
 
-static __always_inline u32 add_payload(struct payload *payload, u32 have, u64 base, u64 length, u32 limit) {
-	u64 offset = have, bytes = length;
+/* Where the copy of a transfer's first bytes is. */
+struct reading {
+	u64 vectors, count; /* struct iovec[] */
+	u64 base;           /* the only buffer, where there are no vectors */
+	u64 left;           /* bytes of the transfer that are not copied */
+	u32 have, limit;
+};
+/* In a map and not on the stack: there the verifier would follow every value from buffer to buffer. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct reading);
+} readings SEC(".maps");
+
+/* 0: the rest is not to be had. */
+static __always_inline bool add_payload(struct payload *payload, struct reading *reading, u64 base, u64 length) {
+	u64 offset = reading->have, bytes = length < reading->left ? length : reading->left, limit = reading->limit;
+	u64 wanted = bytes;
+	BOUND(limit, MAX_PAYLOAD_BYTES);
 	barrier_var(offset);
-	if (offset >= MAX_PAYLOAD_BYTES || offset >= limit)
-		return have;
+	if (offset >= limit)
+		return 0;
 	if (bytes > limit - offset)
 		bytes = limit - offset;
 	BOUND(bytes, MAX_PAYLOAD_BYTES);
 	if (bytes == 0)
-		return have;
+		return 1;
+	if (offset >= MAX_PAYLOAD_BYTES)
+		return 0;
 	if (bpf_probe_read_user(payload->bytes + offset, bytes, (void *)base)) {
 		lose(LOSS_PAYLOAD_UNREADABLE);
-		return have;
+		return 0;
 	}
-	return have + bytes;
+	reading->have = offset + bytes;
+	reading->left -= bytes;
+	return bytes == wanted;
+}
+
+static long add_vector(u32 index, void *unused) {
+	u32 zero = 0;
+	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
+	struct reading *reading = bpf_map_lookup_elem(&readings, &zero);
+	struct iovec vector;
+	if (!payload || !reading || index >= reading->count || !reading->left ||
+	    bpf_probe_read_user(&vector, sizeof(vector), (void *)(reading->vectors + index * sizeof(vector))))
+		return 1;
+	return !add_payload(payload, reading, vector.base, vector.length);
+}
+
+/* The buffers that the system call names. `nth`: transfers of the same call before this one. */
+static __always_inline void find_buffers(struct reading *reading, u32 nth) {
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+	u64 second = regs->si;
+	switch (syscall_of(task)) {
+	case 0: case 1: case 44: case 45: /* read write sendto recvfrom */
+		reading->base = second;
+		break;
+	case 19: case 20: /* readv writev */
+		reading->vectors = second;
+		reading->count = regs->dx;
+		break;
+	case SENDMMSG: case RECVMMSG: /* an array of struct mmsghdr */
+		second += (u64)nth * 64;
+		/* fall through */
+	case 46: case 47: /* sendmsg recvmsg: struct user_msghdr, msg_iov at 16, msg_iovlen at 24 */
+		bpf_probe_read_user(&reading->vectors, 8, (void *)(second + 16));
+		bpf_probe_read_user(&reading->count, 8, (void *)(second + 24));
+		break;
+	}
+}
+
+/* The first bytes of the transfer, up to `limit`. Global, as the next ones: the verifier looks at it once, not on each way
+ * through the caller. */
+__noinline u32 read_payload(u64 length, u32 limit, u32 nth) {
+	u32 zero = 0;
+	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
+	struct reading *reading = bpf_map_lookup_elem(&readings, &zero);
+	if (!payload || !reading)
+		return 0;
+	*reading = (struct reading){.left = length, .limit = limit};
+	find_buffers(reading, nth);
+	if (reading->base)
+		add_payload(payload, reading, reading->base, length);
+	else
+		bpf_loop(MAX_VECTORS, add_vector, 0, 0);
+	return reading->have;
 }
 
 #include "frames.h"
 
-struct gather {
-	u64 vectors, count, left;
-	u32 have, limit;
-};
-
-static long gather_one(u32 index, void *context) {
-	struct gather *gather = context;
-	struct iovec vector;
-	u32 zero = 0, have = gather->have;
-	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
-	if (!payload || index >= gather->count || !gather->left || have >= gather->limit)
-		return 1;
-	if (bpf_probe_read_user(&vector, sizeof(vector), (void *)(gather->vectors + index * sizeof(vector))))
-		return 1;
-	u64 part = vector.length < gather->left ? vector.length : gather->left;
-	gather->have = add_payload(payload, have, vector.base, part, gather->limit);
-	gather->left -= part;
-	return gather->have != have + part;
-}
-
-/* From several buffers. A function of its own for the verifier, which would else go through all that follows for every
- * way through this. */
-__noinline int gather_payload(u64 vectors, u64 count, u64 length, u32 limit) {
-	struct gather gather = {.vectors = vectors, .count = count, .left = length, .limit = limit};
-	bpf_loop(MAX_VECTORS, gather_one, &gather, 0);
-	return gather.have;
-}
-
-/* The buffers that the system call names. `nth`: transfers of the same call before this one. */
-struct buffers {
-	u64 base, vectors, count;
-};
-
-static __always_inline struct buffers buffers_of(struct pt_regs *regs, u32 call, u32 nth) {
-	struct buffers buffers = {};
-	u64 header = regs->si;
-	switch (call) {
-	case 0: case 1: case 44: case 45: /* read write sendto recvfrom */
-		buffers.base = regs->si;
-		break;
-	case 19: case 20: /* readv writev */
-		buffers.vectors = regs->si;
-		buffers.count = regs->dx;
-		break;
-	case SENDMMSG: case RECVMMSG: /* an array of struct mmsghdr */
-		header += (u64)nth * 64;
-		/* fall through */
-	case 46: case 47: /* sendmsg recvmsg: struct user_msghdr, msg_iov at 16, msg_iovlen at 24 */
-		bpf_probe_read_user(&buffers.vectors, 8, (void *)(header + 16));
-		bpf_probe_read_user(&buffers.count, 8, (void *)(header + 24));
-		break;
-	}
-	return buffers;
-}
-
-/* The first bytes of the transfer, up to `limit`. */
-static __always_inline u32 read_payload(struct payload *payload, struct buffers *buffers, u64 length, u32 limit) {
-	if (buffers->base)
-		return add_payload(payload, 0, buffers->base, length, limit);
-	return buffers->count ? gather_payload(buffers->vectors, buffers->count, length, limit) : 0;
-}
-
-/* The frames of the transfer. 0: it does not begin with one, where one must be. */
-static __always_inline u32 read_frames(struct payload *payload, struct socket_sums *sums, struct buffers *buffers,
-					u64 length, u32 direction) {
-	u32 zero = 0;
-	struct frames *frames = bpf_map_lookup_elem(&frame_walks, &zero);
-	if (!frames)
-		return 0;
-	__builtin_memset(frames, 0, sizeof(*frames));
-	frames->vectors = buffers->vectors;
-	frames->count = buffers->base ? 0 : buffers->count;
-	frames->base = buffers->base;
-	frames->size = buffers->base ? length : 0;
-	frames->length = length;
-	frames->left = sums->frame_left[direction & 1];
-	frames->taken = sums->frame_taken[direction & 1];
-	bool inside = frames->left;
-	u32 bytes = walk_frames();
-	/* Behind a gap the next frame is looked for where a transfer begins. */
-	sums->frame_left[direction & 1] = frames->lost ? 0 : frames->left;
-	sums->frame_taken[direction & 1] = frames->taken;
-	if (!inside && !frames->headers)
-		return 0;
-	if (bytes)
-		return bytes;
-	/* All of it lies in a body: one piece without bytes says so. */
-	put_number(payload->bytes, 0);
-	put_number(payload->bytes + 4, 0);
-	return PIECE_HEAD;
-}
-
 /* What the first bytes of a transfer say of its connection. A look at a few bytes: user space decides for good. */
-static __always_inline u32 classify(const u8 *head, u32 bytes, u64 length) {
-	if (bytes < 4)
+__noinline u32 classify(u32 bytes, u64 length) {
+	u32 zero = 0;
+	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
+	if (!payload || bytes < 4)
 		return PROTOCOL_UNDECIDED;
+	const u8 *head = payload->bytes;
 	/* Redis: *3\r\n… */
 	if (head[0] == '*' && head[1] >= '1' && head[1] <= '9' && (head[2] == '\r' || (head[2] >= '0' && head[2] <= '9')))
 		return PROTOCOL_CALLS;
@@ -210,7 +194,7 @@ static __always_inline u32 classify(const u8 *head, u32 bytes, u64 length) {
 	case 'T' | 'R' << 8 | 'A' << 16 | 'C' << 24:
 	case 'P' | 'R' << 8 | 'O' << 16 | 'P' << 24:
 		return PROTOCOL_HTTP1;
-	case 'P' | 'R' << 8 | 'I' << 16 | ' ' << 24: /* HTTP/2 */
+	case 'P' | 'R' << 8 | 'I' << 16 | ' ' << 24:
 		return PROTOCOL_HTTP2;
 	case 'P' | 'I' << 8 | 'N' << 16 | 'G' << 24: /* Redis */
 	case 'g' | 'e' << 8 | 't' << 16 | ' ' << 24: /* memcached */
@@ -276,6 +260,32 @@ static __always_inline void settle(struct task_state *state) {
 	}
 }
 
+/* One transfer to user space, with the stack where `flags` ask for it. */
+__noinline int send_message(u64 cookie, u64 length, u32 captured, u32 flags) {
+	u32 zero = 0;
+	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
+	struct scratch *scratch = scratch_of(CONTEXT_CALL);
+	if (!payload || !scratch)
+		return 0;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+	struct message_record *record = &scratch->record.message;
+	u32 pid = task->tgid;
+	__builtin_memset(record, 0, sizeof(*record));
+	fill_header(&record->header, KIND_MESSAGE, pid, task->pid, bpf_ktime_get_ns());
+	BOUND(captured, MAX_PAYLOAD_BYTES);
+	record->socket = cookie;
+	record->bytes = length;
+	record->syscall = syscall_of(task);
+	record->descriptor = regs->di;
+	record->flags = flags;
+	record->captured = captured;
+	if (flags & MESSAGE_STACK)
+		take_stack(&record->stack, scratch, CONTEXT_CALL, pid);
+	emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_CALL, payload->bytes, captured, LOSS_RING_MESSAGE);
+	return 0;
+}
+
 static __always_inline int transfer(struct task_struct *task, struct task_state *state, struct sock *sk, int length,
 				    u32 direction, u64 cookie) {
 	if (length < 0)
@@ -289,7 +299,7 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 			settle(state);
 		return 0;
 	}
-	u32 zero = 0, pid = task->tgid;
+	u32 pid = task->tgid;
 	bool connection = sk->sk_type == SOCK_STREAM && sk->__sk_common.skc_family != AF_UNIX;
 	struct socket_sums *sums = find(connection, &cookie);
 	if (!sums) {
@@ -336,56 +346,37 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 			sums->protocol = *verdict;
 	}
 	u32 limit = HEAD_BYTES;
-	if ((sums->protocol == PROTOCOL_CALLS || sums->protocol == PROTOCOL_HTTP2 || sums->protocol == PROTOCOL_UNDECIDED) && length <= MAX_PAYLOAD_BYTES)
+	if (sums->protocol != PROTOCOL_HTTP1 && sums->protocol != PROTOCOL_TLS && length <= MAX_PAYLOAD_BYTES)
 		limit = MAX_PAYLOAD_BYTES;
-	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
-	struct scratch *scratch = scratch_of(CONTEXT_CALL);
-	if (!payload || !scratch)
-		return 0;
-	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
-	s32 call = syscall_of(task);
-	struct message_record *record = &scratch->record.message;
-	__builtin_memset(record, 0, sizeof(*record));
-	fill_header(&record->header, KIND_MESSAGE, pid, task->pid, bpf_ktime_get_ns());
-	record->socket = cookie;
-	record->bytes = length;
-	record->syscall = call;
-	record->descriptor = regs->di;
-	record->flags = direction == SENT ? MESSAGE_SENT : 0;
-	struct buffers buffers = buffers_of(regs, call, nth);
 	u32 captured = 0, pieces = 0;
 	if (sums->protocol == PROTOCOL_HTTP2 && length > 0)
-		pieces = read_frames(payload, sums, &buffers, length, direction);
+		pieces = read_frames(sums, length, nth, direction);
 	if (!pieces && length > 0)
-		captured = read_payload(payload, &buffers, length, limit);
-	BOUND(captured, MAX_PAYLOAD_BYTES);
+		captured = read_payload(length, limit, nth);
+	u32 flags = direction == SENT ? MESSAGE_SENT : 0;
 	sums->messages++;
 	if (sums->protocol == PROTOCOL_UNDECIDED && length > 0) {
-		sums->protocol = classify(payload->bytes, captured, length);
+		sums->protocol = classify(captured, length);
 		if (sums->protocol == PROTOCOL_UNDECIDED && sums->messages >= UNDECIDED_MESSAGES) {
 			sums->protocol = PROTOCOL_OPAQUE;
-			record->flags |= MESSAGE_OPAQUE;
+			flags |= MESSAGE_OPAQUE;
 		}
 		if (sums->protocol == PROTOCOL_HTTP2) {
 			sums->frame_left[direction & 1] = PREFACE_BYTES;
 			sums->frame_taken[direction & 1] = 1;
-			pieces = read_frames(payload, sums, &buffers, length, direction);
+			pieces = read_frames(sums, length, nth, direction);
 		}
 	}
 	if (pieces) {
-		record->flags |= MESSAGE_PIECES;
 		captured = pieces;
-		BOUND(captured, MAX_PAYLOAD_BYTES);
+		flags |= MESSAGE_PIECES;
 	}
 	bool turn = direction == SENT && sums->last != SENT + 1;
 	if (length > 0)
 		sums->last = direction + 1;
-	record->captured = captured;
-	if (turn && !settings.counting_only) {
-		record->flags |= MESSAGE_STACK;
-		take_stack(&record->stack, scratch, CONTEXT_CALL, pid);
-	}
-	emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_CALL, payload->bytes, captured, LOSS_RING_MESSAGE);
+	if (turn && !settings.counting_only)
+		flags |= MESSAGE_STACK;
+	send_message(cookie, length, captured, flags);
 	return 0;
 }
 

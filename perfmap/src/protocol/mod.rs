@@ -10,6 +10,7 @@ mod dns;
 mod frames;
 mod http1;
 mod http2;
+mod mysql;
 mod postgres;
 mod redis;
 mod repeat;
@@ -197,7 +198,8 @@ fn parser(wire: Wire, key: &RunKey) -> Option<Box<dyn Dialogue>> {
         Wire::Redis => Some(Box::new(redis::Connection::new(key.clone()))),
         // DNS is told by its port alone.
         Wire::Http2 | Wire::Grpc => Some(Box::<http2::Connection>::default()),
-        Wire::Mysql | Wire::Memcached | Wire::Dns => None,
+        Wire::Mysql => Some(Box::new(mysql::Connection::new(key.clone()))),
+        Wire::Memcached | Wire::Dns => None,
     }
 }
 

@@ -227,13 +227,15 @@ impl Connection {
     fn reply(&mut self, value: &Value, marks: &mut Vec<Mark>) {
         let first = word(value.words.first());
         let aggregate = matches!(value.kind, b'*' | b'>');
-        if aggregate && first.ends_with("SUBSCRIBE") {
-            if self.pending.front() != Some(&Expect::Subscription) {
-                return;
-            }
-        } else if value.kind == b'>' {
-            return;
-        } else if aggregate && (self.subscribed || self.pending.is_empty()) && first.ends_with("MESSAGE") {
+        let confirms = aggregate && first.ends_with("SUBSCRIBE");
+        let pushed = match value.kind {
+            _ if confirms => self.pending.front() != Some(&Expect::Subscription),
+            b'>' => true,
+            // RESP 2 pushes what looks like an answer.
+            b'*' => (self.subscribed || self.pending.is_empty()) && first.ends_with("MESSAGE"),
+            _ => false,
+        };
+        if pushed {
             return;
         }
         self.begin(value.kind, marks);

@@ -229,7 +229,7 @@ impl<'a> Reader<'a> {
         let word = self.since(start);
         // E'…', X'…', B'…', N'…', U&'…': one literal with its prefix.
         let Some((_, '\'')) = self.rest.peek() else {
-            if word.eq_ignore_ascii_case("u") && self.text[start..].as_bytes().get(1..3) == Some(b"&'") {
+            if word.eq_ignore_ascii_case("u") && self.text.as_bytes()[start..].get(1..3) == Some(b"&'") {
                 self.rest.next();
                 self.rest.next();
                 return self.string('\'', false);

@@ -21,7 +21,13 @@ pub(super) struct Bound {
 pub(super) struct Names {
     /// By name; the unnamed one's is empty.
     statements: HashMap<Vec<u8>, Arc<str>>,
-    portals: HashMap<Vec<u8>, (Option<Arc<str>>, Option<u64>)>,
+    portals: HashMap<Vec<u8>, Portal>,
+}
+
+#[derive(Debug)]
+struct Portal {
+    shape: Option<Arc<str>>,
+    repeat: Option<u64>,
 }
 
 /// The text up to its zero, and what is behind it.
@@ -56,13 +62,13 @@ impl Names {
         }
         let shape = self.statements.get(statement).cloned();
         let repeat = shape.as_ref().filter(|_| !cut).map(|shape| key.of(&[shape.as_bytes(), parameters]));
-        self.portals.insert(portal.to_vec(), (shape, repeat));
+        self.portals.insert(portal.to_vec(), Portal { shape, repeat });
     }
 
     /// Execute: portal, most rows.
     pub fn executed(&self, body: &[u8]) -> Bound {
         let bound = text(body).and_then(|(portal, _)| self.portals.get(portal));
-        let Some((shape, repeat)) = bound else { return Bound::default() };
+        let Some(Portal { shape, repeat }) = bound else { return Bound::default() };
         Bound { operation: shape.as_deref().map(str::to_owned), repeat: *repeat }
     }
 

@@ -98,14 +98,10 @@ impl Lane {
             }
             if self.bulk.is_some() {
                 self.read_bulk(rest);
-                match self.value.take() {
-                    Some(open) if self.bulk.is_none() => match Self::finished(open) {
-                        Ok(value) => return Some(Event::Over(value)),
-                        Err(open) => self.value = Some(open),
-                    },
-                    open => self.value = open,
+                match self.finished() {
+                    Some(value) => return Some(Event::Over(value)),
+                    None => continue,
                 }
-                continue;
             }
             let Some(byte) = rest.byte() else { return Some(self.lose()) };
             let fresh = self.value.is_none();
@@ -159,8 +155,9 @@ impl Lane {
                 open.kind(line, first);
                 let word = (open.words.len() < MAX_WORDS).then(Vec::new);
                 self.bulk = Some(Bulk { left: data + 2, data, word });
+                let begun = (first && open.told).then_some(Event::Begun(open.kind));
                 self.value = Some(open);
-                return first.then(|| Event::Begun(line.first().copied().unwrap_or_default()));
+                return begun;
             }
             Line::Aggregate { count, attribute } => {
                 if attribute {
@@ -177,17 +174,10 @@ impl Lane {
                 }
             }
         }
-        let begun = first && open.told;
-        match Self::finished(open) {
-            Ok(value) if !begun => Some(Event::Over(value)),
-            // An empty array or a scalar: begun and over at once.
-            Ok(value) => Some(Event::Over(value)),
-            Err(open) => {
-                let kind = open.kind;
-                self.value = Some(open);
-                begun.then_some(Event::Begun(kind))
-            }
-        }
+        // What is over at once need not be said to have begun.
+        let begun = (first && open.told).then_some(Event::Begun(open.kind));
+        self.value = Some(open);
+        self.finished().map(Event::Over).or(begun)
     }
 
     fn read_bulk(&mut self, rest: &mut Rest<'_>) {
@@ -215,8 +205,9 @@ impl Lane {
         }
     }
 
-    fn finished(open: Open) -> Result<Value, Open> {
-        if open.told && open.levels.is_empty() { Ok(open.over()) } else { Err(open) }
+    fn finished(&mut self) -> Option<Value> {
+        let over = |open: &mut Open| open.told && open.levels.is_empty();
+        self.value.take_if(|open| self.bulk.is_none() && over(open)).map(Open::over)
     }
 
     fn lose(&mut self) -> Event {
