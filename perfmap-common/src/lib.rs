@@ -371,6 +371,8 @@ pub const MESSAGE_OPAQUE: u32 = 2;
 pub const MESSAGE_STACK: u32 = 4;
 /// The socket's last sums (`bytes` is 0): it was closed.
 pub const MESSAGE_CLOSED: u32 = 8;
+/// The payload is pieces of the transfer: each is its offset (u32) and length (u32), then its bytes.
+pub const MESSAGE_PIECES: u32 = 16;
 
 /// What a socket carries; values of the `verdicts` map, by which user space tells the kernel side (key: cookie).
 pub const PROTOCOL_HTTP1: u32 = 1;
@@ -378,6 +380,8 @@ pub const PROTOCOL_TLS: u32 = 2;
 pub const PROTOCOL_OPAQUE: u32 = 3;
 /// Framed: databases, caches, HTTP/2, DNS.
 pub const PROTOCOL_CALLS: u32 = 4;
+/// All frames' headers, wherever they lie in a transfer, but no bodies.
+pub const PROTOCOL_HTTP2: u32 = 5;
 
 /// What a call into a TLS library moved: header (`at` = the call's return), fields, the stack's
 /// variable parts, then `captured` bytes of plaintext.
@@ -515,6 +519,9 @@ pub struct SocketSums {
     pub tid: u32,
     /// Of these every so-manieth has its stack taken.
     pub turns: u32,
+    /// HTTP/2, received and sent: bytes of the current frame's payload that are to come, and whether they are taken.
+    pub frame_left: [u32; 2],
+    pub frame_taken: [u32; 2],
 }
 
 /// Settings that are written into the object before it is loaded (`settings` in .rodata).
@@ -598,7 +605,7 @@ plain! {
     PythonCode = 72,
     Resumed = 48,
     PythonLayout = 80,
-    SocketSums = 56,
+    SocketSums = 72,
     Settings = 32,
     Adopt = 56,
     FarEnd = 48,

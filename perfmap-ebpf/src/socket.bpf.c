@@ -70,6 +70,7 @@ struct iovec {
 /* Where the copy of a transfer's first bytes is. */
 struct reading {
 	u64 vectors, count; /* struct iovec[] */
+	u64 base;           /* the only buffer, where there are no vectors */
 	u64 left;           /* bytes of the transfer that are not copied */
 	u32 have, limit;
 };
@@ -116,22 +117,15 @@ static long add_vector(u32 index, void *unused) {
 	return !add_payload(payload, reading, vector.base, vector.length);
 }
 
-/* The first bytes of the transfer, up to `limit`, from the buffers that the system call names. `nth`: transfers of the
- * same call before this one. Global, as the next one: the verifier looks at it once, not on each way through the caller. */
-__noinline u32 read_payload(u64 length, u32 limit, u32 nth) {
-	u32 zero = 0;
+/* The buffers that the system call names. `nth`: transfers of the same call before this one. */
+static __always_inline void find_buffers(struct reading *reading, u32 nth) {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
 	u64 second = regs->si;
-	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
-	struct reading *reading = bpf_map_lookup_elem(&readings, &zero);
-	if (!payload || !reading)
-		return 0;
-	*reading = (struct reading){.left = length, .limit = limit};
 	switch (syscall_of(task)) {
 	case 0: case 1: case 44: case 45: /* read write sendto recvfrom */
-		add_payload(payload, reading, second, length);
-		return reading->have;
+		reading->base = second;
+		break;
 	case 19: case 20: /* readv writev */
 		reading->vectors = second;
 		reading->count = regs->dx;
@@ -143,12 +137,27 @@ __noinline u32 read_payload(u64 length, u32 limit, u32 nth) {
 		bpf_probe_read_user(&reading->vectors, 8, (void *)(second + 16));
 		bpf_probe_read_user(&reading->count, 8, (void *)(second + 24));
 		break;
-	default:
-		return 0;
 	}
-	bpf_loop(MAX_VECTORS, add_vector, 0, 0);
+}
+
+/* The first bytes of the transfer, up to `limit`. Global, as the next ones: the verifier looks at it once, not on each way
+ * through the caller. */
+__noinline u32 read_payload(u64 length, u32 limit, u32 nth) {
+	u32 zero = 0;
+	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
+	struct reading *reading = bpf_map_lookup_elem(&readings, &zero);
+	if (!payload || !reading)
+		return 0;
+	*reading = (struct reading){.left = length, .limit = limit};
+	find_buffers(reading, nth);
+	if (reading->base)
+		add_payload(payload, reading, reading->base, length);
+	else
+		bpf_loop(MAX_VECTORS, add_vector, 0, 0);
 	return reading->have;
 }
+
+#include "frames.h"
 
 /* What the first bytes of a transfer say of its connection. A look at a few bytes: user space decides for good. */
 __noinline u32 classify(u32 bytes, u64 length) {
@@ -186,7 +195,8 @@ __noinline u32 classify(u32 bytes, u64 length) {
 	case 'T' | 'R' << 8 | 'A' << 16 | 'C' << 24:
 	case 'P' | 'R' << 8 | 'O' << 16 | 'P' << 24:
 		return PROTOCOL_HTTP1;
-	case 'P' | 'R' << 8 | 'I' << 16 | ' ' << 24: /* HTTP/2 */
+	case 'P' | 'R' << 8 | 'I' << 16 | ' ' << 24:
+		return PROTOCOL_HTTP2;
 	case 'P' | 'I' << 8 | 'N' << 16 | 'G' << 24: /* Redis */
 	case 'g' | 'e' << 8 | 't' << 16 | ' ' << 24: /* memcached */
 	case 'g' | 'e' << 8 | 't' << 16 | 's' << 24:
@@ -427,13 +437,17 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 			sums->protocol = *verdict;
 	}
 	u32 limit = HEAD_BYTES;
-	if ((sums->protocol == PROTOCOL_CALLS || sums->protocol == PROTOCOL_UNDECIDED) && length <= MAX_PAYLOAD_BYTES)
+	if (sums->protocol != PROTOCOL_HTTP1 && sums->protocol != PROTOCOL_TLS && length <= MAX_PAYLOAD_BYTES)
 		limit = MAX_PAYLOAD_BYTES;
 	u32 only = 0;
 	struct live_settings *limits = bpf_map_lookup_elem(&live, &only);
 	if (limits && limit > limits->payload_bytes)
 		limit = limits->payload_bytes;
-	u32 captured = length > 0 ? read_payload(length, limit, nth) : 0;
+	u32 captured = 0, pieces = 0;
+	if (sums->protocol == PROTOCOL_HTTP2 && length > 0)
+		pieces = read_frames(sums, length, nth, direction);
+	if (!pieces && length > 0)
+		captured = read_payload(length, limit, nth);
 	u32 flags = direction == SENT ? MESSAGE_SENT : 0;
 	sums->messages++;
 	if (sums->protocol == PROTOCOL_UNDECIDED && length > 0) {
@@ -442,6 +456,15 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 			sums->protocol = PROTOCOL_OPAQUE;
 			flags |= MESSAGE_OPAQUE;
 		}
+		if (sums->protocol == PROTOCOL_HTTP2) {
+			sums->frame_left[direction & 1] = PREFACE_BYTES;
+			sums->frame_taken[direction & 1] = 1;
+			pieces = read_frames(sums, length, nth, direction);
+		}
+	}
+	if (pieces) {
+		captured = pieces;
+		flags |= MESSAGE_PIECES;
 	}
 	bool turn = direction == SENT && sums->last != SENT + 1;
 	if (length > 0)

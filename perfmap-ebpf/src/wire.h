@@ -76,6 +76,7 @@ enum {
 	MESSAGE_OPAQUE = 2,
 	MESSAGE_STACK = 4,
 	MESSAGE_CLOSED = 8,
+	MESSAGE_PIECES = 16,
 };
 enum {
 	PLAINTEXT_SENT = 1,
@@ -110,7 +111,8 @@ enum protocol {
 	PROTOCOL_HTTP1,
 	PROTOCOL_TLS,
 	PROTOCOL_OPAQUE,
-	PROTOCOL_CALLS, /* framed: databases, caches, HTTP/2, DNS */
+	PROTOCOL_CALLS, /* framed: databases, caches, DNS */
+	PROTOCOL_HTTP2,
 };
 
 struct header {
@@ -230,6 +232,7 @@ struct python_layout {
 struct socket_sums {
 	u64 skipped_messages[2], skipped_bytes[2];
 	u32 messages, protocol, last, pid, tid, turns;
+	u32 frame_left[2], frame_taken[2];
 };
 struct settings {
 	u64 wait_threshold_ns, short_waits_every_ns, file_io_every_ns;
@@ -265,7 +268,7 @@ SIZE(file_io_record, 224);
 SIZE(python_code_record, 72);
 SIZE(resumed_record, 48);
 SIZE(python_layout, 80);
-SIZE(socket_sums, 56);
+SIZE(socket_sums, 72);
 SIZE(settings, 32);
 SIZE(live_settings, 24);
 SIZE(adopt_record, 56);

@@ -19,6 +19,12 @@ fn http2_streams_at_a_time() -> Result<()> {
     http2("concurrent")
 }
 
+/// Of 150 kB both ways, in frames that no transfer begins with.
+#[test]
+fn http2_large_bodies() -> Result<()> {
+    http2("bodies")
+}
+
 #[test]
 fn http2_errors() -> Result<()> {
     http2("errors")
@@ -65,6 +71,13 @@ fn grpc_unary_calls() -> Result<()> {
 fn grpc_errors_are_answers() -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
     grpc("errors").map(drop)
+}
+
+/// One round trip each, whatever flows in it.
+#[test]
+fn grpc_streams() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    grpc("streams").map(drop)
 }
 
 #[test]

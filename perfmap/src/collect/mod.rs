@@ -17,6 +17,7 @@ mod meter;
 mod object;
 mod overload;
 mod peers;
+mod pieces;
 mod plain;
 mod plaintext;
 mod process;

@@ -5,9 +5,12 @@ use std::collections::HashMap;
 
 use perfmap_common as wire;
 
+use super::pieces;
 use crate::{
     protocol::{Decoder, NAME_SERVER_PORT, RunKey, Verdict},
-    recording::{Address, Direction, Family, Mark, Nanos, ProcessId, Role, Socket, SocketId, StateChange, TcpState},
+    recording::{
+        Address, Direction, Family, Mark, Nanos, ProcessId, Role, Socket, SocketId, StateChange, TcpState, Wire,
+    },
 };
 
 struct Known {
@@ -195,6 +198,9 @@ impl Sockets {
         let marks = match &mut known.decoder {
             // An empty send says nothing; an empty receive is the end of the stream.
             Some(decoder) if record.bytes == 0 && direction == Direction::Received && !closed => decoder.closed(),
+            Some(decoder) if record.flags & wire::MESSAGE_PIECES != 0 => {
+                pieces::feed(decoder, direction, payload, record.bytes)
+            }
             Some(decoder) if record.bytes > 0 => decoder.feed(direction, payload, record.bytes),
             Some(_) | None => Vec::new(),
         };
@@ -243,6 +249,7 @@ fn told(verdict: Verdict, transfers: u32) -> Option<u32> {
         Verdict::Http1 if transfers > SEEN_BY_KERNEL => Some(wire::PROTOCOL_HTTP1),
         Verdict::Tls if transfers > SEEN_BY_KERNEL => Some(wire::PROTOCOL_TLS),
         Verdict::Http1 | Verdict::Tls => None,
+        Verdict::Calls(Wire::Http2 | Wire::Grpc) => Some(wire::PROTOCOL_HTTP2),
         Verdict::Calls(_) => Some(wire::PROTOCOL_CALLS),
         Verdict::Opaque => Some(wire::PROTOCOL_OPAQUE),
     }

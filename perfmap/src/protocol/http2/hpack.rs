@@ -7,6 +7,9 @@
 mod field;
 mod huffman;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 
 use field::{Field, Name, Raw, Value, static_field};
