@@ -174,8 +174,9 @@ impl Story {
     /// Samples every 10 ms, and where the stretch begins and ends, so that it is cut there exactly.
     pub(super) fn cpu(&mut self, task: TaskId, from: u64, to: u64, stack: &str) {
         let stack = self.stack(stack);
-        let between = (from..to).step_by(10).map(|at| ms(at + 5)).filter(|at| *at < ms(to));
-        for at in [Nanos(ms(from).0 + 1), Nanos(ms(to).0 - 1)].into_iter().chain(between) {
+        // Each sample stands for as much time as any other.
+        let of_period = |at: u64| Nanos((ms(at).0 + ms(to.min(at + 10)).0) / 2);
+        for at in (from..to).step_by(10).map(of_period) {
             self.recording.events.push(Event::Sample(Sample { at, task, stack }));
         }
     }
