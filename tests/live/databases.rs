@@ -107,3 +107,14 @@ fn mariadb_queries_and_result_sets() -> Result<()> {
 fn memcached_commands_that_are_answered() -> Result<()> {
     workload("memcached").map(drop)
 }
+
+#[test]
+fn baseline_counts_databases_too() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let traced = Trace::workload("w33_databases", &["memcached"])?.with_baseline().passes()?;
+    exact(&traced)?;
+    let (counted, truth) = (traced.map()?.baseline("db_round_trips")?, traced.truth()?);
+    let want = truth.json["databases"]["round_trips"].as_f64().context("truth without round trips")?;
+    ensure!(counted == want, "the baseline has {counted} round trips, the server counted {want}");
+    Ok(())
+}
