@@ -92,7 +92,7 @@ fn all_of_it_read() {
         let end = End::new(client, 5, 0);
         assert_eq!(end.counts(), (5, 0));
         let Encrypted { client: direction, low, handshake, read, exchanges } = end.read();
-        assert_eq!((direction == Direction::Sent, low, read), (client, false, true));
+        assert_eq!((direction == Direction::Sent, low, read), (client, false, Some(Protocol::Http1)));
         assert_eq!(handshake, Some(Nanos(20)));
         assert_eq!(exchanges[0].status, Some(200));
     }
@@ -101,7 +101,7 @@ fn all_of_it_read() {
 #[test]
 fn nothing_of_it_read() {
     let end = End::new(true, 5, u64::MAX);
-    assert_eq!((end.counts(), end.read().read), ((0, 5), false));
+    assert_eq!((end.counts(), end.read().read), ((0, 5), None));
 }
 
 #[test]
@@ -151,6 +151,7 @@ fn what_one_end_infers_the_other_may_have_read() {
             local: Some(address(local)),
             remote: Some(address(remote)),
             role,
+            network: 0,
             process,
             first_seen: Nanos(0),
             states: vec![],
