@@ -1,7 +1,7 @@
 //! How plaintext finds its socket, without a kernel.
 
 use super::*;
-use perfmap_common::{Header, Kind, StackHead};
+use perfmap_common::{Header, Kind, Plain, StackHead};
 
 const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
@@ -16,7 +16,7 @@ fn record(connection: u64, sent: bool, bytes: usize) -> wire::Plaintext {
         began: 0,
         captured: bytes as u32,
         flags: if sent { wire::PLAINTEXT_SENT } else { 0 },
-        stack: StackHead { registers: [0; 17], coroutine: 0, python: 0, kernel: 0, user: 0, flags: 0 },
+        stack: StackHead::read(&[0; size_of::<StackHead>()]).unwrap(),
     }
 }
 

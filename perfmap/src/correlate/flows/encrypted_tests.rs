@@ -152,6 +152,7 @@ fn what_one_end_infers_the_other_may_have_read() {
             local: Some(address(local)),
             remote: Some(address(remote)),
             role,
+            network: 0,
             process,
             first_seen: Nanos(0),
             states: vec![],
