@@ -1,6 +1,7 @@
 //! Live tests: perfmap on programs that know their own truth. They need root, and say so by failing.
 
 mod children;
+mod databases;
 mod example;
 mod faults;
 mod files;

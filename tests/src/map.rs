@@ -24,6 +24,7 @@ pub struct Step {
     pub cpu_ms: f64,
     pub wait_ms: BTreeMap<String, f64>,
     pub http_round_trips: u64,
+    pub db_round_trips: u64,
     pub io_read_bytes: u64,
     pub io_write_bytes: u64,
     /// Functions of the steps above, outermost first.
@@ -146,6 +147,7 @@ fn collect(list: &[Value], above: &mut Vec<String>, into: &mut Vec<Step>) -> Res
                 .map(|waits| waits.iter().filter_map(|(k, v)| Some((k.clone(), v.as_f64()?))).collect())
                 .unwrap_or_default(),
             http_round_trips: count("http_round_trips"),
+            db_round_trips: count("db_round_trips"),
             io_read_bytes: count("io_read_bytes"),
             io_write_bytes: count("io_write_bytes"),
             above: above.clone(),

@@ -46,6 +46,11 @@ const NEEDS: &[Need] = &[
     need("curl", Sign::Program("curl"), "a workload follows redirects with it", false),
     need("openssl", Sign::Program("openssl"), "a workload makes its certificate with it", false),
     need("bpftool", Sign::Program("bpftool"), "shows that nothing of ours stays in the kernel", false),
+    need("postgresql", Sign::File("/usr/lib/postgresql"), "a database for the workloads", false),
+    // The core packages: no service of theirs is started.
+    need("mariadb-server-core", Sign::File("/usr/sbin/mariadbd"), "a database for the workloads", false),
+    need("redis-server", Sign::Program("redis-server"), "a cache for the workloads", false),
+    need("memcached", Sign::Program("memcached"), "a cache for the workloads", false),
     need("util-linux", Sign::Program("setpriv"), "runs perfmap without privilege", false),
 ];
 

@@ -13,7 +13,7 @@ use crate::recording::Nanos;
 /// Answers that may be looked at behind a wait's end; more are under way at once only in an event loop.
 const MAX_LATER: usize = 64;
 
-pub(super) fn name(flows: &Flows, timelines: &[Timeline], waits: &mut [Wait], shorts: &mut [Short]) {
+pub(crate) fn name(flows: &Flows, timelines: &[Timeline], waits: &mut [Wait], shorts: &mut [Short]) {
     if !flows.round_trips.iter().any(|trip| trip.protocol.kind().is_store()) {
         return;
     }

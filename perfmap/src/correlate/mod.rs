@@ -3,7 +3,7 @@
 //! times that contradict each other are dropped or clipped, never a panic.
 
 mod causes;
-mod database;
+pub(crate) mod database;
 pub mod flows;
 pub mod syscalls;
 #[cfg(test)]

@@ -311,11 +311,20 @@ impl Story {
         });
     }
 
+    /// The trip made last was a statement to a database.
+    pub(super) fn was_query(&mut self, protocol: Protocol) {
+        if let Some(trip) = self.trips.last_mut() {
+            (trip.protocol, trip.method, trip.status) = (protocol, None, None);
+        }
+    }
+
     pub(super) fn correlated(&mut self) -> Correlated {
         self.recording.events.sort_by_key(Event::at);
         let mut correlated = correlate::correlate(&self.recording);
         correlated.flows.round_trips = self.trips.clone();
         correlated.flows.peers = self.peers.clone();
+        let Correlated { timelines, waits, shorts, flows } = &mut correlated;
+        correlate::database::name(flows, timelines, waits, shorts);
         correlated
     }
 
@@ -339,7 +348,7 @@ pub(super) fn show(map: &Map) -> String {
 fn show_step(map: &Map, step: &Step, depth: usize, text: &mut String) {
     let service = if map.services.len() > 1 { format!("@{} ", map.services[step.service]) } else { String::new() };
     let call = step.call.as_ref().map_or(String::new(), |call| {
-        format!(" → {} {} ×{}", call.peer, call.endpoint.clone().unwrap_or_default(), step.http_round_trips)
+        format!(" → {} {} ×{}", call.peer, call.endpoint.clone().unwrap_or_default(), call.round_trips)
     });
     let _ = writeln!(
         text,

@@ -7,7 +7,7 @@ use super::{
     testing::{Ended, Story, ms, show},
 };
 use crate::{
-    correlate::syscalls as call,
+    correlate::{Protocol, syscalls as call},
     recording::{Nanos, OnObject, WaitClass},
 };
 
@@ -308,4 +308,50 @@ fn an_empty_recording_has_an_empty_map() {
     let (mut story, _) = Story::new("true", 0);
     let map = story.map();
     assert_eq!((map.wall, map.steps.len(), map.closure_error), (Nanos::ZERO, 0, 0));
+}
+
+/// Short waits and long ones are the database's; what a database computes that shows nothing of the project is no work
+/// of the caller's; an HTTP call beside it keeps its own waits.
+#[test]
+fn statements_wait_for_their_database() {
+    let (mut story, main) = Story::new("python main.py", 1000);
+    let server = story.process(Some(main), 0, "postgres -D /data");
+    story.dies(server, 1000);
+    let (database, web) = (story.peer("127.0.0.1:5432", Some(server)), story.peer("127.0.0.1:80", None));
+    let socket = OnObject::Socket(story.socket(main));
+    story.cpu(main, 0, 100, "main start");
+    for at in [100, 300] {
+        story.block(
+            main,
+            at,
+            at + 150,
+            "main load lib.recv",
+            Ended::call(call::RECVFROM).on(socket).by(server, call::SENDTO),
+        );
+        story.cpu(server, at, at + 149, "lib.plan");
+        story.trip(main, database, at, at + 151, "select ?", "main load lib.send");
+        story.was_query(Protocol::Postgres);
+        story.cpu(main, at + 150, at + 200, "main load");
+    }
+    story.cpu(main, 500, 700, "main small");
+    story.short_waits(main, 500, 700, &[(WaitClass::Socket, 120)], "main small");
+    story.trip(main, database, 501, 699, "get", "main small lib.send");
+    story.was_query(Protocol::Redis);
+    story.block(main, 700, 900, "main fetch lib.recv", Ended::call(call::RECVFROM).on(socket));
+    story.trip(main, web, 700, 901, "/x", "main fetch lib.send");
+    story.cpu(main, 900, 1000, "main end");
+    let map = story.map();
+    check(
+        &map,
+        "1 main @main FunctionCall wall 1000 self 0 cpu 380 network 200 db 420
+          1.1 load @main DbQuery wall 400 self 400 cpu 100 db 300 → postgres select ? ×2
+          1.2 fetch @main HttpCall wall 200 self 200 network 200 → 127.0.0.1:80 POST /x ×1
+          1.3 small @main CacheOp wall 200 self 200 cpu 80 db 120 → postgres get ×1
+          1.4 end @main FunctionCall wall 100 self 100 cpu 100
+          1.5 start @main FunctionCall wall 100 self 100 cpu 100
+        (outside) 0",
+    );
+    let counts =
+        |step: usize| (map.steps[0].children[step].db_round_trips, map.steps[0].children[step].http_round_trips);
+    assert_eq!([counts(0), counts(1), counts(2)], [(2, 0), (0, 1), (1, 0)]);
 }

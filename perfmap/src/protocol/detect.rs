@@ -26,8 +26,16 @@ pub(super) enum Guess {
 }
 
 /// One row a protocol: what its first bytes look like, from either side.
-const BEGINNINGS: [fn(&[u8]) -> Guess; 7] =
-    [request, response, tls, super::postgres::begins, super::redis::begins, super::mysql::begins, super::http2::begins];
+const BEGINNINGS: [fn(&[u8]) -> Guess; 8] = [
+    request,
+    response,
+    tls,
+    super::postgres::begins,
+    super::redis::begins,
+    super::mysql::begins,
+    super::memcached::begins,
+    super::http2::begins,
+];
 
 pub(super) fn any(bytes: &[u8]) -> Guess {
     let mut answer = Guess::No;

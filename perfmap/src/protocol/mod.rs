@@ -10,6 +10,7 @@ mod dns;
 mod frames;
 mod http1;
 mod http2;
+mod memcached;
 mod mysql;
 mod postgres;
 mod redis;
@@ -196,10 +197,11 @@ fn parser(wire: Wire, key: &RunKey) -> Option<Box<dyn Dialogue>> {
     match wire {
         Wire::Postgres => Some(Box::new(postgres::Connection::new(key.clone()))),
         Wire::Redis => Some(Box::new(redis::Connection::new(key.clone()))),
-        // DNS is told by its port alone.
-        Wire::Http2 | Wire::Grpc => Some(Box::<http2::Connection>::default()),
         Wire::Mysql => Some(Box::new(mysql::Connection::new(key.clone()))),
-        Wire::Memcached | Wire::Dns => None,
+        Wire::Memcached => Some(Box::new(memcached::Connection::new(key.clone()))),
+        Wire::Http2 | Wire::Grpc => Some(Box::<http2::Connection>::default()),
+        // DNS is told by its port alone.
+        Wire::Dns => None,
     }
 }
 

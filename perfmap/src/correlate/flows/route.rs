@@ -1,21 +1,41 @@
 //! A request's target → its route: path segments that look like ids become `{id}`.
 
-/// Shortest run of hexadecimal digits that is taken for an id: half of a 128-bit one.
-const LONG_HEX: usize = 16;
+/// Shortest run of hexadecimal digits that is taken for an id: an abbreviated commit. Words of the language are shorter
+/// or have no digit.
+const HEX: usize = 8;
+/// Shortest mixture of letters and digits that nobody writes by hand: ULIDs have 26 characters, nanoids 21, Mongo's ids 24.
+const TOKEN: usize = 16;
+/// A year behind a word is one run of digits.
+const TOKEN_RUNS: usize = 3;
 
 pub(super) fn template(target: &str) -> String {
     target.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 
-fn segment(text: &str) -> &str {
-    if is_id(text) { "{id}" } else { text }
+/// An id may have an extension (`17.json`) or an action (`17:cancel`) behind it; parameters of a segment, which may be
+/// anybody's session, go.
+fn segment(text: &str) -> String {
+    let text = text.split(';').next().unwrap_or_default();
+    let stem = text.find(['.', ':']).unwrap_or(text.len());
+    let (stem, rest) = text.split_at(stem);
+    match (is_id(text), is_id(stem)) {
+        (true, _) => "{id}".to_owned(),
+        (false, true) => {
+            format!("{{id}}{}", if rest[1..].bytes().all(|byte| byte.is_ascii_alphabetic()) { rest } else { "" })
+        }
+        (false, false) => text.to_owned(),
+    }
 }
 
 fn is_id(text: &str) -> bool {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    let hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let number = digits > 0 && digits == text.len();
-    number || (hex && digits > 0 && text.len() >= LONG_HEX) || is_uuid(text)
+    let runs = text.split(|letter: char| !letter.is_ascii_digit()).filter(|run| !run.is_empty()).count();
+    let all = |of: fn(&u8) -> bool| !text.is_empty() && text.bytes().all(|byte| of(&byte));
+    let number = digits > 0 && text.bytes().all(|byte| byte.is_ascii_digit() || b"-.,+".contains(&byte));
+    number
+        || (all(u8::is_ascii_hexdigit) && digits > 0 && text.len() >= HEX)
+        || (all(u8::is_ascii_alphanumeric) && runs >= TOKEN_RUNS && text.len() >= TOKEN)
+        || is_uuid(text)
 }
 
 fn is_uuid(text: &str) -> bool {
@@ -37,7 +57,17 @@ mod tests {
             ("/item/17/parts/4", "/item/{id}/parts/{id}"),
             ("/u/123e4567-e89b-12d3-a456-426614174000/", "/u/{id}/"),
             ("/blob/9f86d081884c7d659a2feaa0c55ad015", "/blob/{id}"),
+            ("/commit/9f86d081", "/commit/{id}"),
+            ("/order/01ARZ3NDEKTSV4RRFFQ69G5FAV", "/order/{id}"),
+            ("/day/2024-01-31", "/day/{id}"),
+            ("/at/52.5,-13.4", "/at/{id}"),
+            ("/item/17.json", "/item/{id}.json"),
+            ("/item/17:cancel", "/item/{id}:cancel"),
+            ("/cart;jsessionid=1234567890ABCDEF/x", "/cart/x"),
             ("/v1/api2/face", "/v1/api2/face"),
+            ("/deadbeef/effaced", "/deadbeef/effaced"),
+            ("/static/app.min.js", "/static/app.min.js"),
+            ("/internationalisation2024", "/internationalisation2024"),
             ("/", "/"),
             ("*", "*"),
             ("", ""),

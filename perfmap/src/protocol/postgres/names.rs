@@ -9,6 +9,8 @@ use crate::protocol::statement::{self, Dialect};
 
 const MAX_STATEMENTS: usize = 4096;
 const MAX_PORTALS: usize = 1024;
+/// The server cuts names at 63 bytes.
+const MAX_NAME: usize = 128;
 
 /// What an Execute runs.
 #[derive(Debug, Clone, Default)]
@@ -39,7 +41,7 @@ fn text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 impl Names {
     /// Parse: name, statement, types.
     pub fn parsed(&mut self, body: &[u8], cut: bool) {
-        let Some((name, rest)) = text(body) else { return };
+        let Some((name, rest)) = text(body).filter(|(name, _)| name.len() <= MAX_NAME) else { return };
         let (statement, cut) = match text(rest) {
             Some((statement, _)) => (statement, false),
             None => (rest, true | cut),
@@ -57,6 +59,9 @@ impl Names {
         else {
             return;
         };
+        if portal.len() > MAX_NAME {
+            return;
+        }
         if self.portals.len() >= MAX_PORTALS && !self.portals.contains_key(portal) {
             self.portals.clear();
         }

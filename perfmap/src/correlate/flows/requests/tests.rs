@@ -27,8 +27,11 @@ fn message(at: u64, direction: Direction, steps: &[(u32, CallStep)]) -> Message 
     }
 }
 
-/// Each message's time is its place. Operation, sent, received, answered, refused.
-fn exchanges(messages: &[(Direction, &[(u32, CallStep)])]) -> (Vec<(String, u64, u64, bool, bool)>, bool) {
+/// Operation, sent, received, answered, refused.
+type Found = (String, u64, u64, bool, bool);
+
+/// Each message's time is its place.
+fn exchanges(messages: &[(Direction, &[(u32, CallStep)])]) -> (Vec<Found>, bool) {
     let messages: Vec<Message> = (0_u64..).zip(messages).map(|(at, (way, steps))| message(at, *way, steps)).collect();
     let calls = read(&messages.iter().collect::<Vec<_>>()).unwrap();
     assert_eq!((calls.requests, calls.protocol), (Sent, Protocol::Postgres));
@@ -39,7 +42,7 @@ fn exchanges(messages: &[(Direction, &[(u32, CallStep)])]) -> (Vec<(String, u64,
     (calls.exchanges.into_iter().map(of).collect(), calls.low)
 }
 
-fn of(operation: &str, sent: u64, received: u64) -> (String, u64, u64, bool, bool) {
+fn of(operation: &str, sent: u64, received: u64) -> Found {
     (operation.into(), sent, received, true, false)
 }
 
