@@ -198,9 +198,9 @@ fn parser(wire: Wire, key: &RunKey) -> Option<Box<dyn Dialogue>> {
         Wire::Http2 | Wire::Grpc => Some(Box::<http2::Connection>::default()),
         Wire::Postgres => Some(Box::new(postgres::Connection::new(key.clone()))),
         Wire::Redis => Some(Box::new(redis::Connection::new(key.clone()))),
-        // DNS is told by its port alone.
         Wire::Mysql => Some(Box::new(mysql::Connection::new(key.clone()))),
         Wire::Memcached => Some(Box::new(memcached::Connection::new(key.clone()))),
+        // DNS is told by its port alone.
         Wire::Dns => None,
     }
 }

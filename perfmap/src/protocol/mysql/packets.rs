@@ -66,7 +66,7 @@ pub(in crate::protocol) fn begins(bytes: &[u8]) -> Guess {
             match statement::begins(text) {
                 Some(true) => yes(Side::Requests),
                 Some(false) => Guess::No,
-                None if (text.len() as u64) < body - 1 => Guess::NeedMore,
+                None if (text.len() as u64) < body.saturating_sub(1) => Guess::NeedMore,
                 None => Guess::No,
             }
         }

@@ -14,6 +14,14 @@ fn of(text: &str) -> Vec<String> {
 }
 
 /// Many results of one query are one call; what is not among the server's `Questions` is none.
+/// An empty packet, and bytes behind it that look like a query's: its length is below that of its first byte.
+#[test]
+fn an_empty_packet_begins_nothing() {
+    let mut decoder = Decoder::default();
+    decoder.feed(Sent, b"\0\0\0\0\x03SEL", 8);
+    assert_ne!(decoder.verdict(), Verdict::Calls(Wire::Mysql));
+}
+
 #[test]
 fn queries_in_text() {
     let mut expected = vec!["ok SET NAMES utf8mb4", "ok SET AUTOCOMMIT = ?", "ok drop table if exists t"];
