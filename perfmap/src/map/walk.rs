@@ -268,7 +268,9 @@ impl<'a> Walk<'a> {
             // An event loop: what was asked of it has been in the other's hands since then, whatever the loop did.
             from = from.min(handed);
         }
-        let serving = wait.by.and_then(|by| known.loops.serving(by, None, wait.woken));
+        // A loop that gave work to a thread, or a lock, answers nobody.
+        let answered = wait.by.filter(|_| wait.cause == Cause::Network);
+        let serving = answered.and_then(|by| known.loops.serving(by, None, wait.woken));
         let piece = Segment { from, ..piece };
         self.waited(task, wait.by, known.cause(id), piece, node, stack, serving);
         from
@@ -309,7 +311,8 @@ impl<'a> Walk<'a> {
                 _ => (by, WaitCause::Network, socket),
             },
         };
-        let serving = by.and_then(|by| known.loops.serving(by, socket, wait.woken));
+        let answered = by.filter(|_| cause == WaitCause::Network);
+        let serving = answered.and_then(|by| known.loops.serving(by, socket, wait.woken));
         self.waited(task, by, cause, piece, node, owner.stacks.last().copied(), serving);
     }
 
