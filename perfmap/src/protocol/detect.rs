@@ -35,7 +35,6 @@ const BEGINNINGS: [fn(&[u8]) -> Guess; 8] = [
     super::redis::begins,
     super::mysql::begins,
     super::memcached::begins,
-    super::http2::begins,
 ];
 
 pub(super) fn any(bytes: &[u8]) -> Guess {

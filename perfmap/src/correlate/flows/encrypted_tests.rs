@@ -144,7 +144,6 @@ fn what_one_end_infers_the_other_may_have_read() {
         let process = ProcessId(number as u32);
         recording.tasks.push(Task { tid: 1, process, maker: None, born: Nanos(0), died: None, comm: String::new() });
         recording.sockets.push(Socket {
-            network: 0,
             family: Family::Ipv4,
             kind: 1,
             kernel: 0,
