@@ -45,9 +45,9 @@ impl Watching {
         Ok(Self { child, stderr, scratch: Some(scratch) })
     }
 
-    /// As Ctrl-C does. SIGTERM, because what a shell starts in the background ignores SIGINT, and so would perfmap.
+    /// As Ctrl-C does.
     fn interrupt(self) -> Result<Watched> {
-        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM).context("send SIGTERM to perfmap")?;
+        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGINT).context("send SIGINT to perfmap")?;
         self.end()
     }
 

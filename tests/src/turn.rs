@@ -15,6 +15,16 @@ pub fn turn() -> Result<Option<MutexGuard<'static, ()>>> {
         nix::unistd::geteuid().is_root(),
         "this test needs root: run `cargo xtask test`, or set PERFMAP_SKIP_LIVE to the reason for going without"
     );
+    interruptible();
     // A test that failed before says nothing about this one.
     Ok(Some(TURN.lock().unwrap_or_else(PoisonError::into_inner)))
+}
+
+/// What a shell starts in the background ignores SIGINT, and so does all that it starts: Ctrl-C would reach nobody.
+fn interruptible() {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    // SAFETY: no handler is installed, the default is put back.
+    if let Err(error) = unsafe { signal(Signal::SIGINT, SigHandler::SigDfl) } {
+        eprintln!("SIGINT stays as it was: {error}");
+    }
 }
