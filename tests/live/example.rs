@@ -7,7 +7,7 @@ use perfmap_tests::{Trace, places, turn, workload};
 fn pytest_example_passes_its_check() -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
     let traced = Trace::workload("w01_example", &[])?.with_baseline().passes()?;
-    traced.check("schema,baseline,functions,location,class,top,http")?;
+    traced.check("schema,baseline,functions,location,class,top,http,edges")?;
     traced.owns_its_time()
 }
 
@@ -24,6 +24,18 @@ fn pytest_example_with_another_count() -> Result<()> {
     ensure!(imports, "what api did before it listened is not under wait_port");
     let slept: f64 = map.outermost("wait_port").filter_map(|step| step.wait_ms.get("sleep")).sum();
     ensure!(slept < map.wall_of("wait_port") / 4.0, "wait_port slept {slept:.0} ms of {:.0}", map.wall_of("wait_port"));
+    Ok(())
+}
+
+/// Few calls, and many: the class may differ with the machine, what lies where may not.
+#[test]
+fn pytest_example_with_few_and_with_many_calls() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    for segments in ["5", "40"] {
+        let traced = Trace::workload("w01_example", &[])?.env("W01_SEGMENTS", segments).passes()?;
+        traced.check("schema,functions,location,http,edges")?;
+        traced.owns_its_time()?;
+    }
     Ok(())
 }
 

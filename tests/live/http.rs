@@ -62,6 +62,16 @@ fn library_chunked() -> Result<()> {
     workload("w11_protocols", &["chunked"])
 }
 
+/// HTTP/2 over TLS, requests after one another and forty at once.
+#[test]
+fn library_http2() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    // The server counts connections from the handshake on, and the program looks first whether the port answers.
+    let traced = Trace::workload("w11_protocols", &["h2"])?.passes()?;
+    traced.check("schema,functions,location,http")?;
+    traced.owns_its_time()
+}
+
 #[test]
 fn library_pipelined() -> Result<()> {
     workload("w11_protocols", &["pipelined"])
