@@ -127,23 +127,13 @@ fn pytest_example_with_services_outside() -> Result<()> {
         ensure!(done.context("svc_servers")?.success(), "svc_servers {word}");
         Ok(())
     };
-    // A known fault: in about one run of three the time that the test waits for api is not followed into api's loop.
-    // Three runs are made at most, and each that went wrong is printed.
-    let mut runs = 0;
-    let traced = loop {
-        runs += 1;
-        services("start")?;
-        let traced = Trace::workload("w01_example", &[])?.with_baseline().options(&["--runs", "1"]).passes();
-        let left: PathBuf = dir.join(".svc.json");
-        ensure!(left.exists(), "the services are not known any more");
-        services("stop")?;
-        let traced = traced?;
-        match traced.check("schema,baseline,functions,location,class,top,http,edges") {
-            Ok(()) => break traced,
-            Err(error) if runs < 3 => eprintln!("run {runs}: {error:#}"),
-            Err(error) => return Err(error),
-        }
-    };
+    services("start")?;
+    let traced = Trace::workload("w01_example", &[])?.with_baseline().options(&["--runs", "1"]).passes();
+    let left: PathBuf = dir.join(".svc.json");
+    ensure!(left.exists(), "the services are not known any more");
+    services("stop")?;
+    let traced = traced?;
+    traced.check("schema,baseline,functions,location,class,top,http,edges")?;
     let map = traced.map()?;
     for (outer, inner) in [("tikal_extract", "serve.<locals>.cpu_work"), ("mt_translate", "serve.<locals>.H.do_GET")] {
         ensure!(map.nested(outer, inner), "{inner} is not under {outer}");
