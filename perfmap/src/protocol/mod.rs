@@ -17,6 +17,7 @@ mod redis;
 mod repeat;
 mod statement;
 mod tls;
+mod turns;
 
 #[cfg(test)]
 mod recorded;
@@ -196,10 +197,10 @@ impl Decoder {
 fn parser(wire: Wire, key: &RunKey) -> Option<Box<dyn Dialogue>> {
     match wire {
         Wire::Http2 | Wire::Grpc => Some(Box::<http2::Connection>::default()),
-        Wire::Postgres => Some(Box::new(postgres::Connection::new(key.clone()))),
-        Wire::Redis => Some(Box::new(redis::Connection::new(key.clone()))),
-        Wire::Mysql => Some(Box::new(mysql::Connection::new(key.clone()))),
-        Wire::Memcached => Some(Box::new(memcached::Connection::new(key.clone()))),
+        Wire::Postgres => Some(Box::new(turns::Connection::new(postgres::Reader::new(key.clone())))),
+        Wire::Redis => Some(Box::new(turns::Connection::new(redis::Reader::new(key.clone())))),
+        Wire::Mysql => Some(Box::new(turns::Connection::new(mysql::Reader::new(key.clone())))),
+        Wire::Memcached => Some(Box::new(turns::Connection::new(memcached::Reader::new(key.clone())))),
         // DNS is told by its port alone.
         Wire::Dns => None,
     }
