@@ -41,7 +41,7 @@ struct {
 } plaintexts SEC(".maps");
 
 static __always_inline bool sends(u64 function) {
-	return function == TLS_SSL_WRITE || function == TLS_SSL_WRITE_EX;
+	return function == TLS_SSL_WRITE || function == TLS_SSL_WRITE_EX || function == TLS_GNUTLS_SEND;
 }
 
 static __always_inline void enter(struct pt_regs *ctx, struct task_state *state, u64 function) {
@@ -69,6 +69,9 @@ static __always_inline u64 moved(struct tls_call *call, u64 result) {
 		if ((s32)result <= 0 || bpf_probe_read_user(&bytes, sizeof(bytes), (void *)call->moved))
 			return 0;
 		return bytes;
+	case TLS_GNUTLS_RECV:
+	case TLS_GNUTLS_SEND:
+		return (s64)result > 0 ? result : 0;
 	}
 	return 0;
 }

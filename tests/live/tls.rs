@@ -1,4 +1,4 @@
-//! HTTPS read through the TLS library: CPython's blocking and memory BIOs, curl, Node. The server is not traced, so that what is
+//! HTTPS read through the TLS library: CPython's blocking and memory BIOs, curl, wget (GnuTLS), Node. The server is not traced, so that what is
 //! counted was read at the client's end, and it says itself what it served.
 
 use anyhow::{Context, Result, ensure};
@@ -145,6 +145,16 @@ fn short_program(shape: &str) -> Result<()> {
 #[test]
 fn curl() -> Result<()> {
     short_program("curl")
+}
+
+/// GnuTLS, where it is Debian's: another build of wget may use OpenSSL.
+#[test]
+fn wget() -> Result<()> {
+    if places::program("wget").is_none() {
+        eprintln!("skipped: no wget on this machine");
+        return Ok(());
+    }
+    short_program("wget")
 }
 
 /// OpenSSL linked into the program.

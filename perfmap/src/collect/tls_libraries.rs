@@ -155,7 +155,9 @@ impl TlsLibraries {
             }
             let path = PathBuf::from(OsStr::from_bytes(path));
             // libssl.so.3, and libssl-9b28.so.1.1 as wheels name it.
-            let own = !path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"libssl"));
+            let shared =
+                |name: &OsStr| [&b"libssl"[..], b"libgnutls"].iter().any(|begin| name.as_bytes().starts_with(begin));
+            let own = !path.file_name().is_some_and(shared);
             let library = match has {
                 Ok(points) => Library::new(path, file, points, own),
                 Err(why) => Library {
