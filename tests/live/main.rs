@@ -20,4 +20,5 @@ mod services;
 mod storms;
 mod threads;
 mod tls;
+mod tls_proxy;
 mod waits;

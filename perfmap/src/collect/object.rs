@@ -10,14 +10,14 @@ use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Array, HashMap, MapData, PerCpuArray, RingBuf},
     programs::{
-        BtfTracePoint, Iter, PerfEvent, Program, UProbe,
+        BtfTracePoint, Iter, PerfEvent, Program,
         perf_event::{PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent},
     },
 };
 use perfmap_common as wire;
 use perfmap_common::Plain;
 
-use super::{CollectError, Mode, Plan, tls_functions::ProbePoints, tls_probes, tls_probes::Probes};
+use super::{CollectError, Mode, Plan, tls_functions::ProbePoints, tls_multi::Maps, tls_probes, tls_probes::Probes};
 use crate::recording::{Loss, Losses, Nanos};
 
 /// Built by `cargo xtask build-ebpf` and committed, so that nobody needs clang to build perfmap.
@@ -59,7 +59,7 @@ pub struct Probe {
 }
 
 /// Exit, exec and fork come first: the target is followed only once all three are there.
-pub const PROBES: [Probe; 18] = [
+pub const PROBES: [Probe; 17] = [
     Probe {
         program: "on_exit",
         attach: Attach::Tracepoint("sched_process_exit"),
@@ -152,12 +152,11 @@ pub const PROBES: [Probe; 18] = [
         gives: "file I/O, and where waits happened",
     },
     Probe {
-        program: "on_tls_return",
+        program: tls_probes::PROGRAM,
         attach: Attach::Functions,
         when: When::Always,
         gives: "requests in TLS, read instead of inferred",
     },
-    Probe { program: "on_tls_enter", attach: Attach::Functions, when: When::Always, gives: "the same" },
 ];
 
 /// The loaded object with its attached programs. Dropping it detaches everything.
@@ -180,6 +179,7 @@ impl Object {
             follow: plan.peers.kernel(plan.mode) as u32,
         };
         let mut ebpf = open(settings)?;
+        let maps = Maps::of(&ebpf);
         let map = ebpf.take_map("live").ok_or_else(|| no_map("live"))?;
         let live =
             Array::try_from(map).map_err(|error| CollectError::Load { what: "live".into(), why: error.to_string() })?;
@@ -187,21 +187,17 @@ impl Object {
         live.set(&first(plan))?;
         let btf =
             Btf::from_sys_fs().map_err(|error| CollectError::Unsupported { what: format!("kernel BTF: {error}") })?;
-        let mut tls = Ok(Probes::default());
         for probe in PROBES.iter().filter(|probe| probe.when == When::Always || !counting) {
-            match attach(&mut ebpf, probe, &btf, plan.sample_hz, cpus) {
-                Err(error) if probe.attach == Attach::Functions => tls = Err(error.to_string()),
-                outcome => outcome?,
-            }
+            attach(&mut ebpf, probe, &btf, plan.sample_hz, cpus)?;
         }
+        let tls = maps.map_err(|error| error.to_string()).and_then(|maps| Probes::load(&mut ebpf, OBJECT, &maps, &btf));
         Ok(Object { ebpf, live, tls })
     }
 
-    /// Sets the probes of one function of a TLS library; else the reason.
-    pub fn probe_tls(&mut self, file: &fs::File, points: &ProbePoints) -> Result<(), String> {
+    /// Sets the probes of some functions of a TLS library; else the reason.
+    pub fn probe_tls(&mut self, file: &fs::File, functions: &[&ProbePoints]) -> Result<(), String> {
         let probes = self.tls.as_mut().map_err(|why| why.clone())?;
-        probes.add(tls_probes::attach(&mut self.ebpf, file, points)?);
-        Ok(())
+        probes.set(&mut self.ebpf, file, functions)
     }
 
     pub fn ring(&mut self) -> Result<RingBuf<MapData>, CollectError> {
@@ -232,7 +228,7 @@ impl Object {
     /// stay readable.
     pub fn stop(&mut self) {
         if let Ok(probes) = &mut self.tls {
-            drop(std::mem::take(probes));
+            probes.end();
         }
         for (_, program) in self.ebpf.programs_mut() {
             match program {
@@ -319,11 +315,11 @@ impl Object {
     /// Run time of our programs so far: (program, runs, total), from /proc/self/fdinfo. It grows only while the kernel's
     /// statistics are on.
     pub fn cost(&self) -> Vec<(String, u64, Nanos)> {
-        let mut cost: Vec<_> = self
-            .ebpf
-            .programs()
-            .filter_map(|(name, program)| {
-                let descriptor = program.fd().ok()?.as_fd().try_clone_to_owned().ok()?;
+        let loaded = self.ebpf.programs().filter_map(|(name, program)| Some((name, program.fd().ok()?.as_fd())));
+        let of_tls = self.tls.as_ref().ok().and_then(Probes::program).map(|program| (tls_probes::PROGRAM, program));
+        let mut cost: Vec<_> = loaded
+            .chain(of_tls)
+            .filter_map(|(name, descriptor)| {
                 let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", descriptor.as_raw_fd())).ok()?;
                 let value =
                     |key: &str| info.lines().find_map(|line| line.strip_prefix(key)?.trim().parse::<u64>().ok());
@@ -426,13 +422,13 @@ pub fn probe() -> Vec<ProbeResult> {
                 name: probe.program,
                 gives: probe.gives,
                 required: probe.attach != Attach::Functions,
-                loaded: attach(&mut ebpf, probe, &btf, 99, &cpus).map_err(|error| error.to_string()).and_then(|()| {
-                    if probe.attach == Attach::Functions {
-                        tls_probes::try_one(&mut ebpf, probe.program)
-                    } else {
-                        Ok(())
-                    }
-                }),
+                loaded: if probe.attach == Attach::Functions {
+                    let maps = Maps::of(&ebpf).map_err(|error| error.to_string());
+                    let probes = maps.and_then(|maps| Probes::load(&mut ebpf, OBJECT, &maps, &btf));
+                    probes.and_then(|probes| probes.try_one(&mut ebpf))
+                } else {
+                    attach(&mut ebpf, probe, &btf, 99, &cpus).map_err(|error| error.to_string())
+                },
             })
             .collect(),
         Err(error) => PROBES
@@ -481,10 +477,8 @@ fn attach(ebpf: &mut Ebpf, probe: &Probe, btf: &Btf, hz: u32, cpus: &[usize]) ->
             program.load(name, btf).map_err(|error| fail(&error))?;
             program.attach().map_err(|error| fail(&error))?;
         }
-        Attach::Functions => {
-            let program: &mut UProbe = program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
-            program.load().map_err(|error| fail(&error))?;
-        }
+        // Loaded where it is needed: `tls_probes`.
+        Attach::Functions => {}
         Attach::TaskIterator | Attach::Adoption => {
             let program: &mut Iter = program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
             program.load("task", btf).map_err(|error| fail(&error))?;

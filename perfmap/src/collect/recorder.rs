@@ -20,6 +20,7 @@ use super::{
     tree::{Adopted, Tree, name},
 };
 use crate::{
+    protocol::RunKey,
     recording::{
         Call, CallId, CoroutineId, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Loss, Losses, Message,
         Meta, Nanos, OffCpu, OffState, OnObject, Recording, Sample, ShortWaits, SocketId, StackId, Turn, TurnKind,
@@ -113,11 +114,12 @@ impl Recorder {
         kernel: Option<KernelSymbols>,
         verdicts: Option<Verdicts>,
     ) -> Recorder {
+        let key = RunKey::default();
         Recorder {
             origin,
             tree: root_pid.map_or_else(Tree::default, Tree::with_root),
-            sockets: Sockets::default(),
-            plaintexts: Plaintexts::default(),
+            sockets: Sockets::new(key.clone()),
+            plaintexts: Plaintexts::new(key),
             verdicts,
             stacks: Stacks::new(kernel),
             changes: VecDeque::new(),

@@ -3,6 +3,7 @@
 //!
 //! Knows nothing of processes or of where the file came from.
 
+mod extents;
 mod names;
 
 use std::cell::{Cell, RefCell};
