@@ -216,6 +216,8 @@ impl Folding<'_> {
                 () if dominates(WaitCause::Sleep) => StepKind::Sleep,
                 () if dominates(WaitCause::Disk) => StepKind::FileIo,
                 () if dominates(WaitCause::Lock) => StepKind::LockWait,
+                // Of a database inside the program: others are told by their round trips.
+                () if dominates(WaitCause::Db) => StepKind::DbQuery,
                 () => StepKind::FunctionCall,
             };
         }

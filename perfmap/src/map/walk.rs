@@ -34,6 +34,8 @@ pub(super) struct Known<'a> {
     pub points: &'a Points,
     /// By `StackId`.
     pub interpreter_lock: &'a [bool],
+    /// By `StackId`.
+    pub embedded_database: &'a [bool],
     /// By `ProcessId`: the project's functions were seen in it.
     pub has_project: &'a [bool],
     pub loops: &'a Loops,
@@ -217,7 +219,7 @@ impl<'a> Walk<'a> {
                 for (from, to, stack) in known.points.pieces(task, piece.from, piece.to) {
                     let base = if serving.is_none() { self.in_loop(task, base, stack, from) } else { base };
                     let node = self.place(task, base, stack, from);
-                    for (kind, from, to) in known.split(short, from, to) {
+                    for (kind, from, to) in known.split(short, stack, from, to) {
                         self.own(node, kind, from, to, stack, task);
                     }
                 }
@@ -472,6 +474,9 @@ impl Known<'_> {
         if wait.futex && self.is_interpreter_lock(wait.stack) {
             return WaitCause::Lock;
         }
+        if self.is_embedded_database(wait) {
+            return WaitCause::Db;
+        }
         cause(wait.cause)
     }
 
@@ -480,15 +485,25 @@ impl Known<'_> {
         if self.correlated.wait(wait).throttled { WaitCause::Throttled } else { WaitCause::RunQueue }
     }
 
-    /// An on-CPU piece in the proportion of its short waits.
-    pub(super) fn split(&self, short: Option<u32>, from: Nanos, to: Nanos) -> Vec<(Kind, Nanos, Nanos)> {
+    /// An on-CPU piece in the proportion of its short waits; `stack` owns the piece.
+    pub(super) fn split(
+        &self,
+        short: Option<u32>,
+        stack: Option<StackId>,
+        from: Nanos,
+        to: Nanos,
+    ) -> Vec<(Kind, Nanos, Nanos)> {
         let Some(short) = short.and_then(|short| self.correlated.shorts.get(short as usize)) else {
             return vec![(Kind::Cpu, from, to)];
         };
         let (run_queue, blocked) = short.split(to.since(from));
         let mut found = Vec::with_capacity(blocked.len() + 2);
         let mut now = from;
-        let waits = blocked.into_iter().map(|(of, length)| (cause(of), length));
+        let embedded = self.is_of_embedded_database(stack);
+        let waits = blocked.into_iter().map(|(of, length)| match of {
+            Cause::Disk | Cause::Sleep if embedded => (WaitCause::Db, length),
+            of => (cause(of), length),
+        });
         for (cause, length) in waits.chain([(WaitCause::RunQueue, run_queue)]) {
             let until = now.plus(length).min(to);
             if until > now {
