@@ -11,6 +11,7 @@ mod connections;
 mod containers;
 mod decode;
 mod habitats;
+mod item;
 mod mappings;
 mod memory;
 mod meter;
@@ -20,6 +21,7 @@ mod peers;
 mod pieces;
 mod plain;
 mod plaintext;
+mod probes;
 mod process;
 mod recorder;
 mod run;
@@ -34,9 +36,9 @@ mod tls_notes;
 mod tls_probes;
 mod tree;
 
-pub use object::{PROBES, Probe, ProbeResult, probe};
 pub use peers::{FollowPeers, Peer, Peers};
 pub use plain::{PLAIN_BACKEND, run_plain};
+pub use probes::{PROBES, Probe, ProbeResult, probe};
 pub use run::{Controller, attach, run};
 pub use selected::running;
 
