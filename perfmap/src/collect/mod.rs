@@ -39,6 +39,7 @@ mod tree;
 pub use peers::{FollowPeers, Peer, Peers};
 pub use plain::{PLAIN_BACKEND, run_plain};
 pub use probes::{PROBES, Probe, ProbeResult, probe};
+pub use recorder::Detail;
 pub use run::{Controller, attach, run};
 pub use selected::running;
 
@@ -58,7 +59,7 @@ pub enum Mode {
     Profile,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Plan {
     pub mode: Mode,
     /// CPU samples per second and CPU.
@@ -72,6 +73,8 @@ pub struct Plan {
     /// TLS libraries that an earlier run used: probed before the target starts. A library that is new is probed some 20 ms
     /// after it was mapped, which a short program's first request may not wait for.
     pub tls_libraries: Vec<TlsUse>,
+    /// What is kept in memory at most, and how the rest is counted.
+    pub detail: Detail,
 }
 
 /// A TLS library that a run used, and what it called in it.

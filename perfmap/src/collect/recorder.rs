@@ -5,6 +5,9 @@
 
 mod messages;
 mod waits;
+mod window;
+
+pub use window::Detail;
 
 use std::collections::{HashMap, VecDeque};
 
@@ -23,10 +26,12 @@ use super::{
     stacks::Stacks,
     tree::Tree,
 };
+use window::Past;
+
 use crate::{
     recording::{
-        Call, Direction, Event, FileIo, FileOperation, Layer, Loss, Losses, Message, Meta, Nanos, Recording, Sample,
-        StackId, Turn, TurnKind,
+        Call, CallId, Direction, Event, FileIo, FileOperation, Layer, Loss, Losses, Message, Meta, Nanos, Recording,
+        Sample, StackId, Turn, TurnKind,
     },
     unwind::{KernelSymbols, Mapping, ModuleFiles},
 };
@@ -51,11 +56,15 @@ pub struct Recorder {
     open_waits: HashMap<u32, Vec<usize>>,
     /// Stacks of blocks outside system calls, by tid, with the time of the switch-out.
     fault_stacks: HashMap<u32, (u64, StackId)>,
-    /// The last wait for one of several descriptors, by tid: index of the call, and its stack.
-    polls: HashMap<u32, (usize, StackId)>,
+    /// The last wait for one of several descriptors, by tid: its call, where that is kept, and its stack.
+    polls: HashMap<u32, (Option<CallId>, StackId)>,
     turns: Vec<Turn>,
     sites: HashMap<u64, StackId>,
     losses: Losses,
+    detail: Detail,
+    /// About the bytes that events, calls and turns take.
+    held: usize,
+    past: Past,
 }
 
 impl Recorder {
@@ -65,6 +74,7 @@ impl Recorder {
         root_pid: Option<u32>,
         kernel: Option<KernelSymbols>,
         verdicts: Option<Verdicts>,
+        detail: Detail,
     ) -> Recorder {
         Recorder {
             origin,
@@ -85,6 +95,9 @@ impl Recorder {
             turns: Vec::new(),
             sites: HashMap::new(),
             losses: Losses::default(),
+            detail,
+            held: 0,
+            past: Past::default(),
         }
     }
 
@@ -132,6 +145,7 @@ impl Recorder {
                         Err(_) => self.losses.add(Loss::Malformed, 1),
                     }
                 }
+                self.keep_to_memory();
             }
         }
     }
@@ -226,7 +240,7 @@ impl Recorder {
             Record::Sample(header, raw) => {
                 let Some(task) = self.tree.task(header.tid) else { return self.unknown_task() };
                 let stack = self.stack(&header, &raw);
-                self.events.push(Event::Sample(Sample { at: self.at(header.at), task, stack }));
+                self.event(Event::Sample(Sample { at: self.at(header.at), task, stack }));
             }
             Record::FaultStack(header, raw) => {
                 let stack = self.stack(&header, &raw);
@@ -250,7 +264,7 @@ impl Recorder {
                 if let Some(Closed { socket, tid, marks }) = self.sockets.state(&state, process, at)
                     && let Some(task) = self.tree.task(tid)
                 {
-                    self.events.push(Event::Message(Message {
+                    self.event(Event::Message(Message {
                         at,
                         task,
                         socket,
@@ -295,7 +309,7 @@ impl Recorder {
             let stack = self.stack(&io.header, raw);
             self.sites.insert(io.site, stack);
         }
-        self.events.push(Event::FileIo(FileIo {
+        self.event(Event::FileIo(FileIo {
             task,
             operation: if io.operation == 0 { FileOperation::Read } else { FileOperation::Write },
             first: self.at(io.first),
@@ -313,10 +327,9 @@ impl Recorder {
         }
         let parts = self.stacks.into_parts();
         self.losses.add(Loss::PythonUnreadable, parts.unknown_codes);
-        self.events.sort_by_key(Event::at);
         self.turns.sort_by_key(|turn| turn.at);
         let own_surroundings = Some(self.habitats.own());
-        let recording = Recording {
+        let mut recording = Recording {
             meta: Meta { outside: self.tree.outside, own_surroundings, ..Meta::default() },
             processes: self.tree.processes,
             surroundings: self.habitats.into_known(),
@@ -334,6 +347,8 @@ impl Recorder {
             turns: self.turns,
             ..Recording::default()
         };
+        self.past.finish(&mut recording);
+        recording.events.sort_by_key(Event::at);
         (recording, parts.files)
     }
 }

@@ -32,7 +32,7 @@ impl Recorder {
                 self.told(told);
             }
         }
-        self.events.push(Event::Message(Message {
+        self.event(Event::Message(Message {
             at,
             task,
             socket,
@@ -59,8 +59,8 @@ impl Recorder {
     /// Plaintext whose socket is known.
     pub(super) fn told(&mut self, told: Option<(SocketId, Vec<Seen>)>) {
         let Some((socket, seen)) = told else { return };
-        self.events.extend(seen.into_iter().map(|Seen { at, task, direction, bytes, marks, stack }| {
-            Event::Message(Message {
+        for Seen { at, task, direction, bytes, marks, stack } in seen {
+            self.event(Event::Message(Message {
                 at,
                 task,
                 socket,
@@ -70,7 +70,7 @@ impl Recorder {
                 descriptor: -1,
                 marks,
                 stack,
-            })
-        }));
+            }));
+        }
     }
 }

@@ -59,7 +59,7 @@ impl Recorder {
         if !unfinished && syscall.is_some() && state != OffState::Runnable {
             self.open_waits.entry(block.header.tid).or_default().push(self.events.len());
         }
-        self.events.push(Event::OffCpu(OffCpu {
+        self.event(Event::OffCpu(OffCpu {
             task,
             off,
             woken,
@@ -79,7 +79,7 @@ impl Recorder {
         let Some(task) = self.tree.task(call.header.tid) else { return self.unknown_task() };
         let stack = self.stack(&call.header, raw);
         if EPOLL.contains(&call.syscall) {
-            self.polls.insert(call.header.tid, (self.calls.len(), stack));
+            self.polls.insert(call.header.tid, (Some(CallId(self.calls.len() as u32)), stack));
         }
         let object = match call.object {
             object if object == wire::Object::Socket as u32 => {
@@ -91,6 +91,7 @@ impl Recorder {
             _ => OnObject::None,
         };
         let id = CallId(self.calls.len() as u32);
+        self.held += size_of::<Call>();
         self.calls.push(Call {
             task,
             returned: self.at(call.header.at),
@@ -120,7 +121,7 @@ impl Recorder {
             .map(|(class, length)| (class, Nanos(length)))
             .collect();
         let (from, to) = (self.at(waits.from), self.at(waits.header.at));
-        self.events.push(Event::ShortWaits(ShortWaits {
+        self.event(Event::ShortWaits(ShortWaits {
             task,
             from: from.min(to),
             to,
@@ -134,6 +135,7 @@ impl Recorder {
     pub(super) fn turn(&mut self, header: &wire::Header, coroutine: u64, stack: StackId, kind: TurnKind) {
         if let Some(task) = self.tree.task(header.tid) {
             let coroutine = CoroutineId(coroutine);
+            self.held += size_of::<Turn>();
             self.turns.push(Turn { at: self.at(header.at), task, coroutine, stack, kind });
         }
     }
@@ -150,7 +152,7 @@ impl Recorder {
         };
         // What the loop ran for while it polled: that is where it waited.
         if kind == TurnKind::Main
-            && let Some(call) = self.calls.get_mut(call)
+            && let Some(call) = call.and_then(|CallId(call)| self.calls.get_mut(call as usize))
         {
             call.stack = Some(stack);
         }
