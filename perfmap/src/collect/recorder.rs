@@ -4,6 +4,8 @@
 //! before an event is taken, all changes up to its time are applied. It knows nothing of the target's fate.
 
 mod messages;
+#[cfg(test)]
+mod tests;
 mod waits;
 mod window;
 

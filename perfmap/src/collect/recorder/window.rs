@@ -228,7 +228,7 @@ fn is_under_way(event: &Event, folded: &Folded) -> bool {
 }
 
 /// About the memory that it takes.
-fn size(event: &Event) -> usize {
+pub(super) fn size(event: &Event) -> usize {
     let more = match event {
         Event::Sample(_) | Event::FileIo(_) => 0,
         Event::OffCpu(wait) => wait.waker.as_ref().map_or(0, |waker| heap(waker.comm.len())),
