@@ -11,6 +11,7 @@ mod halves;
 mod http;
 mod http2;
 mod limits;
+mod load;
 mod locks;
 mod native;
 mod peers;

@@ -122,7 +122,9 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
     let served = served::served(&known);
     let peers = peers(&correlated.flows.peers, &services);
     let closure_error = i64::try_from(i128::from(owned) - i128::from(wall.0)).unwrap_or(i64::MAX);
-    let map = Map { wall, steps, outside, idle, served, peers, locks, services: services.names, closure_error };
+    let earlier = recording.earlier.length;
+    let map =
+        Map { wall, earlier, steps, outside, idle, served, peers, locks, services: services.names, closure_error };
     Built {
         map,
         remainder,

@@ -337,6 +337,7 @@ impl Story {
 
     pub(super) fn peer(&mut self, address: &str, server: Option<TaskId>) -> usize {
         self.peers.push(PeerFlow {
+            endpoint: crate::recording::Endpoint::Unix(None),
             address: address.into(),
             process: server.map(|task| self.recording.task(task).process),
             protocol: "http/1.1".into(),
