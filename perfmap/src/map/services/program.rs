@@ -93,6 +93,11 @@ fn python(argv: &[String]) -> Option<(Script<'_>, usize)> {
     None
 }
 
+/// An interpreter with something to run: two such processes are one program only where that is the same.
+pub(super) fn is_script(image: &Image) -> bool {
+    script(image).is_some()
+}
+
 fn base(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
