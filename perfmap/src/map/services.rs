@@ -87,8 +87,13 @@ impl Services {
         self.of_process.get(id.0 as usize).copied().unwrap_or(0)
     }
 
+    /// Into `names`.
+    pub(super) fn index(&self, process: ProcessId) -> u32 {
+        self.of_process.get(process.0 as usize).copied().unwrap_or(0)
+    }
+
     pub(super) fn of(&self, process: ProcessId) -> &str {
-        &self.names[self.of_process.get(process.0 as usize).copied().unwrap_or(0) as usize]
+        &self.names[self.index(process) as usize]
     }
 
     /// Whom an endpoint is, where its process is followed or the user named its port.
