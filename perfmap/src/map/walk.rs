@@ -278,7 +278,8 @@ impl<'a> Walk<'a> {
         }
         // A loop that gave work to a thread, or a lock, answers nobody.
         let answered = wait.by.filter(|_| wait.cause == Cause::Network);
-        let serving = answered.and_then(|by| known.loops.serving(by, None, wait.woken));
+        let other = wait.socket.and_then(|socket| known.loops.other_end(socket));
+        let serving = answered.and_then(|by| known.loops.serving(by, other, wait.woken));
         let piece = Segment { from, ..piece };
         self.waited(task, wait.by, known.cause(id), piece, node, stack, serving);
         from
@@ -313,6 +314,10 @@ impl<'a> Walk<'a> {
         let wait = known.correlated.wait(owner.wait);
         let (by, cause, socket) = match owner.by {
             By::Waker => (wait.by, known.cause(owner.wait), None),
+            By::Given(from, to) => match self.given(task, from, to) {
+                Some(worker) => (Some(worker), WaitCause::Other, None),
+                None => (wait.by, known.cause(owner.wait), None),
+            },
             By::Timer => (None, WaitCause::Sleep, None),
             By::Peer(by, socket) => match known.cause(owner.wait) {
                 WaitCause::Db => (by, WaitCause::Db, socket),
@@ -364,6 +369,23 @@ impl<'a> Walk<'a> {
             Some(main) => self.place(task, base, Some(main), at),
             None => base,
         }
+    }
+
+    /// The thread of the loop's process that it first gave something to do in `[from, to)`.
+    fn given(&self, of_loop: TaskId, from: Nanos, to: Nanos) -> Option<TaskId> {
+        let process = self.known.process(of_loop)?;
+        let tasks = self.known.recording.tasks.iter().enumerate();
+        let threads = tasks.filter(|(_, task)| task.process == process).map(|(index, _)| TaskId(index as u32));
+        let first = |worker: TaskId| {
+            let woken = self.handed.get(&(of_loop, worker)).and_then(|times| {
+                let next = times.partition_point(|time| *time < from);
+                times.get(next).copied()
+            });
+            let born = self.known.recording.tasks.get(worker.0 as usize).filter(|task| task.maker == Some(of_loop));
+            let born = born.map(|task| task.born).filter(|born| *born >= from);
+            [woken, born].into_iter().flatten().min().filter(|at| *at < to).map(|at| (at, worker))
+        };
+        threads.filter_map(first).min().map(|(_, worker)| worker)
     }
 
     /// The last moment before `at` at which the loop gave `worker` something to do, not before `stop`.
