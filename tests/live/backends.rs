@@ -69,7 +69,12 @@ fn waits_for_a_row(traced: &Traced, service: &str) -> Result<()> {
     let found = served(&map, "change_row", service)?;
     let functions = truth.functions()?;
     let held = functions.iter().find(|of| of.name == "hold_row").context("truth without hold_row")?.wall_ms;
-    ensure!(found.lock >= 0.9 * held, "change_row: {:.1} ms of {held:.1} waited for the row", found.lock);
+    ensure!(
+        found.lock >= 0.9 * held,
+        "change_row: {:.1} ms of {held:.1} waited for the row:\n{}",
+        found.lock,
+        traced.words()
+    );
     ensure!(found.cpu < 0.1 * held, "change_row: {:.1} ms of CPU", found.cpu);
     ensure!(map.nested("change_row", "hold_row"), "hold_row is not under change_row:\n{}", traced.words());
     Ok(())
@@ -113,5 +118,14 @@ fn inside_of_mariadb() -> Result<()> {
     computes(&traced, "add_numbers", "mariadbd")?;
     sleeps(&traced, "doze", "mariadbd")?;
     waits_for_a_row(&traced, "mariadbd")?;
+    traced.owns_its_time()
+}
+
+#[test]
+fn inside_of_redis() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let traced = Trace::workload("w48_backends", &["redis"])?.options(&["--freq", "499"]).passes()?;
+    computes(&traced, "run_script", "redis-server")?;
+    stays_a_query(&traced, "wait_for_item")?;
     traced.owns_its_time()
 }
