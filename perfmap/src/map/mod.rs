@@ -8,6 +8,7 @@ mod calls;
 mod embedded_database;
 mod fold;
 mod glob;
+mod inside;
 mod interpreter_lock;
 #[cfg(test)]
 mod laws;
@@ -20,6 +21,7 @@ mod model;
 mod outside;
 mod points;
 mod project;
+mod queries;
 #[cfg(test)]
 mod scale_tests;
 mod served;
@@ -67,13 +69,15 @@ struct Built {
 }
 
 fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, options: &MapOptions) -> Built {
-    let project = project::Project::new(&recording.meta, resolved);
+    let mut project = project::Project::new(&recording.meta, resolved);
     let points = points::Points::new(recording, correlated);
     let has_project = processes_with_project(recording, &project, &points);
     let services = services::Services::new(recording, &correlated.flows, &has_project);
     let interpreter_lock = interpreter_lock::stacks(resolved);
     let embedded_database = embedded_database::stacks(resolved);
     let loops = loops::Loops::new(recording, correlated, resolved);
+    let inside = inside::Inside::new(recording, resolved, &mut project, &services, &points, &has_project);
+    let queries = queries::Queries::new(&correlated.flows);
     let known = walk::Known {
         recording,
         correlated,
@@ -84,6 +88,8 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
         embedded_database: &embedded_database,
         has_project: &has_project,
         loops: &loops,
+        inside: &inside,
+        queries: &queries,
         leads_to_project: &upwards(recording, has_project.clone()),
     };
     let mut walk = walk::Walk::new(&known);

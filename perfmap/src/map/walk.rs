@@ -7,10 +7,12 @@
 use rustc_hash::FxHashMap;
 
 use super::{
+    inside::Inside,
     loops::{By, Loops, Owner, Serving},
     model::WaitCause,
     points::Points,
     project::Project,
+    queries::Queries,
     services::{self, Services},
     tree::{Kind, Level, NodeId, OUTSIDE, Tree},
 };
@@ -39,6 +41,8 @@ pub(super) struct Known<'a> {
     /// By `ProcessId`: the project's functions were seen in it.
     pub has_project: &'a [bool],
     pub loops: &'a Loops,
+    pub inside: &'a Inside,
+    pub queries: &'a Queries,
     /// By `ProcessId`: the project's functions were seen in it or in one below it.
     pub leads_to_project: &'a [bool],
 }
@@ -218,7 +222,7 @@ impl<'a> Walk<'a> {
                 self.samples += known.points.samples_in(task, piece.from, piece.to);
                 for (from, to, stack) in known.points.pieces(task, piece.from, piece.to) {
                     let base = if serving.is_none() { self.in_loop(task, base, stack, from) } else { base };
-                    let node = self.place(task, base, stack, from);
+                    let node = self.place_own(task, base, stack, from);
                     for (kind, from, to) in known.split(short, stack, from, to) {
                         self.own(node, kind, from, to, stack, task);
                     }
@@ -240,7 +244,7 @@ impl<'a> Walk<'a> {
                 };
                 let node = match &owner {
                     Some(owner) => self.chain(task, base, &owner.stacks, piece.from),
-                    None => self.place(task, base, stack, piece.from),
+                    None => self.place_own(task, base, stack, piece.from),
                 };
                 self.own(node, Kind::Wait(known.queue(wait)), piece.from, piece.to, stack, task);
                 piece.from
@@ -260,7 +264,11 @@ impl<'a> Walk<'a> {
         let known = self.known;
         let wait = known.correlated.wait(id);
         let stack = known.stack_of(id, piece.from);
-        let node = self.place(task, base, stack, piece.from);
+        let node = match known.cause(id) {
+            // Where a proxy waits for those behind it, its own functions tell nothing.
+            WaitCause::Network | WaitCause::Db => self.place(task, base, stack, piece.from),
+            _ => self.place_own(task, base, stack, piece.from),
+        };
         let mut from = piece.from;
         if wait.multiplexed
             && let Some(by) = wait.by.filter(|by| !self.is_active(*by))
@@ -341,11 +349,16 @@ impl<'a> Walk<'a> {
     ) {
         // Who is active was blocked all the time and cannot have woken anybody: the request was still on its way.
         let by = by.filter(|by| !self.is_active(*by) && self.levels.len() < MAX_CHAIN);
-        // A database that shows nothing of the project answers for its own time: what it computes is no work of the
-        // caller's.
-        let Some(by) = by.filter(|by| cause != WaitCause::Db || self.known.shows_project(*by)) else {
+        let Some(by) = by else {
             return self.own(node, Kind::Wait(cause), piece.from, piece.to, stack, task);
         };
+        let mut piece = piece;
+        if cause == WaitCause::Db && !self.known.shows_project(by) {
+            // Until the question was asked, a database was there for others.
+            let asked = self.known.queries.asked(task, piece.to).unwrap_or(piece.to).clamp(piece.from, piece.to);
+            self.own(node, Kind::Wait(cause), piece.from, asked, stack, task);
+            piece.from = asked;
+        }
         let inner = self.enter(task, by, node, piece.to);
         self.levels.push(Level { depth: self.tree.depth(node), cause });
         self.walk(by, piece.from, piece.to, inner, node, serving);
@@ -389,7 +402,7 @@ impl<'a> Walk<'a> {
         (handed.plus(LATE_TO_SLEEP) >= stop).then(|| handed.max(stop))
     }
 
-    fn place(&mut self, task: TaskId, base: NodeId, stack: Option<StackId>, at: Nanos) -> NodeId {
+    pub(super) fn place(&mut self, task: TaskId, base: NodeId, stack: Option<StackId>, at: Nanos) -> NodeId {
         let functions = self.known.project.stack(stack);
         if functions.is_empty() {
             return base;
@@ -471,7 +484,7 @@ impl Known<'_> {
 
     pub(super) fn cause(&self, wait: WaitId) -> WaitCause {
         let wait = self.correlated.wait(wait);
-        if wait.futex && self.is_interpreter_lock(wait.stack) {
+        if wait.futex && self.is_interpreter_lock(wait.stack) || self.inside.is_lock(wait.task, wait.stack) {
             return WaitCause::Lock;
         }
         if self.is_embedded_database(wait) {
