@@ -8,6 +8,7 @@ mod calls;
 mod fold;
 mod glob;
 mod interpreter_lock;
+mod known;
 #[cfg(test)]
 mod laws;
 mod lock_place;
@@ -70,9 +71,9 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
     let points = points::Points::new(recording, correlated);
     let has_project = processes_with_project(recording, &project, &points);
     let services = services::Services::new(recording, &correlated.flows, &has_project);
-    let interpreter_lock = interpreter_lock::stacks(resolved);
+    let interpreter_lock = interpreter_lock::InterpreterLock::new(recording, correlated, resolved);
     let loops = loops::Loops::new(recording, correlated, resolved);
-    let known = walk::Known {
+    let known = known::Known {
         recording,
         correlated,
         project: &project,
