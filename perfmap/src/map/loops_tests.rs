@@ -100,6 +100,16 @@ fn a_number_that_is_used_again_is_another_coroutine() {
 
 #[test]
 fn a_server_works_for_the_connection_that_it_answers() {
+    a_server_that_answers(400);
+}
+
+/// Whom the wake takes the CPU returns from its call much later.
+#[test]
+fn an_answer_whose_sender_returns_late_is_an_answer() {
+    a_server_that_answers(420);
+}
+
+fn a_server_that_answers(returns: u64) {
     let (mut story, main) = Story::new("python main.py", 500);
     let server = story.process(Some(main), 0, "python server.py");
     story.calls_itself(server, "server");
@@ -125,7 +135,7 @@ fn a_server_works_for_the_connection_that_it_answers() {
     }
     story.cpu(server, 200, 300, &format!("main {LOOP} other"));
     story.message(server, at(300, 0), noise, Some((9, &format!("main {LOOP} other"))));
-    story.message(server, at(400, 50), server_end, Some((8, &format!("main {LOOP} answer"))));
+    story.message(server, at(returns, 50), server_end, Some((8, &format!("main {LOOP} answer"))));
     // Before its request was read, and between its turns, the loop was busy for another one: that delayed it.
     check(
         &story.map(),

@@ -253,7 +253,8 @@ impl<'a> Walk<'a> {
         }
         // A loop that gave work to a thread, or a lock, answers nobody.
         let answered = wait.by.filter(|_| wait.cause == Cause::Network);
-        let serving = answered.and_then(|by| known.loops.serving(by, None, wait.woken));
+        let other = wait.socket.and_then(|socket| known.loops.other_end(socket));
+        let serving = answered.and_then(|by| known.loops.serving(by, other, wait.woken));
         let piece = Segment { from, ..piece };
         self.waited(task, known.by(id), known.cause(id), piece, node, stack, serving);
         from
