@@ -6,10 +6,11 @@
 
 use super::{
     calls,
+    known::Known,
     model::WaitCause,
     project::FunctionId,
     tree::{BESIDE, Kind, NodeId, Tree},
-    walk::{Known, Visit},
+    walk::Visit,
 };
 use crate::{
     correlate::{Segment, State},

@@ -10,6 +10,7 @@ mod fold;
 mod glob;
 mod inside;
 mod interpreter_lock;
+mod known;
 #[cfg(test)]
 mod laws;
 mod lock_place;
@@ -73,12 +74,12 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
     let points = points::Points::new(recording, correlated);
     let has_project = processes_with_project(recording, &project, &points);
     let services = services::Services::new(recording, &correlated.flows, &has_project);
-    let interpreter_lock = interpreter_lock::stacks(resolved);
+    let interpreter_lock = interpreter_lock::InterpreterLock::new(recording, correlated, resolved);
     let embedded_database = embedded_database::stacks(resolved);
     let loops = loops::Loops::new(recording, correlated, resolved);
     let inside = inside::Inside::new(recording, resolved, &mut project, &services, &points, &has_project);
     let queries = queries::Queries::new(&correlated.flows);
-    let known = walk::Known {
+    let known = known::Known {
         recording,
         correlated,
         project: &project,
