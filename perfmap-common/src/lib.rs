@@ -413,6 +413,8 @@ pub enum TlsFunction {
     SslWrite = 2,
     SslReadEx = 3,
     SslWriteEx = 4,
+    GnutlsRecv = 5,
+    GnutlsSend = 6,
 }
 
 /// Sums of file I/O of one call site: header (`at` = last call), fields, then a stack where the site is new.

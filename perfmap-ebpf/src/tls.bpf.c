@@ -41,14 +41,10 @@ struct {
 } plaintexts SEC(".maps");
 
 static __always_inline bool sends(u64 function) {
-	return function == TLS_SSL_WRITE || function == TLS_SSL_WRITE_EX;
+	return function == TLS_SSL_WRITE || function == TLS_SSL_WRITE_EX || function == TLS_GNUTLS_SEND;
 }
 
-SEC("uprobe")
-int on_tls_enter(struct pt_regs *ctx) {
-	struct task_state *state = state_of(bpf_get_current_task_btf());
-	if (!state)
-		return 0;
+static __always_inline void enter(struct pt_regs *ctx, struct task_state *state, u64 function) {
 	struct tls_call *call = &state->tls;
 	/* One TLS inside another: the inner call, which is nearer to the wire, wins. */
 	call->connection = ctx->di;
@@ -58,8 +54,7 @@ int on_tls_enter(struct pt_regs *ctx) {
 	call->sp = ctx->sp;
 	call->began = bpf_ktime_get_ns();
 	call->socket = 0;
-	call->function = bpf_get_attach_cookie(ctx);
-	return 0;
+	call->function = function;
 }
 
 /* Bytes that the call moved; 0: none, or it has to be repeated. */
@@ -74,6 +69,9 @@ static __always_inline u64 moved(struct tls_call *call, u64 result) {
 		if ((s32)result <= 0 || bpf_probe_read_user(&bytes, sizeof(bytes), (void *)call->moved))
 			return 0;
 		return bytes;
+	case TLS_GNUTLS_RECV:
+	case TLS_GNUTLS_SEND:
+		return (s64)result > 0 ? result : 0;
 	}
 	return 0;
 }
@@ -114,11 +112,9 @@ static __always_inline void emit_plaintext(struct tls_call *call, u32 slot, u64 
 	emit_with_stack(record, sizeof(*record), &record->stack, scratch, context, head->bytes, captured, LOSS_RING_MESSAGE);
 }
 
-SEC("uprobe")
-int on_tls_return(struct pt_regs *ctx) {
-	struct task_state *state = state_of(bpf_get_current_task_btf());
-	if (!state || !state->tls.connection || state->tls.sp != ctx->sp)
-		return 0;
+static __always_inline void leave(struct pt_regs *ctx, struct task_state *state) {
+	if (!state->tls.connection || state->tls.sp != ctx->sp)
+		return;
 	u64 bytes = moved(&state->tls, ctx->ax);
 	u32 zero = 0;
 	struct probe_slots *slots = bytes ? bpf_map_lookup_elem(&probe_slots, &zero) : 0;
@@ -134,5 +130,18 @@ int on_tls_return(struct pt_regs *ctx) {
 		}
 	}
 	state->tls.connection = 0;
+}
+
+/* One program for both, so that all probes of a library are one link. The cookie: which function begins; 0: one returns. */
+SEC("uprobe")
+int on_tls(struct pt_regs *ctx) {
+	struct task_state *state = state_of(bpf_get_current_task_btf());
+	if (!state)
+		return 0;
+	u64 function = bpf_get_attach_cookie(ctx);
+	if (function)
+		enter(ctx, state, function);
+	else
+		leave(ctx, state);
 	return 0;
 }

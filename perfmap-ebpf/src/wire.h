@@ -88,6 +88,8 @@ enum tls_function {
 	TLS_SSL_WRITE,
 	TLS_SSL_READ_EX,
 	TLS_SSL_WRITE_EX,
+	TLS_GNUTLS_RECV,
+	TLS_GNUTLS_SEND,
 };
 enum {
 	BLOCK_EARLY_WAKE = 1,

@@ -1,6 +1,7 @@
 //! Live tests: perfmap on programs that know their own truth. They need root, and say so by failing.
 
 mod attach;
+mod backends;
 mod children;
 mod containers;
 mod databases;
@@ -11,6 +12,7 @@ mod halves;
 mod http;
 mod http2;
 mod limits;
+mod load;
 mod locks;
 mod native;
 mod peers;
@@ -21,4 +23,5 @@ mod sqlite;
 mod storms;
 mod threads;
 mod tls;
+mod tls_proxy;
 mod waits;

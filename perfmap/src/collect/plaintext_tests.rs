@@ -133,6 +133,32 @@ fn a_process_that_is_over_leaves_nothing() {
     assert!(session.0.connections.is_empty() && session.0.of_socket.is_empty() && session.0.threads.is_empty());
 }
 
+/// A request with the same parameters has the same number on every connection of a run, through TLS or not.
+#[test]
+fn equal_requests_are_equal_on_all_connections() {
+    fn repeats(marks: &[Mark]) -> Vec<u64> {
+        let repeat = |mark: &Mark| match mark {
+            Mark::Call { step: CallStep::Request { repeat, .. }, .. } => *repeat,
+            _ => None,
+        };
+        marks.iter().filter_map(repeat).collect()
+    }
+    let asked = |value: &str| format!("*2\r\n$3\r\nGET\r\n${}\r\n{value}\r\n", value.len()).into_bytes();
+    let key = RunKey::default();
+    let mut session = Session(Plaintexts::new(key.clone()));
+    let mut ask = |connection, socket, value| {
+        let (_, seen) = session.moved(connection, true, &asked(value), Some(socket)).unwrap();
+        let marks: Vec<Mark> = seen.into_iter().flat_map(|seen| seen.marks).collect();
+        let [repeat] = repeats(&marks)[..] else { panic!("{marks:?}") };
+        repeat
+    };
+    let first = ask(1, 3, "a");
+    assert_eq!(ask(2, 4, "a"), first, "another connection");
+    assert_ne!(ask(2, 4, "b"), first, "another parameter");
+    let plain = Decoder::with_key(key).feed(Direction::Sent, &asked("a"), asked("a").len() as u64);
+    assert_eq!(repeats(&plain), [first], "without TLS");
+}
+
 proptest::proptest! {
     /// Whatever is moved and transferred: a socket belongs to one object, and little is held.
     #[test]

@@ -19,7 +19,7 @@ pub fn notes(recording: &Recording, library: impl Fn(u32) -> Option<Outcome>) ->
             }
             Some(Err(why)) => why,
             None => {
-                "no file that it maps has OpenSSL's functions with symbols (rustls, Go and stripped programs have none)"
+                "no file that it maps has OpenSSL's or GnuTLS's functions with symbols (rustls, Go and stripped programs have none)"
                     .to_owned()
             }
         };

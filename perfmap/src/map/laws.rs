@@ -199,6 +199,7 @@ prop_compose! {
         attached in any::<bool>(),
         requests in prop::collection::vec((0..4u32, task(), time(), 0..300u64), 0..12),
         turns in prop::collection::vec(turn(), 0..30),
+        own in prop::bool::weighted(0.7),
         sample_hz in prop::sample::select(vec![0u32, 1, 99, 999, 1_000_000, 50_000_000]),
     ) -> Recording {
         events.extend(requests.into_iter().flat_map(served));
@@ -212,7 +213,8 @@ prop_compose! {
                 wall: Nanos(WALL),
                 sample_hz,
                 working_directory: "/p".into(),
-                project_roots: vec!["/p".into()],
+                // Or nothing in it is the project's, and all of its native programs are looked into.
+                project_roots: vec![if own { "/p" } else { "/q" }.into()],
                 ..Meta::default()
             },
             processes: processes.into_iter().enumerate().map(|(index, (parent, born, images))| Process {
@@ -224,7 +226,7 @@ prop_compose! {
                 images: (0..images).map(|image| Image {
                     at: born,
                     comm: format!("p{index}"),
-                    executable: String::new(),
+                    executable: "/bin/server".into(),
                     arguments: vec![format!("tool{image}")],
                     working_directory: String::new(),
                     service_name: None,
@@ -252,14 +254,15 @@ prop_compose! {
 }
 
 /// Stacks of three own functions, a library's and asyncio's, in all lengths up to three.
-fn resolved() -> Resolved {
+fn resolved(recording: &Recording) -> Resolved {
+    let native = recording.meta.project_roots == [std::path::PathBuf::from("/q")];
     let place = |name: &str, file: &str| Place {
         function: name.into(),
-        file: Some(file.into()),
+        file: (!native).then(|| file.into()),
         line: Some(3),
         first_line: Some(2),
-        language: Language::Python,
-        module: None,
+        language: if native { Language::Native } else { Language::Python },
+        module: native.then(|| "/bin/server".into()),
         inlined: false,
         unnamed: None,
     };
@@ -285,7 +288,7 @@ fn all<'a>(steps: &'a [Step], found: &mut Vec<&'a Step>) {
 }
 
 fn check(recording: &Recording, min_share: f64) -> Result<Built, TestCaseError> {
-    let resolved = resolved();
+    let resolved = resolved(recording);
     let correlated = correlate::correlate(recording);
     let built = built(recording, &resolved, &correlated, &MapOptions { min_share });
     let map = &built.map;

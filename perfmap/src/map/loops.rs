@@ -42,6 +42,9 @@ pub(super) struct Owner {
 pub(super) enum By {
     /// Whoever ended `wait`.
     Waker,
+    /// Nobody was seen to end it: the loop was awake for something else when the result came. Whom the loop gave work
+    /// to between these instants, when the coroutine ran last; else as `Waker`.
+    Given(Nanos, Nanos),
     Timer,
     /// The other end of the coroutine's connection.
     Peer(Option<TaskId>, Option<SocketId>),
@@ -216,8 +219,12 @@ impl Loops {
         } else {
             end
         };
-        let wait = of.polls.get(ended).map_or(poll.wait, |poll| poll.wait);
-        Some(Owner { stacks, wait, by: By::Waker })
+        let ended = of.polls.get(ended).unwrap_or(poll);
+        let by = match of.ran_before(turn).filter(|_| !ended.woken_by_task) {
+            Some((from, to)) => By::Given(from, to),
+            None => By::Waker,
+        };
+        Some(Owner { stacks, wait: ended.wait, by })
     }
 
     /// The coroutine whose turn resumed the one that `turn` is of, as it was during `poll`.

@@ -148,3 +148,30 @@ fn a_server_that_answers(returns: u64) {
         (outside) 0",
     );
 }
+
+/// The loop was awake for a timer when the result came, so nobody ended its poll.
+#[test]
+fn a_result_that_woke_nobody_is_of_the_thread_that_was_given_the_work() {
+    let (mut story, main) = Story::new("python main.py", 210);
+    story.turn(main, at(0, 50), MAIN, &format!("main {LOOP} client"), TurnKind::Started);
+    story.cpu(main, 0, 10, &format!("main {LOOP} client"));
+    let worker = story.thread(main, 5);
+    let bystander = story.thread(main, 20);
+    story.cpu(worker, 5, 203, "lib.worker job");
+    story.cpu(bystander, 20, 210, "lib.worker other");
+    for (from, to) in [(10, 100), (100, 200)] {
+        poll(&mut story, main, from, to, 0);
+        main_waits(&mut story, main, to, "client");
+        resumed(&mut story, main, to, 0, 7, "tick asyncio.tasks.sleep", false);
+    }
+    resumed(&mut story, main, 204, 0, MAIN, "client lib.to_thread", false);
+    story.cpu(main, 200, 210, &format!("main {LOOP} client"));
+    check(
+        &story.map(),
+        "1 main FunctionCall wall 210 self 0 cpu 20 other 190
+          1.1 client FunctionCall wall 210 self 20 cpu 20 other 190
+            1.1.1 job FunctionCall wall 190 self 190 cpu 190
+        2 other FunctionCall beside wall 190 self 0 cpu 190
+        (outside) 0",
+    );
+}

@@ -8,7 +8,9 @@ mod calls;
 mod embedded_database;
 mod fold;
 mod glob;
+mod inside;
 mod interpreter_lock;
+mod known;
 #[cfg(test)]
 mod laws;
 mod lock_place;
@@ -20,6 +22,7 @@ mod model;
 mod outside;
 mod points;
 mod project;
+mod queries;
 #[cfg(test)]
 mod scale_tests;
 mod served;
@@ -67,14 +70,16 @@ struct Built {
 }
 
 fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, options: &MapOptions) -> Built {
-    let project = project::Project::new(&recording.meta, resolved);
+    let mut project = project::Project::new(&recording.meta, resolved);
     let points = points::Points::new(recording, correlated);
     let has_project = processes_with_project(recording, &project, &points);
     let services = services::Services::new(recording, &correlated.flows, &has_project);
-    let interpreter_lock = interpreter_lock::stacks(resolved);
+    let interpreter_lock = interpreter_lock::InterpreterLock::new(recording, correlated, resolved);
     let embedded_database = embedded_database::stacks(resolved);
     let loops = loops::Loops::new(recording, correlated, resolved);
-    let known = walk::Known {
+    let inside = inside::Inside::new(recording, resolved, &mut project, &services, &points, &has_project);
+    let queries = queries::Queries::new(&correlated.flows);
+    let known = known::Known {
         recording,
         correlated,
         project: &project,
@@ -84,6 +89,8 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
         embedded_database: &embedded_database,
         has_project: &has_project,
         loops: &loops,
+        inside: &inside,
+        queries: &queries,
         leads_to_project: &upwards(recording, has_project.clone()),
     };
     let mut walk = walk::Walk::new(&known);
@@ -122,7 +129,9 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
     let served = served::served(&known);
     let peers = peers(&correlated.flows.peers, &services);
     let closure_error = i64::try_from(i128::from(owned) - i128::from(wall.0)).unwrap_or(i64::MAX);
-    let map = Map { wall, steps, outside, idle, served, peers, locks, services: services.names, closure_error };
+    let earlier = recording.earlier.length;
+    let map =
+        Map { wall, earlier, steps, outside, idle, served, peers, locks, services: services.names, closure_error };
     Built {
         map,
         remainder,
