@@ -189,6 +189,7 @@ pub fn map() -> Map {
             Peer { latency: Some(latency(908, 908, 908, 908)), ..peer(Some("tikal"), "127.0.0.1:8001", 1) },
         ],
         services: vec!["api".into(), "tikal".into(), "mt-engine".into()],
+        nameless: 0,
         closure_error: 0,
     }
 }

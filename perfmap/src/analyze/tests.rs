@@ -227,6 +227,7 @@ fn every_doubt_has_its_warning() {
     let mut map = map();
     map.peers[0].counted = Counted::Inferred;
     map.peers[1].counted = Counted::AtLeast;
+    map.nameless = 4;
     map.closure_error = -55_000_000;
     let warnings = analyze(&recording, &resolved(), &map).warnings;
     let expected = [
@@ -239,6 +240,7 @@ fn every_doubt_has_its_warning() {
         Warning::ProbeTime { pct: 50.0 },
         Warning::Lost { kind: Loss::RingFullWait, count: 7 },
         Warning::FewSamples { samples: 30 },
+        Warning::NamelessRequests { count: 4 },
         Warning::InferredCounts { peer: "mt-engine".into() },
         Warning::LowCounts { peer: "tikal".into() },
         Warning::NotClosed { pct: 2.0 },

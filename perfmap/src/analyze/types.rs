@@ -151,6 +151,10 @@ pub enum Warning {
         samples: u64,
     },
     /// Round trips of TLS connections are inferred from their records.
+    /// So many HTTP/2 requests have no name, because the connection's table of names was not seen from its beginning.
+    NamelessRequests {
+        count: u64,
+    },
     InferredCounts {
         peer: String,
     },

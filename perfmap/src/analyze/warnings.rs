@@ -163,6 +163,9 @@ fn nameless_leaf<'r>(resolved: &'r Resolved, sample: &Sample) -> Option<(Option<
 }
 
 fn counts(map: &Map, found: &mut Vec<Warning>) {
+    if map.nameless > 0 {
+        found.push(Warning::NamelessRequests { count: map.nameless });
+    }
     for peer in &map.peers {
         let name = || peer.service.clone().unwrap_or_else(|| peer.address.clone());
         match peer.counted {

@@ -39,7 +39,7 @@ pub use model::{
 };
 
 use crate::{
-    correlate::{self, Correlated, PeerFlow},
+    correlate::{self, Correlated, PeerFlow, Protocol, RoundTrip},
     recording::{Nanos, Recording},
     resolve::Resolved,
 };
@@ -130,8 +130,9 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
     let peers = peers(&correlated.flows.peers, &services);
     let closure_error = i64::try_from(i128::from(owned) - i128::from(wall.0)).unwrap_or(i64::MAX);
     let earlier = recording.earlier.length;
-    let map =
-        Map { wall, earlier, steps, outside, idle, served, peers, locks, services: services.names, closure_error };
+    let nameless = correlated.flows.round_trips.iter().filter(|trip| is_nameless(trip)).count() as u64;
+    let services = services.names;
+    let map = Map { wall, earlier, steps, outside, idle, served, peers, locks, nameless, services, closure_error };
     Built {
         map,
         remainder,
@@ -166,6 +167,11 @@ fn upwards(recording: &Recording, mut flags: Vec<bool>) -> Vec<bool> {
         }
     }
     flags
+}
+
+/// Names of HTTP/2 lie in a table that grows with the connection: who did not see it grow does not know them.
+fn is_nameless(trip: &RoundTrip) -> bool {
+    trip.route.is_none() && matches!(trip.protocol, Protocol::Http2 | Protocol::Grpc)
 }
 
 fn peers(flows: &[PeerFlow], services: &services::Services) -> Vec<Peer> {

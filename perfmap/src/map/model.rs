@@ -21,6 +21,8 @@ pub struct Map {
     pub peers: Vec<Peer>,
     /// Locks that threads waited for, longest wait first.
     pub locks: Vec<Lock>,
+    /// Round trips of HTTP/2 and gRPC whose requests have no name.
+    pub nameless: u64,
     /// Names of all services seen, the root's first; one entry: the steps need no service.
     pub services: Vec<String>,
     /// How far the owned time is from `wall`; an assertion of the walk, 0 but for a bug.

@@ -401,6 +401,13 @@ impl Story {
         }
     }
 
+    /// The trip made last was HTTP/2's, on a connection that was joined.
+    pub(super) fn was_joined(&mut self) {
+        if let Some(trip) = self.trips.last_mut() {
+            (trip.protocol, trip.route) = (Protocol::Http2, None);
+        }
+    }
+
     pub(super) fn correlated(&mut self) -> Correlated {
         self.recording.events.sort_by_key(Event::at);
         self.recording.turns.sort_by_key(|turn| turn.at);

@@ -410,3 +410,19 @@ fn statements_wait_for_their_database() {
         |step: usize| (map.steps[0].children[step].db_round_trips, map.steps[0].children[step].http_round_trips);
     assert_eq!([counts(0), counts(1), counts(2)], [(2, 0), (0, 1), (1, 0)]);
 }
+
+/// Names of HTTP/2 are places in a table; a path that is not known is said, and counted all the same.
+#[test]
+fn requests_without_a_name_are_counted() {
+    let (mut story, main) = Story::new("python main.py", 100);
+    let web = story.peer("127.0.0.1:80", None);
+    story.cpu(main, 0, 100, "main fetch");
+    for at in [10, 40, 70] {
+        story.trip(main, web, at, at + 5, "/x", "main fetch lib.send");
+        if at > 10 {
+            story.was_joined();
+        }
+    }
+    let map = story.map();
+    assert_eq!((map.nameless, map.steps[0].http_round_trips + map.steps[0].children[0].http_round_trips), (2, 3));
+}

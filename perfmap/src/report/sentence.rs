@@ -212,6 +212,10 @@ pub fn warning(warning: &Warning) -> String {
         Warning::FewSamples { samples } => {
             format!("only {samples} CPU samples: shares of CPU time are rough; raise --freq or profile a longer run")
         }
+        Warning::NamelessRequests { count } => format!(
+            "{count} HTTP/2 requests have no name: their connection is older than the recording, and names are sent as places \
+             in a table that was filled before (or parts of it were not captured)"
+        ),
         Warning::InferredCounts { peer } => {
             format!("round trips to {peer} are inferred from TLS records")
         }
