@@ -446,8 +446,12 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 		limit = MAX_PAYLOAD_BYTES;
 	u32 only = 0;
 	struct live_settings *limits = bpf_map_lookup_elem(&live, &only);
-	if (limits && limit > limits->payload_bytes)
-		limit = limits->payload_bytes;
+	u32 most = limits ? limits->payload_bytes : limit;
+	/* Thinned too: how many answers a transfer has is known from all of them, and a pipeline's are short. */
+	if (sums->protocol == PROTOCOL_CALLS && most < HEAD_BYTES)
+		most = HEAD_BYTES;
+	if (limit > most)
+		limit = most;
 	u32 captured = 0, pieces = 0;
 	if (sums->protocol == PROTOCOL_HTTP2 && length > 0)
 		pieces = read_frames(sums, length, nth, direction);

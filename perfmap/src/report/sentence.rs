@@ -237,8 +237,8 @@ fn thinning(thinned: &Thinned) -> String {
     };
     let what = match what {
         Thinning::Payload { bytes } => format!(
-            "only the first {bytes} bytes of each socket message are looked at; where that hides a request, counts are \
-             marked `at least`"
+            "only the first {bytes} bytes of each socket message (4 KiB of a database's or a cache's) are looked at; where \
+             that hides a request, counts are marked `at least`"
         ),
         Thinning::Stacks { bytes } => format!(
             "stack copies hold {} at most: deeper native callers are missing and show as truncated stacks",
