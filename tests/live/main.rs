@@ -12,6 +12,7 @@ mod http;
 mod http2;
 mod limits;
 mod locks;
+mod loops;
 mod native;
 mod peers;
 mod python;
