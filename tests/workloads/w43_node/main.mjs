@@ -101,7 +101,7 @@ function union(of) {
 }
 
 const tls = variant === 'tls' ? ['cert.pem', 'key.pem'] : [];
-const server = spawn('python3', ['server.py', '2', ...tls], { stdio: ['ignore', 'pipe', 'pipe'] });
+const server = spawn('python3', ['server.py', '2', ...tls], { cwd: new URL('.', import.meta.url).pathname, stdio: ['ignore', 'pipe', 'pipe'] });
 const [port] = await once(server.stderr, 'data');
 base = tls.length ? `https://localhost:${Number(port)}` : `http://127.0.0.1:${Number(port)}`;
 // The connections that the phases go on using: the first request on a new one is sent by Node itself, once it is there.
@@ -115,7 +115,7 @@ const functions = Object.keys(spans).sort().map((name) => {
   const ms = union(spans[name]);
   return { function: name, calls: spans[name].length, wall_ms: ms, cpu_ms: 0, wall_share_pct: (100 * ms) / wall };
 });
-const dir = process.env.TRUTH_DIR || 'truth';
+const dir = process.env.TRUTH_DIR || '.';
 fs.mkdirSync(dir, { recursive: true });
 fs.writeFileSync(`${dir}/w43_node.${variant}.json`, JSON.stringify({ schema: 1, process: { wall_ms: wall }, functions }));
 process.exit(0);
