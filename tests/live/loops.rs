@@ -75,6 +75,59 @@ fn tokio_with_several_threads() -> Result<()> {
     tokio("multi")
 }
 
+/// The usual libraries on asyncio's loop: each coroutine, also those that ran at once.
+fn python(variant: &str) -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let traced = traced("w45_pyloops", variant)?;
+    let (map, truth) = (traced.map()?, traced.truth()?);
+    for function in ["phase_at_once", "phase_in_turn", "phase_mixed", "phase_blocked", "fetch_slow", "worker", "hog"] {
+        owns(&map, &truth, &[function], function)?;
+    }
+    owns(&map, &truth, &["nap"], "nap")?;
+    owns(&map, &truth, &["fetch_a", "fetch_b"], "phase_mixed")?;
+    for (outer, inner) in [
+        ("phase_at_once", "worker"),
+        ("phase_in_turn", "answer_slow"),
+        ("phase_mixed", "fetch_a"),
+        ("fetch_a", "answer_timer"),
+        ("phase_blocked", "hog"),
+        ("phase_blocked", "fetch_behind"),
+    ] {
+        under(&map, outer, inner)?;
+    }
+    // One with each of six connections, and then each phase's.
+    let (got, want) = (map.round_trips("main"), 6 + 30 + 4 + 6 + 2 + 2);
+    ensure!(got == want, "{got} round trips of {want} below main");
+    Ok(())
+}
+
+#[test]
+fn httpx_over_tls() -> Result<()> {
+    python("httpx")
+}
+
+#[test]
+fn aiohttp_client_and_server() -> Result<()> {
+    python("aiohttp")
+}
+
+/// uvloop's queue is not read: the loop's main coroutine owns its polls, where it waits.
+#[test]
+fn uvloop() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let traced = traced("w45_pyloops", "uvloop")?;
+    let (map, truth) = (traced.map()?, traced.truth()?);
+    for function in ["phase_at_once", "phase_in_turn", "phase_mixed", "phase_blocked", "fetch_slow", "hog", "nap"] {
+        owns(&map, &truth, &[function], function)?;
+    }
+    for (outer, inner) in
+        [("phase_at_once", "application"), ("fetch_slow", "application"), ("phase_blocked", "hog"), ("phases", "nap")]
+    {
+        under(&map, outer, inner)?;
+    }
+    Ok(())
+}
+
 fn node_fetch(variant: &str) -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
     if !has_node() {

@@ -201,6 +201,13 @@ impl Loops {
         while chain.len() < MAX_CHAIN {
             chain.push(now);
             let Some(turn) = of.next_turn(now, poll.to) else { break };
+            if last.is_none()
+                && serving.is_none()
+                && poll.main.is_some()
+                && !matches!(turn.kind, TurnKind::Resumed { .. })
+            {
+                break; // The loop's queue is not known (uvloop): where it waited is, but not what resumed it.
+            }
             stacks.push(turn.stack);
             last = Some(turn);
             let next = self.waited_for(of, turn, poll, &chain);
