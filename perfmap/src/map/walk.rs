@@ -220,7 +220,10 @@ impl<'a> Walk<'a> {
                     None => base,
                 };
                 let node = match &owner {
-                    Some(owner) => self.chain(task, base, &owner.stacks, piece.from),
+                    Some(owner) => {
+                        let base = self.asked_below(task, base, owner, piece.from);
+                        self.chain(task, base, &owner.stacks, piece.from)
+                    }
                     None => self.place_own(task, base, stack, piece.from),
                 };
                 self.own(node, Kind::Wait(known.queue(wait)), piece.from, piece.to, stack, task);
@@ -289,6 +292,7 @@ impl<'a> Walk<'a> {
 
     fn owned_by(&mut self, task: TaskId, owner: &Owner, piece: Segment, base: NodeId) {
         let known = self.known;
+        let base = self.asked_below(task, base, owner, piece.from);
         let node = self.chain(task, base, &owner.stacks, piece.from);
         let wait = known.correlated.wait(owner.wait);
         let (by, cause, socket) = match owner.by {
@@ -306,6 +310,19 @@ impl<'a> Walk<'a> {
         let answered = by.filter(|_| cause == WaitCause::Network);
         let serving = answered.and_then(|by| known.loops.serving(by, socket, wait.woken));
         self.waited(task, by, cause, piece, node, owner.stacks.last().copied(), serving);
+    }
+
+    /// Below what a request's function goes that the loop without coroutines sent: it may have a stack of its own (a
+    /// task that was spawned), below which nothing tells who waits for it but the poll's.
+    fn asked_below(&mut self, task: TaskId, base: NodeId, owner: &Owner, at: Nanos) -> NodeId {
+        let known = self.known;
+        let Some(asked) = owner.stacks.first().filter(|_| owner.asked) else { return base };
+        let polled = known.stack_of(owner.wait, at);
+        let first = |stack| known.project.stack(stack).first();
+        match first(Some(*asked)) == first(polled) {
+            true => base,
+            false => self.place(task, base, polled, at),
+        }
     }
 
     fn chain(&mut self, task: TaskId, base: NodeId, stacks: &[StackId], at: Nanos) -> NodeId {
