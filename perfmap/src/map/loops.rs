@@ -334,6 +334,13 @@ impl Loops {
         let burst = of.polls.partition_point(|poll| poll.to <= at);
         let before = burst.checked_sub(1).and_then(|index| of.polls[index].main);
         let after = of.polls.get(burst).and_then(|poll| poll.main);
+        let (main, _) = before.or(after)?;
+        let until = of.polls.get(burst).map_or(Nanos(u64::MAX), |poll| poll.from);
+        if let Some(turn) = of.next_turn(main, at).filter(|turn| turn.at <= until)
+            && let TurnKind::Resumed { .. } = turn.kind
+        {
+            return Some(turn.stack); // No poll need lie between: it waited here until then.
+        }
         let moved = before.is_some_and(|(main, _)| {
             let start = burst.checked_sub(1).map_or(Nanos::ZERO, |index| of.polls[index].to);
             of.next_turn(main, start).is_some_and(|turn| turn.at <= at)
