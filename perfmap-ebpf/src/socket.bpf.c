@@ -520,18 +520,23 @@ int BPF_PROG(on_exit_sockets, struct task_struct *task) {
 #define TCP_SYN_SENT 2
 #define TCP_CLOSE 7
 
-/* A connection that a followed task opens: its far end, as soon as both ports are known. */
-static __always_inline void follow_opening(struct task_struct *task, struct sock *sk, u64 cookie, int from, int to) {
+/* Whether a followed task opens the connection: the answer comes in an interrupt, inside any task. Its far end is asked
+ * for as soon as both ports are known. */
+static __always_inline bool follow_opening(struct task_struct *task, struct sock *sk, u64 cookie, int from, int to) {
 	u32 pid = task->tgid, one = 1;
 	if (to == TCP_SYN_SENT) {
-		u32 *verdict = bpf_map_lookup_elem(&outsiders, &pid);
-		if (state_of(task) || (verdict && *verdict == VERDICT_FOLLOWED))
-			bpf_map_update_elem(&opening, &cookie, &one, BPF_ANY);
-	} else if (from == TCP_SYN_SENT) {
-		if (to == TCP_ESTABLISHED && bpf_map_lookup_elem(&opening, &cookie))
-			expect(sk);
-		bpf_map_delete_elem(&opening, &cookie);
+		u32 *verdict = settings.follow ? bpf_map_lookup_elem(&outsiders, &pid) : 0;
+		if (!state_of(task) && !(verdict && *verdict == VERDICT_FOLLOWED))
+			return 0;
+		bpf_map_update_elem(&opening, &cookie, &one, BPF_ANY);
+		return 1;
 	}
+	if (from != TCP_SYN_SENT || !bpf_map_lookup_elem(&opening, &cookie))
+		return 0;
+	if (settings.follow && to == TCP_ESTABLISHED)
+		expect(sk);
+	bpf_map_delete_elem(&opening, &cookie);
+	return 1;
 }
 
 SEC("tp_btf/inet_sock_set_state")
@@ -540,10 +545,9 @@ int BPF_PROG(on_socket_state, struct sock *sk, int from, int to) {
 	 * or to a followed task. */
 	struct task_struct *task = bpf_get_current_task_btf();
 	u64 cookie = bpf_get_socket_cookie(sk);
-	if (settings.follow)
-		follow_opening(task, sk, cookie, from, to);
+	bool opens = follow_opening(task, sk, cookie, from, to);
 	struct socket_sums *sums = bpf_map_lookup_elem(&sockets, &cookie);
-	if (!sums && !state_of(task))
+	if (!opens && !sums && !state_of(task))
 		return 0;
 	struct socket_state_record record = {};
 	u64 now = bpf_ktime_get_ns();

@@ -17,6 +17,7 @@ mod peers;
 mod python;
 mod replay;
 mod services;
+mod sqlite;
 mod storms;
 mod threads;
 mod tls;

@@ -18,7 +18,13 @@ pub struct Trace {
     dir: Option<PathBuf>,
     env: Vec<(OsString, OsString)>,
     out: Option<PathBuf>,
+    elsewhere: bool,
 }
+
+/// Its own network namespace, whose loopback hands every packet to another CPU: wakes then come in interrupts, inside
+/// whatever runs there, as they do for packets from other machines and on a busy one.
+const ELSEWHERE: &str = r#"mount -t sysfs sysfs /sys; ip link set lo up
+printf %x $(((1 << $(nproc)) - 1)) > /sys/class/net/lo/queues/rx-0/rps_cpus; exec "$@""#;
 
 /// What it did. The directories live as long as this value.
 #[derive(Debug)]
@@ -77,6 +83,12 @@ impl Trace {
         self
     }
 
+    /// Packets are received on another CPU than they are sent on.
+    pub fn elsewhere(mut self) -> Self {
+        self.elsewhere = true;
+        self
+    }
+
     /// A given output directory instead of a fresh one.
     pub fn out(mut self, dir: impl Into<PathBuf>) -> Self {
         self.out = Some(dir.into());
@@ -93,7 +105,11 @@ impl Trace {
         open(&truth_dir, 0o777).context("open the truth directory")?;
         let out = self.out.unwrap_or_else(|| scratch.path().join("out"));
         let mut perfmap = Command::new(places::perfmap()?);
-        perfmap.arg("trace").arg("--out").arg(&out).args(&self.options).arg("--").args(&self.command);
+        perfmap.arg("trace").arg("--out").arg(&out).args(&self.options).arg("--");
+        if self.elsewhere {
+            perfmap.args(["unshare", "--net", "--mount", "sh", "-ec", ELSEWHERE, "sh"]);
+        }
+        perfmap.args(&self.command);
         perfmap
             .env("PATH", places::path()?)
             .env("TRUTH_DIR", &truth_dir)

@@ -42,9 +42,9 @@ impl Session {
 fn told(told: &Told) -> Option<(u32, Vec<&'static str>)> {
     let (socket, seen) = told.as_ref()?;
     let name = |mark: &Mark| match mark {
-        Mark::HttpRequest { .. } => Some("request"),
-        Mark::HttpResponse { .. } => Some("response"),
-        Mark::HttpResponseEnd => Some("end"),
+        Mark::Call { step: CallStep::Request { .. }, .. } => Some("request"),
+        Mark::Call { step: CallStep::Response { .. }, .. } => Some("response"),
+        Mark::Call { step: CallStep::ResponseEnd, .. } => Some("end"),
         _ => None,
     };
     Some((socket.0, seen.iter().flat_map(|seen| seen.marks.iter().filter_map(name)).collect()))

@@ -108,7 +108,7 @@ fn piece(known: &Known<'_>, tree: &mut Tree, task: TaskId, segment: Segment) {
     match state {
         State::Cpu { short } => {
             for (from, to, stack) in known.points.pieces(task, from, to) {
-                for (kind, from, to) in known.split(short, from, to) {
+                for (kind, from, to) in known.split(short, stack, from, to) {
                     add(known, tree, task, stack, kind, from, to);
                 }
             }
@@ -121,6 +121,10 @@ fn piece(known: &Known<'_>, tree: &mut Tree, task: TaskId, segment: Segment) {
             cause @ (WaitCause::Disk | WaitCause::Child) => {
                 let stack = known.stack_of(wait, from);
                 add(known, tree, task, stack, Kind::Wait(cause), from, to);
+            }
+            WaitCause::Db if known.is_embedded_database(known.correlated.wait(wait)) => {
+                let stack = known.stack_of(wait, from);
+                add(known, tree, task, stack, Kind::Wait(WaitCause::Db), from, to);
             }
             WaitCause::Network
             | WaitCause::Db

@@ -193,10 +193,15 @@ impl Folding<'_> {
     fn folds(&self, child: &Pending, smallest: f64) -> bool {
         let loads = child.step.function == "<module>" || child.step.kind == StepKind::Subprocess;
         let module = loads && child.step.http_round_trips + child.step.db_round_trips + child.step.failed_requests == 0;
-        // A step above one that is kept is kept. What may be as long as the limit, as far as sampling can tell, is kept.
-        let unsure = if child.step.thread_cpu > Nanos::ZERO { self.period } else { Nanos::ZERO };
+        // A step above one that is kept is kept. So is what may be as long as the limit as far as sampling can tell: a
+        // function whose share would be above it in the next run of the same program must not come and go.
+        let unsure = if child.step.thread_cpu > Nanos::ZERO {
+            (child.step.error_pct / 100.0 * self.wall.0 as f64).max(self.period.0 as f64)
+        } else {
+            0.0
+        };
         child.step.children.is_empty()
-            && (child.step.wall.max(child.step.thread_time).plus(unsure).0 as f64) < smallest
+            && (child.step.wall.max(child.step.thread_time).0 as f64 + unsure) < smallest
             && (!child.has_io || module)
     }
 
@@ -211,6 +216,8 @@ impl Folding<'_> {
                 () if dominates(WaitCause::Sleep) => StepKind::Sleep,
                 () if dominates(WaitCause::Disk) => StepKind::FileIo,
                 () if dominates(WaitCause::Lock) => StepKind::LockWait,
+                // Of a database inside the program: others are told by their round trips.
+                () if dominates(WaitCause::Db) => StepKind::DbQuery,
                 () => StepKind::FunctionCall,
             };
         }

@@ -5,6 +5,7 @@
 mod beside;
 mod bursts;
 mod calls;
+mod embedded_database;
 mod fold;
 mod glob;
 mod interpreter_lock;
@@ -71,6 +72,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
     let has_project = processes_with_project(recording, &project, &points);
     let services = services::Services::new(recording, &correlated.flows, &has_project);
     let interpreter_lock = interpreter_lock::stacks(resolved);
+    let embedded_database = embedded_database::stacks(resolved);
     let loops = loops::Loops::new(recording, correlated, resolved);
     let known = walk::Known {
         recording,
@@ -79,6 +81,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
         services: &services,
         points: &points,
         interpreter_lock: &interpreter_lock,
+        embedded_database: &embedded_database,
         has_project: &has_project,
         loops: &loops,
         leads_to_project: &upwards(recording, has_project.clone()),

@@ -34,6 +34,8 @@ pub(super) struct Known<'a> {
     pub points: &'a Points,
     /// By `StackId`.
     pub interpreter_lock: &'a [bool],
+    /// By `StackId`.
+    pub embedded_database: &'a [bool],
     /// By `ProcessId`: the project's functions were seen in it.
     pub has_project: &'a [bool],
     pub loops: &'a Loops,
@@ -217,7 +219,7 @@ impl<'a> Walk<'a> {
                 for (from, to, stack) in known.points.pieces(task, piece.from, piece.to) {
                     let base = if serving.is_none() { self.in_loop(task, base, stack, from) } else { base };
                     let node = self.place(task, base, stack, from);
-                    for (kind, from, to) in known.split(short, from, to) {
+                    for (kind, from, to) in known.split(short, stack, from, to) {
                         self.own(node, kind, from, to, stack, task);
                     }
                 }
@@ -270,7 +272,8 @@ impl<'a> Walk<'a> {
         }
         // A loop that gave work to a thread, or a lock, answers nobody.
         let answered = wait.by.filter(|_| wait.cause == Cause::Network);
-        let serving = answered.and_then(|by| known.loops.serving(by, None, wait.woken));
+        let other = wait.socket.and_then(|socket| known.loops.other_end(socket));
+        let serving = answered.and_then(|by| known.loops.serving(by, other, wait.woken));
         let piece = Segment { from, ..piece };
         self.waited(task, wait.by, known.cause(id), piece, node, stack, serving);
         from
@@ -305,6 +308,10 @@ impl<'a> Walk<'a> {
         let wait = known.correlated.wait(owner.wait);
         let (by, cause, socket) = match owner.by {
             By::Waker => (wait.by, known.cause(owner.wait), None),
+            By::Given(from, to) => match self.given(task, from, to) {
+                Some(worker) => (Some(worker), WaitCause::Other, None),
+                None => (wait.by, known.cause(owner.wait), None),
+            },
             By::Timer => (None, WaitCause::Sleep, None),
             By::Peer(by, socket) => match known.cause(owner.wait) {
                 WaitCause::Db => (by, WaitCause::Db, socket),
@@ -351,6 +358,23 @@ impl<'a> Walk<'a> {
             Some(main) => self.place(task, base, Some(main), at),
             None => base,
         }
+    }
+
+    /// The thread of the loop's process that it first gave something to do in `[from, to)`.
+    fn given(&self, of_loop: TaskId, from: Nanos, to: Nanos) -> Option<TaskId> {
+        let process = self.known.process(of_loop)?;
+        let tasks = self.known.recording.tasks.iter().enumerate();
+        let threads = tasks.filter(|(_, task)| task.process == process).map(|(index, _)| TaskId(index as u32));
+        let first = |worker: TaskId| {
+            let woken = self.handed.get(&(of_loop, worker)).and_then(|times| {
+                let next = times.partition_point(|time| *time < from);
+                times.get(next).copied()
+            });
+            let born = self.known.recording.tasks.get(worker.0 as usize).filter(|task| task.maker == Some(of_loop));
+            let born = born.map(|task| task.born).filter(|born| *born >= from);
+            [woken, born].into_iter().flatten().min().filter(|at| *at < to).map(|at| (at, worker))
+        };
+        threads.filter_map(first).min().map(|(_, worker)| worker)
     }
 
     /// The last moment before `at` at which the loop gave `worker` something to do, not before `stop`.
@@ -450,6 +474,9 @@ impl Known<'_> {
         if wait.futex && self.is_interpreter_lock(wait.stack) {
             return WaitCause::Lock;
         }
+        if self.is_embedded_database(wait) {
+            return WaitCause::Db;
+        }
         cause(wait.cause)
     }
 
@@ -458,15 +485,25 @@ impl Known<'_> {
         if self.correlated.wait(wait).throttled { WaitCause::Throttled } else { WaitCause::RunQueue }
     }
 
-    /// An on-CPU piece in the proportion of its short waits.
-    pub(super) fn split(&self, short: Option<u32>, from: Nanos, to: Nanos) -> Vec<(Kind, Nanos, Nanos)> {
+    /// An on-CPU piece in the proportion of its short waits; `stack` owns the piece.
+    pub(super) fn split(
+        &self,
+        short: Option<u32>,
+        stack: Option<StackId>,
+        from: Nanos,
+        to: Nanos,
+    ) -> Vec<(Kind, Nanos, Nanos)> {
         let Some(short) = short.and_then(|short| self.correlated.shorts.get(short as usize)) else {
             return vec![(Kind::Cpu, from, to)];
         };
         let (run_queue, blocked) = short.split(to.since(from));
         let mut found = Vec::with_capacity(blocked.len() + 2);
         let mut now = from;
-        let waits = blocked.into_iter().map(|(of, length)| (cause(of), length));
+        let embedded = self.is_of_embedded_database(stack);
+        let waits = blocked.into_iter().map(|(of, length)| match of {
+            Cause::Disk | Cause::Sleep if embedded => (WaitCause::Db, length),
+            of => (cause(of), length),
+        });
         for (cause, length) in waits.chain([(WaitCause::RunQueue, run_queue)]) {
             let until = now.plus(length).min(to);
             if until > now {
