@@ -90,6 +90,9 @@ enum tls_function {
 	TLS_SSL_WRITE_EX,
 	TLS_GNUTLS_RECV,
 	TLS_GNUTLS_SEND,
+	TLS_GO_READ,
+	TLS_GO_WRITE,
+	TLS_GO_RETURN,
 };
 enum {
 	BLOCK_EARLY_WAKE = 1,
