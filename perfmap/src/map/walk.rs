@@ -45,9 +45,8 @@ pub(super) struct Walk<'a> {
     /// Of it: watched processes waited for requests.
     pub idle: Nanos,
     pub samples: u64,
-    /// What was owned, for the tests' laws.
-    #[cfg(test)]
-    pub pieces: Vec<(Nanos, Nanos)>,
+    /// What was owned, where it is audited.
+    pub pieces: Option<Vec<(Nanos, Nanos)>>,
     active: Vec<bool>,
     levels: Vec<Level>,
     /// When a task handed work to another one; a lock that is let go hands over none.
@@ -76,8 +75,7 @@ impl<'a> Walk<'a> {
             owned: 0,
             idle: Nanos::ZERO,
             samples: 0,
-            #[cfg(test)]
-            pieces: Vec::new(),
+            pieces: None,
             active: vec![false; tasks],
             levels: Vec::new(),
             handed,
@@ -111,15 +109,17 @@ impl<'a> Walk<'a> {
             *sum = sum.plus(length);
         }
         self.tree.own(node, kind, length, &self.levels, kind == Kind::Cpu);
-        #[cfg(test)]
-        self.pieces.push((from, to));
+        if let Some(pieces) = &mut self.pieces {
+            pieces.push((from, to));
+        }
     }
 
     pub(super) fn own_idle(&mut self, from: Nanos, to: Nanos) {
         self.owned = self.owned.saturating_add(to.since(from).0);
         self.idle = self.idle.plus(to.since(from));
-        #[cfg(test)]
-        self.pieces.push((from, to));
+        if let Some(pieces) = &mut self.pieces {
+            pieces.push((from, to));
+        }
     }
 
     /// Gives every nanosecond of `[from, to)` an owner, on behalf of somebody whom `task` woke at `to`. `outer` is
