@@ -14,6 +14,7 @@ mod http2;
 mod limits;
 mod load;
 mod locks;
+mod loops;
 mod names;
 mod native;
 mod peers;

@@ -127,16 +127,16 @@ fn through_a_connect_tunnel() -> Result<()> {
 
 /// Programs that are soon done: an earlier run tells which library to probe before they start. Without one the first requests
 /// may be over before, and are counted all the same, once.
-fn short_program(shape: &str) -> Result<()> {
+fn short_program(trace: impl Fn(&Server) -> Result<Trace>) -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
     let server = Server::start("1.3")?;
     let port = server.port;
-    let first = server.trace(shape)?.passes()?;
+    let first = trace(&server)?.passes()?;
     let Served { requests, connections, .. } = server.served()?;
     counts(&first, port, (requests, connections), &["exact", "inferred"])?;
     let server = Server::start("1.3")?;
     let port = server.port;
-    let traced = server.trace(shape)?.with_baseline().options(&["--runs", "1", "--warmup", "0"]).passes()?;
+    let traced = trace(&server)?.with_baseline().options(&["--runs", "1", "--warmup", "0"]).passes()?;
     // One counted run before it.
     let Served { requests, connections, .. } = server.served()?;
     counts(&traced, port, (requests / 2, connections / 2), &["exact"])
@@ -144,7 +144,7 @@ fn short_program(shape: &str) -> Result<()> {
 
 #[test]
 fn curl() -> Result<()> {
-    short_program("curl")
+    short_program(|server| server.trace("curl"))
 }
 
 /// GnuTLS, where it is Debian's: another build of wget may use OpenSSL.
@@ -154,7 +154,7 @@ fn wget() -> Result<()> {
         eprintln!("skipped: no wget on this machine");
         return Ok(());
     }
-    short_program("wget")
+    short_program(|server| server.trace("wget"))
 }
 
 /// OpenSSL linked into the program.
@@ -164,7 +164,36 @@ fn node() -> Result<()> {
         eprintln!("skipped: no node on this machine");
         return Ok(());
     }
-    short_program("node")
+    short_program(|server| server.trace("node"))
+}
+
+/// Go's own TLS: calls end on other threads than they begin on. How many connections it opens differs from run to run, and
+/// on some of them nothing is asked.
+#[test]
+fn go() -> Result<()> {
+    let client = workload::ready("w52_go_tls")?.join("bin/client");
+    if !client.is_file() {
+        eprintln!("skipped: no go on this machine to build the client with");
+        return Ok(());
+    }
+    let certificate = workload::ready("w50_tls")?.join("cert.pem");
+    let certificate = certificate.to_str().context("a path that is not UTF-8")?;
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let follow = ["--follow-peers", "no"];
+    let trace = |server: &Server| Trace::workload("w52_go_tls", &[certificate, &server.port.to_string()]);
+    let server = Server::start("1.3")?;
+    let port = server.port;
+    let traced =
+        trace(&server)?.with_baseline().options(&["--runs", "1", "--warmup", "0"]).options(&follow).passes()?;
+    let requests = server.served()?.requests / 2;
+    let (round_trips, _, failed, counted) = traced.map()?.peer(port)?;
+    ensure!(
+        (round_trips, failed, counted.as_str()) == (requests, 0, "exact"),
+        "{round_trips} round trips, {failed} failed, marked {counted}; the server counted {requests}\n{}",
+        traced.words()
+    );
+    ensure!(!traced.words().contains("not decrypted"), "all of it was read:\n{}", traced.words());
+    traced.owns_its_time()
 }
 
 /// The breakpoints go with perfmap, and the target, whose calls they were in, comes to its own end.

@@ -55,6 +55,11 @@ const GNUTLS: [(&str, TlsFunction); 3] = [
     ("gnutls_record_send", TlsFunction::GnutlsSend),
 ];
 
+/// From 1.18 on; 1.17 has the same calls, but says its version elsewhere.
+const GO: [(&str, TlsFunction); 2] =
+    [("crypto/tls.(*Conn).Read", TlsFunction::GoRead), ("crypto/tls.(*Conn).Write", TlsFunction::GoWrite)];
+const GO_BUILD: (&str, &[u8; 14], u8) = (".go.buildinfo", b"\xff Go buildinf:", 2);
+
 /// Total on any file: one that is not a program has nothing to do with TLS.
 pub fn look(file: &File) -> TlsFile {
     let Ok(look) = Look::new(file) else { return TlsFile::default() };
@@ -65,6 +70,13 @@ pub fn look(file: &File) -> TlsFile {
         let send = send2.or(send);
         (receive.is_some() && send.is_some()).then_some(vec![receive, send])
     };
+    let go = || {
+        let (section, magic, version_inside) = GO_BUILD;
+        let head = look.section_start(section, magic.len() + 2)?;
+        let [read, write] = look.functions(GO.map(|(name, _)| name));
+        (head.starts_with(magic) && head.last()? & version_inside != 0 && read.is_some() && write.is_some())
+            .then_some(vec![read, write])
+    };
     let functions = |table: &[(&str, TlsFunction)], symbols: Vec<Option<Found>>| {
         let found = table.iter().zip(symbols).filter_map(|((_, function), symbol)| Some((*function, symbol?)));
         // All or none: with one of them in the dark, requests would be seen without their answers.
@@ -72,7 +84,10 @@ pub fn look(file: &File) -> TlsFile {
     };
     let has = match openssl {
         Some(symbols) => Some(functions(&OPENSSL, symbols)),
-        None => gnutls().map(|symbols| functions(&GNUTLS, symbols)),
+        None => match gnutls() {
+            Some(symbols) => Some(functions(&GNUTLS, symbols)),
+            None => go().map(|symbols| functions(&GO, symbols)),
+        },
     };
     if has.is_some() {
         return TlsFile { has, calls: BTreeSet::new() };
@@ -165,7 +180,7 @@ fn ends(code: &[u8], address: u64) -> Option<Ends> {
     believed.then_some(ends)
 }
 
-/// A `switch`, which stays inside the function: movslq (table,index,4),r; add table,r; jmp *r. Or jmp *table(,index,8).
+/// A `switch`, which stays inside the function: movslq (table,index,4),r; add table,r; jmp *r. Or jmp *(table,index,8).
 fn through_table([load, add]: &[Instruction; 2], jump: &Instruction) -> bool {
     match jump.op0_kind() {
         OpKind::Register => {
@@ -179,11 +194,7 @@ fn through_table([load, add]: &[Instruction; 2], jump: &Instruction) -> bool {
             let of_it = [add.op0_register(), add.op1_register()].contains(&load.op0_register());
             loads && adds && of_it && add.op0_register() == to
         }
-        OpKind::Memory => {
-            jump.memory_base() == Register::None
-                && jump.memory_index() != Register::None
-                && jump.memory_index_scale() == 8
-        }
+        OpKind::Memory => jump.memory_index() != Register::None && jump.memory_index_scale() == 8,
         _ => false,
     }
 }
@@ -219,8 +230,9 @@ mod tests {
         // movslq (%rdx,%rax,4),%rax; add %rdx,%rax; jmp *%rax; ret
         let code = [0x48, 0x63, 0x04, 0x82, 0x48, 0x01, 0xd0, 0xff, 0xe0, 0xc3];
         assert_eq!(alone(&code), Some(vec![0x1009]));
-        // jmp *0x1000(,%rax,8); ret
+        // jmp *0x1000(,%rax,8); ret, and jmp *(%rax,%rcx,8); ret
         assert_eq!(alone(&[0xff, 0x24, 0xc5, 0, 0x10, 0, 0, 0xc3]), Some(vec![0x1007]));
+        assert_eq!(alone(&[0xff, 0x24, 0xc8, 0xc3]), Some(vec![0x1003]));
         // The same sum of another register: movslq (%rdx,%rax,4),%rcx; add %rdx,%rax; jmp *%rax
         assert_eq!(alone(&[0x48, 0x63, 0x0c, 0x82, 0x48, 0x01, 0xd0, 0xff, 0xe0, 0xc3]), None);
     }

@@ -51,10 +51,13 @@ impl Probes {
 
     /// Sets the probes of some functions of one file.
     pub fn set(&mut self, ebpf: &mut Ebpf, file: &File, functions: &[&ProbePoints]) -> Result<(), Refused> {
-        let returns = functions.iter().flat_map(|points| &points.returns);
+        let returns = functions.iter().flat_map(|points| {
+            let cookie = points.function.return_cookie();
+            points.returns.iter().map(move |offset| Point { offset: *offset, cookie })
+        });
         let entries = functions.iter().map(|points| Point { offset: points.entry, cookie: points.function as u64 });
         // Returns first: an entry that is seen has a return that is seen.
-        let points: Vec<Point> = returns.map(|offset| Point { offset: *offset, cookie: 0 }).chain(entries).collect();
+        let points: Vec<Point> = returns.chain(entries).collect();
         self.set_points(ebpf, file, &points)
     }
 

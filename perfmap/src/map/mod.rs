@@ -2,6 +2,7 @@
 //!
 //! Pure: the same recording gives the same map. Text and rounding are `report`'s, judgement is `analyze`'s.
 
+mod audit;
 mod beside;
 mod bursts;
 mod calls;
@@ -34,6 +35,7 @@ mod tests;
 mod tree;
 mod walk;
 
+pub use audit::{Broken, audit};
 pub use model::{
     Counted, Latency, Location, Lock, LockSide, Map, Outside, Peer, PeerCall, Served, Step, StepKind, WaitCause, Waits,
 };
@@ -57,19 +59,23 @@ impl Default for MapOptions {
 }
 
 pub fn build(recording: &Recording, resolved: &Resolved, correlated: &Correlated, options: &MapOptions) -> Map {
-    built(recording, resolved, correlated, options).map
+    built(recording, resolved, correlated, options, false).map
 }
 
-/// The map and what only the tests' laws look at.
+/// The map and what only an audit looks at.
 struct Built {
     map: Map,
-    #[cfg_attr(not(test), expect(dead_code, reason = "counts without an owner are not in the map"))]
     remainder: fold::Remainder,
-    #[cfg(test)]
-    pieces: Vec<(crate::recording::Nanos, crate::recording::Nanos)>,
+    pieces: Option<Vec<(Nanos, Nanos)>>,
 }
 
-fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, options: &MapOptions) -> Built {
+fn built(
+    recording: &Recording,
+    resolved: &Resolved,
+    correlated: &Correlated,
+    options: &MapOptions,
+    audited: bool,
+) -> Built {
     let mut project = project::Project::new(&recording.meta, resolved);
     let points = points::Points::new(recording, correlated);
     let has_project = processes_with_project(recording, &project, &points);
@@ -94,10 +100,9 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
         leads_to_project: &upwards(recording, has_project.clone()),
     };
     let mut walk = walk::Walk::new(&known);
+    walk.pieces = audited.then(Vec::new);
     walk.run();
-    #[cfg(test)]
-    let pieces = std::mem::take(&mut walk.pieces);
-    let walk::Walk { mut tree, visits, outside, owned, idle, samples, .. } = walk;
+    let walk::Walk { mut tree, visits, pieces, outside, owned, idle, samples, .. } = walk;
     let wall = recording.meta.wall;
     tree.least_start = Nanos((options.min_share * wall.0 as f64) as u64);
     beside::counts(&known, &mut tree, &visits);
@@ -133,12 +138,7 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
     let nameless = correlated.flows.round_trips.iter().filter(|trip| is_nameless(trip)).count() as u64;
     let services = services.names;
     let map = Map { wall, earlier, steps, outside, idle, served, peers, locks, nameless, services, closure_error };
-    Built {
-        map,
-        remainder,
-        #[cfg(test)]
-        pieces,
-    }
+    Built { map, remainder, pieces }
 }
 
 /// By `ProcessId`: a function of the project was on a stack of one of its tasks, after it executed its program.

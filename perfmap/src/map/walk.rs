@@ -45,9 +45,8 @@ pub(super) struct Walk<'a> {
     /// Of it: watched processes waited for requests.
     pub idle: Nanos,
     pub samples: u64,
-    /// What was owned, for the tests' laws.
-    #[cfg(test)]
-    pub pieces: Vec<(Nanos, Nanos)>,
+    /// What was owned, where it is audited.
+    pub pieces: Option<Vec<(Nanos, Nanos)>>,
     active: Vec<bool>,
     levels: Vec<Level>,
     /// When a task handed work to another one; a lock that is let go hands over none.
@@ -76,8 +75,7 @@ impl<'a> Walk<'a> {
             owned: 0,
             idle: Nanos::ZERO,
             samples: 0,
-            #[cfg(test)]
-            pieces: Vec::new(),
+            pieces: None,
             active: vec![false; tasks],
             levels: Vec::new(),
             handed,
@@ -111,15 +109,17 @@ impl<'a> Walk<'a> {
             *sum = sum.plus(length);
         }
         self.tree.own(node, kind, length, &self.levels, kind == Kind::Cpu);
-        #[cfg(test)]
-        self.pieces.push((from, to));
+        if let Some(pieces) = &mut self.pieces {
+            pieces.push((from, to));
+        }
     }
 
     pub(super) fn own_idle(&mut self, from: Nanos, to: Nanos) {
         self.owned = self.owned.saturating_add(to.since(from).0);
         self.idle = self.idle.plus(to.since(from));
-        #[cfg(test)]
-        self.pieces.push((from, to));
+        if let Some(pieces) = &mut self.pieces {
+            pieces.push((from, to));
+        }
     }
 
     /// Gives every nanosecond of `[from, to)` an owner, on behalf of somebody whom `task` woke at `to`. `outer` is
@@ -220,7 +220,10 @@ impl<'a> Walk<'a> {
                     None => base,
                 };
                 let node = match &owner {
-                    Some(owner) => self.chain(task, base, &owner.stacks, piece.from),
+                    Some(owner) => {
+                        let base = self.asked_below(task, base, owner, piece.from);
+                        self.chain(task, base, &owner.stacks, piece.from)
+                    }
                     None => self.place_own(task, base, stack, piece.from),
                 };
                 self.own(node, Kind::Wait(known.queue(wait)), piece.from, piece.to, stack, task);
@@ -289,6 +292,7 @@ impl<'a> Walk<'a> {
 
     fn owned_by(&mut self, task: TaskId, owner: &Owner, piece: Segment, base: NodeId) {
         let known = self.known;
+        let base = self.asked_below(task, base, owner, piece.from);
         let node = self.chain(task, base, &owner.stacks, piece.from);
         let wait = known.correlated.wait(owner.wait);
         let (by, cause, socket) = match owner.by {
@@ -306,6 +310,19 @@ impl<'a> Walk<'a> {
         let answered = by.filter(|_| cause == WaitCause::Network);
         let serving = answered.and_then(|by| known.loops.serving(by, socket, wait.woken));
         self.waited(task, by, cause, piece, node, owner.stacks.last().copied(), serving);
+    }
+
+    /// Below what a request's function goes that the loop without coroutines sent: it may have a stack of its own (a
+    /// task that was spawned), below which nothing tells who waits for it but the poll's.
+    fn asked_below(&mut self, task: TaskId, base: NodeId, owner: &Owner, at: Nanos) -> NodeId {
+        let known = self.known;
+        let Some(asked) = owner.stacks.first().filter(|_| owner.asked) else { return base };
+        let polled = known.stack_of(owner.wait, at);
+        let first = |stack| known.project.stack(stack).first();
+        match first(Some(*asked)) == first(polled) {
+            true => base,
+            false => self.place(task, base, polled, at),
+        }
     }
 
     fn chain(&mut self, task: TaskId, base: NodeId, stacks: &[StackId], at: Nanos) -> NodeId {

@@ -253,6 +253,14 @@ impl Look {
         Some(self.blocks.read(offset, size).ok()?.to_vec())
     }
 
+    /// The first bytes of a section.
+    pub fn section_start(&self, name: &str, size: usize) -> Option<Vec<u8>> {
+        let elf = parse(&self.blocks).ok()?;
+        let (offset, length) = elf.section_by_name(name)?.file_range()?;
+        let size = u64::try_from(size).ok().filter(|size| *size <= length)?;
+        Some(self.blocks.read(offset, size).ok()?.to_vec())
+    }
+
     pub fn segments(&self) -> Vec<Segment> {
         parse(&self.blocks).map(|elf| segments_of(&elf)).unwrap_or_default()
     }

@@ -208,3 +208,36 @@ fn enough_memory_keeps_everything() {
     assert!(recording.earlier.is_empty() && recording.earlier.requests.is_empty());
     assert_eq!(flows::flows(&recording).round_trips.len() as u64, count);
 }
+
+/// Each from another place, as deep recursion makes them: what is given up does not stay by its stacks.
+#[test]
+fn stacks_that_nothing_names_are_given_up() {
+    const LIMIT: usize = 128 << 10;
+    let mut small = recorder(LIMIT);
+    let mut most = 0;
+    for second in 0..400u64 {
+        let mut kernel = Kernel { at: second * SECOND, ..Kernel::default() };
+        for number in 0..20 {
+            let registers = std::array::from_fn(|_| 0x1000 + second * 0x100 + number);
+            let header = kernel.header(wire::Kind::Sample);
+            let sample = wire::Sample { header, stack: wire::StackHead { registers, ..NO_STACK } };
+            kernel.entry(&[sample.as_bytes()]);
+        }
+        small.accept(Item::Events(kernel.batch));
+        most = most.max(small.stacks.count());
+    }
+    assert!(most < 1000, "{most} stacks of 8000");
+    let (recording, _) = small.finish(&Losses::default());
+    let mut last = 0;
+    for event in &recording.events {
+        let Event::Sample(sample) = event else { panic!("{event:?}") };
+        // Still its own: each stack is its address.
+        let [frame] = &*recording.stack(sample.stack).native else { panic!("not one frame") };
+        let crate::recording::Frame::Unmapped { address } = recording.frames[frame.0 as usize] else {
+            panic!("mapped")
+        };
+        assert!(address > last, "{address:x} after {last:x}");
+        last = address;
+    }
+    assert!(recording.events.len() > 100 && last >= 0x1000 + 399 * 0x100, "{} events", recording.events.len());
+}

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::Recorder;
 use crate::recording::{
     Call, CallId, CallStep, Earlier, Event, FileIo, FileOperation, Fold, Folded, Loss, Mark, Message, Nanos, OnObject,
-    ProcessId, Recording, SocketId, StackId, Turn, WebMethod,
+    ProcessId, Recording, Requests, SocketId, StackId, Turn, WebMethod,
 };
 
 /// How much is kept in detail.
@@ -47,7 +47,7 @@ impl Recorder {
 
     /// Looked at after every batch: what that can bring is bounded.
     pub(super) fn keep_to_memory(&mut self) {
-        if self.held < self.detail.bytes {
+        if self.held + self.stacks.grown() < self.detail.bytes {
             return;
         }
         let event = self.events.get(self.events.len() / 4 * 3).map(Event::at);
@@ -61,29 +61,32 @@ impl Recorder {
         let before = self.events.len();
         let gone = self.gone_sockets(until);
         let events = std::mem::take(&mut self.events);
-        let wanted = self.open_waits.values().flatten().copied();
-        let mut places: HashMap<usize, usize> = wanted.map(|index| (index, usize::MAX)).collect();
         let (mut messages, mut rest) = (Vec::new(), Vec::new());
-        let mut rest_index = Vec::new();
         for (index, event) in events.into_iter().enumerate() {
             match event {
                 Event::Message(message) if message.at < until => messages.push(Event::Message(message)),
-                event if event.at() < until => self.past_event(event),
-                event => {
-                    if places.contains_key(&index) {
-                        rest_index.push((index, rest.len()));
-                    }
-                    rest.push(event);
-                }
+                event => rest.push((index, event)),
             }
         }
         messages.sort_by_key(Event::at);
         let mut folded = self.fold(&mut messages, until, &gone);
         messages.retain(|event| is_under_way(event, &folded));
-        for (old, new) in rest_index {
-            places.insert(old, messages.len() + new);
+        // The window begins with the requests under way, if they are not much older than it: their length is known then.
+        let last = rest.last().map_or(until, |(_, event)| event.at());
+        let oldest = Nanos(until.0.saturating_sub(last.since(until).0 / 4)).max(self.past.earlier.length);
+        let until = messages.first().map_or(until, Event::at).clamp(oldest, until);
+        let wanted = self.open_waits.values().flatten().copied();
+        let mut places: HashMap<usize, usize> = wanted.map(|index| (index, usize::MAX)).collect();
+        for (index, event) in rest {
+            if event.at() < until {
+                self.past_event(event);
+                continue;
+            }
+            if let Some(place) = places.get_mut(&index) {
+                *place = messages.len();
+            }
+            messages.push(event);
         }
-        messages.append(&mut rest);
         self.events = messages;
         self.losses.add(Loss::RequestsCut, folded.cut);
         self.past.earlier.add(&mut folded);
@@ -100,6 +103,7 @@ impl Recorder {
         self.past.earlier.length = until;
         self.past.earlier.events += (before - self.events.len()) as u64;
         self.events.shrink_to_fit();
+        self.give_up_stacks();
         let events: usize = self.events.iter().map(size).sum();
         self.held = events + self.calls.len() * size_of::<Call>() + self.turns.len() * size_of::<Turn>();
     }
@@ -177,6 +181,54 @@ impl Recorder {
         for (call, _) in self.polls.values_mut() {
             *call = call.and_then(place);
         }
+    }
+}
+
+/// Stacks that nothing names any more are given up, too: a program can have new ones for ever.
+impl Recorder {
+    fn give_up_stacks(&mut self) {
+        let mut used = vec![false; self.stacks.count()];
+        self.each_stack(&mut |stack| {
+            if let Some(flag) = used.get_mut(stack.0 as usize) {
+                *flag = true;
+            }
+        });
+        let places = self.stacks.keep(&used);
+        self.each_stack(&mut |stack| *stack = places.get(stack.0 as usize).copied().flatten().unwrap_or(*stack));
+    }
+
+    fn each_stack(&mut self, visit: &mut dyn FnMut(&mut StackId)) {
+        for event in &mut self.events {
+            match event {
+                Event::Sample(event) => visit(&mut event.stack),
+                Event::OffCpu(event) => event.stack.iter_mut().for_each(&mut *visit),
+                Event::ShortWaits(event) => event.stack.iter_mut().for_each(&mut *visit),
+                Event::Message(event) => event.stack.iter_mut().for_each(&mut *visit),
+                Event::FileIo(event) => event.stack.iter_mut().for_each(&mut *visit),
+            }
+        }
+        self.calls.iter_mut().filter_map(|call| call.stack.as_mut()).for_each(&mut *visit);
+        self.turns.iter_mut().for_each(|turn| visit(&mut turn.stack));
+        self.polls.values_mut().for_each(|(_, stack)| visit(stack));
+        self.fault_stacks.values_mut().for_each(|(_, stack)| visit(stack));
+        self.sites.values_mut().for_each(&mut *visit);
+        self.plaintexts.stacks().for_each(&mut *visit);
+        let Past { earlier, files } = &mut self.past;
+        let mut moved = |mut stack: Option<StackId>| {
+            stack.iter_mut().for_each(&mut *visit);
+            stack
+        };
+        *files = std::mem::take(files)
+            .into_iter()
+            .map(|((process, operation, stack), io)| {
+                let stack = moved(stack);
+                ((process, operation, stack), FileIo { stack, ..io })
+            })
+            .collect();
+        earlier.requests = std::mem::take(&mut earlier.requests)
+            .into_iter()
+            .map(|(of, tally)| (Requests { stack: moved(of.stack), ..of }, tally))
+            .collect();
     }
 }
 
