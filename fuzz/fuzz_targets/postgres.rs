@@ -1,18 +1,10 @@
-//! Any transfers of a connection that began with PostgreSQL. Each is two bytes of control, then its captured bytes.
+//! Any transfers of a connection that began with PostgreSQL.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use perfmap::{protocol::Decoder, recording::Direction};
+#[path = "../session.rs"]
+mod session;
 
-fuzz_target!(|bytes: &[u8]| {
-    let mut decoder = Decoder::new();
-    decoder.feed(Direction::Sent, b"\0\0\0\x10\0\x03\0\0user\0u\0\0", 16);
-    let mut rest = bytes;
-    while let [control, length, tail @ ..] = rest {
-        let (captured, next) = tail.split_at(tail.len().min(usize::from(*length)));
-        let direction = if control & 1 == 0 { Direction::Sent } else { Direction::Received };
-        decoder.feed(direction, captured, captured.len() as u64 + u64::from(control >> 1));
-        rest = next;
-    }
-    decoder.closed();
-});
+use libfuzzer_sys::fuzz_target;
+use perfmap::recording::Direction::Sent;
+
+fuzz_target!(|bytes: &[u8]| session::play(&[(Sent, b"\0\0\0\x10\0\x03\0\0user\0u\0\0")], bytes));
