@@ -66,6 +66,38 @@ fn a_tool_is_a_step_of_the_function_that_waited_for_it() {
     );
 }
 
+/// The step waited for its child, whose work is the same function's: that is what its own time went into.
+#[test]
+fn a_child_that_executes_nothing_computes_for_its_maker() {
+    let (mut story, main) = Story::new("python main.py", 1000);
+    let child = story.process(Some(main), 100, "python main.py");
+    let process = story.recording.task(child).process;
+    story.recording.processes[process.0 as usize].images.truncate(1);
+    story.cpu(main, 0, 100, "main fan_out");
+    story.block(main, 100, 900, "main fan_out lib.wait", Ended::call(call::WAIT4).by(child, call::EXIT_GROUP));
+    story.cpu(main, 900, 1000, "main fan_out");
+    story.cpu(child, 100, 900, "main fan_out");
+    story.dies(child, 900);
+    let map = story.map();
+    let step = &map.steps[0].children[0];
+    assert_eq!(
+        (step.function.as_str(), step.cpu, step.waits.of(crate::map::WaitCause::Child)),
+        ("fan_out", ms(200), ms(800))
+    );
+    assert_eq!((step.own_cpu, step.own_waits.total()), (ms(1000), Nanos::ZERO));
+}
+
+/// Nobody knows what it did: the wait is all that there is to say.
+#[test]
+fn a_child_that_was_not_seen_stays_a_wait() {
+    let (mut story, main) = Story::new("python main.py", 1000);
+    story.cpu(main, 0, 100, "main fan_out");
+    story.block(main, 100, 1000, "main fan_out lib.wait", Ended::call(call::WAIT4).result(4711));
+    let map = story.map();
+    let step = &map.steps[0].children[0];
+    assert_eq!((step.own_cpu, step.own_waits.of(crate::map::WaitCause::Child)), (ms(100), ms(900)));
+}
+
 #[test]
 fn a_command_without_own_functions_shows_its_tools() {
     let (mut story, sh) = Story::new("sh -c true", 100);

@@ -305,8 +305,10 @@ impl Tree {
                 node.over_socket |= matches!(level.cause, WaitCause::Network | WaitCause::Db);
             }
             if at == id {
+                // A child that executed nothing yet, or never will, is a part of its maker: what it did explains the time.
+                let forked = levels.get(level).is_some_and(|level| level.cause == WaitCause::Child);
                 node.own_time = node.own_time.plus(length);
-                node.own.add(seen, length);
+                node.own.add(if forked { kind } else { seen }, length);
             }
             if sampled {
                 node.sampled = node.sampled.plus(length);
