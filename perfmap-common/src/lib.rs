@@ -27,7 +27,7 @@ pub const WAIT_CLASSES: usize = 8;
 /// Longest chain of coroutines that await one another which is kept of one that is resumed.
 pub const MAX_AWAITS: usize = 32;
 /// So many polls after one that blocked are looked at.
-pub const RESUMED_ROUNDS: u32 = 6;
+pub const RESUMED_ROUNDS: u32 = 10;
 pub const ROUND_MAIN: u32 = 255;
 pub const ROUND_STARTED: u32 = 254;
 

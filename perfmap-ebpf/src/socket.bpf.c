@@ -179,6 +179,11 @@ __noinline u32 classify(u32 bytes, u64 length) {
 		if (head[3] == 0 && packet + 4 == length && (head[4] == 10 || (head[4] >= 1 && head[4] <= 0x1f)))
 			return PROTOCOL_CALLS;
 	}
+	if (bytes >= 24 && head[0] == 0x80 && head[1] < 0x40 && head[5] == 0) { /* memcached's binary protocol */
+		u64 body = (u64)head[8] << 24 | head[9] << 16 | head[10] << 8 | head[11];
+		if (body + 24 <= length)
+			return PROTOCOL_CALLS;
+	}
 	if (head[0] >= 0x14 && head[0] <= 0x18 && head[1] == 3 && head[2] <= 4)
 		return PROTOCOL_TLS;
 	u32 word = head[0] | head[1] << 8 | head[2] << 16 | (u32)head[3] << 24;

@@ -45,6 +45,14 @@ impl Watching {
         Ok(Self { child, stderr, scratch: Some(scratch) })
     }
 
+    /// Most memory that it has had so far, in MiB.
+    pub fn high_water(&self) -> Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).context("read its status")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        let kib: f64 = line.trim().trim_end_matches(" kB").parse().with_context(|| format!("a number, not {line}"))?;
+        Ok(kib / 1024.0)
+    }
+
     /// As Ctrl-C does.
     pub(crate) fn interrupt(self) -> Result<Watched> {
         kill(Pid::from_raw(self.child.id() as i32), Signal::SIGINT).context("send SIGINT to perfmap")?;

@@ -1,6 +1,7 @@
 //! Live tests: perfmap on programs that know their own truth. They need root, and say so by failing.
 
 mod attach;
+mod backends;
 mod children;
 mod containers;
 mod databases;
@@ -11,7 +12,9 @@ mod halves;
 mod http;
 mod http2;
 mod limits;
+mod load;
 mod locks;
+mod loops;
 mod native;
 mod peers;
 mod python;

@@ -47,6 +47,7 @@ const NEEDS: &[Need] = &[
     need("wget", Sign::Program("wget"), "a workload asks through GnuTLS with it", false),
     need("openssl", Sign::Program("openssl"), "a workload makes its certificate with it", false),
     need("nginx-light", Sign::Program("nginx"), "a workload has it as a proxy", false),
+    need("wrk", Sign::Program("wrk"), "puts a server under load in the benchmark", false),
     need("bpftool", Sign::Program("bpftool"), "shows that nothing of ours stays in the kernel", false),
     need("runc", Sign::Program("runc"), "runs containers in a live test", false),
     need("iproute2", Sign::Program("ip"), "makes network namespaces in live tests", false),

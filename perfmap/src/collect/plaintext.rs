@@ -185,6 +185,11 @@ impl Plaintexts {
         }
     }
 
+    /// Of all that is held.
+    pub fn stacks(&mut self) -> impl Iterator<Item = &mut StackId> {
+        self.connections.values_mut().flat_map(|connection| &mut connection.held).filter_map(|seen| seen.stack.as_mut())
+    }
+
     fn tie(&mut self, key: Key, socket: SocketId) -> Option<(SocketId, Vec<Seen>)> {
         let connection = self.connections.get_mut(&key)?;
         connection.socket = Some(socket);

@@ -6,10 +6,11 @@
 
 use super::{
     calls,
+    known::Known,
     model::WaitCause,
     project::FunctionId,
     tree::{BESIDE, Kind, NodeId, Tree},
-    walk::{Known, Visit},
+    walk::Visit,
 };
 use crate::{
     correlate::{Segment, State},
@@ -25,6 +26,16 @@ pub(super) fn counts(known: &Known<'_>, tree: &mut Tree, visits: &[Vec<Visit>]) 
         let Some((base, service)) = base(known, tree, visits, trip.task, times, functions) else { continue };
         let node = tree.descend_path(base, functions, service);
         tree.node(node).round_trips.push(index);
+    }
+    for calls in known.correlated.flows.earlier.iter().filter(|calls| !calls.of.inbound) {
+        let at = [Nanos::ZERO; 2];
+        if let Some(node) = attribute(known, tree, visits, calls.tally.task, at, calls.of.stack) {
+            let (kind, node) = (calls.protocol().kind(), tree.node(node));
+            let [web, store] = &mut node.earlier;
+            *web = web.saturating_add(if kind.is_web() { calls.tally.answered } else { 0 });
+            *store = store.saturating_add(if kind.is_store() { calls.tally.answered } else { 0 });
+            node.failed = node.failed.saturating_add(calls.tally.unanswered);
+        }
     }
     for failed in known.correlated.flows.failed.iter().filter(|failed| !failed.inbound) {
         if let Some(node) = attribute(known, tree, visits, failed.task, [failed.at, failed.at], failed.stack) {

@@ -5,7 +5,7 @@
 //! stack say whose wait it is. Interpreted code that the library calls back waits for itself. Not known where the library
 //! is linked statically and its names are gone.
 
-use super::walk::Known;
+use super::known::Known;
 use crate::{
     correlate::{Cause, Wait},
     recording::StackId,

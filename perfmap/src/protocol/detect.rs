@@ -25,7 +25,7 @@ pub(super) enum Guess {
 }
 
 /// One row a protocol: what its first bytes look like, from either side.
-const BEGINNINGS: [fn(&[u8]) -> Guess; 8] = [
+const BEGINNINGS: [fn(&[u8]) -> Guess; 9] = [
     request,
     response,
     tls,
@@ -34,6 +34,7 @@ const BEGINNINGS: [fn(&[u8]) -> Guess; 8] = [
     super::redis::begins,
     super::mysql::begins,
     super::memcached::begins,
+    super::memcached::binary::begins,
 ];
 
 pub(super) fn any(bytes: &[u8]) -> Guess {

@@ -1,7 +1,8 @@
 //! memcached's text protocol → calls: one for each command that is answered, many keys or one. Keys are not kept. Of the
-//! meta commands those that ask for silence are no calls, because most of them are never answered; the binary protocol
-//! is not read.
+//! meta commands those that ask for silence are no calls, because most of them are never answered. The binary protocol
+//! has a reader of its own.
 
+pub(super) mod binary;
 mod lines;
 #[cfg(test)]
 mod tests;

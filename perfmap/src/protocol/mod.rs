@@ -175,7 +175,7 @@ impl Decoder {
         let (seen, seen_other) = (probe.take(), other.take());
         self.phase = match kind {
             Kind::Tls => Phase::Tls { sent: tls::Lane::default(), received: tls::Lane::default() },
-            Kind::Call(wire, by) => match parser(wire, &self.key) {
+            Kind::Call(wire, by) => match parser(wire, &seen, &self.key) {
                 Some(parser) => Phase::Dialogue { parser, requests: by.requests(direction), wire },
                 None => Phase::Opaque,
             },
@@ -187,14 +187,17 @@ impl Decoder {
     }
 }
 
-/// One row a protocol. None: it is told from others, but not read.
-fn parser(wire: Wire, key: &RunKey) -> Option<Box<dyn Dialogue>> {
+/// One row a protocol; `seen` is what it began with. None: it is told from others, but not read.
+fn parser(wire: Wire, seen: &[u8], key: &RunKey) -> Option<Box<dyn Dialogue>> {
     match wire {
         Wire::Http1 => Some(Box::<http1::Connection>::default()),
         Wire::Http2 | Wire::Grpc => Some(Box::<http2::Connection>::default()),
         Wire::Postgres => Some(Box::new(turns::Connection::new(postgres::Reader::new(key.clone())))),
         Wire::Redis => Some(Box::new(turns::Connection::new(redis::Reader::new(key.clone())))),
-        Wire::Mysql => Some(Box::new(turns::Connection::new(mysql::Reader::new(key.clone())))),
+        Wire::Mysql => Some(Box::new(mysql::Connection::new(key.clone()))),
+        Wire::Memcached if memcached::binary::is_request(seen) => {
+            Some(Box::new(turns::Connection::new(memcached::binary::Reader::new(key.clone()))))
+        }
         Wire::Memcached => Some(Box::new(turns::Connection::new(memcached::Reader::new(key.clone())))),
         // DNS is told by its port alone.
         Wire::Dns => None,

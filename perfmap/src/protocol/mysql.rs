@@ -2,6 +2,7 @@
 //! its `Questions` (COM_INIT_DB, fetches from a cursor), once all of its result sets have come. Preparing, pinging and
 //! closing are no calls.
 
+mod compressed;
 mod packets;
 mod replies;
 #[cfg(test)]
@@ -10,12 +11,13 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::dialogue::{Onward, Side};
+use super::dialogue::{Dialogue, Onward, Side};
 use super::frames::{Event, Lane, Lost, Rest};
 use super::repeat::RunKey;
 use super::statement::{self, Dialect};
 use super::turns;
-use crate::recording::Wire;
+use crate::recording::{Mark, Wire};
+use compressed::{Frames, Plain};
 use packets::MAX_PACKET;
 use replies::{Reply, Says};
 
@@ -25,6 +27,7 @@ const MAX_STATEMENTS: usize = 4096;
 
 const CLIENT_COMPRESS: u32 = 0x20;
 const CLIENT_SSL: u32 = 0x800;
+const CLIENT_ZSTD: u32 = 0x0400_0000;
 const CLIENT_DEPRECATE_EOF: u32 = 0x0100_0000;
 const CLIENT_OPTIONAL_METADATA: u32 = 0x0200_0000;
 const CLIENT_QUERY_ATTRIBUTES: u32 = 0x0800_0000;
@@ -39,7 +42,7 @@ enum Phase {
 
 /// What a command is answered with, and whether it counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Expect {
+enum Expect {
     /// Result sets, or OK; counted.
     Results,
     /// The same, not counted (COM_PROCESS_INFO).
@@ -57,8 +60,56 @@ pub(super) enum Expect {
 
 type Owed = turns::Owed<Expect>;
 
+/// The packets, and where the client asked for it the compressed frames that they come in behind the login.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(super) struct Connection {
+    packets: turns::Connection<Reader>,
+    requests: Frames,
+    responses: Frames,
+    compressed: bool,
+}
+
+impl Connection {
+    pub fn new(key: RunKey) -> Connection {
+        Connection {
+            packets: turns::Connection::new(Reader::new(key)),
+            requests: Frames::default(),
+            responses: Frames::default(),
+            compressed: false,
+        }
+    }
+}
+
+impl Dialogue for Connection {
+    fn feed(&mut self, side: Side, captured: &[u8], length: u64, marks: &mut Vec<Mark>) {
+        if !self.compressed {
+            self.packets.feed(side, captured, length, marks);
+            let Reader { compresses, phase, .. } = self.packets.reader();
+            self.compressed = *compresses && *phase == Phase::Commands;
+            return;
+        }
+        let (frames, other) = match side {
+            Side::Requests => (&mut self.requests, &mut self.responses),
+            Side::Responses => (&mut self.responses, &mut self.requests),
+        };
+        other.other_spoke();
+        let mut rest = Rest { captured, length };
+        loop {
+            match frames.next(&mut rest) {
+                Ok(None) => return,
+                Ok(Some(Plain { bytes, length })) => self.packets.feed(side, &bytes, length, marks),
+                Err(Lost) => return self.packets.interrupted(side, marks),
+            }
+        }
+    }
+
+    fn onward(&self) -> Onward {
+        self.packets.onward()
+    }
+}
+
+#[derive(Debug)]
+struct Reader {
     phase: Phase,
     /// A packet of the greatest length was read: the next one goes on with it.
     asks_on: bool,
@@ -67,11 +118,13 @@ pub(super) struct Reader {
     statements: HashMap<u32, Arc<str>>,
     last_prepared: Option<Arc<str>>,
     attributes: bool,
+    /// The client wants compressed frames as soon as it is logged in.
+    compresses: bool,
     key: RunKey,
 }
 
 impl Reader {
-    pub fn new(key: RunKey) -> Reader {
+    fn new(key: RunKey) -> Reader {
         Reader {
             phase: Phase::Commands,
             asks_on: false,
@@ -80,6 +133,7 @@ impl Reader {
             statements: HashMap::new(),
             last_prepared: None,
             attributes: false,
+            compresses: false,
             key,
         }
     }
@@ -140,11 +194,12 @@ impl Reader {
     fn login(&mut self, number: u8, body: &[u8], owed: &mut Owed) {
         let Some(capabilities) = body.first_chunk::<4>().filter(|_| number == 1) else { return };
         let capabilities = u32::from_le_bytes(*capabilities);
-        if capabilities & CLIENT_COMPRESS != 0 {
+        if capabilities & (CLIENT_COMPRESS | CLIENT_ZSTD) == CLIENT_ZSTD {
             owed.leave(Onward::Opaque);
         } else if capabilities & CLIENT_SSL != 0 && body.len() == 32 {
             owed.leave(Onward::Tunnel);
         }
+        self.compresses = capabilities & CLIENT_COMPRESS != 0;
         self.attributes = capabilities & CLIENT_QUERY_ATTRIBUTES != 0;
         self.reply.without_eof = Some(capabilities & CLIENT_DEPRECATE_EOF != 0);
         self.reply.optional_metadata = capabilities & CLIENT_OPTIONAL_METADATA != 0;

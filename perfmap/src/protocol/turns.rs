@@ -187,6 +187,16 @@ impl<R: Reader> Connection<R> {
         true
     }
 
+    pub fn reader(&self) -> &R {
+        &self.reader
+    }
+
+    /// Bytes of a layer below were lost.
+    pub fn interrupted(&mut self, side: Side, marks: &mut Vec<Mark>) {
+        self.lose(side);
+        marks.append(&mut self.owed.marks);
+    }
+
     fn lose(&mut self, side: Side) {
         match side {
             Side::Requests => {

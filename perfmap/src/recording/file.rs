@@ -14,7 +14,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{
-    Baseline, Call, Code, Event, Frame, Losses, Meta, Module, Process, PythonFrame, Recording, Socket, Stack,
+    Baseline, Call, Code, Earlier, Event, Frame, Losses, Meta, Module, Process, PythonFrame, Recording, Socket, Stack,
     Surroundings, Symbol, Task, Turn,
 };
 
@@ -70,6 +70,7 @@ struct Content<'a> {
     events: &'a [Event],
     losses: &'a Losses,
     turns: &'a [Turn],
+    earlier: &'a Earlier,
 }
 
 pub fn encode(recording: &Recording) -> Result<Vec<u8>, FileError> {
@@ -116,6 +117,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         events,
         losses,
         turns,
+        earlier,
     } = recording;
     let lossy;
     let meta = if is_text(meta) {
@@ -143,6 +145,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         events,
         losses,
         turns,
+        earlier,
     };
     let content = postcard::to_stdvec(&content).map_err(|error| FileError::Encode { why: error.to_string() })?;
     if content.len() as u64 > MAX_CONTENT {

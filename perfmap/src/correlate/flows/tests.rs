@@ -1,5 +1,6 @@
 //! Sessions written as what each side says, cut into transfers, run through the decoder and through `flows`.
 
+mod earlier;
 mod http;
 mod pairs;
 mod tls;

@@ -65,6 +65,7 @@ fn what_a_round_trip_says() {
     assert_eq!(
         flows.peers,
         [PeerFlow {
+            endpoint: Endpoint::Internet { datagrams: false, remote: Address { ip: ip(1), port: 8000 }, network: 0 },
             address: "127.0.0.1:8000".into(),
             process: Some(ProcessId(1)),
             host: Some("shop".into()),
