@@ -44,6 +44,7 @@ const NEEDS: &[Need] = &[
     need("python3", Sign::Program("python3"), "the Python workloads", false),
     need("python3-venv", Sign::File("/usr/lib/python3/dist-packages/pip-whl"), "virtual environments", false),
     need("curl", Sign::Program("curl"), "a workload follows redirects with it", false),
+    need("wget", Sign::Program("wget"), "a workload asks through GnuTLS with it", false),
     need("openssl", Sign::Program("openssl"), "a workload makes its certificate with it", false),
     need("nginx-light", Sign::Program("nginx"), "a workload has it as a proxy", false),
     need("wrk", Sign::Program("wrk"), "puts a server under load in the benchmark", false),
