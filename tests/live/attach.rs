@@ -13,13 +13,13 @@ use std::{
 };
 
 /// perfmap while it watches.
-pub struct Watching {
+pub(crate) struct Watching {
     child: Child,
     stderr: BufReader<ChildStderr>,
     scratch: Option<tempfile::TempDir>,
 }
 
-pub struct Watched {
+pub(crate) struct Watched {
     code: Option<i32>,
     words: String,
     scratch: tempfile::TempDir,
@@ -35,7 +35,7 @@ fn perfmap(words: &[&str]) -> Result<(Command, tempfile::TempDir)> {
 
 impl Watching {
     /// Comes back when everything is attached.
-    pub fn begin(words: &[&str]) -> Result<Self> {
+    pub(crate) fn begin(words: &[&str]) -> Result<Self> {
         let (mut command, scratch) = perfmap(words)?;
         let mut child = command.spawn().context("start perfmap")?;
         let mut stderr = BufReader::new(child.stderr.take().context("no standard error")?);
@@ -54,7 +54,7 @@ impl Watching {
     }
 
     /// As Ctrl-C does.
-    pub fn interrupt(self) -> Result<Watched> {
+    pub(crate) fn interrupt(self) -> Result<Watched> {
         kill(Pid::from_raw(self.child.id() as i32), Signal::SIGINT).context("send SIGINT to perfmap")?;
         self.end()
     }
@@ -77,7 +77,7 @@ impl Drop for Watching {
 }
 
 impl Watched {
-    pub fn map(&self) -> Result<Map> {
+    pub(crate) fn map(&self) -> Result<Map> {
         ensure!(self.code == Some(0), "perfmap ended with {:?}:\n{}", self.code, self.words);
         Map::read(&self.scratch.path().join("out/performance_map.yaml")).with_context(|| self.words.clone())
     }

@@ -32,6 +32,7 @@ mod surroundings;
 mod thinning;
 mod tls_functions;
 mod tls_libraries;
+mod tls_multi;
 mod tls_notes;
 mod tls_probes;
 mod tree;

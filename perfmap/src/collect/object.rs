@@ -15,15 +15,16 @@ use perfmap_common::Plain;
 
 use super::{
     CollectError, Mode, Plan,
-    probes::{ADOPTION, Attach, PROBES, When, attach, run_once},
+    probes::{ADOPTION, PROBES, When, attach, run_once},
     tls_functions::ProbePoints,
+    tls_multi::Maps,
     tls_probes,
     tls_probes::Probes,
 };
 use crate::recording::{Loss, Losses, Nanos};
 
 /// Built by `cargo xtask build-ebpf` and committed, so that nobody needs clang to build perfmap.
-static OBJECT: &[u8] =
+pub(super) static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../perfmap-ebpf/perfmap.bpf.o"));
 
 /// The loaded object with its attached programs. Dropping it detaches everything.
@@ -46,6 +47,7 @@ impl Object {
             follow: plan.peers.kernel(plan.mode) as u32,
         };
         let mut ebpf = open(settings)?;
+        let maps = Maps::of(&ebpf);
         let map = ebpf.take_map("live").ok_or_else(|| no_map("live"))?;
         let live =
             Array::try_from(map).map_err(|error| CollectError::Load { what: "live".into(), why: error.to_string() })?;
@@ -53,21 +55,17 @@ impl Object {
         live.set(&first(plan))?;
         let btf =
             Btf::from_sys_fs().map_err(|error| CollectError::Unsupported { what: format!("kernel BTF: {error}") })?;
-        let mut tls = Ok(Probes::default());
         for probe in PROBES.iter().filter(|probe| probe.when == When::Always || !counting) {
-            match attach(&mut ebpf, probe, &btf, plan.sample_hz, cpus) {
-                Err(error) if probe.attach == Attach::Functions => tls = Err(error.to_string()),
-                outcome => outcome?,
-            }
+            attach(&mut ebpf, probe, &btf, plan.sample_hz, cpus)?;
         }
+        let tls = maps.map_err(|error| error.to_string()).and_then(|maps| Probes::load(&mut ebpf, OBJECT, &maps, &btf));
         Ok(Object { ebpf, live, tls })
     }
 
-    /// Sets the probes of one function of a TLS library; else the reason.
-    pub fn probe_tls(&mut self, file: &fs::File, points: &ProbePoints) -> Result<(), String> {
+    /// Sets the probes of some functions of a TLS library; else the reason.
+    pub fn probe_tls(&mut self, file: &fs::File, functions: &[&ProbePoints]) -> Result<(), String> {
         let probes = self.tls.as_mut().map_err(|why| why.clone())?;
-        probes.add(tls_probes::attach(&mut self.ebpf, file, points)?);
-        Ok(())
+        probes.set(&mut self.ebpf, file, functions)
     }
 
     pub fn ring(&mut self) -> Result<RingBuf<MapData>, CollectError> {
@@ -98,7 +96,7 @@ impl Object {
     /// stay readable.
     pub fn stop(&mut self) {
         if let Ok(probes) = &mut self.tls {
-            drop(std::mem::take(probes));
+            probes.end();
         }
         for (_, program) in self.ebpf.programs_mut() {
             match program {
@@ -185,11 +183,11 @@ impl Object {
     /// Run time of our programs so far: (program, runs, total), from /proc/self/fdinfo. It grows only while the kernel's
     /// statistics are on.
     pub fn cost(&self) -> Vec<(String, u64, Nanos)> {
-        let mut cost: Vec<_> = self
-            .ebpf
-            .programs()
-            .filter_map(|(name, program)| {
-                let descriptor = program.fd().ok()?.as_fd().try_clone_to_owned().ok()?;
+        let loaded = self.ebpf.programs().filter_map(|(name, program)| Some((name, program.fd().ok()?.as_fd())));
+        let of_tls = self.tls.as_ref().ok().and_then(Probes::program).map(|program| (tls_probes::PROGRAM, program));
+        let mut cost: Vec<_> = loaded
+            .chain(of_tls)
+            .filter_map(|(name, descriptor)| {
                 let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", descriptor.as_raw_fd())).ok()?;
                 let value =
                     |key: &str| info.lines().find_map(|line| line.strip_prefix(key)?.trim().parse::<u64>().ok());

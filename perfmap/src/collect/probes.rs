@@ -5,13 +5,13 @@ use std::io::Read;
 use aya::{
     Btf, Ebpf,
     programs::{
-        BtfTracePoint, Iter, PerfEvent, UProbe,
+        BtfTracePoint, Iter, PerfEvent,
         perf_event::{PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent},
     },
 };
 use perfmap_common as wire;
 
-use super::{CollectError, object, tls_probes};
+use super::{CollectError, object, object::OBJECT, tls_multi::Maps, tls_probes, tls_probes::Probes};
 
 pub(super) const ADOPTION: &str = "on_adopt";
 
@@ -48,7 +48,7 @@ pub struct Probe {
 }
 
 /// Exit, exec and fork come first: the target is followed only once all three are there.
-pub const PROBES: [Probe; 18] = [
+pub const PROBES: [Probe; 17] = [
     Probe {
         program: "on_exit",
         attach: Attach::Tracepoint("sched_process_exit"),
@@ -141,12 +141,11 @@ pub const PROBES: [Probe; 18] = [
         gives: "file I/O, and where waits happened",
     },
     Probe {
-        program: "on_tls_return",
+        program: tls_probes::PROGRAM,
         attach: Attach::Functions,
         when: When::Always,
         gives: "requests in TLS, read instead of inferred",
     },
-    Probe { program: "on_tls_enter", attach: Attach::Functions, when: When::Always, gives: "the same" },
 ];
 
 /// What loads here, program by program, for `perfmap doctor`.
@@ -171,13 +170,13 @@ pub fn probe() -> Vec<ProbeResult> {
                 name: probe.program,
                 gives: probe.gives,
                 required: probe.attach != Attach::Functions,
-                loaded: attach(&mut ebpf, probe, &btf, 99, &cpus).map_err(|error| error.to_string()).and_then(|()| {
-                    if probe.attach == Attach::Functions {
-                        tls_probes::try_one(&mut ebpf, probe.program)
-                    } else {
-                        Ok(())
-                    }
-                }),
+                loaded: if probe.attach == Attach::Functions {
+                    let maps = Maps::of(&ebpf).map_err(|error| error.to_string());
+                    let probes = maps.and_then(|maps| Probes::load(&mut ebpf, OBJECT, &maps, &btf));
+                    probes.and_then(|probes| probes.try_one(&mut ebpf))
+                } else {
+                    attach(&mut ebpf, probe, &btf, 99, &cpus).map_err(|error| error.to_string())
+                },
             })
             .collect(),
         Err(error) => PROBES
@@ -213,10 +212,8 @@ pub(super) fn attach(ebpf: &mut Ebpf, probe: &Probe, btf: &Btf, hz: u32, cpus: &
             program.load(name, btf).map_err(|error| fail(&error))?;
             program.attach().map_err(|error| fail(&error))?;
         }
-        Attach::Functions => {
-            let program: &mut UProbe = program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
-            program.load().map_err(|error| fail(&error))?;
-        }
+        // Loaded where it is needed: `tls_probes`.
+        Attach::Functions => {}
         Attach::TaskIterator | Attach::Adoption => {
             let program: &mut Iter = program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
             program.load("task", btf).map_err(|error| fail(&error))?;

@@ -31,6 +31,7 @@ use super::{
 use window::Past;
 
 use crate::{
+    protocol::RunKey,
     recording::{
         Call, CallId, Direction, Event, FileIo, FileOperation, Layer, Loss, Losses, Message, Meta, Nanos, Recording,
         Sample, StackId, Turn, TurnKind,
@@ -78,11 +79,12 @@ impl Recorder {
         verdicts: Option<Verdicts>,
         detail: Detail,
     ) -> Recorder {
+        let key = RunKey::default();
         Recorder {
             origin,
             tree: root_pid.map_or_else(Tree::default, Tree::with_root),
-            sockets: Sockets::default(),
-            plaintexts: Plaintexts::default(),
+            sockets: Sockets::new(key.clone()),
+            plaintexts: Plaintexts::new(key),
             verdicts,
             stacks: Stacks::new(kernel),
             changes: VecDeque::new(),

@@ -57,6 +57,10 @@ pub struct Sockets {
 }
 
 impl Sockets {
+    pub fn new(key: RunKey) -> Sockets {
+        Sockets { key, ..Sockets::default() }
+    }
+
     pub fn listens(&mut self, process: ProcessId, ports: Vec<u16>) {
         self.ports.insert(process, ports);
     }

@@ -339,6 +339,8 @@ impl<'a> Known<'a> {
             (false, true) => (Cause::Pipe, Some(task)),
             (false, false) => match self.killed(off, task, woken) {
                 Some(child) => (Cause::Child, Some(child)),
+                // Processes of one server tell each other so that what was waited for is there.
+                None if syscalls::signals(number) => (Cause::Other, Some(task)),
                 None => (Cause::Network, None),
             },
         }

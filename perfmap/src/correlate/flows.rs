@@ -5,7 +5,7 @@
 
 mod earlier;
 mod encrypted;
-mod http;
+mod exchange;
 mod pairs;
 mod peers;
 mod requests;
@@ -20,7 +20,8 @@ use crate::recording::{
     Direction, Endpoint, Event, Layer, Loss, Message, Nanos, ProcessId, Recording, Role, Socket, SocketId, StackId,
     TaskId, TcpState, Wire,
 };
-use http::{Exchange, Outcome};
+use exchange::{Exchange, Outcome};
+use requests::Calls;
 
 pub use earlier::{EarlierCalls, fold};
 
@@ -83,6 +84,7 @@ impl Protocol {
 impl From<Wire> for Protocol {
     fn from(wire: Wire) -> Protocol {
         match wire {
+            Wire::Http1 => Protocol::Http1,
             Wire::Http2 => Protocol::Http2,
             Wire::Grpc => Protocol::Grpc,
             Wire::Postgres => Protocol::Postgres,
@@ -256,7 +258,7 @@ fn of_ends(recording: &Recording, ends: &[End], pairs: Vec<Option<SocketId>>) ->
         let socket = SocketId(index as u32);
         let peer = if inbound { None } else { peers.of(socket) };
         let (exchanges, low) = match other_end {
-            Some(other) if !inbound => http::better(end, other),
+            Some(other) if !inbound => exchange::better(end, other),
             _ => (end.exchanges.clone(), end.low),
         };
         if low || lossy {
@@ -418,7 +420,7 @@ fn end(socket: &Socket, messages: &[&Message]) -> End {
         task,
         stacks,
     };
-    if let Some(Spoken { requests, protocol, mut exchanges, low }) = spoken(&wire) {
+    if let Some(Calls { requests, protocol, mut exchanges, low }) = requests::read(&wire) {
         // Behind the HTTP of a CONNECT tunnel, and behind a database's request for it, TLS can begin.
         let tunnel = encrypted::read(&wire, &plain, Some(requests));
         let handshake = tunnel.as_ref().and_then(|tunnel| tunnel.handshake);
@@ -437,27 +439,4 @@ fn end(socket: &Socket, messages: &[&Message]) -> End {
         return End { speaks: speaks(client), protocol, encrypted, exchanges, low, handshake, ..nothing };
     }
     nothing
-}
-
-/// What messages in the clear say.
-#[derive(Debug)]
-struct Spoken {
-    /// Where the client's requests go.
-    requests: Direction,
-    protocol: Protocol,
-    exchanges: Vec<Exchange>,
-    /// Exchanges may be missing.
-    low: bool,
-}
-
-fn spoken(messages: &[&Message]) -> Option<Spoken> {
-    let calls = requests::read(messages);
-    if let Some(http::Http { requests, mut exchanges, low }) = http::read(messages) {
-        // Calls of HTTP/2 behind an upgrade come on top; the request that asked for it is HTTP/1's.
-        let low = low || calls.as_ref().is_some_and(|calls| calls.low);
-        exchanges.extend(calls.into_iter().flat_map(|calls| calls.exchanges));
-        return Some(Spoken { requests, protocol: Protocol::Http1, exchanges, low });
-    }
-    let requests::Calls { requests, protocol, exchanges, low } = calls?;
-    Some(Spoken { requests, protocol, exchanges, low })
 }

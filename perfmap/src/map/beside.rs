@@ -6,10 +6,11 @@
 
 use super::{
     calls,
+    known::Known,
     model::WaitCause,
     project::FunctionId,
     tree::{BESIDE, Kind, NodeId, Tree},
-    walk::{Known, Visit},
+    walk::Visit,
 };
 use crate::{
     correlate::{Segment, State},
@@ -118,7 +119,7 @@ fn piece(known: &Known<'_>, tree: &mut Tree, task: TaskId, segment: Segment) {
     match state {
         State::Cpu { short } => {
             for (from, to, stack) in known.points.pieces(task, from, to) {
-                for (kind, from, to) in known.split(short, from, to) {
+                for (kind, from, to) in known.split(short, stack, from, to) {
                     add(known, tree, task, stack, kind, from, to);
                 }
             }
@@ -131,6 +132,10 @@ fn piece(known: &Known<'_>, tree: &mut Tree, task: TaskId, segment: Segment) {
             cause @ (WaitCause::Disk | WaitCause::Child) => {
                 let stack = known.stack_of(wait, from);
                 add(known, tree, task, stack, Kind::Wait(cause), from, to);
+            }
+            WaitCause::Db if known.is_embedded_database(known.correlated.wait(wait)) => {
+                let stack = known.stack_of(wait, from);
+                add(known, tree, task, stack, Kind::Wait(WaitCause::Db), from, to);
             }
             WaitCause::Network
             | WaitCause::Db

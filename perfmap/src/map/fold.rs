@@ -60,6 +60,8 @@ struct Pending {
     /// It or one below it has I/O that keeps it, whatever its share.
     has_io: bool,
     awaited: bool,
+    /// A function of a program that is not the project's.
+    inner: bool,
     /// CPU time of awaited tasks in steps that were folded: the steps above count it as a wait.
     lost: Vec<Lost>,
 }
@@ -129,7 +131,7 @@ impl Folding<'_> {
     ) -> Pending {
         let (function, location, kind, service) = match node.key {
             Some(key) => match key.what {
-                What::Function(id) => {
+                What::Function(id) | What::Inner(id) => {
                     let function = self.project.function(id);
                     (function.name.clone(), function.location(), StepKind::FunctionCall, key.service)
                 }
@@ -176,15 +178,21 @@ impl Folding<'_> {
         let io = counts.iter().chain([&step.file_read, &step.file_written]).any(|count| *count > 0);
         // What was asked for is shown however little of the time it took.
         let request = node.key.is_some_and(|key| matches!(key.what, What::Request(_)));
-        let mut pending = Pending { step, has_io: io || request, awaited: node.awaited, lost: Vec::new() };
+        let inner = node.key.is_some_and(|key| matches!(key.what, What::Inner(_)));
+        let mut pending = Pending { step, has_io: io || request, awaited: node.awaited, inner, lost: Vec::new() };
+        let mut all_inner = inner;
         for mut child in children {
             pending.lost.append(&mut child.lost);
             if self.folds(&child, smallest) {
                 fold(&mut pending, child);
             } else {
                 pending.has_io |= child.has_io;
+                all_inner &= child.inner;
                 pending.step.children.push(self.finish(child));
             }
+        }
+        if all_inner {
+            only_the_telling(&mut pending.step);
         }
         pending
     }
@@ -196,7 +204,7 @@ impl Folding<'_> {
         let module = loads && calls == [0; 3];
         // A step above one that is kept is kept. So is what may be as long as the limit as far as sampling can tell: a
         // function whose share would be above it in the next run of the same program must not come and go.
-        let unsure = if child.step.thread_cpu > Nanos::ZERO {
+        let unsure = if child.step.thread_cpu > Nanos::ZERO && !child.inner {
             (child.step.error_pct / 100.0 * self.wall.0 as f64).max(self.period.0 as f64)
         } else {
             0.0
@@ -208,7 +216,7 @@ impl Folding<'_> {
 
     /// The kind, now that everything folded into the step is known.
     fn finish(&self, pending: Pending) -> Step {
-        let Pending { mut step, has_io: _, awaited: _, lost: _ } = pending;
+        let Pending { mut step, has_io: _, awaited: _, inner: _, lost: _ } = pending;
         sort(&mut step.children);
         if step.kind == StepKind::FunctionCall {
             let total = step.self_time;
@@ -217,6 +225,8 @@ impl Folding<'_> {
                 () if dominates(WaitCause::Sleep) => StepKind::Sleep,
                 () if dominates(WaitCause::Disk) => StepKind::FileIo,
                 () if dominates(WaitCause::Lock) => StepKind::LockWait,
+                // Of a database inside the program: others are told by their round trips.
+                () if dominates(WaitCause::Db) => StepKind::DbQuery,
                 () => StepKind::FunctionCall,
             };
         }
@@ -339,6 +349,26 @@ fn fold(into: &mut Pending, child: Pending) {
     step.file_read = step.file_read.saturating_add(child.step.file_read);
     step.file_written = step.file_written.saturating_add(child.step.file_written);
     // Only import frames bring any: they keep their parents no more than themselves.
+}
+
+/// Of a program's deep stack, only functions at which it parts, or that do something themselves, tell anything: one that
+/// does nearly nothing but call one other is left out for that one.
+fn only_the_telling(step: &mut Step) {
+    let [child] = step.children.as_slice() else { return };
+    if u128::from(child.wall.0) * 10 < u128::from(step.wall.0) * 9 {
+        return;
+    }
+    let Some(child) = step.children.pop() else { return };
+    // Its own time, and below it the child's; all other times of the two are the same, or the outer one's.
+    (step.function, step.location) = (child.function, child.location);
+    step.self_time = step.self_time.plus(child.self_time);
+    step.own_cpu = step.own_cpu.plus(child.own_cpu);
+    for (cause, length) in child.own_waits.0 {
+        step.own_waits.add(cause, length);
+    }
+    step.file_read = step.file_read.saturating_add(child.file_read);
+    step.file_written = step.file_written.saturating_add(child.file_written);
+    step.children = child.children;
 }
 
 /// To the longest step of the same function, so that a thread's work is not lost by the places where it was waited for.

@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    known::Known,
     loops::Serving,
     model::{Counted, Served},
     tree::OUTSIDE,
-    walk::{Known, Walk},
+    walk::Walk,
 };
 use crate::{
     correlate::{self, Protocol, RoundTrip, State, flows},

@@ -364,8 +364,8 @@ fn an_empty_recording_has_an_empty_map() {
     assert_eq!((map.wall, map.steps.len(), map.closure_error), (Nanos::ZERO, 0, 0));
 }
 
-/// Short waits and long ones are the database's; what a database computes that shows nothing of the project is no work
-/// of the caller's; an HTTP call beside it keeps its own waits.
+/// Short waits and long ones are the database's; what it does for the caller lies below the call, as its own; an HTTP
+/// call beside it keeps its own waits.
 #[test]
 fn statements_wait_for_their_database() {
     let (mut story, main) = Story::new("python main.py", 1000);
@@ -398,7 +398,8 @@ fn statements_wait_for_their_database() {
     check(
         &map,
         "1 main @main FunctionCall wall 1000 self 0 cpu 380 network 200 db 420
-          1.1 load @main DbQuery wall 400 self 400 cpu 100 db 300 → postgres select ? ×2
+          1.1 load @main DbQuery wall 400 self 100 cpu 100 db 300 → postgres select ? ×2
+            1.1.1 postgres @postgres FunctionCall wall 300 self 300 cpu 300
           1.2 fetch @main HttpCall wall 200 self 200 network 200 → 127.0.0.1:80 POST /x ×1
           1.3 small @main CacheOp wall 200 self 200 cpu 80 db 120 → postgres get ×1
           1.4 end @main FunctionCall wall 100 self 100 cpu 100

@@ -301,19 +301,9 @@ fn text(mark: &Mark) -> usize {
     let of = |text: &Option<String>| text.as_ref().map_or(0, |text| heap(text.len()));
     let method = |method: &WebMethod| heap(method.0.len());
     match mark {
-        Mark::HttpRequest { method: of_request, target, host, .. } => {
-            method(of_request) + heap(target.len()) + of(host)
-        }
         Mark::Call { step: CallStep::Request { method: of_request, operation, host, .. }, .. } => {
             of_request.as_ref().map_or(0, method) + of(operation) + of(host)
         }
-        Mark::Call { .. }
-        | Mark::HttpRequestEnd
-        | Mark::HttpResponse { .. }
-        | Mark::HttpResponseEnd
-        | Mark::HttpDesync
-        | Mark::TlsRecord { .. }
-        | Mark::TlsDesync
-        | Mark::Upgraded => 0,
+        Mark::Call { .. } | Mark::TlsRecord { .. } | Mark::TlsDesync | Mark::Upgraded => 0,
     }
 }

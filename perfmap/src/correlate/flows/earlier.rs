@@ -8,7 +8,7 @@ use crate::recording::{
     Endpoint, Event, Family, Folded, Gone, Nanos, Recording, Requests, SocketId, Spoken, Sureness, Tally, Wire,
 };
 
-use super::http::Outcome;
+use super::exchange::Outcome;
 
 /// Most messages that one connection keeps for its requests under way: of streams without end, with others beside them,
 /// the connection would keep all.
