@@ -104,7 +104,7 @@ impl turns::Reader for Reader {
                 Opening::Over => self.request(kind, &body, cut, owed),
                 Opening::Unknown | Opening::Startup | Opening::Asked => self.startup(kind, owed),
             },
-            (Side::Requests, Some(Event::Over(kind))) if matches!(kind, b'Q' | b'E' | b'F') => owed.told(),
+            (Side::Requests, Some(Event::Over(b'Q' | b'E' | b'F'))) => owed.told(),
             (Side::Responses, Some(Event::Message { kind, .. })) => self.response(kind, owed),
             (Side::Requests | Side::Responses, Some(Event::Over(_))) => {}
         }
