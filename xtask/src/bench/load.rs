@@ -164,7 +164,7 @@ impl Server {
         let (zone, limit) = match rate {
             Rate::Free => (String::new(), ""),
             Rate::Held(rate) => {
-                (format!("limit_req_zone $server_name zone=all:1m rate={rate}r/s;"), "limit_req zone=all burst=1000;")
+                (format!("limit_req_zone $server_port zone=all:1m rate={rate}r/s;"), "limit_req zone=all burst=1000;")
             }
         };
         let text = format!(
@@ -232,7 +232,8 @@ impl Perfmap {
         end(&mut self.0);
         let file = out.join("performance_map.json");
         let text = std::fs::read(&file).with_context(|| format!("read {}", file.display()))?;
-        let map: serde_json::Value = serde_json::from_slice(&text).context("read the map")?;
+        let json: serde_json::Value = serde_json::from_slice(&text).context("read the map")?;
+        let map = &json["performance_map"];
         let served = map["served"].as_array().context("no list `served`")?;
         Ok(Watched {
             counted: served.iter().filter_map(|entry| entry["count"].as_f64()).sum(),

@@ -59,7 +59,10 @@ impl Recorder {
 
     fn give_up(&mut self, until: Nanos) {
         let before = self.events.len();
-        let gone = self.gone_sockets(until);
+        // The window begins with the requests under way, if they are not much older than it: their length is known then.
+        let last = self.events.last().map_or(until, Event::at);
+        let oldest = Nanos(until.0.saturating_sub(last.since(until).0 / 4)).max(self.past.earlier.length);
+        let gone = self.gone_sockets(until, oldest);
         let events = std::mem::take(&mut self.events);
         let (mut messages, mut rest) = (Vec::new(), Vec::new());
         for (index, event) in events.into_iter().enumerate() {
@@ -71,9 +74,6 @@ impl Recorder {
         messages.sort_by_key(Event::at);
         let mut folded = self.fold(&mut messages, until, &gone);
         messages.retain(|event| is_under_way(event, &folded));
-        // The window begins with the requests under way, if they are not much older than it: their length is known then.
-        let last = rest.last().map_or(until, |(_, event)| event.at());
-        let oldest = Nanos(until.0.saturating_sub(last.since(until).0 / 4)).max(self.past.earlier.length);
         let until = messages.first().map_or(until, Event::at).clamp(oldest, until);
         let wanted = self.open_waits.values().flatten().copied();
         let mut places: HashMap<usize, usize> = wanted.map(|index| (index, usize::MAX)).collect();
@@ -142,15 +142,15 @@ impl Recorder {
         }
     }
 
-    /// Closed, and named by nothing that stays.
-    fn gone_sockets(&self, until: Nanos) -> Vec<SocketId> {
+    /// Closed before `until`, and named by nothing that stays: messages from then on, calls from `oldest` on.
+    fn gone_sockets(&self, until: Nanos, oldest: Nanos) -> Vec<SocketId> {
         let mut used = vec![false; self.sockets.sockets.len()];
         let events = self.events.iter().filter_map(|event| match event {
             Event::Message(message) if message.at >= until => Some(message.socket),
             _ => None,
         });
         let calls = self.calls.iter().filter_map(|call| match call.object {
-            OnObject::Socket(socket) if call.returned >= until => Some(socket),
+            OnObject::Socket(socket) if call.returned >= oldest => Some(socket),
             _ => None,
         });
         for socket in events.chain(calls) {
