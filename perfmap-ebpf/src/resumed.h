@@ -139,13 +139,23 @@ static __noinline int emit_coroutine(u64 coroutine, u32 round) {
 	return 1;
 }
 
+static __always_inline bool is_coroutine(u64 object) {
+	return is_a(object, WORD('c', 'o', 'r', 'o', 'u', 't', 'i', 'n'), 2, WORD('r', 'o', 'u', 't', 'i', 'n', 'e', 0));
+}
+
 /* The coroutine of one of asyncio's tasks; 0: it is none. */
 static __always_inline u64 coroutine_of(u64 task, struct python_layout *layout) {
 	if (!is_a(task, ASYNCIO, 5, TASK))
 		return 0;
 	u64 coroutine = word(task + layout->future_coroutine);
-	bool is = is_a(coroutine, WORD('c', 'o', 'r', 'o', 'u', 't', 'i', 'n'), 2, WORD('r', 'o', 'u', 't', 'i', 'n', 'e', 0));
-	return is ? coroutine : 0;
+	return is_coroutine(coroutine) ? coroutine : 0;
+}
+
+/* A task's step comes first, and again after each bare yield (asyncio.sleep(0)): by gi_frame_state, one byte in the word
+ * before the frame. */
+static __always_inline bool begins(u64 coroutine, struct python_layout *layout) {
+	s32 state = (signed char)(word(coroutine + layout->generator_frame - 8) >> 24);
+	return state == (layout->version >= 0x030d ? -3 : -2); /* FRAME_CREATED */
 }
 
 static long handle_one(u32 index, struct look *look) {
@@ -164,7 +174,7 @@ static long handle_one(u32 index, struct look *look) {
 	bool starts = is_a(callback, TASK_STEP, 11, WRAPPER);
 	u64 coroutine = coroutine_of(word(callback + (starts ? 16 : 24)), &scratch->walk.layout);
 	if (coroutine)
-		emit_coroutine(coroutine, starts ? ROUND_STARTED : look->round);
+		emit_coroutine(coroutine, starts && begins(coroutine, &scratch->walk.layout) ? ROUND_STARTED : look->round);
 	return 0;
 }
 
@@ -202,14 +212,16 @@ static __noinline int resumed(u32 round) {
 }
 
 /* Writes a record of the task that the loop runs for, which waited for something while the loop polled: the second local
- * of run_until_complete, some frames below the selector's. */
+ * of run_until_complete, some frames below the selector's. uvloop has no such frames: there it is the second local of
+ * asyncio's Runner.run, the coroutine itself. */
 static __noinline int awaited_by_main(void) {
 	struct python_walk *walk = walk_of_loop();
 	if (!walk)
 		return 0;
 	u64 frame = frame_of(thread_state(&walk->layout), &walk->layout), coroutine = 0;
 	for (u32 i = 0; i < SELECTOR_FRAMES + 3 && frame && !coroutine; i++) {
-		coroutine = coroutine_of(word(frame + LOCALS + 8), &walk->layout);
+		u64 local = word(frame + LOCALS + 8);
+		coroutine = is_coroutine(local) ? local : coroutine_of(local, &walk->layout);
 		frame = word(frame + walk->layout.frame_back);
 	}
 	if (coroutine)

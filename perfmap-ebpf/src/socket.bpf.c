@@ -179,6 +179,11 @@ __noinline u32 classify(u32 bytes, u64 length) {
 		if (head[3] == 0 && packet + 4 == length && (head[4] == 10 || (head[4] >= 1 && head[4] <= 0x1f)))
 			return PROTOCOL_CALLS;
 	}
+	if (bytes >= 24 && head[0] == 0x80 && head[1] < 0x40 && head[5] == 0) { /* memcached's binary protocol */
+		u64 body = (u64)head[8] << 24 | head[9] << 16 | head[10] << 8 | head[11];
+		if (body + 24 <= length)
+			return PROTOCOL_CALLS;
+	}
 	if (head[0] >= 0x14 && head[0] <= 0x18 && head[1] == 3 && head[2] <= 4)
 		return PROTOCOL_TLS;
 	u32 word = head[0] | head[1] << 8 | head[2] << 16 | (u32)head[3] << 24;
@@ -374,12 +379,27 @@ __noinline int send_message(u64 cookie, u64 length, u32 captured, u32 flags) {
 	return 0;
 }
 
+/* Go keeps the running goroutine below the thread's base. Wherever else something else lies, it is no call's key. */
+#define GO_G 8
+static __always_inline void of_goroutine(struct task_struct *task, u64 cookie) {
+	u32 zero = 0, *seen = bpf_map_lookup_elem(&go_seen, &zero);
+	if (!seen || !*seen)
+		return;
+	struct goroutine goroutine = {.pid = task->tgid};
+	if (bpf_probe_read_user(&goroutine.address, 8, (void *)(task->thread.fsbase - GO_G)))
+		return;
+	struct tls_call *call = bpf_map_lookup_elem(&go_calls, &goroutine);
+	if (call)
+		call->socket = cookie;
+}
+
 static __always_inline int transfer(struct task_struct *task, struct task_state *state, struct sock *sk, int length,
 				    u32 direction, u64 cookie) {
 	if (length < 0)
 		return 0;
 	u32 nth = state->on_socket++;
 	state->tls.socket = cookie;
+	of_goroutine(task, cookie);
 	if (cookie == state->opaque_socket) {
 		state->opaque_messages[direction & 1]++;
 		state->opaque_bytes[direction & 1] += length;

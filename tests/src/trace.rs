@@ -109,7 +109,7 @@ impl Trace {
         let out = self.out.unwrap_or_else(|| scratch.path().join("out"));
         let mut perfmap = Command::new(places::perfmap()?);
         perfmap.arg("trace").arg("--out").arg(&out).args(&self.options).arg("--");
-        if self.elsewhere || std::env::var_os("PM_ELSEWHERE").is_some() {
+        if self.elsewhere {
             perfmap.args(["unshare", "--net", "--mount", "sh", "-ec", ELSEWHERE, "sh"]);
         }
         perfmap.args(&self.command);

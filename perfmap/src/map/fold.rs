@@ -45,8 +45,8 @@ impl Remainder {
             self_time: node.own_time,
             cpu: node.own.cpu,
             waits: node.own.waits.clone(),
-            http_round_trips: trips.http(),
-            db_round_trips: trips.db(),
+            http_round_trips: trips.http().saturating_add(node.earlier[0]),
+            db_round_trips: trips.db().saturating_add(node.earlier[1]),
             failed_requests: node.failed,
             file_read: node.file_read,
             file_written: node.file_written,
@@ -164,18 +164,18 @@ impl Folding<'_> {
             thread_cpu: if beside { node.beside_cpu } else { node.all.cpu.plus(node.beside_cpu) },
             beside,
             over_socket: node.over_socket,
-            http_round_trips: trips.http(),
+            http_round_trips: trips.http().saturating_add(node.earlier[0]),
             failed_requests: node.failed,
-            db_round_trips: trips.db(),
+            db_round_trips: trips.db().saturating_add(node.earlier[1]),
             file_read: node.file_read,
             file_written: node.file_written,
             memory_delta: 0,
-            call: self.call(trips),
+            call: self.call(trips, node.earlier),
             error_pct: if beside { 0.0 } else { self.error_pct(node.sampled, sampled) },
             children: Vec::new(),
         };
-        let calls = step.http_round_trips + step.db_round_trips + step.failed_requests;
-        let io = calls + step.file_read + step.file_written > 0;
+        let counts = [step.http_round_trips, step.db_round_trips, step.failed_requests];
+        let io = counts.iter().chain([&step.file_read, &step.file_written]).any(|count| *count > 0);
         // What was asked for is shown however little of the time it took.
         let request = node.key.is_some_and(|key| matches!(key.what, What::Request(_)));
         let inner = node.key.is_some_and(|key| matches!(key.what, What::Inner(_)));
@@ -200,7 +200,8 @@ impl Folding<'_> {
     /// Import frames and tools are folded with their bytes: every module reads its own file, every program its libraries.
     fn folds(&self, child: &Pending, smallest: f64) -> bool {
         let loads = child.step.function == "<module>" || child.step.kind == StepKind::Subprocess;
-        let module = loads && child.step.http_round_trips + child.step.db_round_trips + child.step.failed_requests == 0;
+        let calls = [child.step.http_round_trips, child.step.db_round_trips, child.step.failed_requests];
+        let module = loads && calls == [0; 3];
         // A step above one that is kept is kept. So is what may be as long as the limit as far as sampling can tell: a
         // function whose share would be above it in the next run of the same program must not come and go.
         let unsure = if child.step.thread_cpu > Nanos::ZERO && !child.inner {
@@ -224,6 +225,8 @@ impl Folding<'_> {
                 () if dominates(WaitCause::Sleep) => StepKind::Sleep,
                 () if dominates(WaitCause::Disk) => StepKind::FileIo,
                 () if dominates(WaitCause::Lock) => StepKind::LockWait,
+                // Of a database inside the program: others are told by their round trips.
+                () if dominates(WaitCause::Db) => StepKind::DbQuery,
                 () => StepKind::FunctionCall,
             };
         }
@@ -240,9 +243,10 @@ impl Folding<'_> {
         half * of_chain.0 as f64 / self.wall.0 as f64 * 100.0
     }
 
-    fn call(&self, trips: Trips<'_>) -> Option<PeerCall> {
+    fn call(&self, trips: Trips<'_>, [web, store]: [u64; 2]) -> Option<PeerCall> {
         let most = trips.most()?;
         call_step(most)?;
+        let earlier = if most.is_store() { store } else { web };
         let mut trips: Vec<&RoundTrip> = trips.0.into_iter().filter(|trip| trip.protocol.kind() == most).collect();
         trips.sort_by_key(|trip| (trip.sent, trip.received));
         let first = trips.first()?;
@@ -269,7 +273,7 @@ impl Folding<'_> {
         };
         let latency = flows::Latency::of(trips.iter().map(|trip| trip.latency()).collect()).map(super::latency);
         let peer = peer.and_then(|peer| self.peer_names.get(peer)).cloned().unwrap_or_default();
-        Some(PeerCall { peer, endpoint, latency, sequential, round_trips: trips.len() as u64 })
+        Some(PeerCall { peer, endpoint, latency, sequential, round_trips: earlier.saturating_add(trips.len() as u64) })
     }
 }
 
@@ -404,9 +408,9 @@ fn fold_into_remainder(remainder: &mut Remainder, child: Pending) {
 }
 
 fn add_counts(into: &mut Remainder, other: &Remainder) {
-    into.http_round_trips += other.http_round_trips;
-    into.db_round_trips += other.db_round_trips;
-    into.failed_requests += other.failed_requests;
+    into.http_round_trips = into.http_round_trips.saturating_add(other.http_round_trips);
+    into.db_round_trips = into.db_round_trips.saturating_add(other.db_round_trips);
+    into.failed_requests = into.failed_requests.saturating_add(other.failed_requests);
     into.file_read = into.file_read.saturating_add(other.file_read);
     into.file_written = into.file_written.saturating_add(other.file_written);
 }

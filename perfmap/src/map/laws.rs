@@ -6,9 +6,9 @@ use super::{Map, MapOptions, audit, build};
 use crate::{
     correlate::{self, syscalls},
     recording::{
-        Call, CallId, CoroutineId, Direction, Event, Family, FileIo, FileOperation, HeldLock, Image, Layer, Mark,
-        Message, Meta, Nanos, OffCpu, OffState, OnObject, Process, ProcessId, Recording, Role, Sample, ShortWaits,
-        Socket, SocketId, StackId, Task, TaskId, Turn, TurnKind, WaitClass, Waker, WebMethod,
+        Call, CallId, CallStep, CoroutineId, Direction, Event, Family, FileIo, FileOperation, HeldLock, Image, Layer,
+        Mark, Message, Meta, Nanos, OffCpu, OffState, OnObject, Process, ProcessId, Recording, Role, Sample,
+        ShortWaits, Socket, SocketId, StackId, Task, TaskId, Turn, TurnKind, WaitClass, Waker, WebMethod, Wire,
     },
     resolve::{Language, Place, PlaceId, Resolved},
 };
@@ -149,7 +149,8 @@ fn event() -> impl Strategy<Value = Event> {
 fn served((socket, task, at, length): (u32, TaskId, Nanos, u64)) -> [Event; 2] {
     let method = WebMethod("GET".into());
     let target = format!("/route{}", length % 3);
-    let asked = Mark::HttpRequest { method, target, host: None, expects_continue: false, upgrade: false };
+    let call = |step| Mark::Call { wire: Wire::Http1, stream: 0, step };
+    let asked = CallStep::Request { method: Some(method), operation: Some(target), host: None, repeat: None };
     let message = |at, direction, marks| {
         let socket = SocketId(socket);
         Event::Message(Message {
@@ -164,10 +165,10 @@ fn served((socket, task, at, length): (u32, TaskId, Nanos, u64)) -> [Event; 2] {
             layer: Layer::Wire,
         })
     };
-    let answered = Mark::HttpResponse { status: 200, upgrade: false };
+    let answered = CallStep::Response { status: Some(200), failed: false };
     [
-        message(at, Direction::Received, vec![asked, Mark::HttpRequestEnd]),
-        message(at.plus(Nanos(length)), Direction::Sent, vec![answered, Mark::HttpResponseEnd]),
+        message(at, Direction::Received, vec![call(asked), call(CallStep::RequestEnd)]),
+        message(at.plus(Nanos(length)), Direction::Sent, vec![call(answered), call(CallStep::ResponseEnd)]),
     ]
 }
 

@@ -3,9 +3,9 @@
 //!
 //! A loop runs for one coroutine (its main one), which waits for others. Who waited for whom is known where a task or
 //! a group of them was awaited, or one of asyncio's own locks and queues, and another coroutine was resumed just before.
-//! Of loops
-//! without coroutines that can be told apart, a poll belongs to whoever sent the request that is answered next.
+//! Of loops without coroutines that can be told apart, a poll belongs to whoever sent the request that is answered next.
 
+mod answers;
 mod asyncio;
 mod thread;
 
@@ -13,9 +13,10 @@ use rustc_hash::FxHashMap;
 
 use crate::{
     correlate::{Cause, Correlated, Wait, WaitId},
-    recording::{Direction, Event, Nanos, Recording, Role, SocketId, StackId, TaskId, TurnKind},
+    recording::{Direction, Event, Nanos, ProcessId, Recording, SocketId, StackId, TaskId, TurnKind},
     resolve::Resolved,
 };
+use answers::Answer;
 use thread::{Life, Loop, Poll, Transfer, Turn};
 
 /// Coroutines that wait for one another; deeper chains end here.
@@ -36,6 +37,8 @@ pub(super) struct Owner {
     /// The poll by whose end the innermost coroutine was resumed: its cause is the cause.
     pub wait: WaitId,
     pub by: By,
+    /// Found without coroutines: `stacks` is where somebody asked, not what is below the poll's own stack.
+    pub asked: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +64,8 @@ pub(super) struct Serving {
 #[derive(Debug, Default)]
 pub(super) struct Loops {
     of_task: FxHashMap<TaskId, Loop>,
+    /// Of loops without coroutines.
+    answers: FxHashMap<ProcessId, Vec<Answer>>,
     /// By `SocketId`: the other end.
     pairs: Vec<Option<SocketId>>,
     /// By `SocketId`, in order of time.
@@ -96,8 +101,8 @@ impl Loops {
                 of_socket.push((message.at, message.task));
             }
             if let Some(of) = of_task.get_mut(&message.task) {
-                let (at, socket, direction, stack) = (message.at, message.socket, message.direction, message.stack);
-                of.transfers.push(Transfer { at, socket, direction, stack, coroutine: None });
+                let (at, socket, direction) = (message.at, message.socket, message.direction);
+                of.transfers.push(Transfer { at, socket, direction, coroutine: None });
             }
         }
         loops.sends.iter_mut().for_each(|of_socket| of_socket.sort_unstable());
@@ -116,14 +121,18 @@ impl Loops {
                     wait: id,
                     reported,
                     reported_before: u32::MAX,
-                    woken_by_task: wait.by.is_some(),
+                    by: wait.by,
                     timed_out: wait.cause == Cause::Sleep,
                     main: None,
                 });
             }
         }
-        let clients: Vec<bool> = recording.sockets.iter().map(|socket| socket.role == Role::Client).collect();
-        of_task.values_mut().for_each(|of| of.finish(&clients));
+        of_task.values_mut().for_each(Loop::finish);
+        let coroutines = |task: TaskId| of_task.get(&task).is_some_and(|of| !of.turns.is_empty());
+        loops.answers = answers::answers(recording, correlated, coroutines);
+        for (task, of) in &mut of_task {
+            of.process = process(*task);
+        }
         loops.of_task = of_task;
         loops.waits_for_others =
             resolved.stacks.iter().map(|stack| asyncio::waits_for_others(resolved, stack)).collect();
@@ -139,20 +148,32 @@ impl Loops {
         let index = of.polls.partition_point(|poll| poll.from <= from).checked_sub(1)?;
         of.polls.get(index).filter(|poll| poll.wait == wait)?;
         if of.turns.is_empty() {
-            return self.by_descriptor(of, index);
+            return self.by_descriptor(of, index, from);
         }
         self.explain(of, index, serving)
     }
 
     /// The request that was out and was answered first; none: nothing is known to have been waited for.
-    fn by_descriptor(&self, of: &Loop, index: usize) -> Option<Owner> {
+    fn by_descriptor(&self, of: &Loop, index: usize, from: Nanos) -> Option<Owner> {
         let poll = of.polls.get(index)?;
-        let next = of.answers.partition_point(|answer| answer.burst as usize <= index);
-        let mut answers = of.answers[next..].iter().take(MAX_LOOKED_AT);
-        let answer = answers.find(|answer| answer.asked <= poll.from)?;
-        let end_poll = of.polls.get((answer.burst as usize).checked_sub(1)?)?;
-        let by = self.peer(answer.socket, answer.asked, end_poll.woken);
-        Some(Owner { stacks: vec![answer.stack], wait: end_poll.wait, by })
+        let answers = self.answers.get(&of.process?)?;
+        let next = answers.partition_point(|answer| answer.at < poll.woken);
+        for answer in answers[next..].iter().take(MAX_LOOKED_AT) {
+            let end = of.polls.partition_point(|poll| poll.woken <= answer.at).saturating_sub(1);
+            let Some(end_poll) = of.polls.get(end) else { continue };
+            if answer.asked > from && (end != index || answer.asked > poll.woken) {
+                continue;
+            }
+            let by = self.peer(answer.socket, answer.asked, end_poll.woken);
+            // The poll that it ended was ended by who sent it.
+            if let (By::Peer(Some(sender), _), Some(waker)) = (by, end_poll.by)
+                && sender != waker
+            {
+                continue;
+            }
+            return Some(Owner { stacks: vec![answer.stack], wait: end_poll.wait, by, asked: true });
+        }
+        None
     }
 
     /// Who sent what arrived on the socket at `woken`: not before it had been `asked` for. Whom the wake, or an
@@ -189,6 +210,13 @@ impl Loops {
         while chain.len() < MAX_CHAIN {
             chain.push(now);
             let Some(turn) = of.next_turn(now, poll.to) else { break };
+            if last.is_none()
+                && serving.is_none()
+                && poll.main.is_some()
+                && !matches!(turn.kind, TurnKind::Resumed { .. })
+            {
+                break; // The loop's queue is not known (uvloop): where it waited is, but not what resumed it.
+            }
             stacks.push(turn.stack);
             last = Some(turn);
             let next = self.waited_for(of, turn, poll, &chain);
@@ -197,20 +225,20 @@ impl Loops {
         }
         let Some(turn) = last else {
             let (_, stack) = poll.main.filter(|_| serving.is_none())?;
-            return Some(Owner { stacks: vec![stack], wait: poll.wait, by: By::Waker });
+            return Some(Owner { stacks: vec![stack], wait: poll.wait, by: By::Waker, asked: false });
         };
         let end = (turn.burst as usize).saturating_sub(1).max(index);
         let end_poll = of.polls.get(end).unwrap_or(poll);
         let wait = end_poll.wait;
         if self.sleeps(turn.stack) {
-            return Some(Owner { stacks, wait, by: By::Timer });
+            return Some(Owner { stacks, wait, by: By::Timer, asked: false });
         }
         if let Some(by) = self.answered(of, turn, end) {
-            return Some(Owner { stacks, wait, by });
+            return Some(Owner { stacks, wait, by, asked: false });
         }
         // The result of another thread: until then, that thread, or the one that reported before it, had the work.
         // Where a timer ran out as well, nobody is seen to have ended the poll; the one that reported last may have.
-        let unseen = !end_poll.timed_out && !end_poll.woken_by_task;
+        let unseen = !end_poll.timed_out && end_poll.by.is_none();
         let since = of.turn_before(turn).map_or(0, |turn| turn.burst);
         let ended = if end_poll.reported as usize == end || unseen && (poll.reported as usize) < end {
             poll.reported as usize
@@ -220,11 +248,11 @@ impl Loops {
             end
         };
         let ended = of.polls.get(ended).unwrap_or(poll);
-        let by = match of.ran_before(turn).filter(|_| !ended.woken_by_task) {
+        let by = match of.ran_before(turn).filter(|_| ended.by.is_none()) {
             Some((from, to)) => By::Given(from, to),
             None => By::Waker,
         };
-        Some(Owner { stacks, wait: ended.wait, by })
+        Some(Owner { stacks, wait: ended.wait, by, asked: false })
     }
 
     /// The coroutine whose turn resumed the one that `turn` is of, as it was during `poll`.
@@ -306,6 +334,13 @@ impl Loops {
         let burst = of.polls.partition_point(|poll| poll.to <= at);
         let before = burst.checked_sub(1).and_then(|index| of.polls[index].main);
         let after = of.polls.get(burst).and_then(|poll| poll.main);
+        let (main, _) = before.or(after)?;
+        let until = of.polls.get(burst).map_or(Nanos(u64::MAX), |poll| poll.from);
+        if let Some(turn) = of.next_turn(main, at).filter(|turn| turn.at <= until)
+            && let TurnKind::Resumed { .. } = turn.kind
+        {
+            return Some(turn.stack); // No poll need lie between: it waited here until then.
+        }
         let moved = before.is_some_and(|(main, _)| {
             let start = burst.checked_sub(1).map_or(Nanos::ZERO, |index| of.polls[index].to);
             of.next_turn(main, start).is_some_and(|turn| turn.at <= at)

@@ -175,3 +175,68 @@ fn a_result_that_woke_nobody_is_of_the_thread_that_was_given_the_work() {
         (outside) 0",
     );
 }
+
+/// The thread that polls is another one than the one that asked and reads.
+#[test]
+fn a_poll_belongs_to_what_the_process_asked_for_whichever_thread_polls() {
+    let (mut story, main) = Story::new("bin/client", 400);
+    let driver = story.thread(main, 0);
+    let server = story.process(Some(main), 0, "python server.py");
+    story.calls_itself(server, "server");
+    let (socket, other) = (story.client(main), story.socket(server));
+    story.connect(socket, other);
+    story.cpu(main, 0, 100, "main get");
+    story.transfer(main, at(100, 0), socket, Some("main get"), 9);
+    story.cpu(server, 0, 300, "server answer");
+    story.block(server, 300, 400, "server", Ended::call(call::EPOLL_WAIT).result(1));
+    story.transfer(server, at(300, 5), other, Some("server answer"), 9);
+    story.block(driver, 50, 300, "lib.poll", Ended::call(call::EPOLL_WAIT).result(1).by(server, call::SENDTO));
+    story.block(main, 100, 300, "main", Ended::call(call::FUTEX).by(driver, call::FUTEX));
+    story.transfer(main, at(300, 50), socket, None, 9);
+    story.cpu(main, 300, 400, "main");
+    check(
+        &story.map(),
+        "1 main @client FunctionCall wall 400 self 100 cpu 200 lock 200
+          1.1 get @client FunctionCall wall 300 self 100 cpu 100 network 200
+            1.1.1 server @server FunctionCall wall 200 self 0 cpu 200
+              1.1.1.1 answer @server FunctionCall wall 200 self 200 cpu 200
+        (outside) 0",
+    );
+}
+
+#[test]
+fn the_end_of_a_connection_is_no_answer_to_what_was_asked_long_before() {
+    let (mut story, main) = Story::new("bin/client", 300);
+    let socket = story.client(main);
+    story.transfer(main, at(0, 1), socket, Some("main get"), 9);
+    story.block(main, 1, 100, "main lib.poll", Ended::call(call::EPOLL_WAIT).result(1));
+    story.transfer(main, at(100, 1), socket, None, 9);
+    story.block(main, 101, 250, "main lib.poll", Ended::call(call::EPOLL_WAIT).result(0));
+    story.transfer(main, at(250, 1), socket, None, 0);
+    story.cpu(main, 250, 300, "main");
+    check(
+        &story.map(),
+        "1 main Sleep wall 300 self 201 cpu 52 network 99 sleep 149
+          1.1 get FunctionCall wall 100 self 100 cpu 1 network 99
+        (outside) 0",
+    );
+}
+
+/// Where the loop's queue is not known, its main coroutine is, at each poll.
+#[test]
+fn a_poll_belongs_to_where_the_main_coroutine_waits_if_nothing_is_seen_to_resume_it() {
+    let (mut story, main) = Story::new("python main.py", 200);
+    for (from, to, stack) in [(0, 100, "client first"), (100, 200, "client second")] {
+        story.block(main, from, to, "main", Ended::call(call::EPOLL_WAIT).result(1));
+        story.turn(main, at(to, 1), MAIN, &format!("main {stack}"), TurnKind::Main);
+    }
+    story.turn(main, at(199, 0), MAIN, "main client second", TurnKind::Ran);
+    check(
+        &story.map(),
+        "1 main FunctionCall wall 200 self 0 network 200
+          1.1 client FunctionCall wall 200 self 0 network 200
+            1.1.1 first FunctionCall wall 100 self 100 network 100
+            1.1.2 second FunctionCall wall 100 self 100 network 100
+        (outside) 0",
+    );
+}

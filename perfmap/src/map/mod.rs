@@ -6,10 +6,12 @@ mod audit;
 mod beside;
 mod bursts;
 mod calls;
+mod embedded_database;
 mod fold;
 mod glob;
 mod inside;
 mod interpreter_lock;
+mod known;
 #[cfg(test)]
 mod laws;
 mod lock_place;
@@ -78,17 +80,19 @@ fn built(
     let points = points::Points::new(recording, correlated);
     let has_project = processes_with_project(recording, &project, &points);
     let services = services::Services::new(recording, &correlated.flows, &has_project);
-    let interpreter_lock = interpreter_lock::stacks(resolved);
+    let interpreter_lock = interpreter_lock::InterpreterLock::new(recording, correlated, resolved);
+    let embedded_database = embedded_database::stacks(resolved);
     let loops = loops::Loops::new(recording, correlated, resolved);
     let inside = inside::Inside::new(recording, resolved, &mut project, &services, &points, &has_project);
     let queries = queries::Queries::new(&correlated.flows);
-    let known = walk::Known {
+    let known = known::Known {
         recording,
         correlated,
         project: &project,
         services: &services,
         points: &points,
         interpreter_lock: &interpreter_lock,
+        embedded_database: &embedded_database,
         has_project: &has_project,
         loops: &loops,
         inside: &inside,
@@ -130,7 +134,9 @@ fn built(
     let served = served::served(&known);
     let peers = peers(&correlated.flows.peers, &services);
     let closure_error = i64::try_from(i128::from(owned) - i128::from(wall.0)).unwrap_or(i64::MAX);
-    let map = Map { wall, steps, outside, idle, served, peers, locks, services: services.names, closure_error };
+    let earlier = recording.earlier.length;
+    let map =
+        Map { wall, earlier, steps, outside, idle, served, peers, locks, services: services.names, closure_error };
     Built { map, remainder, pieces }
 }
 

@@ -138,8 +138,8 @@ const INSTALLED: [&str; 8] =
     ["/usr/", "/rustc/", "/.cargo/", "/.rustup/", "/nix/store/", "/go/pkg/mod/", "/site-packages/", "/sysdeps/"];
 
 fn own_path(meta: &Meta, file: &str) -> Option<String> {
-    // `<frozen …>`, `<string>`; `[vdso]`, `[heap]`: no files at all.
-    if file.starts_with(['<', '[']) {
+    // `<frozen …>`, `<string>`; `[vdso]`, `[heap]`: no files at all. Nor are the modules that Node brings (`node:net`).
+    if file.starts_with(['<', '[']) || has_scheme(file) {
         return None;
     }
     let path = plain(&meta.working_directory.join(file));
@@ -155,6 +155,12 @@ fn own_path(meta: &Meta, file: &str) -> Option<String> {
             || glob::matches(&plain(&meta.working_directory.join(pattern)).to_string_lossy(), &text)
     });
     named.then(|| below.map_or_else(|| text.to_string(), |below| below.to_string_lossy().into_owned()))
+}
+
+/// `node:internal/timers`, `evalmachine:…`, `https://…`: the name of something that is not in the file system.
+fn has_scheme(file: &str) -> bool {
+    let word = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    file.split_once(':').is_some_and(|(scheme, _)| word(scheme))
 }
 
 /// Without `.` and `..`, by text alone: the files may not exist here.
@@ -240,6 +246,8 @@ mod tests {
             (Some("/p/.venv/lib/python3.11/site-packages/x.py"), Python, None),
             (Some("/p/py/lib/python3.12/json/x.py"), Python, None),
             (Some("/p/node_modules/x.js"), Language::Jit, None),
+            (Some("node:internal/timers"), Language::Jit, None),
+            (Some("lib/c.js"), Language::Jit, Some("sub/lib/c.js")),
             (Some("/usr/lib/python3/x.py"), Python, None),
             (Some("/opt/a/b/own/x.py"), Python, Some("/opt/a/b/own/x.py")),
             (Some("<frozen importlib._bootstrap>"), Python, None),

@@ -150,6 +150,7 @@ mod tests {
         let recording = Recording { meta: Meta { services: vec![named], ..Meta::default() }, ..Recording::default() };
         let services = Services::new(&recording, &Flows::default(), &[]);
         let peer = |address: &str, local| PeerFlow {
+            endpoint: crate::recording::Endpoint::Unix(None),
             address: address.into(),
             process: None,
             host: None,

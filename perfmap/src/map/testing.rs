@@ -303,18 +303,29 @@ impl Story {
         if let Some((coroutine, stack)) = sent {
             self.turn(task, at, coroutine, stack, TurnKind::Ran);
         }
-        let stack = sent.map(|(_, stack)| self.stack(stack));
+        self.transfer(task, at, socket, sent.map(|(_, stack)| stack), 9);
+    }
+
+    /// Without a coroutine's turn. `sent`: the stack of a send.
+    pub(super) fn transfer(&mut self, task: TaskId, at: Nanos, socket: SocketId, sent: Option<&str>, bytes: u64) {
+        let stack = sent.map(|stack| self.stack(stack));
         self.recording.events.push(Event::Message(Message {
             layer: Layer::Wire,
             at,
             task,
             socket,
             direction: if sent.is_some() { Direction::Sent } else { Direction::Received },
-            bytes: 9,
+            bytes,
             descriptor: 5,
             marks: Vec::new(),
             stack,
         }));
+    }
+
+    pub(super) fn client(&mut self, task: TaskId) -> SocketId {
+        let socket = self.socket(task);
+        self.recording.sockets[socket.0 as usize].role = Role::Client;
+        socket
     }
 
     /// Two sockets become the ends of one connection.
@@ -350,6 +361,7 @@ impl Story {
 
     pub(super) fn peer(&mut self, address: &str, server: Option<TaskId>) -> usize {
         self.peers.push(PeerFlow {
+            endpoint: crate::recording::Endpoint::Unix(None),
             address: address.into(),
             process: server.map(|task| self.recording.task(task).process),
             protocol: "http/1.1".into(),

@@ -83,6 +83,8 @@ pub(super) struct Node {
     pub intervals: Vec<(Nanos, Nanos)>,
     /// Indices into `Flows::round_trips`.
     pub round_trips: Vec<u32>,
+    /// Before the window: to web services, to databases and caches.
+    pub earlier: [u64; 2],
     pub failed: u64,
     /// Some of its time was waited for at a socket by the node above it.
     pub over_socket: bool,
@@ -142,6 +144,7 @@ impl Tree {
             beside_cpu: Nanos::ZERO,
             intervals: Vec::new(),
             round_trips: Vec::new(),
+            earlier: [0; 2],
             failed: 0,
             over_socket: false,
             awaited: false,

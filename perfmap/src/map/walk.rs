@@ -7,18 +7,15 @@
 use rustc_hash::FxHashMap;
 
 use super::{
-    inside::Inside,
-    loops::{By, Loops, Owner, Serving},
+    known::Known,
+    loops::{By, Owner, Serving},
     model::WaitCause,
-    points::Points,
-    project::Project,
-    queries::Queries,
-    services::{self, Services},
+    services,
     tree::{Kind, Level, NodeId, OUTSIDE, Tree},
 };
 use crate::{
-    correlate::{Cause, Correlated, Segment, State, Wait, WaitId},
-    recording::{Nanos, ProcessId, Recording, StackId, TaskId},
+    correlate::{Cause, Segment, State, WaitId},
+    recording::{Nanos, StackId, TaskId},
 };
 
 /// Longest chain of tasks that wait for one another; what is behind it stays with the last of them.
@@ -26,24 +23,6 @@ const MAX_CHAIN: usize = 100;
 
 /// A waiter may go to sleep a little later than its request was handed on (its own run queue, its interpreter's lock).
 const LATE_TO_SLEEP: Nanos = Nanos(50_000_000);
-
-/// Everything that is known before the walk.
-pub(super) struct Known<'a> {
-    pub recording: &'a Recording,
-    pub correlated: &'a Correlated,
-    pub project: &'a Project,
-    pub services: &'a Services,
-    pub points: &'a Points,
-    /// By `StackId`.
-    pub interpreter_lock: &'a [bool],
-    /// By `ProcessId`: the project's functions were seen in it.
-    pub has_project: &'a [bool],
-    pub loops: &'a Loops,
-    pub inside: &'a Inside,
-    pub queries: &'a Queries,
-    /// By `ProcessId`: the project's functions were seen in it or in one below it.
-    pub leads_to_project: &'a [bool],
-}
 
 /// A task was on the chain in `[from, to)`, its stacks below `base`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -221,7 +200,7 @@ impl<'a> Walk<'a> {
                 for (from, to, stack) in known.points.pieces(task, piece.from, piece.to) {
                     let base = if serving.is_none() { self.in_loop(task, base, stack, from) } else { base };
                     let node = self.place_own(task, base, stack, from);
-                    for (kind, from, to) in known.split(short, from, to) {
+                    for (kind, from, to) in known.split(short, stack, from, to) {
                         self.own(node, kind, from, to, stack, task);
                     }
                 }
@@ -241,7 +220,10 @@ impl<'a> Walk<'a> {
                     None => base,
                 };
                 let node = match &owner {
-                    Some(owner) => self.chain(task, base, &owner.stacks, piece.from),
+                    Some(owner) => {
+                        let base = self.asked_below(task, base, owner, piece.from);
+                        self.chain(task, base, &owner.stacks, piece.from)
+                    }
                     None => self.place_own(task, base, stack, piece.from),
                 };
                 self.own(node, Kind::Wait(known.queue(wait)), piece.from, piece.to, stack, task);
@@ -281,7 +263,7 @@ impl<'a> Walk<'a> {
         let other = wait.socket.and_then(|socket| known.loops.other_end(socket));
         let serving = answered.and_then(|by| known.loops.serving(by, other, wait.woken));
         let piece = Segment { from, ..piece };
-        self.waited(task, wait.by, known.cause(id), piece, node, stack, serving);
+        self.waited(task, known.by(id), known.cause(id), piece, node, stack, serving);
         from
     }
 
@@ -310,13 +292,14 @@ impl<'a> Walk<'a> {
 
     fn owned_by(&mut self, task: TaskId, owner: &Owner, piece: Segment, base: NodeId) {
         let known = self.known;
+        let base = self.asked_below(task, base, owner, piece.from);
         let node = self.chain(task, base, &owner.stacks, piece.from);
         let wait = known.correlated.wait(owner.wait);
         let (by, cause, socket) = match owner.by {
-            By::Waker => (wait.by, known.cause(owner.wait), None),
+            By::Waker => (known.by(owner.wait), known.cause(owner.wait), None),
             By::Given(from, to) => match self.given(task, from, to) {
                 Some(worker) => (Some(worker), WaitCause::Other, None),
-                None => (wait.by, known.cause(owner.wait), None),
+                None => (known.by(owner.wait), known.cause(owner.wait), None),
             },
             By::Timer => (None, WaitCause::Sleep, None),
             By::Peer(by, socket) => match known.cause(owner.wait) {
@@ -327,6 +310,19 @@ impl<'a> Walk<'a> {
         let answered = by.filter(|_| cause == WaitCause::Network);
         let serving = answered.and_then(|by| known.loops.serving(by, socket, wait.woken));
         self.waited(task, by, cause, piece, node, owner.stacks.last().copied(), serving);
+    }
+
+    /// Below what a request's function goes that the loop without coroutines sent: it may have a stack of its own (a
+    /// task that was spawned), below which nothing tells who waits for it but the poll's.
+    fn asked_below(&mut self, task: TaskId, base: NodeId, owner: &Owner, at: Nanos) -> NodeId {
+        let known = self.known;
+        let Some(asked) = owner.stacks.first().filter(|_| owner.asked) else { return base };
+        let polled = known.stack_of(owner.wait, at);
+        let first = |stack| known.project.stack(stack).first();
+        match first(Some(*asked)) == first(polled) {
+            true => base,
+            false => self.place(task, base, polled, at),
+        }
     }
 
     fn chain(&mut self, task: TaskId, base: NodeId, stacks: &[StackId], at: Nanos) -> NodeId {
@@ -438,107 +434,5 @@ impl<'a> Walk<'a> {
         let Some(image) = process.images.last() else { return node };
         let service = known.service(to, at);
         self.tree.subprocess(node, &services::program(image), service)
-    }
-}
-
-impl Known<'_> {
-    pub(super) fn process(&self, task: TaskId) -> Option<ProcessId> {
-        self.recording.tasks.get(task.0 as usize).map(|task| task.process)
-    }
-
-    pub(super) fn is_outside(&self, task: TaskId) -> bool {
-        self.process(task).is_some_and(|process| self.recording.is_outside(process))
-    }
-
-    pub(super) fn service(&self, task: TaskId, at: Nanos) -> u32 {
-        self.process(task).map_or(0, |process| self.services.at(self.recording, process, at))
-    }
-
-    fn has_project(&self, process: ProcessId) -> bool {
-        self.has_project.get(process.0 as usize).copied().unwrap_or(false)
-    }
-
-    fn shows_project(&self, task: TaskId) -> bool {
-        let process = self.process(task).map(|process| process.0 as usize);
-        process.and_then(|process| self.leads_to_project.get(process)).copied().unwrap_or(false)
-    }
-
-    pub(super) fn is_interpreter_lock(&self, stack: Option<StackId>) -> bool {
-        stack.is_some_and(|stack| self.interpreter_lock.get(stack.0 as usize).copied().unwrap_or(false))
-    }
-
-    /// Somebody held what was waited for.
-    fn is_for_a_lock(&self, wait: &Wait) -> bool {
-        let held = wait.lock.is_some_and(|lock| lock.interpreter || lock.holder.is_some());
-        held || (wait.futex && self.is_interpreter_lock(wait.stack))
-    }
-
-    /// The stack of a wait's system call, else what it interrupted, else what the task was seen doing nearest to it.
-    pub(super) fn stack_of(&self, wait: WaitId, at: Nanos) -> Option<StackId> {
-        let wait = self.correlated.wait(wait);
-        let interrupted = || self.points.interrupted(wait.task, wait.off);
-        wait.stack.or_else(interrupted).or_else(|| self.points.nearest(wait.task, at))
-    }
-
-    pub(super) fn cause(&self, wait: WaitId) -> WaitCause {
-        let wait = self.correlated.wait(wait);
-        if wait.futex && self.is_interpreter_lock(wait.stack) || self.inside.is_lock(wait.task, wait.stack) {
-            return WaitCause::Lock;
-        }
-        cause(wait.cause)
-    }
-
-    /// What a runnable task waited for.
-    pub(super) fn queue(&self, wait: WaitId) -> WaitCause {
-        if self.correlated.wait(wait).throttled { WaitCause::Throttled } else { WaitCause::RunQueue }
-    }
-
-    /// An on-CPU piece in the proportion of its short waits.
-    pub(super) fn split(&self, short: Option<u32>, from: Nanos, to: Nanos) -> Vec<(Kind, Nanos, Nanos)> {
-        let Some(short) = short.and_then(|short| self.correlated.shorts.get(short as usize)) else {
-            return vec![(Kind::Cpu, from, to)];
-        };
-        let (run_queue, blocked) = short.split(to.since(from));
-        let mut found = Vec::with_capacity(blocked.len() + 2);
-        let mut now = from;
-        let waits = blocked.into_iter().map(|(of, length)| (cause(of), length));
-        for (cause, length) in waits.chain([(WaitCause::RunQueue, run_queue)]) {
-            let until = now.plus(length).min(to);
-            if until > now {
-                found.push((Kind::Wait(cause), now, until));
-                now = until;
-            }
-        }
-        if to > now {
-            found.push((Kind::Cpu, now, to));
-        }
-        found
-    }
-
-    fn is_ancestor(&self, ancestor: ProcessId, of: ProcessId) -> bool {
-        let mut at = of;
-        while let Some(parent) = self.recording.processes.get(at.0 as usize).and_then(|process| process.parent) {
-            if parent == ancestor {
-                return true;
-            }
-            if parent.0 >= at.0 {
-                return false; // parents are older; anything else would be a cycle
-            }
-            at = parent;
-        }
-        false
-    }
-}
-
-fn cause(cause: Cause) -> WaitCause {
-    match cause {
-        Cause::Network => WaitCause::Network,
-        Cause::Database => WaitCause::Db,
-        Cause::Disk => WaitCause::Disk,
-        Cause::Lock => WaitCause::Lock,
-        Cause::Sleep => WaitCause::Sleep,
-        Cause::Child => WaitCause::Child,
-        Cause::Pipe => WaitCause::Pipe,
-        Cause::Other => WaitCause::Other,
     }
 }

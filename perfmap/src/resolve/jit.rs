@@ -20,7 +20,7 @@ fn v8(name: &str) -> Option<JitName<'_>> {
         ["JS:", "LazyCompile:", "Function:", "Script:", "Eval:"].iter().find_map(|tag| name.strip_prefix(tag))?;
     // The sign says which compiler made it: ~ interpreter, ^ baseline, + and * optimizing.
     let rest = rest.trim_start_matches(['~', '^', '+', '*']);
-    let (function, place) = rest.split_once(' ').unwrap_or(("", rest));
+    let (function, place) = name_and_place(rest);
     let function = if function.is_empty() { "(anonymous)" } else { function };
     let mut parts = place.rsplitn(3, ':');
     let (_column, line, file) = (parts.next(), parts.next(), parts.next());
@@ -28,6 +28,18 @@ fn v8(name: &str) -> Option<JitName<'_>> {
         return Some(JitName { function: rest, file: None, first_line: None });
     };
     Some(JitName { function, file: Some(file.strip_prefix("file://").unwrap_or(file)), first_line: Some(line) })
+}
+
+/// A name holds no space but after `get` and `set`, a file's may: the file has a slash or a colon.
+fn name_and_place(rest: &str) -> (&str, &str) {
+    let first = rest.find(' ');
+    let accessor = first.filter(|at| matches!(&rest[..*at], "get" | "set"));
+    let second = accessor.and_then(|at| {
+        let word = rest[at + 1..].split(' ').next()?;
+        (!word.contains(['/', ':'])).then_some(at + 1 + word.len())
+    });
+    let end = second.filter(|end| *end < rest.len()).or(first);
+    end.map_or(("", rest), |end| (&rest[..end], &rest[end + 1..]))
 }
 
 fn cpython(name: &str) -> Option<JitName<'_>> {
@@ -45,6 +57,8 @@ mod tests {
             ("JS:*inner /a/b c.js:10:15", "inner", Some("/a/b c.js"), Some(10)),
             ("JS:~ file:///a/b.mjs:1:1", "(anonymous)", Some("/a/b.mjs"), Some(1)),
             ("LazyCompile:^get node:internal/util:5:1", "get", Some("node:internal/util"), Some(5)),
+            ("JS:~get username node:internal/url:981:15", "get username", Some("node:internal/url"), Some(981)),
+            ("JS:^set /a b/c.js:3:4", "set", Some("/a b/c.js"), Some(3)),
             ("py::C.f:/a/b.py", "C.f", Some("/a/b.py"), None),
             ("Lcom/x/Y;::run", "Lcom/x/Y;::run", None, None),
             ("JS:*", "", None, None),

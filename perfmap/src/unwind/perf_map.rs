@@ -17,8 +17,10 @@ const NAME_LIMIT: usize = 512;
 /// Longer lines are left out.
 const LINE_LIMIT: usize = 16 << 10;
 const CHUNK: usize = 256 << 10;
-/// A file that grew is read again at most this often.
-const READ_AGAIN: Duration = Duration::from_millis(200);
+/// A file that grew is read again at most this often: code is named when it is made, and runs at once.
+const READ_AGAIN: Duration = Duration::from_millis(2);
+/// A file that was not there is looked for again at most this often: it takes a dozen system calls.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Where names lie in [`NamedRanges::names`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +104,8 @@ impl PerfMaps {
             map.look(pid);
             map
         });
-        if map.ranges.name(address).is_none() && map.looked.elapsed() >= READ_AGAIN {
+        let again = if map.file.is_some() { READ_AGAIN } else { LOOK_AGAIN };
+        if map.ranges.name(address).is_none() && map.looked.elapsed() >= again {
             map.look(pid);
         }
         map.ranges.name(address)
@@ -125,6 +128,9 @@ impl PerfMap {
             // Cut and written anew: by another image of the same process.
             self.read = 0;
             self.ranges = NamedRanges::default();
+        }
+        if length == self.read {
+            return;
         }
         self.read = take_lines(file, self.read, length, &mut self.ranges);
     }

@@ -1,6 +1,6 @@
 """An asyncio HTTP/1.1 server (streams, keep-alive) whose routes await a timer, compute, or both. On SIGTERM it prints when
-each handler was inside, by the clock that the client reads as well. usage: server.py READY_FD"""
-import asyncio, json, os, signal, sys, time
+each handler was inside, by the clock that the client reads as well. usage: server.py READY_FD [CERTIFICATE KEY]"""
+import asyncio, json, os, signal, ssl, sys, time
 
 import selftime
 from selftime import sect
@@ -52,7 +52,11 @@ async def connection(reader, writer):
 async def main():
     done = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, done.set)
-    server = await asyncio.start_server(connection, "127.0.0.1", 0, backlog=64)
+    tls = None
+    if sys.argv[2:]:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(*sys.argv[2:])
+    server = await asyncio.start_server(connection, "127.0.0.1", 0, backlog=64, ssl=tls)
     os.write(int(sys.argv[1]), b"%d\n" % server.sockets[0].getsockname()[1])
     os.close(int(sys.argv[1]))
     await done.wait()

@@ -31,7 +31,11 @@ pub(super) fn sleeps(resolved: &Resolved, stack: &[PlaceId]) -> bool {
     of_asyncio(resolved, stack) == Some(("sleep", "tasks.py"))
 }
 
-/// The loop itself is on the stack.
+/// The loop itself is on the stack: asyncio's own, or another one (uvloop's is no Python function) that its runner drives.
 pub(super) fn runs_loop(resolved: &Resolved, stack: &[PlaceId]) -> bool {
-    names(resolved, stack).any(|(function, _)| function == "_run_once")
+    names(resolved, stack).any(|(function, file)| match function {
+        "_run_once" => true,
+        "run" => file.ends_with("asyncio/runners.py"),
+        _ => false,
+    })
 }

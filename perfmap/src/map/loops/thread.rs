@@ -5,7 +5,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::MAX_LOOKED_AT;
 use crate::{
     correlate::WaitId,
-    recording::{CoroutineId, Direction, Nanos, SocketId, StackId, TurnKind},
+    recording::{CoroutineId, Direction, Nanos, ProcessId, SocketId, StackId, TaskId, TurnKind},
 };
 
 /// One coroutine from its start to its end: numbers are used again.
@@ -22,7 +22,8 @@ pub(super) struct Poll {
     pub reported: u32,
     /// The last one before it.
     pub reported_before: u32,
-    pub woken_by_task: bool,
+    /// Who ended it.
+    pub by: Option<TaskId>,
     /// No descriptor was ready: a timer ended it.
     pub timed_out: bool,
     pub main: Option<(Life, StackId)>,
@@ -45,33 +46,22 @@ pub(super) struct Transfer {
     pub at: Nanos,
     pub socket: SocketId,
     pub direction: Direction,
-    pub stack: Option<StackId>,
     pub coroutine: Option<Life>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Loop {
+    pub process: Option<ProcessId>,
     pub polls: Vec<Poll>,
     pub turns: Vec<Turn>,
     /// By `Life`: indices into `turns`.
     pub lives: Vec<Vec<u32>>,
     pub transfers: Vec<Transfer>,
     pub main_stacks: FxHashSet<StackId>,
-    /// Without coroutines: by the burst that they came in.
-    pub answers: Vec<Answer>,
-}
-
-/// What came back on a connection of a loop whose coroutines are not known, and which function had asked.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Answer {
-    pub burst: u32,
-    pub asked: Nanos,
-    pub stack: StackId,
-    pub socket: SocketId,
 }
 
 impl Loop {
-    pub(super) fn finish(&mut self, clients: &[bool]) {
+    pub(super) fn finish(&mut self) {
         self.polls.sort_by_key(|poll| (poll.from, poll.to, poll.wait));
         let mut before = u32::MAX;
         for (index, poll) in self.polls.iter_mut().enumerate() {
@@ -89,9 +79,6 @@ impl Loop {
         }
         self.turns.sort_by_key(|turn| turn.at);
         self.transfers.sort_by_key(|transfer| transfer.at);
-        if self.turns.is_empty() {
-            self.find_answers(clients);
-        }
         let mut transfer = 0;
         let mut now: FxHashMap<CoroutineId, Life> = FxHashMap::default();
         for (index, turn) in self.turns.iter_mut().enumerate() {
@@ -127,27 +114,6 @@ impl Loop {
         let mains: FxHashSet<Life> = self.polls.iter().filter_map(|poll| poll.main.map(|(life, _)| life)).collect();
         let of_mains = self.turns.iter().filter(|turn| mains.contains(&turn.life)).map(|turn| turn.stack);
         self.main_stacks.extend(of_mains);
-    }
-
-    pub(super) fn find_answers(&mut self, clients: &[bool]) {
-        let mut asked: FxHashMap<SocketId, (Nanos, StackId)> = FxHashMap::default();
-        for transfer in &self.transfers {
-            if !clients.get(transfer.socket.0 as usize).copied().unwrap_or(false) {
-                continue;
-            }
-            match (transfer.direction, transfer.stack) {
-                (Direction::Sent, Some(stack)) => {
-                    asked.insert(transfer.socket, (transfer.at, stack));
-                }
-                (Direction::Sent, None) => {}
-                (Direction::Received, _) => {
-                    let burst = self.polls.partition_point(|poll| poll.to <= transfer.at) as u32;
-                    if let Some((at, stack)) = asked.get(&transfer.socket).copied() {
-                        self.answers.push(Answer { burst, asked: at, stack, socket: transfer.socket });
-                    }
-                }
-            }
-        }
     }
 
     pub(super) fn next_turn(&self, coroutine: Life, at: Nanos) -> Option<Turn> {

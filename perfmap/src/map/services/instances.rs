@@ -181,6 +181,11 @@ mod tests {
 
     fn peer(process: u32) -> PeerFlow {
         PeerFlow {
+            endpoint: crate::recording::Endpoint::Internet {
+                datagrams: false,
+                remote: Address { ip: [1; 16], port: 1 },
+                network: 0,
+            },
             address: "127.0.0.1:1".into(),
             process: Some(ProcessId(process)),
             host: None,

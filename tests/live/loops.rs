@@ -1,0 +1,185 @@
+//! Event loops of other runtimes than asyncio: what their polls wait for, found through the descriptors that became ready.
+
+use anyhow::{Result, ensure};
+use perfmap_tests::{Map, Trace, Traced, Truth, turn};
+
+fn traced(workload: &str, variant: &str) -> Result<Traced> {
+    let traced = Trace::workload(workload, &[variant])?.options(&["--freq", "999"]).passes()?;
+    traced.owns_its_time()?;
+    Ok(traced)
+}
+
+/// What functions own together, against what the program measured of one of them.
+fn owns(map: &Map, truth: &Truth, functions: &[&str], measured: &str) -> Result<()> {
+    let got: f64 = functions.iter().map(|function| map.wall_of(function)).sum();
+    let want = truth.function(measured)?.wall_ms;
+    ensure!((got - want).abs() <= (want * 0.15).max(30.0), "{functions:?}: {got:.0} ms, {measured} took {want:.0} ms");
+    Ok(())
+}
+
+fn under(map: &Map, outer: &str, inner: &str) -> Result<()> {
+    ensure!(map.nested(outer, inner), "{inner} is not under {outer}, which waited for it");
+    Ok(())
+}
+
+/// Nothing of a runtime's own counts as the project's.
+fn only_own_files(map: &Map) -> Result<()> {
+    let foreign = map.steps.iter().find(|step| step.location.as_deref().is_some_and(|at| at.contains("node:")));
+    ensure!(foreign.is_none(), "{foreign:?} is no function of the project");
+    Ok(())
+}
+
+fn has_node() -> bool {
+    let there = perfmap_tests::places::program("node").is_some();
+    if !there {
+        eprintln!("SKIPPED: no node in the PATH");
+    }
+    there
+}
+
+fn tokio(variant: &str) -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let traced = traced("w44_tokio", variant)?;
+    let (map, truth) = (traced.map()?, traced.truth()?);
+    for function in ["one_after_another", "fetch_timer", "joined", "worker", "hog", "beside_hog"] {
+        owns(&map, &truth, &[function], function)?;
+    }
+    // Two that overlap: each millisecond has one owner. What computes owns the loop, the request beside it the rest.
+    owns(&map, &truth, &["left", "right"], "joined")?;
+    owns(&map, &truth, &["hog", "fetch_behind"], "beside_hog")?;
+    for (outer, inner) in [
+        ("main", "one_after_another"),
+        ("one_after_another", "answer_timer"),
+        ("joined", "left"),
+        ("right", "answer_slow"),
+        // A task of its own: the runtime's thread waits for it.
+        ("main", "worker"),
+        ("worker", "answer_slow"),
+    ] {
+        under(&map, outer, inner)?;
+    }
+    let (got, want) = (map.round_trips("main"), 55);
+    ensure!(got == want, "{got} round trips of {want} below main");
+    let slept: f64 = map.of("main").filter_map(|step| step.wait_ms.get("sleep").or(step.wait_ms.get("lock"))).sum();
+    ensure!(slept >= truth.function("nap")?.wall_ms * 0.9, "a timer alone: {slept:.0} ms of waiting in main");
+    Ok(())
+}
+
+#[test]
+fn tokio_with_one_thread() -> Result<()> {
+    tokio("current")
+}
+
+#[test]
+fn tokio_with_several_threads() -> Result<()> {
+    tokio("multi")
+}
+
+/// The usual libraries on asyncio's loop: each coroutine, also those that ran at once.
+fn python(variant: &str) -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let traced = traced("w45_pyloops", variant)?;
+    let (map, truth) = (traced.map()?, traced.truth()?);
+    for function in ["phase_at_once", "phase_in_turn", "phase_mixed", "phase_blocked", "fetch_slow", "worker", "hog"] {
+        owns(&map, &truth, &[function], function)?;
+    }
+    owns(&map, &truth, &["nap"], "nap")?;
+    owns(&map, &truth, &["fetch_a", "fetch_b"], "phase_mixed")?;
+    for (outer, inner) in [
+        ("phase_at_once", "worker"),
+        ("phase_in_turn", "answer_slow"),
+        ("phase_mixed", "fetch_a"),
+        ("fetch_a", "answer_timer"),
+        ("phase_blocked", "hog"),
+        ("phase_blocked", "fetch_behind"),
+    ] {
+        under(&map, outer, inner)?;
+    }
+    // One with each of six connections, and then each phase's.
+    let (got, want) = (map.round_trips("main"), 6 + 30 + 4 + 6 + 2 + 2);
+    ensure!(got == want, "{got} round trips of {want} below main");
+    Ok(())
+}
+
+#[test]
+fn httpx_over_tls() -> Result<()> {
+    python("httpx")
+}
+
+#[test]
+fn aiohttp_client_and_server() -> Result<()> {
+    python("aiohttp")
+}
+
+/// uvloop's queue is not read: the loop's main coroutine owns its polls, where it waits.
+#[test]
+fn uvloop() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let traced = traced("w45_pyloops", "uvloop")?;
+    let (map, truth) = (traced.map()?, traced.truth()?);
+    for function in ["phase_at_once", "phase_in_turn", "phase_mixed", "phase_blocked", "fetch_slow", "hog", "nap"] {
+        owns(&map, &truth, &[function], function)?;
+    }
+    for (outer, inner) in
+        [("phase_at_once", "application"), ("fetch_slow", "application"), ("phase_blocked", "hog"), ("phases", "nap")]
+    {
+        under(&map, outer, inner)?;
+    }
+    Ok(())
+}
+
+fn node_fetch(variant: &str) -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    if !has_node() {
+        return Ok(());
+    }
+    let traced = traced("w43_node", variant)?;
+    let (map, truth) = (traced.map()?, traced.truth()?);
+    only_own_files(&map)?;
+    owns(&map, &truth, &["hog"], "hog")?;
+    owns(&map, &truth, &["hog", "fetchBehind"], "besideCallback")?;
+    // Without what Node itself computes before an answer reaches the function.
+    for function in ["fetchTimer", "worker"] {
+        let (got, want) = (map.wall_of(function), truth.function(function)?.wall_ms);
+        ensure!(got >= want * 0.65 && got <= want * 1.1 + 20.0, "{function}: {got:.0} ms, truth {want:.0} ms");
+    }
+    for (outer, inner) in [("fetchTimer", "answer_timer"), ("fetchSlow", "answer_slow"), ("worker", "fetchSlow")] {
+        under(&map, outer, inner)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn node_fetches() -> Result<()> {
+    node_fetch("fetch")
+}
+
+#[test]
+fn node_fetches_over_tls() -> Result<()> {
+    node_fetch("tls")
+}
+
+/// Node's http module sends from a later tick, without a function of the project on the stack: what can be named is, and
+/// the rest belongs to nobody that it is not.
+#[test]
+fn node_without_the_function_that_sent() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    if !has_node() {
+        return Ok(());
+    }
+    for variant in ["http", "bare"] {
+        let traced = traced("w43_node", variant)?;
+        let (map, truth) = (traced.map()?, traced.truth()?);
+        only_own_files(&map)?;
+        let waited = truth.function("oneAfterAnother")?.wall_ms + truth.function("allAtOnce")?.wall_ms;
+        let answering = map.wall_of("answer_timer") + map.wall_of("answer_slow");
+        ensure!(answering >= waited * 0.7, "{variant}: the server's functions own {answering:.0} of {waited:.0} ms");
+        let peers = map.json["peers"].as_array().map_or(0, Vec::len);
+        let trips = map.json["peers"][0]["round_trips"].as_u64();
+        ensure!(peers == 1 && trips == Some(60), "{variant}: {trips:?} round trips of 60 to one of {peers} peers");
+        if variant == "http" {
+            owns(&map, &truth, &["hog"], "hog")?;
+        }
+    }
+    Ok(())
+}

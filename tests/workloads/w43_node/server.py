@@ -1,0 +1,1 @@
+../w40_loops/server.py

@@ -1,0 +1,11 @@
+#!/bin/sh
+# The libraries in .venv, and a certificate for the server.
+set -e
+cd "$(dirname "$0")"
+[ -x .venv/bin/python ] || "${WL_PYTHON:-python3}" -m venv .venv
+.venv/bin/pip install -q --disable-pip-version-check -r requirements.txt
+mkdir -p truth
+[ -s cert.pem ] && openssl x509 -checkend 86400 -noout -in cert.pem >/dev/null 2>&1 || openssl req -x509 -newkey rsa:2048 \
+  -nodes -keyout key.pem -out cert.pem -days 30 -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 2>/dev/null
+chmod 644 key.pem
+echo "setup ok: w45_pyloops"
