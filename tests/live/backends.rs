@@ -35,7 +35,7 @@ struct Served {
 fn served(map: &Map, function: &str, service: &str) -> Result<Served> {
     let mut found = Vec::new();
     below(call(map, function)?, service, &mut found);
-    ensure!(!found.is_empty(), "nothing of {service} lies below {function}");
+    ensure!(!found.is_empty(), "nothing of {service} lies below {function}: {}", call(map, function)?);
     let sum = |of: &dyn Fn(&Value) -> &Value| found.iter().filter_map(|step| of(step).as_f64()).sum::<f64>();
     let waited = |cause: &'static str| sum(&move |step| &step["wait_ms"][cause]);
     Ok(Served {

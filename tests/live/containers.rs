@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use perfmap_tests::{Map, Trace, Traced, places, turn, workload};
 use std::{
     io::{BufRead, BufReader, Read},
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
@@ -159,17 +160,54 @@ fn a_container_attached_to() -> Result<()> {
     Ok(())
 }
 
+/// perfmap under `unshare` with these namespaces of its own, which traces `command`.
+fn unshared(namespaces: &[&str], options: &[&str], out: &Path, command: &[&str]) -> Result<Command> {
+    let mut perfmap = Command::new("unshare");
+    // A new network's loopback is down.
+    perfmap.args(namespaces).args(["sh", "-c", "ip link set lo up; exec \"$@\"", "sh"]).arg(places::perfmap()?);
+    perfmap.args(["trace", "--no-baseline", "--out"]).arg(out).args(options).arg("--").args(command);
+    perfmap.env("PATH", places::path()?).env("NO_COLOR", "1").stdin(Stdio::null());
+    Ok(perfmap)
+}
+
+/// The probes see the machine's pids: without them what /proc tells is left, and it says why.
 #[test]
-fn inside_a_pid_namespace_it_is_refused_with_the_reason() -> Result<()> {
+fn inside_a_pid_namespace_it_says_what_is_lost_and_why() -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
-    let out = tempfile::tempdir().context("make a directory")?;
-    let mut command = Command::new("unshare");
-    command.args(["--pid", "--fork", "--mount-proc"]).arg(places::perfmap()?).args(["trace", "--no-baseline", "--out"]);
-    let output = command.arg(out.path()).args(["--", "true"]).output().context("run perfmap under unshare")?;
+    let own = ["--pid", "--fork", "--mount-proc"];
+    let dir = tempfile::tempdir().context("make a directory")?;
+    let out = dir.path().join("plain");
+    let output = unshared(&own, &[], &out, &["sleep", "0.3"])?.output().context("run perfmap under unshare")?;
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.code() == Some(4), "exit code {:?}: {said}", output.status.code());
+    ensure!(output.status.success(), "{}: {said}", output.status);
     ensure!(said.contains("PID namespace") && said.contains("--pid=host"), "no reason is given: {said}");
+    let map = Map::read(&out.join("performance_map.yaml"))?;
+    ensure!(map.warnings().contains("PID namespace"), "not in the warnings: {}", map.warnings());
+    let wall = map.wall_ms()?;
+    ensure!((300.0..3000.0).contains(&wall), "{wall} ms of wall time");
+
+    let refused = unshared(&own, &["--backend", "ebpf"], &dir.path().join("ebpf"), &["true"])?.output();
+    let refused = refused.context("run perfmap under unshare")?;
+    let said = String::from_utf8_lossy(&refused.stderr);
+    ensure!(refused.status.code() == Some(4), "exit code {:?}: {said}", refused.status.code());
+    let hint = said.lines().find(|line| line.starts_with("hint")).unwrap_or_default();
+    ensure!(said.contains("PID namespace") && hint.contains("--pid=host"), "no hint is given: {said}");
     Ok(())
+}
+
+/// As in a container with `--pid=host`: other files, network and host name, but the machine's pids.
+#[test]
+fn inside_a_container_with_the_machines_pids_all_works() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let dir = tempfile::tempdir().context("make a directory")?;
+    let out = dir.path().join("out");
+    let mut perfmap = unshared(&["--mount", "--net", "--uts", "--ipc"], &["--as-root"], &out, &["./run"])?;
+    perfmap.current_dir(workload::ready("w46_services")?).env("TRUTH_DIR", dir.path());
+    let output = perfmap.output().context("run perfmap under unshare")?;
+    ensure!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    let map = Map::read(&out.join("performance_map.yaml"))?;
+    under(&map, "ask_orders", "price_order", Some("orders-api"))?;
+    under(&map, "ask_billing", "charge_card", Some("billing"))
 }
 
 #[test]

@@ -69,8 +69,13 @@ impl<'a> Runner<'a> {
             Some(lost) => collect::run_plain(&plan, launch, lost, &mut asked),
             // Nothing is launched before the probes are loaded, so a refusal leaves nothing behind.
             None => match collect::run(&plan, launch, &mut asked) {
-                Err(CollectError::NoPrivilege { missing }) if self.plan.backend == Backend::Auto => {
-                    let lost = without_privilege(&missing);
+                Err(refused @ (CollectError::NoPrivilege { .. } | CollectError::OwnPidNamespace))
+                    if self.plan.backend == Backend::Auto =>
+                {
+                    let lost = match &refused {
+                        CollectError::NoPrivilege { missing } => without_privilege(missing),
+                        other => without_pids(other),
+                    };
                     console.warning(&lost);
                     let outcome = collect::run_plain(&plan, launch, &lost, &mut asked);
                     self.plain = Some(lost);
@@ -106,6 +111,14 @@ fn met_late(services: usize) -> String {
     format!(
         "{services} that ran before the command {were} met only in the profiled run, not in a warm-up run: functions may be \
          missing from the work on the first request"
+    )
+}
+
+/// In a container, root's privileges do not help.
+fn without_pids(refused: &CollectError) -> String {
+    format!(
+        "{refused}: only wall time, CPU time and memory are known, no functions, waits, files or requests; \
+         give the container the machine's pids (docker: --pid=host --privileged), or run perfmap outside of it"
     )
 }
 

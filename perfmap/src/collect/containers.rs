@@ -31,6 +31,8 @@ const BUNDLES: [&str; 4] = [
     "var/lib/containers/storage/*",
     "run/containerd/io.containerd.runtime.v1.linux/*",
 ];
+/// Where podman and CRI-O keep the list of their containers, with names; one directory for each storage driver.
+const STORES: [&str; 1] = ["var/lib/containers/storage/*"];
 /// Labels that say what a container is; the first that is there. A pod's application has several containers, so their
 /// own names come first.
 const LABELS: [&str; 7] = [
@@ -101,6 +103,14 @@ struct Bundle {
     annotations: Option<BTreeMap<String, String>>,
 }
 
+/// One of podman's containers.json.
+#[derive(Deserialize)]
+struct Stored {
+    id: String,
+    #[serde(default)]
+    names: Option<Vec<String>>,
+}
+
 impl Runtimes {
     /// `id` from the control group, where it has one; else the container is found by its init's namespaces.
     pub fn container(&self, id: Option<&str>, namespaces: Namespaces) -> Option<Container> {
@@ -133,6 +143,13 @@ impl Runtimes {
             if let Some(State { config, .. }) = self.read(&directory.join(id), "state.json") {
                 told(&mut container, &pairs(config));
             }
+        }
+        if container.name.is_none() {
+            // Podman's bundles do not say it.
+            let stores = self.directories(&STORES).into_iter();
+            let stored = stores.filter_map(|directory| self.read::<Vec<Stored>>(&directory, "containers.json"));
+            let own = stored.flatten().find(|stored| stored.id == id);
+            container.name = own.and_then(|stored| text(stored.names?.first()?));
         }
         container
     }
@@ -269,6 +286,21 @@ mod tests {
         )]);
         let found = runtimes.container(Some(ID), nowhere()).unwrap();
         assert_eq!(found, Container { id: ID.into(), name: Some("shop-web-1".into()), label: Some("web".into()) });
+    }
+
+    /// As podman 4.3 writes them.
+    #[test]
+    fn podman_tells_the_name_in_its_list() {
+        let bundle = format!("var/lib/containers/storage/overlay-containers/{ID}/userdata/config.json");
+        let list = format!(
+            r#"[{{"id":"0","names":["other"],"image":""}},{{"id":"{ID}","names":["shop"],"metadata":"{{}}","flags":{{}}}}]"#
+        );
+        let (_directory, runtimes) = host(&[
+            (&bundle, r#"{"annotations":{"io.container.manager":"libpod","io.podman.annotations.init":"FALSE"}}"#),
+            ("var/lib/containers/storage/overlay-containers/containers.json", &list),
+        ]);
+        let found = runtimes.container(Some(ID), nowhere()).unwrap();
+        assert_eq!(found, Container { id: ID.into(), name: Some("shop".into()), label: None });
     }
 
     #[test]

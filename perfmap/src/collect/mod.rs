@@ -41,7 +41,7 @@ pub use peers::{FollowPeers, Peer, Peers};
 pub use plain::{PLAIN_BACKEND, run_plain};
 pub use probes::{PROBES, Probe, ProbeResult, probe};
 pub use recorder::Detail;
-pub use run::{Controller, attach, run};
+pub use run::{Controller, attach, is_pid_namespace_own, run};
 pub use selected::running;
 
 use std::{collections::BTreeSet, path::PathBuf};
@@ -127,6 +127,8 @@ pub struct Outcome {
 pub enum CollectError {
     #[error("no privilege for eBPF: {missing}")]
     NoPrivilege { missing: String },
+    #[error("perfmap runs in a PID namespace of its own, but its probes see the machine's pids")]
+    OwnPidNamespace,
     #[error("this kernel cannot do it: {what}")]
     Unsupported { what: String },
     #[error("could not load {what}: {why}")]

@@ -207,15 +207,14 @@ async fn collect(
 
 /// The probes see the machine's own pids; in a namespace they would follow nothing, or a stranger.
 fn in_initial_pid_namespace() -> Result<(), CollectError> {
+    if is_pid_namespace_own() { Err(CollectError::OwnPidNamespace) } else { Ok(()) }
+}
+
+/// Other pids than the machine's, as far as /proc tells.
+pub fn is_pid_namespace_own() -> bool {
     // PROC_PID_INIT_INO of include/linux/proc_ns.h
     const INITIAL: &str = "pid:[4026531836]";
-    match std::fs::read_link("/proc/self/ns/pid") {
-        Ok(name) if name.as_os_str() != INITIAL => Err(CollectError::Unsupported {
-            what: "perfmap runs in a PID namespace of its own, but the probes see the machine's pids (for docker: --pid=host)"
-                .into(),
-        }),
-        Ok(_) | Err(_) => Ok(()),
-    }
+    std::fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name.as_os_str() != INITIAL)
 }
 
 fn finish(recorder: Recorder, mut losses: Losses, lost_mappings: u64) -> (Recording, ModuleFiles) {

@@ -35,7 +35,7 @@ const CAPABILITIES: [(u32, &str, State, &str); 5] = [
 ];
 
 pub fn checks(facts: &Facts) -> Vec<Check> {
-    let mut all = vec![kernel(facts), btf(facts)];
+    let mut all = vec![kernel(facts), btf(facts), pid_namespace(facts)];
     all.extend(capabilities(facts));
     all.extend([
         paranoid(facts),
@@ -112,6 +112,19 @@ fn btf(facts: &Facts) -> Check {
         "/sys/kernel/btf/vmlinux is not there",
         "no eBPF: the probes cannot find the kernel's structures",
         "a kernel built with CONFIG_DEBUG_INFO_BTF=y (all current distributions)",
+    )
+}
+
+fn pid_namespace(facts: &Facts) -> Check {
+    if !facts.own_pid_namespace {
+        return good("PID namespace", "the machine's");
+    }
+    bad(
+        "PID namespace",
+        State::Missing,
+        "one of its own, as in a container",
+        "no eBPF: the probes see the machine's pids",
+        "docker: --pid=host --privileged; or run perfmap outside of the container",
     )
 }
 
@@ -256,6 +269,7 @@ mod tests {
 
     fn healthy() -> Facts {
         Facts {
+            own_pid_namespace: false,
             release: Some("6.12.9-amd64".into()),
             has_btf: true,
             status: Some("Name:\tx\nCapEff:\t000001ffffffffff\n".into()),
@@ -302,6 +316,13 @@ mod tests {
         let refused = |required| of_probe("sched", "waits", required, &Err("EPERM\nlog".into()));
         assert_eq!((refused(true).finding.as_str(), refused(true).state), ("does not load: EPERM", State::Missing));
         assert_eq!(refused(false).state, State::Limited);
+    }
+
+    #[test]
+    fn in_a_container_the_machines_pids_are_missing() {
+        let inside = Facts { own_pid_namespace: true, ..healthy() };
+        assert_eq!(judged(&inside, "PID namespace"), State::Missing);
+        assert_eq!(judged(&healthy(), "PID namespace"), State::Good);
     }
 
     #[test]

@@ -39,7 +39,8 @@ pub(super) fn paths(image: &Image) -> Vec<PathBuf> {
 fn binary(image: &Image) -> &str {
     let first = image.arguments.first().filter(|first| !first.is_empty()).unwrap_or(&image.executable);
     // Servers write what they do over their arguments: `nginx: worker process`, `postgres: writer`.
-    let title = image.arguments.len() == 1 && *first != image.executable;
+    // What is left of the longer line that was there before are empty arguments.
+    let title = *first != image.executable && image.arguments.iter().skip(1).all(String::is_empty);
     let first = first.split_once(": ").map_or(first.as_str(), |(name, _)| name);
     // And `redis-server 127.0.0.1:6379`.
     let first = first.split_once(' ').filter(|_| title).map_or(first, |(name, _)| name);
@@ -166,6 +167,7 @@ mod tests {
             ("curl -s -L http://x", "curl"),
             ("/usr/bin/redis-server *:6379", "redis-server"),
             ("/usr/bin/redis-server\u{a0}127.0.0.1:6379", "redis-server"),
+            ("redis-server\u{a0}127.0.0.1:6379  ", "redis-server"),
             ("nginx:\u{a0}master\u{a0}process\u{a0}/usr/sbin/nginx\u{a0}-e\u{a0}/tmp/error.log", "nginx"),
         ] {
             assert_eq!(program(&image(line)), expected, "{line}");
