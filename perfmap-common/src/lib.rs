@@ -413,6 +413,25 @@ pub enum TlsFunction {
     SslWrite = 2,
     SslReadEx = 3,
     SslWriteEx = 4,
+    GnutlsRecv = 5,
+    GnutlsSend = 6,
+    GoRead = 7,
+    GoWrite = 8,
+}
+
+impl TlsFunction {
+    /// The cookie of the probes at its returns.
+    pub const fn return_cookie(self) -> u64 {
+        match self {
+            Self::GoRead | Self::GoWrite => 9,
+            Self::SslRead
+            | Self::SslWrite
+            | Self::SslReadEx
+            | Self::SslWriteEx
+            | Self::GnutlsRecv
+            | Self::GnutlsSend => 0,
+        }
+    }
 }
 
 /// Sums of file I/O of one call site: header (`at` = last call), fields, then a stack where the site is new.

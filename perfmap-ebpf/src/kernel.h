@@ -85,6 +85,9 @@ struct signal_struct {
 		int counter;
 	} live;
 } CORE;
+struct mm_struct {
+	unsigned long start_stack;
+} CORE;
 struct uprobe;
 struct uprobe_task {
 	unsigned long vaddr;
@@ -97,6 +100,7 @@ struct task_struct {
 	int pid;
 	int tgid;
 	int exit_code;
+	struct mm_struct *mm;
 	struct task_struct *real_parent;
 	char comm[16];
 	struct signal_struct *signal;

@@ -179,6 +179,11 @@ __noinline u32 classify(u32 bytes, u64 length) {
 		if (head[3] == 0 && packet + 4 == length && (head[4] == 10 || (head[4] >= 1 && head[4] <= 0x1f)))
 			return PROTOCOL_CALLS;
 	}
+	if (bytes >= 24 && head[0] == 0x80 && head[1] < 0x40 && head[5] == 0) { /* memcached's binary protocol */
+		u64 body = (u64)head[8] << 24 | head[9] << 16 | head[10] << 8 | head[11];
+		if (body + 24 <= length)
+			return PROTOCOL_CALLS;
+	}
 	if (head[0] >= 0x14 && head[0] <= 0x18 && head[1] == 3 && head[2] <= 4)
 		return PROTOCOL_TLS;
 	u32 word = head[0] | head[1] << 8 | head[2] << 16 | (u32)head[3] << 24;
@@ -374,12 +379,27 @@ __noinline int send_message(u64 cookie, u64 length, u32 captured, u32 flags) {
 	return 0;
 }
 
+/* Go keeps the running goroutine below the thread's base. Wherever else something else lies, it is no call's key. */
+#define GO_G 8
+static __always_inline void of_goroutine(struct task_struct *task, u64 cookie) {
+	u32 zero = 0, *seen = bpf_map_lookup_elem(&go_seen, &zero);
+	if (!seen || !*seen)
+		return;
+	struct goroutine goroutine = {.pid = task->tgid};
+	if (bpf_probe_read_user(&goroutine.address, 8, (void *)(task->thread.fsbase - GO_G)))
+		return;
+	struct tls_call *call = bpf_map_lookup_elem(&go_calls, &goroutine);
+	if (call)
+		call->socket = cookie;
+}
+
 static __always_inline int transfer(struct task_struct *task, struct task_state *state, struct sock *sk, int length,
 				    u32 direction, u64 cookie) {
 	if (length < 0)
 		return 0;
 	u32 nth = state->on_socket++;
 	state->tls.socket = cookie;
+	of_goroutine(task, cookie);
 	if (cookie == state->opaque_socket) {
 		state->opaque_messages[direction & 1]++;
 		state->opaque_bytes[direction & 1] += length;
@@ -505,18 +525,23 @@ int BPF_PROG(on_exit_sockets, struct task_struct *task) {
 #define TCP_SYN_SENT 2
 #define TCP_CLOSE 7
 
-/* A connection that a followed task opens: its far end, as soon as both ports are known. */
-static __always_inline void follow_opening(struct task_struct *task, struct sock *sk, u64 cookie, int from, int to) {
+/* Whether a followed task opens the connection: the answer comes in an interrupt, inside any task. Its far end is asked
+ * for as soon as both ports are known. */
+static __always_inline bool follow_opening(struct task_struct *task, struct sock *sk, u64 cookie, int from, int to) {
 	u32 pid = task->tgid, one = 1;
 	if (to == TCP_SYN_SENT) {
-		u32 *verdict = bpf_map_lookup_elem(&outsiders, &pid);
-		if (state_of(task) || (verdict && *verdict == VERDICT_FOLLOWED))
-			bpf_map_update_elem(&opening, &cookie, &one, BPF_ANY);
-	} else if (from == TCP_SYN_SENT) {
-		if (to == TCP_ESTABLISHED && bpf_map_lookup_elem(&opening, &cookie))
-			expect(sk);
-		bpf_map_delete_elem(&opening, &cookie);
+		u32 *verdict = settings.follow ? bpf_map_lookup_elem(&outsiders, &pid) : 0;
+		if (!state_of(task) && !(verdict && *verdict == VERDICT_FOLLOWED))
+			return 0;
+		bpf_map_update_elem(&opening, &cookie, &one, BPF_ANY);
+		return 1;
 	}
+	if (from != TCP_SYN_SENT || !bpf_map_lookup_elem(&opening, &cookie))
+		return 0;
+	if (settings.follow && to == TCP_ESTABLISHED)
+		expect(sk);
+	bpf_map_delete_elem(&opening, &cookie);
+	return 1;
 }
 
 SEC("tp_btf/inet_sock_set_state")
@@ -525,10 +550,9 @@ int BPF_PROG(on_socket_state, struct sock *sk, int from, int to) {
 	 * or to a followed task. */
 	struct task_struct *task = bpf_get_current_task_btf();
 	u64 cookie = bpf_get_socket_cookie(sk);
-	if (settings.follow)
-		follow_opening(task, sk, cookie, from, to);
+	bool opens = follow_opening(task, sk, cookie, from, to);
 	struct socket_sums *sums = bpf_map_lookup_elem(&sockets, &cookie);
-	if (!sums && !state_of(task))
+	if (!opens && !sums && !state_of(task))
 		return 0;
 	struct socket_state_record record = {};
 	u64 now = bpf_ktime_get_ns();

@@ -45,27 +45,46 @@ static __always_inline u32 stack_limit(void) {
 	return now ? now->stack_bytes : 0;
 }
 
-/* A read past the top of the stack fails as a whole, so the copy goes in chunks, and in small ones at the end. */
+/* Where the running thread's stack ends, if that is within reach: the first thread's at the program's arguments, those of
+ * libc's threads at their control block, which fs points to. */
+static __always_inline u64 top_of_stack(u64 sp, u32 limit) {
+	struct task_struct *task = bpf_get_current_task_btf();
+	u64 block = task->thread.fsbase, first = task->mm ? task->mm->start_stack : 0;
+	if (block > sp && block - sp < limit)
+		return block;
+	return first > sp && first - sp < limit ? first : 0;
+}
+
+/* A read that meets a page which is not there fails as a whole, so the copy goes in chunks that lie in one page each.
+ * Pages of a large array that nobody has written to yet are not there, in the middle of a stack: they stay zero, and
+ * no return address lies in them. */
 static __always_inline u32 copy_user_stack(u32 context, u64 sp, u32 limit) {
 	struct user_stack *to = bpf_map_lookup_elem(&user_stacks, &context);
 	if (!to)
 		return 0;
-	u32 copied = 0;
+	u64 top = top_of_stack(sp, limit);
+	u32 end = top && top - sp + SMALL_CHUNK < limit ? top - sp + SMALL_CHUNK : limit;
+	u32 at = -sp & (CHUNK - 1), copied = at;
+	if (bpf_probe_read_user(to->bytes, at, (void *)sp))
+		return 0;
 	for (u32 i = 0; i < MAX_STACK_BYTES / CHUNK; i++) {
-		if (copied >= limit)
+		barrier_var(at);
+		if (at >= end || at > MAX_STACK_BYTES - CHUNK)
 			break;
-		if (bpf_probe_read_user(&to->bytes[i * CHUNK], CHUNK, (void *)(sp + i * CHUNK))) {
-			for (u32 j = 0; j < CHUNK / SMALL_CHUNK; j++) {
-				if (bpf_probe_read_user(&to->bytes[i * CHUNK + j * SMALL_CHUNK], SMALL_CHUNK,
-							(void *)(sp + i * CHUNK + j * SMALL_CHUNK)))
-					break;
-				copied += SMALL_CHUNK;
-			}
-			break;
-		}
-		copied += CHUNK;
+		if (!bpf_probe_read_user(&to->bytes[at], CHUNK, (void *)(sp + at)))
+			copied = at + CHUNK;
+		at += CHUNK;
 	}
-	return copied;
+	/* What is left of the space is less than a chunk. */
+	for (u32 i = 0; i < CHUNK / SMALL_CHUNK; i++) {
+		barrier_var(at);
+		if (at >= end || at > MAX_STACK_BYTES - SMALL_CHUNK)
+			break;
+		if (!bpf_probe_read_user(&to->bytes[at], SMALL_CHUNK, (void *)(sp + at)))
+			copied = at + SMALL_CHUNK;
+		at += SMALL_CHUNK;
+	}
+	return copied < end ? copied : end;
 }
 
 /* Everything but the kernel part. The scratch of `context` then holds the variable parts. */

@@ -83,6 +83,25 @@ struct {
 	__type(value, struct task_state);
 } tasks SHARED;
 
+/* Calls into Go's TLS: a goroutine may end on another thread, and on another stack, than it began on. */
+struct goroutine {
+	u64 address;
+	u32 pid, zero;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct goroutine);
+	__type(value, struct tls_call);
+} go_calls SHARED;
+/* Not 0 as soon as there was one: without, no transfer looks for its goroutine. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u32);
+} go_seen SHARED;
+
 /* Processes to follow from their next execve on. Key tgid. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -41,14 +41,11 @@ struct {
 } plaintexts SEC(".maps");
 
 static __always_inline bool sends(u64 function) {
-	return function == TLS_SSL_WRITE || function == TLS_SSL_WRITE_EX;
+	return function == TLS_SSL_WRITE || function == TLS_SSL_WRITE_EX || function == TLS_GNUTLS_SEND ||
+	       function == TLS_GO_WRITE;
 }
 
-SEC("uprobe")
-int on_tls_enter(struct pt_regs *ctx) {
-	struct task_state *state = state_of(bpf_get_current_task_btf());
-	if (!state)
-		return 0;
+static __always_inline void enter(struct pt_regs *ctx, struct task_state *state, u64 function) {
 	struct tls_call *call = &state->tls;
 	/* One TLS inside another: the inner call, which is nearer to the wire, wins. */
 	call->connection = ctx->di;
@@ -58,8 +55,7 @@ int on_tls_enter(struct pt_regs *ctx) {
 	call->sp = ctx->sp;
 	call->began = bpf_ktime_get_ns();
 	call->socket = 0;
-	call->function = bpf_get_attach_cookie(ctx);
-	return 0;
+	call->function = function;
 }
 
 /* Bytes that the call moved; 0: none, or it has to be repeated. */
@@ -74,6 +70,11 @@ static __always_inline u64 moved(struct tls_call *call, u64 result) {
 		if ((s32)result <= 0 || bpf_probe_read_user(&bytes, sizeof(bytes), (void *)call->moved))
 			return 0;
 		return bytes;
+	case TLS_GNUTLS_RECV:
+	case TLS_GNUTLS_SEND:
+	case TLS_GO_READ:
+	case TLS_GO_WRITE:
+		return (s64)result > 0 ? result : 0;
 	}
 	return 0;
 }
@@ -114,25 +115,78 @@ static __always_inline void emit_plaintext(struct tls_call *call, u32 slot, u64 
 	emit_with_stack(record, sizeof(*record), &record->stack, scratch, context, head->bytes, captured, LOSS_RING_MESSAGE);
 }
 
-SEC("uprobe")
-int on_tls_return(struct pt_regs *ctx) {
-	struct task_state *state = state_of(bpf_get_current_task_btf());
-	if (!state || !state->tls.connection || state->tls.sp != ctx->sp)
-		return 0;
-	u64 bytes = moved(&state->tls, ctx->ax);
+/* The call returned. */
+static __always_inline void returned(struct tls_call *call, u64 result) {
+	u64 bytes = moved(call, result);
 	u32 zero = 0;
 	struct probe_slots *slots = bytes ? bpf_map_lookup_elem(&probe_slots, &zero) : 0;
 	if (slots) {
 		if (!__sync_val_compare_and_swap(&slots->taken[0], 0, 1)) {
-			emit_plaintext(&state->tls, 0, bytes);
+			emit_plaintext(call, 0, bytes);
 			slots->taken[0] = 0;
 		} else if (!__sync_val_compare_and_swap(&slots->taken[1], 0, 1)) {
-			emit_plaintext(&state->tls, 1, bytes);
+			emit_plaintext(call, 1, bytes);
 			slots->taken[1] = 0;
 		} else {
 			lose(LOSS_RING_MESSAGE);
 		}
 	}
+}
+
+static __always_inline void leave(struct pt_regs *ctx, struct task_state *state) {
+	if (!state->tls.connection || state->tls.sp != ctx->sp)
+		return;
+	returned(&state->tls, ctx->ax);
 	state->tls.connection = 0;
+}
+
+/* Go's register ABI: arguments in rax, rbx, rcx, the goroutine in r14. The first instruction is run again after the stack was
+ * moved to a larger place; nothing has happened by then. */
+static __always_inline void enter_go(struct pt_regs *ctx, u64 function) {
+	struct goroutine goroutine = {.address = ctx->r14, .pid = bpf_get_current_pid_tgid() >> 32};
+	struct tls_call call = {
+		.connection = ctx->ax,
+		.buffer = ctx->bx,
+		.length = ctx->cx,
+		.began = bpf_ktime_get_ns(),
+		.function = function,
+	};
+	u32 zero = 0, one = 1, *seen = bpf_map_lookup_elem(&go_seen, &zero);
+	if (seen && !*seen)
+		*seen = one;
+	bpf_map_update_elem(&go_calls, &goroutine, &call, BPF_ANY);
+}
+
+static __always_inline void leave_go(struct pt_regs *ctx) {
+	struct goroutine goroutine = {.address = ctx->r14, .pid = bpf_get_current_pid_tgid() >> 32};
+	struct tls_call *call = bpf_map_lookup_elem(&go_calls, &goroutine);
+	if (!call)
+		return;
+	returned(call, ctx->ax);
+	bpf_map_delete_elem(&go_calls, &goroutine);
+}
+
+/* One program for both, so that all probes of a library are one link. The cookie: which function begins, or that one
+ * returns. */
+SEC("uprobe")
+int on_tls(struct pt_regs *ctx) {
+	struct task_state *state = state_of(bpf_get_current_task_btf());
+	if (!state)
+		return 0;
+	u64 function = bpf_get_attach_cookie(ctx);
+	switch (function) {
+	case 0:
+		leave(ctx, state);
+		break;
+	case TLS_GO_READ:
+	case TLS_GO_WRITE:
+		enter_go(ctx, function);
+		break;
+	case TLS_GO_RETURN:
+		leave_go(ctx);
+		break;
+	default:
+		enter(ctx, state, function);
+	}
 	return 0;
 }

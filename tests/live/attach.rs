@@ -13,13 +13,13 @@ use std::{
 };
 
 /// perfmap while it watches.
-struct Watching {
+pub(crate) struct Watching {
     child: Child,
     stderr: BufReader<ChildStderr>,
     scratch: Option<tempfile::TempDir>,
 }
 
-struct Watched {
+pub(crate) struct Watched {
     code: Option<i32>,
     words: String,
     scratch: tempfile::TempDir,
@@ -35,7 +35,7 @@ fn perfmap(words: &[&str]) -> Result<(Command, tempfile::TempDir)> {
 
 impl Watching {
     /// Comes back when everything is attached.
-    fn begin(words: &[&str]) -> Result<Self> {
+    pub(crate) fn begin(words: &[&str]) -> Result<Self> {
         let (mut command, scratch) = perfmap(words)?;
         let mut child = command.spawn().context("start perfmap")?;
         let mut stderr = BufReader::new(child.stderr.take().context("no standard error")?);
@@ -45,8 +45,16 @@ impl Watching {
         Ok(Self { child, stderr, scratch: Some(scratch) })
     }
 
+    /// Most memory that it has had so far, in MiB.
+    pub fn high_water(&self) -> Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).context("read its status")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        let kib: f64 = line.trim().trim_end_matches(" kB").parse().with_context(|| format!("a number, not {line}"))?;
+        Ok(kib / 1024.0)
+    }
+
     /// As Ctrl-C does.
-    fn interrupt(self) -> Result<Watched> {
+    pub(crate) fn interrupt(self) -> Result<Watched> {
         kill(Pid::from_raw(self.child.id() as i32), Signal::SIGINT).context("send SIGINT to perfmap")?;
         self.end()
     }
@@ -69,7 +77,7 @@ impl Drop for Watching {
 }
 
 impl Watched {
-    fn map(&self) -> Result<Map> {
+    pub(crate) fn map(&self) -> Result<Map> {
         ensure!(self.code == Some(0), "perfmap ended with {:?}:\n{}", self.code, self.words);
         Map::read(&self.scratch.path().join("out/performance_map.yaml")).with_context(|| self.words.clone())
     }

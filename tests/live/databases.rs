@@ -108,6 +108,20 @@ fn memcached_commands_that_are_answered() -> Result<()> {
     workload("memcached").map(drop)
 }
 
+/// What the frames hold is read; most of a long answer is only measured.
+#[test]
+fn mariadb_over_compressed_frames() -> Result<()> {
+    workload("mariadb_compressed").map(drop)
+}
+
+#[test]
+fn memcached_in_binary() -> Result<()> {
+    let Some(traced) = workload("memcached_binary")? else { return Ok(()) };
+    let (kind, command) = endpoint(&traced.map()?, "binary_many")?;
+    ensure!((kind.as_str(), command.as_str()) == ("cache_op", "noop"), "{kind} {command}");
+    Ok(())
+}
+
 #[test]
 fn baseline_counts_databases_too() -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };

@@ -27,6 +27,22 @@ fn pytest_example_with_another_count() -> Result<()> {
     Ok(())
 }
 
+/// The wakes come in interrupts: nobody is seen to end a wait, and answers are read before their senders return.
+#[test]
+fn pytest_example_over_a_network_that_interrupts() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let traced = Trace::workload("w01_example", &[])?.elsewhere().env("W01_SEGMENTS", "20").passes()?;
+    traced.check("schema,functions,location,http,edges")?;
+    let map = traced.map()?;
+    for (outer, inner) in [("tikal_extract", "serve.<locals>.cpu_work"), ("mt_translate", "serve.<locals>.H.do_GET")] {
+        ensure!(map.nested(outer, inner), "{inner} is not under {outer}");
+    }
+    // The connection that the loop opens last is answered in an interrupt too.
+    let imports = map.of("<module>").any(|step| step.above.last().is_some_and(|above| above.ends_with("wait_port")));
+    ensure!(imports, "what api did before it listened is not under wait_port");
+    traced.owns_its_time()
+}
+
 /// Few calls, and many: the class may differ with the machine, what lies where may not.
 #[test]
 fn pytest_example_with_few_and_with_many_calls() -> Result<()> {

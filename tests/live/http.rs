@@ -182,6 +182,12 @@ fn all_shapes_in_one_run() -> Result<()> {
     workload("w27_http", &["all"])
 }
 
+#[test]
+fn all_shapes_over_a_network_that_interrupts() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    exact(&Trace::workload("w27_http", &["all"])?.elsewhere().passes()?)
+}
+
 /// Eight threads at a time: exact as well, and not called sequential.
 #[test]
 fn pooled_requests_of_a_healthy_program() -> Result<()> {

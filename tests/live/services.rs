@@ -153,6 +153,15 @@ fn three_services_deep() -> Result<()> {
         let (round_trips, _, failed, counted) = map.peer(port)?;
         ensure!(Some(round_trips) == trips, "{}: {round_trips} round trips, truth {trips:?}", want["service"]);
         ensure!((failed, counted.as_str()) == (0, "exact"), "{}: {failed} failed, {counted}", want["service"]);
+        // Both Python services run the same script: their ports tell them apart.
+        let peers = map.json["peers"].as_array().context("no list of peers")?;
+        let peer = peers.iter().find(|peer| peer["address"] == format!("127.0.0.1:{port}"));
+        let name = if want["service"] == "nginx" { "nginx".to_owned() } else { format!("chain:{port}") };
+        let got = peer.map(|peer| &peer["service"]);
+        ensure!(got == Some(&name.clone().into()), "{} is called {got:?}, not {name}", want["service"]);
+        if want["service"] == "store" {
+            named(&map, "scan_rows", "look_up", &name)?;
+        }
     }
     for (outer, inner) in [
         ("load_pages", "nginx"),

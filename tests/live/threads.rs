@@ -44,6 +44,19 @@ fn four_python_threads() -> Result<()> {
     shares_stay_below_the_whole(&traced)
 }
 
+/// Pages of a stack that were never touched cannot be copied: what called past them is found all the same.
+#[test]
+fn stacks_with_pages_that_are_not_there() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let traced = Trace::workload("w57_holes", &[])?.options(&["--freq", "999"]).passes()?;
+    cpu_times(&traced, &["in_main", "in_thread"])?;
+    let map = traced.map()?;
+    ensure!(map.nested("main", "in_main"), "in_main is not under main, which called it");
+    ensure!(map.nested("in_main", "burn") && map.nested("in_thread", "burn"), "burn is not under its callers");
+    ensure!(!map.warnings().contains("truncated"), "{}", map.warnings());
+    Ok(())
+}
+
 fn multiprocessing(how: &str) -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
     let traced = Trace::workload("w23_threads", &[how])?.options(&["--freq", "999"]).passes()?;

@@ -106,6 +106,31 @@ impl Map {
         Ok(total)
     }
 
+    /// As written: children within their parents, a step as long as its own time and its children, no sum over threads
+    /// below the union. Times are rounded to a microsecond each.
+    pub fn is_consistent(&self) -> Result<()> {
+        fn look(step: &Value, above: f64) -> Result<()> {
+            let number = |key: &str| step[key].as_f64();
+            let (wall, own) = (number("wall_time_ms").unwrap_or(0.0), number("self_ms").unwrap_or(0.0));
+            let id = &step["id"];
+            let empty = Vec::new();
+            let children = step["children"].as_array().unwrap_or(&empty);
+            let rounding = 0.001 * (children.len() + 2) as f64;
+            ensure!(wall <= above + rounding, "step {id} is {wall} ms long in one of {above} ms");
+            let concurrent = step["concurrent"] == true;
+            let below: f64 = children.iter().filter_map(|child| child["wall_time_ms"].as_f64()).sum();
+            ensure!(
+                concurrent || (own + below - wall).abs() <= rounding,
+                "step {id}: {own} ms of its own and {below} ms below are not {wall} ms"
+            );
+            let threads = number("thread_time_ms").unwrap_or(wall);
+            ensure!(threads >= wall - rounding, "step {id}: {threads} ms of threads in {wall} ms");
+            children.iter().try_for_each(|child| look(child, wall))
+        }
+        let wall = self.wall_ms()?;
+        self.json["steps"].as_array().into_iter().flatten().try_for_each(|step| look(step, wall))
+    }
+
     /// The peer of one port: `(round_trips, connections, failed, counted)`.
     pub fn peer(&self, port: u64) -> Result<(u64, u64, u64, String)> {
         let end = format!(":{port}");

@@ -1,12 +1,23 @@
 //! The recording itself, where the map is too coarse to ask: single processes.
 
 use anyhow::{Context, Result};
-use perfmap::recording::{Process, ProcessId, Recording};
+use perfmap::{
+    correlate, map,
+    recording::{Process, ProcessId, Recording},
+    resolve,
+};
 use std::path::Path;
 
 pub fn read(path: &Path) -> Result<Recording> {
     let bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
     perfmap::recording::file::decode(&bytes).with_context(|| format!("decode {}", path.display()))
+}
+
+/// Laws that the recording's map breaks.
+pub fn broken(recording: &Recording) -> Vec<map::Broken> {
+    let resolved = resolve::resolve(recording);
+    let correlated = correlate::correlate(recording);
+    map::audit(recording, &resolved, &correlated, &map::MapOptions::default())
 }
 
 /// Processes that the root process made itself.

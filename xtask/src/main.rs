@@ -17,7 +17,9 @@ cargo xtask COMMAND
   test [--unit]           install what is missing, run every check and test; --unit needs nothing but Rust
   setup                   install what the tests need, and only what is missing
   build-ebpf [--check]    make perfmap-ebpf/perfmap.bpf.o again; --check compares it with the committed one
-  bench [--pairs N]       overhead beside perf, py-spy and strace; writes docs/benchmarks.md
+  bench [--load] [--pairs N]
+                          overhead beside perf, py-spy and strace, and under load; writes docs/benchmarks.md (--load:
+                          the part under load alone)
   fuzz [--seconds N] [TARGET…]
                           run every fuzz target for 60 s each (nightly Rust, cargo-fuzz); fails on a finding
 ";
@@ -32,11 +34,20 @@ fn main() -> std::process::ExitCode {
         ["setup"] => setup::setup(setup::For::Tests),
         ["build-ebpf"] => build_ebpf::run(build_ebpf::Mode::Write),
         ["build-ebpf", "--check"] => build_ebpf::run(build_ebpf::Mode::Check),
-        ["bench"] => bench::bench(bench::DEFAULT_PAIRS),
-        ["bench", "--pairs", n] => match n.parse() {
-            Ok(n) => bench::bench(n),
-            Err(_) => Err(anyhow::anyhow!("--pairs wants a number, not {n:?}")),
-        },
+        ["bench", rest @ ..] => {
+            let (what, rest) = match rest {
+                ["--load", rest @ ..] => (bench::What::Load, rest),
+                rest => (bench::What::All, rest),
+            };
+            match rest {
+                [] => bench::bench(what, bench::DEFAULT_PAIRS),
+                ["--pairs", n] => match n.parse() {
+                    Ok(n) => bench::bench(what, n),
+                    Err(_) => Err(anyhow::anyhow!("--pairs wants a number, not {n:?}")),
+                },
+                other => Err(anyhow::anyhow!("bench does not know {other:?}")),
+            }
+        }
         ["fuzz", "--seconds", n, targets @ ..] => match n.parse() {
             Ok(n) => fuzz::fuzz(n, targets),
             Err(_) => Err(anyhow::anyhow!("--seconds wants a number, not {n:?}")),

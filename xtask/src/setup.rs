@@ -46,6 +46,7 @@ const NEEDS: &[Need] = &[
     need("curl", Sign::Program("curl"), "a workload follows redirects with it", false),
     need("openssl", Sign::Program("openssl"), "a workload makes its certificate with it", false),
     need("nginx-light", Sign::Program("nginx"), "a workload has it as a proxy", false),
+    need("wrk", Sign::Program("wrk"), "puts a server under load in the benchmark", false),
     need("bpftool", Sign::Program("bpftool"), "shows that nothing of ours stays in the kernel", false),
     need("runc", Sign::Program("runc"), "runs containers in a live test", false),
     need("iproute2", Sign::Program("ip"), "makes network namespaces in live tests", false),

@@ -92,7 +92,8 @@ fn visit<'m>(map: &Map, step: &'m Step, order: &mut usize, found: &mut Vec<Candi
 /// A single round trip that spans nearly all of the project's time and whose inside computes: its inside is named.
 /// Where the inside waits as well, the call as a whole is what the caller waits for.
 fn is_entry(map: &Map, step: &Step) -> bool {
-    let single = step.http_round_trips.max(step.db_round_trips) == 1;
+    // A statement is asked of a database by the program: it drives nothing.
+    let single = step.http_round_trips == 1;
     let inside: Nanos = step.children.iter().filter(|child| child.service != step.service).map(own_cpu_below).sum();
     single
         && share(step.wall, map.wall.since(map.outside.self_time)) >= ENTRY_PCT

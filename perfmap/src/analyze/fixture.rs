@@ -172,6 +172,7 @@ pub fn map() -> Map {
     };
     Map {
         wall: ms(2750),
+        earlier: Nanos::ZERO,
         steps: vec![process_job],
         idle: Nanos::ZERO,
         served: vec![],

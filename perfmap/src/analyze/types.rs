@@ -117,6 +117,12 @@ pub enum Warning {
     Overhead {
         pct: f64,
     },
+    /// So many events of so much time before `wall` were given up for want of memory; their sums are kept.
+    Window {
+        length: Nanos,
+        events: u64,
+        wall: Nanos,
+    },
     /// From its time on, less was recorded.
     Thinned(Thinned),
     /// Run time of the probes over the whole run, in percent of the target's own CPU time.

@@ -30,6 +30,10 @@ const CLOSURE_PCT: f64 = 1.0;
 pub fn all(recording: &Recording, resolved: &Resolved, map: &Map) -> Vec<Warning> {
     let mut found = vec![];
     ending(recording, &mut found);
+    if !recording.earlier.is_empty() {
+        let (length, events) = (recording.earlier.length, recording.earlier.events);
+        found.push(Warning::Window { length, events, wall: map.wall });
+    }
     runs(recording, map, &mut found);
     probes(recording, &mut found);
     losses(recording, &mut found);
@@ -67,7 +71,8 @@ fn runs(recording: &Recording, map: &Map, found: &mut Vec<Warning>) {
             found.push(Warning::UnstableBaseline { metric, cv_pct: spread.cv_pct });
         }
     }
-    if let Some(pct) = baseline::overhead_pct(Some(runs), map.wall).filter(|&pct| pct > OVERHEAD_PCT) {
+    if let Some(pct) = baseline::overhead_pct(Some(runs), map.wall.plus(map.earlier)).filter(|&pct| pct > OVERHEAD_PCT)
+    {
         found.push(Warning::Overhead { pct });
     }
     let count = runs.runs.iter().map(|run| run.lost).fold(0u64, u64::saturating_add);
@@ -83,7 +88,7 @@ fn probes(recording: &Recording, found: &mut Vec<Warning>) {
     let probes: u64 = meta.bpf_cost.iter().map(|(_, _, time)| time.0).fold(0, u64::saturating_add);
     // The programs run on the target's own CPU time. Below a twentieth of the wall time they slow nothing down much.
     let pct = probes as f64 / meta.tree_cpu.0.saturating_sub(probes).max(1) as f64 * 100.0;
-    if pct > OVERHEAD_PCT && probes > meta.wall.0 / 20 {
+    if pct > OVERHEAD_PCT && probes > recording.observed().0 / 20 {
         found.push(Warning::ProbeTime { pct });
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 pub fn metrics(outcome: &Outcome, trips: [u64; 2]) -> Metrics {
     let Outcome { recording, files: _, memory, peers: _, tls_libraries: _ } = outcome;
     let mut metrics = Metrics {
-        wall: recording.meta.wall,
+        wall: recording.observed(),
         cpu: recording.meta.tree_cpu,
         memory_peak: memory.peak,
         memory_delta: difference(memory.end, memory.start),
@@ -27,6 +27,10 @@ pub fn metrics(outcome: &Outcome, trips: [u64; 2]) -> Metrics {
     for socket in recording.sockets.iter().filter(|socket| is_network(socket)) {
         metrics.net_read = metrics.net_read.saturating_add(socket.received_bytes);
         metrics.net_written = metrics.net_written.saturating_add(socket.sent_bytes);
+    }
+    for gone in recording.earlier.sockets.values() {
+        metrics.net_read = metrics.net_read.saturating_add(gone.received[0]);
+        metrics.net_written = metrics.net_written.saturating_add(gone.sent[0]);
     }
     metrics
 }

@@ -162,6 +162,9 @@ pub struct TraceArgs {
     /// Bytes of stack copied with each sample; deep native stacks need more, each costs time
     #[arg(long, value_name = "BYTES", default_value_t = 32768, value_parser = clap::value_parser!(u32).range(1024..=32768))]
     pub stack_bytes: u32,
+    /// MiB of memory for what is kept in detail; of what came before, requests and bytes stay counted
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub detail_memory: u32,
     /// The command and its arguments, after --
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
@@ -209,6 +212,9 @@ pub struct AttachArgs {
     /// Bytes of stack copied with each sample; deep native stacks need more, each costs time
     #[arg(long, value_name = "BYTES", default_value_t = 32768, value_parser = clap::value_parser!(u32).range(1024..=32768))]
     pub stack_bytes: u32,
+    /// MiB of memory for what is kept in detail; of what came before, requests and bytes stay counted
+    #[arg(long, value_name = "MIB", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub detail_memory: u32,
 }
 
 /// A number and its unit; seconds without one.

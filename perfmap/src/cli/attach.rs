@@ -12,7 +12,7 @@ use super::{
     container_roots,
     errors::Failure,
     pipeline::{self, Destination},
-    plan::{OutputPlan, WAIT_THRESHOLD, follow_peers, output_plan},
+    plan::{OutputPlan, WAIT_THRESHOLD, detail, follow_peers, output_plan},
     services::named_services,
     trace::{add_projects, recording_file},
 };
@@ -87,6 +87,7 @@ fn attach_plan(typed: &AttachArgs, here: &Path, invocation: &Invocation) -> Resu
             stack_bytes: typed.stack_bytes,
             peers: Peers { follow: follow_peers(&typed.follow_peers)?, known: Vec::new(), watched: pids.clone() },
             tls_libraries: Vec::new(),
+            detail: detail(typed.detail_memory),
         },
         pids,
         output,

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     baseline::Schedule,
     collect::{self, FollowPeers, Mode, Peers},
+    correlate::flows,
     recording::{NamedService, Nanos, ServiceSelector},
     report::{self, files::Owner},
     target::{self, Command, Invocation, Project},
@@ -41,6 +42,7 @@ pub struct TracePlan {
     pub baseline: BaselinePlan,
     pub sample_hz: u32,
     pub stack_bytes: u32,
+    pub detail_memory: u32,
     /// `auto` goes on without eBPF where it is refused, and says what is lost.
     pub backend: Backend,
     /// Services that run already and that the command talks to.
@@ -67,6 +69,7 @@ impl TracePlan {
             stack_bytes: self.stack_bytes,
             peers,
             tls_libraries: Vec::new(),
+            detail: detail(self.detail_memory),
         }
     }
 }
@@ -108,10 +111,16 @@ pub fn trace_plan(typed: &TraceArgs, working_directory: &Path, invocation: Invoc
         baseline,
         sample_hz: typed.freq,
         stack_bytes: typed.stack_bytes,
+        detail_memory: typed.detail_memory,
         backend: typed.backend,
         follow_peers,
         output,
     })
+}
+
+/// What is given up of so many MiB of events is read by the same rules as what stays.
+pub fn detail(mib: u32) -> collect::Detail {
+    collect::Detail { bytes: (mib as usize) << 20, fold: flows::fold }
 }
 
 /// `no`, `host`, or names.

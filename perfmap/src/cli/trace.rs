@@ -75,7 +75,7 @@ fn all_runs(
     };
     progress.begin(None);
     let outcome = runner.run(Purpose::Profile, console)?;
-    progress.end(outcome.recording.meta.wall);
+    progress.end(outcome.recording.observed());
     Ok((baseline, outcome))
 }
 
@@ -98,10 +98,9 @@ fn measure(
             return Err(Failure::Stopped(signal));
         }
         let meta = &outcome.recording.meta;
-        progress.end(meta.wall);
-        let trips = flows(&outcome.recording).round_trips;
-        let count = |of: fn(CallKind) -> bool| trips.iter().filter(|trip| of(trip.protocol.kind())).count() as u64;
-        let trips = [count(CallKind::is_web), count(CallKind::is_store)];
+        progress.end(outcome.recording.observed());
+        let flows = flows(&outcome.recording);
+        let trips = [flows.count(CallKind::is_web), flows.count(CallKind::is_store)];
         Ok(RunResult {
             metrics: baseline::metrics(&outcome, trips),
             ending: meta.ending,

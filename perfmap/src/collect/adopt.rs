@@ -14,10 +14,10 @@ use super::{
     CollectError, Mode, Plan,
     clock::monotonic_ns,
     connections::{Connections, Reader},
+    item::Item,
     object::{FarEnds, Object, Outsiders},
     peers::{Peer, Peers},
     process,
-    recorder::Item,
     tree::Adopted,
 };
 use crate::unwind::{Root, read_mappings};

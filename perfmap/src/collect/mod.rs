@@ -11,6 +11,7 @@ mod connections;
 mod containers;
 mod decode;
 mod habitats;
+mod item;
 mod mappings;
 mod memory;
 mod meter;
@@ -20,6 +21,7 @@ mod peers;
 mod pieces;
 mod plain;
 mod plaintext;
+mod probes;
 mod process;
 mod recorder;
 mod run;
@@ -30,13 +32,15 @@ mod surroundings;
 mod thinning;
 mod tls_functions;
 mod tls_libraries;
+mod tls_multi;
 mod tls_notes;
 mod tls_probes;
 mod tree;
 
-pub use object::{PROBES, Probe, ProbeResult, probe};
 pub use peers::{FollowPeers, Peer, Peers};
 pub use plain::{PLAIN_BACKEND, run_plain};
+pub use probes::{PROBES, Probe, ProbeResult, probe};
+pub use recorder::Detail;
 pub use run::{Controller, attach, run};
 pub use selected::running;
 
@@ -56,7 +60,7 @@ pub enum Mode {
     Profile,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Plan {
     pub mode: Mode,
     /// CPU samples per second and CPU.
@@ -70,6 +74,8 @@ pub struct Plan {
     /// TLS libraries that an earlier run used: probed before the target starts. A library that is new is probed some 20 ms
     /// after it was mapped, which a short program's first request may not wait for.
     pub tls_libraries: Vec<TlsUse>,
+    /// What is kept in memory at most, and how the rest is counted.
+    pub detail: Detail,
 }
 
 /// A TLS library that a run used, and what it called in it.

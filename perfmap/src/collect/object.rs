@@ -1,164 +1,31 @@
-//! The committed BPF object: loaded, its programs attached by one visible table, its maps handed out.
+//! The committed BPF object: loaded, its programs attached, its maps handed out.
 
 use std::{
     fs,
-    io::Read,
     os::fd::{AsFd, AsRawFd},
 };
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Array, HashMap, MapData, PerCpuArray, RingBuf},
-    programs::{
-        BtfTracePoint, Iter, PerfEvent, Program, UProbe,
-        perf_event::{PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent},
-    },
+    programs::Program,
 };
 use perfmap_common as wire;
 use perfmap_common::Plain;
 
-use super::{CollectError, Mode, Plan, tls_functions::ProbePoints, tls_probes, tls_probes::Probes};
+use super::{
+    CollectError, Mode, Plan,
+    probes::{ADOPTION, PROBES, When, attach, run_once},
+    tls_functions::ProbePoints,
+    tls_multi::Maps,
+    tls_probes,
+    tls_probes::Probes,
+};
 use crate::recording::{Loss, Losses, Nanos};
 
 /// Built by `cargo xtask build-ebpf` and committed, so that nobody needs clang to build perfmap.
-static OBJECT: &[u8] =
+pub(super) static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../perfmap-ebpf/perfmap.bpf.o"));
-
-const ADOPTION: &str = "on_adopt";
-
-/// When a program is attached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum When {
-    Always,
-    /// Not in counting runs.
-    Profile,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Attach {
-    /// A BTF-typed tracepoint of this name.
-    Tracepoint(&'static str),
-    /// The sampling clock of every CPU.
-    CpuClock,
-    /// Run once over all tasks, at the end of the recording.
-    TaskIterator,
-    /// Functions of TLS libraries, set when these are mapped. Without it perfmap does with less.
-    Functions,
-    /// Run over all tasks whenever more processes are to be followed.
-    Adoption,
-}
-
-/// One program of the object.
-#[derive(Debug, Clone, Copy)]
-pub struct Probe {
-    pub program: &'static str,
-    attach: Attach,
-    when: When,
-    /// What is missing from the map without it.
-    pub gives: &'static str,
-}
-
-/// Exit, exec and fork come first: the target is followed only once all three are there.
-pub const PROBES: [Probe; 18] = [
-    Probe {
-        program: "on_exit",
-        attach: Attach::Tracepoint("sched_process_exit"),
-        when: When::Always,
-        gives: "ends of processes and threads",
-    },
-    Probe {
-        program: "on_exec",
-        attach: Attach::Tracepoint("sched_process_exec"),
-        when: When::Always,
-        gives: "programs that are started",
-    },
-    Probe {
-        program: "on_fork",
-        attach: Attach::Tracepoint("sched_process_fork"),
-        when: When::Always,
-        gives: "child processes and threads",
-    },
-    Probe {
-        program: "on_rename",
-        attach: Attach::Tracepoint("task_rename"),
-        when: When::Always,
-        gives: "names that processes give themselves",
-    },
-    Probe { program: "on_sample", attach: Attach::CpuClock, when: When::Profile, gives: "CPU time by function" },
-    Probe {
-        program: "on_waking",
-        attach: Attach::Tracepoint("sched_waking"),
-        when: When::Profile,
-        gives: "who ended a wait",
-    },
-    Probe {
-        program: "on_switch",
-        attach: Attach::Tracepoint("sched_switch"),
-        when: When::Profile,
-        gives: "waits and run-queue time",
-    },
-    Probe {
-        program: "on_send",
-        attach: Attach::Tracepoint("sock_send_length"),
-        when: When::Always,
-        gives: "requests and bytes sent",
-    },
-    Probe {
-        program: "on_receive",
-        attach: Attach::Tracepoint("sock_recv_length"),
-        when: When::Always,
-        gives: "responses and bytes received",
-    },
-    Probe {
-        program: "on_exit_sockets",
-        attach: Attach::Tracepoint("sched_process_exit"),
-        when: When::Always,
-        gives: "the last sums of Unix sockets",
-    },
-    Probe {
-        program: "on_socket_state",
-        attach: Attach::Tracepoint("inet_sock_set_state"),
-        when: When::Always,
-        gives: "connections and their set-up time",
-    },
-    Probe {
-        program: "on_socket_end",
-        attach: Attach::Tracepoint("tcp_destroy_sock"),
-        when: When::Always,
-        gives: "sums of closed connections",
-    },
-    Probe {
-        program: ADOPTION,
-        attach: Attach::Adoption,
-        when: When::Profile,
-        gives: "services that ran before the command",
-    },
-    Probe {
-        program: "on_end",
-        attach: Attach::TaskIterator,
-        when: When::Always,
-        gives: "waits and file I/O of processes that outlive the command",
-    },
-    Probe {
-        program: "on_end_sockets",
-        attach: Attach::TaskIterator,
-        when: When::Always,
-        gives: "the same of their Unix sockets",
-    },
-    Probe {
-        program: "on_sys_exit",
-        attach: Attach::Tracepoint("sys_exit"),
-        when: When::Always,
-        gives: "file I/O, and where waits happened",
-    },
-    Probe {
-        program: "on_tls_return",
-        attach: Attach::Functions,
-        when: When::Always,
-        gives: "requests in TLS, read instead of inferred",
-    },
-    Probe { program: "on_tls_enter", attach: Attach::Functions, when: When::Always, gives: "the same" },
-];
 
 /// The loaded object with its attached programs. Dropping it detaches everything.
 pub struct Object {
@@ -180,6 +47,7 @@ impl Object {
             follow: plan.peers.kernel(plan.mode) as u32,
         };
         let mut ebpf = open(settings)?;
+        let maps = Maps::of(&ebpf);
         let map = ebpf.take_map("live").ok_or_else(|| no_map("live"))?;
         let live =
             Array::try_from(map).map_err(|error| CollectError::Load { what: "live".into(), why: error.to_string() })?;
@@ -187,21 +55,17 @@ impl Object {
         live.set(&first(plan))?;
         let btf =
             Btf::from_sys_fs().map_err(|error| CollectError::Unsupported { what: format!("kernel BTF: {error}") })?;
-        let mut tls = Ok(Probes::default());
         for probe in PROBES.iter().filter(|probe| probe.when == When::Always || !counting) {
-            match attach(&mut ebpf, probe, &btf, plan.sample_hz, cpus) {
-                Err(error) if probe.attach == Attach::Functions => tls = Err(error.to_string()),
-                outcome => outcome?,
-            }
+            attach(&mut ebpf, probe, &btf, plan.sample_hz, cpus)?;
         }
+        let tls = maps.map_err(|error| error.to_string()).and_then(|maps| Probes::load(&mut ebpf, OBJECT, &maps, &btf));
         Ok(Object { ebpf, live, tls })
     }
 
-    /// Sets the probes of one function of a TLS library; else the reason.
-    pub fn probe_tls(&mut self, file: &fs::File, points: &ProbePoints) -> Result<(), String> {
+    /// Sets the probes of some functions of a TLS library; else the reason.
+    pub fn probe_tls(&mut self, file: &fs::File, functions: &[&ProbePoints]) -> Result<(), String> {
         let probes = self.tls.as_mut().map_err(|why| why.clone())?;
-        probes.add(tls_probes::attach(&mut self.ebpf, file, points)?);
-        Ok(())
+        probes.set(&mut self.ebpf, file, functions)
     }
 
     pub fn ring(&mut self) -> Result<RingBuf<MapData>, CollectError> {
@@ -232,7 +96,7 @@ impl Object {
     /// stay readable.
     pub fn stop(&mut self) {
         if let Ok(probes) = &mut self.tls {
-            drop(std::mem::take(probes));
+            probes.end();
         }
         for (_, program) in self.ebpf.programs_mut() {
             match program {
@@ -319,11 +183,11 @@ impl Object {
     /// Run time of our programs so far: (program, runs, total), from /proc/self/fdinfo. It grows only while the kernel's
     /// statistics are on.
     pub fn cost(&self) -> Vec<(String, u64, Nanos)> {
-        let mut cost: Vec<_> = self
-            .ebpf
-            .programs()
-            .filter_map(|(name, program)| {
-                let descriptor = program.fd().ok()?.as_fd().try_clone_to_owned().ok()?;
+        let loaded = self.ebpf.programs().filter_map(|(name, program)| Some((name, program.fd().ok()?.as_fd())));
+        let of_tls = self.tls.as_ref().ok().and_then(Probes::program).map(|program| (tls_probes::PROGRAM, program));
+        let mut cost: Vec<_> = loaded
+            .chain(of_tls)
+            .filter_map(|(name, descriptor)| {
                 let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", descriptor.as_raw_fd())).ok()?;
                 let value =
                     |key: &str| info.lines().find_map(|line| line.strip_prefix(key)?.trim().parse::<u64>().ok());
@@ -404,59 +268,7 @@ impl Verdicts {
     }
 }
 
-/// What loads here, program by program, for `perfmap doctor`.
-pub fn probe() -> Vec<ProbeResult> {
-    let settings = wire::Settings {
-        wait_threshold_ns: 100_000,
-        short_waits_every_ns: 10_000_000,
-        file_io_every_ns: 10_000_000,
-        counting_only: 0,
-        follow: wire::Follow::None as u32,
-    };
-    let loaded = open(settings).and_then(|ebpf| {
-        let btf =
-            Btf::from_sys_fs().map_err(|error| CollectError::Unsupported { what: format!("kernel BTF: {error}") })?;
-        Ok((ebpf, btf))
-    });
-    let cpus = super::online_cpus();
-    match loaded {
-        Ok((mut ebpf, btf)) => PROBES
-            .iter()
-            .map(|probe| ProbeResult {
-                name: probe.program,
-                gives: probe.gives,
-                required: probe.attach != Attach::Functions,
-                loaded: attach(&mut ebpf, probe, &btf, 99, &cpus).map_err(|error| error.to_string()).and_then(|()| {
-                    if probe.attach == Attach::Functions {
-                        tls_probes::try_one(&mut ebpf, probe.program)
-                    } else {
-                        Ok(())
-                    }
-                }),
-            })
-            .collect(),
-        Err(error) => PROBES
-            .iter()
-            .map(|probe| ProbeResult {
-                name: probe.program,
-                gives: probe.gives,
-                required: probe.attach != Attach::Functions,
-                loaded: Err(error.to_string()),
-            })
-            .collect(),
-    }
-}
-
-#[derive(Debug, Clone)]
-pub struct ProbeResult {
-    pub name: &'static str,
-    pub gives: &'static str,
-    /// There is no profile without it.
-    pub required: bool,
-    pub loaded: Result<(), String>,
-}
-
-fn open(settings: wire::Settings) -> Result<Ebpf, CollectError> {
+pub(super) fn open(settings: wire::Settings) -> Result<Ebpf, CollectError> {
     let bytes: [u8; size_of::<wire::Settings>()] = settings
         .as_bytes()
         .try_into()
@@ -467,52 +279,6 @@ fn open(settings: wire::Settings) -> Result<Ebpf, CollectError> {
         .override_global("settings", &bytes, true)
         .load(OBJECT)
         .map_err(|error| CollectError::from_load("the BPF object", &error))
-}
-
-fn attach(ebpf: &mut Ebpf, probe: &Probe, btf: &Btf, hz: u32, cpus: &[usize]) -> Result<(), CollectError> {
-    let fail = |error: &(dyn std::error::Error + 'static)| CollectError::from_load(probe.program, error);
-    let program = ebpf
-        .program_mut(probe.program)
-        .ok_or_else(|| CollectError::Load { what: probe.program.into(), why: "not in the object".into() })?;
-    match probe.attach {
-        Attach::Tracepoint(name) => {
-            let program: &mut BtfTracePoint =
-                program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
-            program.load(name, btf).map_err(|error| fail(&error))?;
-            program.attach().map_err(|error| fail(&error))?;
-        }
-        Attach::Functions => {
-            let program: &mut UProbe = program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
-            program.load().map_err(|error| fail(&error))?;
-        }
-        Attach::TaskIterator | Attach::Adoption => {
-            let program: &mut Iter = program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
-            program.load("task", btf).map_err(|error| fail(&error))?;
-        }
-        Attach::CpuClock => {
-            let program: &mut PerfEvent =
-                program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
-            program.load().map_err(|error| fail(&error))?;
-            for cpu in cpus {
-                program
-                    .attach(
-                        PerfEventConfig::Software(SoftwareEvent::CpuClock),
-                        PerfEventScope::AllProcessesOneCpu { cpu: *cpu as u32 },
-                        SamplePolicy::Frequency(u64::from(hz)),
-                        false,
-                    )
-                    .map_err(|error| fail(&error))?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn run_once(iterator: &mut Iter) -> Result<(), Box<dyn std::error::Error>> {
-    let link = iterator.attach()?;
-    let mut output = Vec::new();
-    iterator.take_link(link)?.into_file()?.read_to_end(&mut output)?;
-    Ok(())
 }
 
 fn no_map(name: &str) -> CollectError {

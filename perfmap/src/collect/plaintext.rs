@@ -10,7 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use perfmap_common as wire;
 
 use crate::{
-    protocol::Decoder,
+    protocol::{Decoder, RunKey},
     recording::{Direction, Mark, Nanos, SocketId, StackId, TaskId},
 };
 
@@ -46,7 +46,7 @@ pub struct Seen {
     pub stack: Option<StackId>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Connection {
     decoder: Decoder,
     socket: Option<SocketId>,
@@ -68,9 +68,15 @@ pub struct Plaintexts {
     connections: HashMap<Key, Connection>,
     of_socket: HashMap<SocketId, Key>,
     threads: HashMap<u32, Thread>,
+    /// The run's: equal requests are equal over TLS and without.
+    key: RunKey,
 }
 
 impl Plaintexts {
+    pub fn new(key: RunKey) -> Plaintexts {
+        Plaintexts { key, ..Plaintexts::default() }
+    }
+
     /// One call that moved plaintext; `socket` is what the call itself used. Returns what can be told of a socket now.
     pub fn moved(
         &mut self,
@@ -92,7 +98,7 @@ impl Plaintexts {
         if self.connections.len() >= CONNECTIONS && !self.connections.contains_key(&key) {
             return None;
         }
-        let connection = self.connections.entry(key).or_default();
+        let connection = self.connections.entry(key).or_insert_with(|| Connection::new(&self.key));
         connection.task = Some(task);
         let marks = connection.decoder.feed(direction, plaintext, record.bytes);
         let seen = Seen { at, task, direction, bytes: record.bytes, marks, stack };
@@ -179,6 +185,11 @@ impl Plaintexts {
         }
     }
 
+    /// Of all that is held.
+    pub fn stacks(&mut self) -> impl Iterator<Item = &mut StackId> {
+        self.connections.values_mut().flat_map(|connection| &mut connection.held).filter_map(|seen| seen.stack.as_mut())
+    }
+
     fn tie(&mut self, key: Key, socket: SocketId) -> Option<(SocketId, Vec<Seen>)> {
         let connection = self.connections.get_mut(&key)?;
         connection.socket = Some(socket);
@@ -195,6 +206,12 @@ impl Plaintexts {
         {
             self.of_socket.remove(&socket);
         }
+    }
+}
+
+impl Connection {
+    fn new(key: &RunKey) -> Connection {
+        Connection { decoder: Decoder::with_key(key.clone()), socket: None, held: VecDeque::new(), task: None }
     }
 }
 

@@ -1,6 +1,7 @@
 //! How plaintext finds its socket, without a kernel.
 
 use super::*;
+use crate::recording::CallStep;
 use perfmap_common::{Header, Kind, Plain, StackHead};
 
 const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -41,9 +42,9 @@ impl Session {
 fn told(told: &Told) -> Option<(u32, Vec<&'static str>)> {
     let (socket, seen) = told.as_ref()?;
     let name = |mark: &Mark| match mark {
-        Mark::HttpRequest { .. } => Some("request"),
-        Mark::HttpResponse { .. } => Some("response"),
-        Mark::HttpResponseEnd => Some("end"),
+        Mark::Call { step: CallStep::Request { .. }, .. } => Some("request"),
+        Mark::Call { step: CallStep::Response { .. }, .. } => Some("response"),
+        Mark::Call { step: CallStep::ResponseEnd, .. } => Some("end"),
         _ => None,
     };
     Some((socket.0, seen.iter().flat_map(|seen| seen.marks.iter().filter_map(name)).collect()))
@@ -130,6 +131,32 @@ fn a_process_that_is_over_leaves_nothing() {
     session.wire(4, false, 100);
     session.0.exited(THREAD, Some(5));
     assert!(session.0.connections.is_empty() && session.0.of_socket.is_empty() && session.0.threads.is_empty());
+}
+
+/// A request with the same parameters has the same number on every connection of a run, through TLS or not.
+#[test]
+fn equal_requests_are_equal_on_all_connections() {
+    fn repeats(marks: &[Mark]) -> Vec<u64> {
+        let repeat = |mark: &Mark| match mark {
+            Mark::Call { step: CallStep::Request { repeat, .. }, .. } => *repeat,
+            _ => None,
+        };
+        marks.iter().filter_map(repeat).collect()
+    }
+    let asked = |value: &str| format!("*2\r\n$3\r\nGET\r\n${}\r\n{value}\r\n", value.len()).into_bytes();
+    let key = RunKey::default();
+    let mut session = Session(Plaintexts::new(key.clone()));
+    let mut ask = |connection, socket, value| {
+        let (_, seen) = session.moved(connection, true, &asked(value), Some(socket)).unwrap();
+        let marks: Vec<Mark> = seen.into_iter().flat_map(|seen| seen.marks).collect();
+        let [repeat] = repeats(&marks)[..] else { panic!("{marks:?}") };
+        repeat
+    };
+    let first = ask(1, 3, "a");
+    assert_eq!(ask(2, 4, "a"), first, "another connection");
+    assert_ne!(ask(2, 4, "b"), first, "another parameter");
+    let plain = Decoder::with_key(key).feed(Direction::Sent, &asked("a"), asked("a").len() as u64);
+    assert_eq!(repeats(&plain), [first], "without TLS");
 }
 
 proptest::proptest! {

@@ -3,6 +3,14 @@
 //! Mapping changes come through perf's buffers, everything else through the ring, so both streams are merged by time:
 //! before an event is taken, all changes up to its time are applied. It knows nothing of the target's fate.
 
+mod messages;
+#[cfg(test)]
+mod tests;
+mod waits;
+mod window;
+
+pub use window::Detail;
+
 use std::collections::{HashMap, VecDeque};
 
 use perfmap_common as wire;
@@ -11,72 +19,25 @@ use super::{
     containers::Runtimes,
     decode::{RawStack, Record, decode},
     habitats::Habitats,
+    item::Item,
     mappings::{Change, What},
     object::Verdicts,
-    plaintext::{Plaintexts, Seen as SeenPlain},
+    plaintext::Plaintexts,
     process::Seen,
     sockets::{Closed, Sockets},
     stacks::Stacks,
-    tree::{Adopted, Tree, name},
+    tree::Tree,
 };
+use window::Past;
+
 use crate::{
+    protocol::RunKey,
     recording::{
-        Call, CallId, CoroutineId, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Loss, Losses, Message,
-        Meta, Nanos, OffCpu, OffState, OnObject, Recording, Sample, ShortWaits, SocketId, StackId, Turn, TurnKind,
-        WaitClass, Waker,
+        Call, CallId, Direction, Event, FileIo, FileOperation, Layer, Loss, Losses, Message, Meta, Nanos, Recording,
+        Sample, StackId, Turn, TurnKind,
     },
-    unwind::{KernelSymbols, Mapping, ModuleFiles, Root},
+    unwind::{KernelSymbols, Mapping, ModuleFiles},
 };
-
-/// What the first thread sends.
-pub enum Item {
-    /// Changes of address spaces; at least all up to the next `Events`' last time.
-    Changes(Vec<Change>),
-    /// Ring entries, each preceded by its length in four bytes.
-    Events(Vec<u8>),
-    Python {
-        pid: u32,
-        layout: wire::PythonLayout,
-    },
-    /// What /proc told about a process at its execve.
-    Image {
-        pid: u32,
-        seen: Seen,
-        /// Where it finds its files.
-        root: Option<Root>,
-    },
-    /// What a process's command line said right after it named itself.
-    Title {
-        pid: u32,
-        title: String,
-    },
-    /// A process that ran already is followed from `at` on: comes before its records.
-    Adopted {
-        at: u64,
-        adopted: Adopted,
-        /// Where it finds its files.
-        root: Option<Root>,
-        /// TCP ports that it listens on.
-        ports: Vec<u16>,
-        mappings: Vec<Mapping>,
-    },
-    /// Sums of sockets still open at the end.
-    OpenSockets(Vec<(u64, wire::SocketSums)>),
-}
-
-const WAIT_CLASSES: [WaitClass; wire::WAIT_CLASSES] = [
-    WaitClass::Socket,
-    WaitClass::Pipe,
-    WaitClass::Poll,
-    WaitClass::Futex,
-    WaitClass::Sleep,
-    WaitClass::Child,
-    WaitClass::Disk,
-    WaitClass::Other,
-];
-
-/// epoll_wait, epoll_pwait, epoll_pwait2.
-const EPOLL: [u32; 3] = [232, 281, 441];
 
 pub struct Recorder {
     /// CLOCK_MONOTONIC at the release of the target, or when watching began.
@@ -98,11 +59,15 @@ pub struct Recorder {
     open_waits: HashMap<u32, Vec<usize>>,
     /// Stacks of blocks outside system calls, by tid, with the time of the switch-out.
     fault_stacks: HashMap<u32, (u64, StackId)>,
-    /// The last wait for one of several descriptors, by tid: index of the call, and its stack.
-    polls: HashMap<u32, (usize, StackId)>,
+    /// The last wait for one of several descriptors, by tid: its call, where that is kept, and its stack.
+    polls: HashMap<u32, (Option<CallId>, StackId)>,
     turns: Vec<Turn>,
     sites: HashMap<u64, StackId>,
     losses: Losses,
+    detail: Detail,
+    /// About the bytes that events, calls and turns take.
+    held: usize,
+    past: Past,
 }
 
 impl Recorder {
@@ -112,12 +77,14 @@ impl Recorder {
         root_pid: Option<u32>,
         kernel: Option<KernelSymbols>,
         verdicts: Option<Verdicts>,
+        detail: Detail,
     ) -> Recorder {
+        let key = RunKey::default();
         Recorder {
             origin,
             tree: root_pid.map_or_else(Tree::default, Tree::with_root),
-            sockets: Sockets::default(),
-            plaintexts: Plaintexts::default(),
+            sockets: Sockets::new(key.clone()),
+            plaintexts: Plaintexts::new(key),
             verdicts,
             stacks: Stacks::new(kernel),
             changes: VecDeque::new(),
@@ -132,6 +99,9 @@ impl Recorder {
             turns: Vec::new(),
             sites: HashMap::new(),
             losses: Losses::default(),
+            detail,
+            held: 0,
+            past: Past::default(),
         }
     }
 
@@ -179,6 +149,7 @@ impl Recorder {
                         Err(_) => self.losses.add(Loss::Malformed, 1),
                     }
                 }
+                self.keep_to_memory();
             }
         }
     }
@@ -223,32 +194,6 @@ impl Recorder {
             self.turn(header, raw.coroutine, stack, TurnKind::Ran);
         }
         stack
-    }
-
-    fn turn(&mut self, header: &wire::Header, coroutine: u64, stack: StackId, kind: TurnKind) {
-        if let Some(task) = self.tree.task(header.tid) {
-            let coroutine = CoroutineId(coroutine);
-            self.turns.push(Turn { at: self.at(header.at), task, coroutine, stack, kind });
-        }
-    }
-
-    fn resumed(&mut self, resumed: &wire::Resumed, frames: Vec<wire::PythonFrame>) {
-        let header = &resumed.header;
-        // Without the poll's own record (it was lost) nothing tells what the loop runs in.
-        let Some((call, poll)) = self.polls.get(&header.tid).copied() else { return };
-        let Some(stack) = self.stacks.resumed(header.pid, frames, poll) else { return };
-        let kind = match resumed.round {
-            wire::ROUND_MAIN => TurnKind::Main,
-            wire::ROUND_STARTED => TurnKind::Started,
-            round => TurnKind::Resumed { round, of_tasks: resumed.of_tasks != 0 },
-        };
-        // What the loop ran for while it polled: that is where it waited.
-        if kind == TurnKind::Main
-            && let Some(call) = self.calls.get_mut(call)
-        {
-            call.stack = Some(stack);
-        }
-        self.turn(header, resumed.coroutine, stack, kind);
     }
 
     fn record(&mut self, record: Record<'_>) {
@@ -299,7 +244,7 @@ impl Recorder {
             Record::Sample(header, raw) => {
                 let Some(task) = self.tree.task(header.tid) else { return self.unknown_task() };
                 let stack = self.stack(&header, &raw);
-                self.events.push(Event::Sample(Sample { at: self.at(header.at), task, stack }));
+                self.event(Event::Sample(Sample { at: self.at(header.at), task, stack }));
             }
             Record::FaultStack(header, raw) => {
                 let stack = self.stack(&header, &raw);
@@ -323,7 +268,7 @@ impl Recorder {
                 if let Some(Closed { socket, tid, marks }) = self.sockets.state(&state, process, at)
                     && let Some(task) = self.tree.task(tid)
                 {
-                    self.events.push(Event::Message(Message {
+                    self.event(Event::Message(Message {
                         at,
                         task,
                         socket,
@@ -362,183 +307,13 @@ impl Recorder {
         self.losses.add(Loss::Malformed, 1);
     }
 
-    fn block(&mut self, block: &wire::Block) {
-        let Some(task) = self.tree.task(block.header.tid) else { return self.unknown_task() };
-        let (off, on) = (self.at(block.off), self.at(block.header.at));
-        let state = off_state(block.state);
-        let woken = match (state, block.wake) {
-            (OffState::Runnable, _) => off,
-            (_, 0) => on,
-            (_, wake) => self.at(wake).max(off).min(on),
-        };
-        let waker = (block.wake != 0 && block.waker_pid != 0 && state != OffState::Runnable).then(|| Waker {
-            // Only the names of tasks that are not followed are sent.
-            task: if block.waker_comm[0] == 0 { self.tree.task(block.waker_tid) } else { None },
-            pid: block.waker_pid,
-            comm: name(&block.waker_comm),
-            syscall: u32::try_from(block.waker_syscall).ok(),
-            descriptor: block.waker_descriptor,
-            timer: false,
-        });
-        let stack = match self.fault_stacks.remove(&block.header.tid) {
-            Some((at, stack)) if at == block.off => Some(stack),
-            _ => None,
-        };
-        let syscall = u32::try_from(block.syscall).ok();
-        let unfinished = block.flags & wire::BLOCK_UNFINISHED != 0;
-        // Whatever memory it was that looked like a lock: only a thread of the same process can have held it.
-        let holder = (block.holder != 0).then(|| self.tree.task(block.holder)).flatten();
-        let own = |id| Some(self.tree.tasks.get(id as usize)?.process);
-        let held = holder
-            .filter(|holder| own(holder.0) == own(task.0))
-            .map(|holder| HeldLock { holder, interpreter: block.flags & wire::BLOCK_INTERPRETER_LOCK != 0 });
-        if !unfinished && syscall.is_some() && state != OffState::Runnable {
-            self.open_waits.entry(block.header.tid).or_default().push(self.events.len());
-        }
-        self.events.push(Event::OffCpu(OffCpu {
-            task,
-            off,
-            woken,
-            on,
-            state,
-            syscall,
-            waker,
-            call: None,
-            stack,
-            unfinished,
-            throttled: block.flags & wire::BLOCK_THROTTLED != 0,
-            held,
-        }));
-    }
-
-    fn call(&mut self, call: &wire::Call, raw: &RawStack<'_>) {
-        let Some(task) = self.tree.task(call.header.tid) else { return self.unknown_task() };
-        let stack = self.stack(&call.header, raw);
-        if EPOLL.contains(&call.syscall) {
-            self.polls.insert(call.header.tid, (self.calls.len(), stack));
-        }
-        let object = match call.object {
-            object if object == wire::Object::Socket as u32 => {
-                self.sockets.at_kernel(call.identity).map_or(OnObject::None, OnObject::Socket)
-            }
-            object if object == wire::Object::Pipe as u32 => OnObject::Pipe(call.identity),
-            object if object == wire::Object::File as u32 => OnObject::File,
-            object if object == wire::Object::Anonymous as u32 => OnObject::Anonymous(call.identity),
-            _ => OnObject::None,
-        };
-        let id = CallId(self.calls.len() as u32);
-        self.calls.push(Call {
-            task,
-            returned: self.at(call.header.at),
-            number: call.syscall,
-            result: call.result,
-            arguments: call.arguments,
-            object,
-            stack: Some(stack),
-        });
-        for index in self.open_waits.remove(&call.header.tid).unwrap_or_default() {
-            // Of another number: the return of the wait's own call was lost.
-            if let Some(Event::OffCpu(wait)) = self.events.get_mut(index)
-                && wait.syscall == Some(call.syscall)
-            {
-                wait.call = Some(id);
-            }
-        }
-    }
-
-    fn short_waits(&mut self, waits: &wire::ShortWaits, raw: &RawStack<'_>) {
-        let Some(task) = self.tree.task(waits.header.tid) else { return self.unknown_task() };
-        let stack = (raw.registers[16] != 0).then(|| self.stack(&waits.header, raw));
-        let blocked = WAIT_CLASSES
-            .into_iter()
-            .zip(waits.blocked)
-            .filter(|(_, length)| *length > 0)
-            .map(|(class, length)| (class, Nanos(length)))
-            .collect();
-        let (from, to) = (self.at(waits.from), self.at(waits.header.at));
-        self.events.push(Event::ShortWaits(ShortWaits {
-            task,
-            from: from.min(to),
-            to,
-            run_queue: Nanos(waits.run_queue),
-            blocked,
-            count: waits.count,
-            stack,
-        }));
-    }
-
-    fn message(&mut self, message: &wire::Message, raw: Option<&RawStack<'_>>, payload: &[u8]) {
-        let stack = raw.map(|raw| self.stack(&message.header, raw));
-        let Some((socket, direction, marks)) = self.sockets.message(message, payload) else {
-            return self.losses.add(Loss::RingFullMessage, 1);
-        };
-        for (cookie, verdict) in self.sockets.verdicts.drain(..) {
-            if let Some(verdicts) = &mut self.verdicts {
-                verdicts.tell(cookie, verdict);
-            }
-        }
-        if message.flags & wire::MESSAGE_CLOSED != 0 {
-            return;
-        }
-        let Some(task) = self.tree.task(message.header.tid) else { return self.unknown_task() };
-        let at = self.at(message.header.at);
-        if self.sockets.carries_tls(message.socket) {
-            let told = self.plaintexts.transferred(message.header.tid, socket, direction, message.bytes, &marks);
-            self.told(told);
-            if message.bytes == 0 && direction == Direction::Received {
-                let told = self.plaintexts.ended(socket, at);
-                self.told(told);
-            }
-        }
-        self.events.push(Event::Message(Message {
-            at,
-            task,
-            socket,
-            layer: Layer::Wire,
-            direction,
-            bytes: message.bytes,
-            descriptor: message.descriptor,
-            marks,
-            stack,
-        }));
-    }
-
-    fn plaintext(&mut self, record: &wire::Plaintext, raw: Option<&RawStack<'_>>, plaintext: &[u8]) {
-        let stack = raw.map(|raw| self.stack(&record.header, raw));
-        let now = self.at(record.header.at);
-        let Some(task) = self.tree.task(record.header.tid) else { return self.unknown_task() };
-        let sent = record.flags & wire::PLAINTEXT_SENT != 0;
-        let at = if sent { self.at(record.began) } else { now };
-        let socket = self.sockets.with_cookie(record.socket);
-        let told = self.plaintexts.moved(record, plaintext, socket, (at, task, stack));
-        self.told(told);
-    }
-
-    /// Plaintext whose socket is known.
-    fn told(&mut self, told: Option<(SocketId, Vec<SeenPlain>)>) {
-        let Some((socket, seen)) = told else { return };
-        self.events.extend(seen.into_iter().map(|SeenPlain { at, task, direction, bytes, marks, stack }| {
-            Event::Message(Message {
-                at,
-                task,
-                socket,
-                layer: Layer::Plaintext,
-                direction,
-                bytes,
-                descriptor: -1,
-                marks,
-                stack,
-            })
-        }));
-    }
-
     fn file_io(&mut self, io: &wire::FileIo, raw: Option<&RawStack<'_>>) {
         let Some(task) = self.tree.task(io.header.tid) else { return self.unknown_task() };
         if let Some(raw) = raw {
             let stack = self.stack(&io.header, raw);
             self.sites.insert(io.site, stack);
         }
-        self.events.push(Event::FileIo(FileIo {
+        self.event(Event::FileIo(FileIo {
             task,
             operation: if io.operation == 0 { FileOperation::Read } else { FileOperation::Write },
             first: self.at(io.first),
@@ -556,10 +331,9 @@ impl Recorder {
         }
         let parts = self.stacks.into_parts();
         self.losses.add(Loss::PythonUnreadable, parts.unknown_codes);
-        self.events.sort_by_key(Event::at);
         self.turns.sort_by_key(|turn| turn.at);
         let own_surroundings = Some(self.habitats.own());
-        let recording = Recording {
+        let mut recording = Recording {
             meta: Meta { outside: self.tree.outside, own_surroundings, ..Meta::default() },
             processes: self.tree.processes,
             surroundings: self.habitats.into_known(),
@@ -577,18 +351,9 @@ impl Recorder {
             turns: self.turns,
             ..Recording::default()
         };
+        self.past.finish(&mut recording);
+        recording.events.sort_by_key(Event::at);
         (recording, parts.files)
-    }
-}
-
-/// The kernel's task state at switch-out (include/linux/sched.h): 1 interruptible, 2 uninterruptible, 4 and 8 stopped
-/// or traced.
-fn off_state(state: u32) -> OffState {
-    match state {
-        0 => OffState::Runnable,
-        state if state & 2 != 0 => OffState::Uninterruptible,
-        state if state & 0xc != 0 => OffState::Stopped,
-        _ => OffState::Interruptible,
     }
 }
 

@@ -17,18 +17,19 @@ use super::{
     CollectError, Control, Mode, Outcome, Plan, Progress,
     adopt::Adoption,
     clock::{children_cpu, monotonic_ns, own_cpu},
+    item::Item,
     mappings::{Change, Mappings},
     memory::MemoryWatch,
     object::{Object, PythonProcesses},
     online_cpus,
     overload::{Passing, Watch},
     process,
-    recorder::{Item, Recorder},
+    recorder::Recorder,
     tls_libraries::TlsLibraries,
     tls_notes,
 };
 use crate::{
-    recording::{Ending, Loss, Losses, Meta, Nanos, Process, ProcessId, Recording, TaskId},
+    recording::{Ending, Loss, Losses, Meta, Nanos, Process, ProcessId, Recording, TaskId, Thinned},
     target::{Held, LaunchError, Remote, Running},
     unwind::{
         KernelSymbols, ModuleFiles, Root,
@@ -134,10 +135,11 @@ async fn collect(
         feed.alive.insert(root);
     }
     let origin = monotonic_ns();
+    let detail = plan.detail;
     let recorder = thread::Builder::new()
         .name("recorder".into())
         .spawn(move || {
-            let mut recorder = Recorder::new(origin, root, kernel_symbols, Some(verdicts));
+            let mut recorder = Recorder::new(origin, root, kernel_symbols, Some(verdicts), detail);
             for item in receiver {
                 recorder.accept(item);
             }
@@ -194,6 +196,9 @@ async fn collect(
     let recorder = recorder.join().map_err(|_| CollectError::Recorder("its thread panicked".into()))?;
     let (mut recording, files) = finish(recorder, losses, lost_mappings);
     let tree_cpu = children_cpu().since(cpu_before);
+    let before = recording.earlier.length;
+    let stopped = stopped.since(before);
+    let thinned = thinned.into_iter().map(|step| Thinned { at: step.at.since(before), ..step }).collect();
     let meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
     recording.meta = Meta { thinned, ..meta };
     recording.meta.notes = tls_notes::notes(&recording, |pid| libraries.of_process(pid));

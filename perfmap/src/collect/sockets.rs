@@ -42,6 +42,8 @@ const EARLY: usize = 65_536;
 #[derive(Default)]
 pub struct Sockets {
     pub sockets: Vec<Socket>,
+    /// Places of sockets that were closed and given up.
+    free: Vec<SocketId>,
     by_cookie: HashMap<u64, Known>,
     by_kernel: HashMap<u64, SocketId>,
     /// State changes of sockets that nobody followed has used yet: a server's end changes its state in the client's
@@ -55,6 +57,10 @@ pub struct Sockets {
 }
 
 impl Sockets {
+    pub fn new(key: RunKey) -> Sockets {
+        Sockets { key, ..Sockets::default() }
+    }
+
     pub fn listens(&mut self, process: ProcessId, ports: Vec<u16>) {
         self.ports.insert(process, ports);
     }
@@ -79,6 +85,39 @@ impl Sockets {
         decoder.is_some_and(|decoder| decoder.verdict() == Verdict::Tls)
     }
 
+    /// Closed before that time, and nobody can use them any more.
+    pub fn closed_before(&self, until: Nanos) -> Vec<SocketId> {
+        let mut out: Vec<bool> =
+            self.sockets.iter().map(|socket| socket.closed.is_some_and(|closed| closed < until)).collect();
+        for id in self.by_cookie.values().map(|known| known.id).chain(self.free.iter().copied()) {
+            if let Some(flag) = out.get_mut(id.0 as usize) {
+                *flag = false;
+            }
+        }
+        out.into_iter().enumerate().filter(|(_, out)| *out).map(|(index, _)| SocketId(index as u32)).collect()
+    }
+
+    /// Their places are free for others.
+    pub fn release(&mut self, sockets: &[SocketId]) {
+        for id in sockets {
+            if let Some(socket) = self.sockets.get_mut(id.0 as usize) {
+                *socket = nobody(socket.process);
+                self.free.push(*id);
+            }
+        }
+    }
+
+    fn place(&mut self, socket: Socket) -> SocketId {
+        if let Some(id) = self.free.pop()
+            && let Some(place) = self.sockets.get_mut(id.0 as usize)
+        {
+            *place = socket;
+            return id;
+        }
+        self.sockets.push(socket);
+        SocketId(self.sockets.len() as u32 - 1)
+    }
+
     pub fn seen(&mut self, record: &wire::SocketSeen, process: ProcessId, at: Nanos) -> SocketId {
         let family = match record.family {
             1 => Family::Unix,
@@ -89,8 +128,7 @@ impl Sockets {
         let id = match self.by_cookie.get(&record.socket) {
             Some(known) => known.id,
             None => {
-                let id = SocketId(self.sockets.len() as u32);
-                self.sockets.push(Socket {
+                let socket = Socket {
                     family,
                     kind: record.kind,
                     kernel: record.kernel,
@@ -107,7 +145,8 @@ impl Sockets {
                     received_bytes: 0,
                     sent_messages: 0,
                     received_messages: 0,
-                });
+                };
+                let id = self.place(socket);
                 let decoder = decoder(record, &self.key).map(Box::new);
                 let verdict = decoder.as_ref().map_or(Verdict::Opaque, |decoder| decoder.verdict());
                 let known = Known { id, decoder, tid: record.header.tid, verdict, transfers: 0 };
@@ -222,6 +261,28 @@ impl Sockets {
         socket.sent_bytes += sums.skipped_bytes[1];
         socket.received_messages += sums.skipped_messages[0];
         socket.sent_messages += sums.skipped_messages[1];
+    }
+}
+
+/// A place that no socket has.
+fn nobody(process: ProcessId) -> Socket {
+    Socket {
+        family: Family::Other(0),
+        kind: 0,
+        kernel: 0,
+        peer_kernel: 0,
+        network: 0,
+        local: None,
+        remote: None,
+        role: Role::Unknown,
+        process,
+        first_seen: Nanos::ZERO,
+        states: Vec::new(),
+        closed: None,
+        sent_bytes: 0,
+        received_bytes: 0,
+        sent_messages: 0,
+        received_messages: 0,
     }
 }
 

@@ -35,6 +35,9 @@ pub struct Stacks {
     python_frames: Interned<PythonFrame>,
     kernel_symbols: Interned<String>,
     stacks: Interned<Stack>,
+    /// About what the stacks take, and took when some were given up last.
+    bytes: usize,
+    bytes_kept: usize,
 }
 
 /// What `Stacks` leaves to the recording.
@@ -118,7 +121,33 @@ impl Stacks {
         let sent: Vec<wire::PythonFrame> = raw.python().collect();
         let python = if sent.is_empty() { Vec::new() } else { self.python_frames(pid, &sent) };
         let python = python.into_iter().map(|frame| PythonFrameId(intern(&mut self.python_frames, frame))).collect();
-        StackId(intern(&mut self.stacks, Stack { kernel, native, python, end }))
+        self.add(Stack { kernel, native, python, end })
+    }
+
+    fn add(&mut self, stack: Stack) -> StackId {
+        let bytes = size(&stack);
+        let (index, new) = self.stacks.insert_full(stack);
+        self.bytes += if new { bytes } else { 0 };
+        StackId(index as u32)
+    }
+
+    pub fn count(&self) -> usize {
+        self.stacks.len()
+    }
+
+    /// Bytes of stacks that came since some were given up last.
+    pub fn grown(&self) -> usize {
+        self.bytes.saturating_sub(self.bytes_kept)
+    }
+
+    /// Gives up the others; returns the new ids.
+    pub fn keep(&mut self, used: &[bool]) -> Vec<Option<StackId>> {
+        self.bytes = 0;
+        let stacks = std::mem::take(&mut self.stacks);
+        let flags = used.iter().copied().chain(std::iter::repeat(false));
+        let places = stacks.into_iter().zip(flags).map(|(stack, used)| used.then(|| self.add(stack))).collect();
+        self.bytes_kept = self.bytes;
+        places
     }
 
     /// Where a coroutine waited that its loop is about to resume: its frames, outermost first, above the loop's own,
@@ -140,7 +169,7 @@ impl Stacks {
             frames.into_iter().map(|frame| PythonFrameId(intern(&mut self.python_frames, frame))).collect();
         python.extend(polled.python.iter().skip(below));
         let stack = Stack { python: python.into(), ..polled };
-        Some(StackId(intern(&mut self.stacks, stack)))
+        Some(self.add(stack))
     }
 
     fn runs_loop(&self, frame: PythonFrameId) -> bool {
@@ -171,6 +200,12 @@ impl Stacks {
             unknown_codes,
         }
     }
+}
+
+/// With its place in the set.
+fn size(stack: &Stack) -> usize {
+    let Stack { kernel, native, python, end: _ } = stack;
+    size_of::<Stack>() + 32 + 4 * (kernel.len() + native.len() + python.len())
 }
 
 fn intern<T: Hash + Eq>(set: &mut Interned<T>, value: T) -> u32 {

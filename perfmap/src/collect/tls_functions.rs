@@ -6,15 +6,17 @@
 
 use std::{collections::BTreeSet, fs::File};
 
-use iced_x86::{Decoder, DecoderOptions, Mnemonic, OpKind};
+use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 use perfmap_common::TlsFunction;
 
 use crate::unwind::elf::{Found, Look};
 
-/// Longest function that is decoded. OpenSSL's are 30 to 500 bytes, with all that was inlined.
+/// Longest function that is decoded. OpenSSL's are 30 to 500 bytes, with all that was inlined; GnuTLS's up to 1100.
 const MAX_FUNCTION: u64 = 4096;
 /// Returns of one function: OpenSSL's have one to four.
 const MAX_RETURNS: usize = 32;
+/// Functions that one ends in by jumps: GnuTLS's end in one.
+const MAX_PARTS: usize = 4;
 
 /// One function; offsets in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,54 +39,116 @@ pub struct TlsFile {
 pub enum NoPoints {
     #[error("the returns of {0:?} could not be told from its code")]
     Undecodable(TlsFunction),
-    #[error("GnuTLS has no functions whose returns can be probed")]
-    Gnutls,
 }
 
 /// OpenSSL from 1.1.1 on, BoringSSL and LibreSSL. The first two have to be there.
-const FUNCTIONS: [(&str, TlsFunction); 4] = [
+const OPENSSL: [(&str, TlsFunction); 4] = [
     ("SSL_write", TlsFunction::SslWrite),
     ("SSL_read", TlsFunction::SslRead),
     ("SSL_write_ex", TlsFunction::SslWriteEx),
     ("SSL_read_ex", TlsFunction::SslReadEx),
 ];
-/// Its functions leave by jumps into others, so no return of theirs can be probed.
-const GNUTLS: &str = "gnutls_record_send";
+/// From 3.6.3 on the last is a jump to the second, with the same arguments and two more.
+const GNUTLS: [(&str, TlsFunction); 3] = [
+    ("gnutls_record_recv", TlsFunction::GnutlsRecv),
+    ("gnutls_record_send2", TlsFunction::GnutlsSend),
+    ("gnutls_record_send", TlsFunction::GnutlsSend),
+];
+
+/// From 1.18 on; 1.17 has the same calls, but says its version elsewhere.
+const GO: [(&str, TlsFunction); 2] =
+    [("crypto/tls.(*Conn).Read", TlsFunction::GoRead), ("crypto/tls.(*Conn).Write", TlsFunction::GoWrite)];
+const GO_BUILD: (&str, &[u8; 14], u8) = (".go.buildinfo", b"\xff Go buildinf:", 2);
 
 /// Total on any file: one that is not a program has nothing to do with TLS.
 pub fn look(file: &File) -> TlsFile {
     let Ok(look) = Look::new(file) else { return TlsFile::default() };
-    let names = FUNCTIONS.map(|(name, _)| name);
-    let symbols = look.functions(names);
-    if symbols[0].is_some() && symbols[1].is_some() {
+    let [write, read, write_ex, read_ex] = look.functions(OPENSSL.map(|(name, _)| name));
+    let openssl = (write.is_some() && read.is_some()).then_some(vec![write, read, write_ex, read_ex]);
+    let gnutls = || {
+        let [receive, send2, send] = look.functions(GNUTLS.map(|(name, _)| name));
+        let send = send2.or(send);
+        (receive.is_some() && send.is_some()).then_some(vec![receive, send])
+    };
+    let go = || {
+        let (section, magic, version_inside) = GO_BUILD;
+        let head = look.section_start(section, magic.len() + 2)?;
+        let [read, write] = look.functions(GO.map(|(name, _)| name));
+        (head.starts_with(magic) && head.last()? & version_inside != 0 && read.is_some() && write.is_some())
+            .then_some(vec![read, write])
+    };
+    let functions = |table: &[(&str, TlsFunction)], symbols: Vec<Option<Found>>| {
+        let found = table.iter().zip(symbols).filter_map(|((_, function), symbol)| Some((*function, symbol?)));
         // All or none: with one of them in the dark, requests would be seen without their answers.
-        let functions = FUNCTIONS.iter().zip(symbols).filter_map(|((_, function), symbol)| Some((*function, symbol?)));
-        let has = functions.map(|(function, symbol)| probe_points(&look, function, symbol)).collect();
-        return TlsFile { has: Some(has), calls: BTreeSet::new() };
+        found.map(|(function, symbol)| probe_points(&look, function, symbol)).collect()
+    };
+    let has = match openssl {
+        Some(symbols) => Some(functions(&OPENSSL, symbols)),
+        None => match gnutls() {
+            Some(symbols) => Some(functions(&GNUTLS, symbols)),
+            None => go().map(|symbols| functions(&GO, symbols)),
+        },
+    };
+    if has.is_some() {
+        return TlsFile { has, calls: BTreeSet::new() };
     }
-    let calls = FUNCTIONS.iter().zip(look.imports(names)).filter(|(_, imports)| *imports);
-    TlsFile {
-        has: look.functions([GNUTLS])[0].map(|_| Err(NoPoints::Gnutls)),
-        calls: calls.map(|((_, function), _)| *function).collect(),
-    }
+    let of_openssl = OPENSSL.into_iter().zip(look.imports(OPENSSL.map(|(name, _)| name)));
+    let of_gnutls = GNUTLS.into_iter().zip(look.imports(GNUTLS.map(|(name, _)| name)));
+    let calls = of_openssl.chain(of_gnutls).filter(|(_, imports)| *imports);
+    TlsFile { has: None, calls: calls.map(|((_, function), _)| function).collect() }
 }
 
 fn probe_points(look: &Look, function: TlsFunction, symbol: Found) -> Result<ProbePoints, NoPoints> {
-    let Found { address, size } = symbol;
     let points = || {
-        let code = look.bytes_at(address, usize::try_from(size).ok().filter(|_| size <= MAX_FUNCTION)?)?;
-        let returns =
-            returns(&code, address)?.into_iter().map(|address| look.offset_of(address)).collect::<Option<_>>()?;
-        Some(ProbePoints { function, entry: look.offset_of(address)?, returns })
+        let entry = look.offset_of(symbol.address)?;
+        let returns = returns(symbol, |at, size| look.bytes_at(at, size), |at| look.extent(at))?;
+        let returns = returns.into_iter().map(|address| look.offset_of(address)).collect::<Option<_>>()?;
+        Some(ProbePoints { function, entry, returns })
     };
     points().ok_or(NoPoints::Undecodable(function))
 }
 
-/// Addresses of the `ret` instructions. None: the bytes are not one run of instructions with a return in it.
-fn returns(code: &[u8], address: u64) -> Option<Vec<u64>> {
+/// Addresses of the `ret` instructions that end a call of the function: its own, and those of functions that it ends in by
+/// jumps, with the stack as it was at the entry.
+fn returns(
+    function: Found,
+    bytes_at: impl Fn(u64, usize) -> Option<Vec<u8>>,
+    extent: impl Fn(u64) -> Option<u64>,
+) -> Option<Vec<u64>> {
+    let (mut parts, mut returns) = (vec![function], BTreeSet::new());
+    let mut next = 0;
+    while let Some(Found { address, size }) = parts.get(next).copied() {
+        next += 1;
+        let code = bytes_at(address, usize::try_from(size).ok().filter(|_| size <= MAX_FUNCTION)?)?;
+        let ends = ends(&code, address)?;
+        returns.extend(ends.returns);
+        for address in ends.tails {
+            if !parts.iter().any(|part| part.address == address) {
+                parts.push(Found { address, size: extent(address)? });
+            }
+        }
+        if parts.len() > MAX_PARTS {
+            return None;
+        }
+    }
+    (1..=MAX_RETURNS).contains(&returns.len()).then(|| returns.into_iter().collect())
+}
+
+/// How a function is left.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Ends {
+    returns: Vec<u64>,
+    /// Where it jumps to instead of returning.
+    tails: BTreeSet<u64>,
+}
+
+/// None: the bytes are not one run of instructions, or it is left by a jump to who knows where.
+fn ends(code: &[u8], address: u64) -> Option<Ends> {
     let end = address.checked_add(code.len() as u64)?;
+    let inside = address..end;
     let mut decoder = Decoder::with_ip(64, code, address, DecoderOptions::NONE);
-    let (mut starts, mut targets, mut returns) = (BTreeSet::new(), Vec::new(), Vec::new());
+    let (mut starts, mut targets, mut ends) = (BTreeSet::new(), Vec::new(), Ends::default());
+    let mut before = [Instruction::default(); 2];
     while decoder.can_decode() {
         let instruction = decoder.decode();
         if instruction.is_invalid() {
@@ -92,42 +156,114 @@ fn returns(code: &[u8], address: u64) -> Option<Vec<u64>> {
         }
         starts.insert(instruction.ip());
         if instruction.mnemonic() == Mnemonic::Ret {
-            returns.push(instruction.ip());
+            ends.returns.push(instruction.ip());
         }
         let target = (instruction.op_count() > 0 && instruction.op0_kind() == OpKind::NearBranch64)
             .then(|| instruction.near_branch_target());
-        // A jump out of the function ends it as a return does, where no probe is. (Conditional ones lead to what the compiler
-        // thought unlikely: errors.)
-        if instruction.mnemonic() == Mnemonic::Jmp && !target.is_some_and(|target| (address..end).contains(&target)) {
-            return None;
+        // A jump out of the function ends it where no probe is. (Conditional ones lead to what the compiler thought
+        // unlikely: errors.)
+        if instruction.mnemonic() == Mnemonic::Jmp {
+            match target {
+                Some(target) if inside.contains(&target) => {}
+                Some(target) => {
+                    ends.tails.insert(target);
+                }
+                None if through_table(&before, &instruction) => {}
+                None => return None,
+            }
         }
         targets.extend(target);
+        before = [before[1], instruction];
     }
     // A branch into the middle of an instruction: this is not how the processor reads the bytes.
-    let believed = targets.iter().all(|target| !(address..end).contains(target) || starts.contains(target));
-    (believed && (1..=MAX_RETURNS).contains(&returns.len())).then_some(returns)
+    let believed = targets.iter().all(|target| !inside.contains(target) || starts.contains(target));
+    believed.then_some(ends)
+}
+
+/// A `switch`, which stays inside the function: movslq (table,index,4),r; add table,r; jmp *r. Or jmp *(table,index,8).
+fn through_table([load, add]: &[Instruction; 2], jump: &Instruction) -> bool {
+    match jump.op0_kind() {
+        OpKind::Register => {
+            let to = jump.op0_register();
+            let loads = load.mnemonic() == Mnemonic::Movsxd
+                && load.op1_kind() == OpKind::Memory
+                && load.memory_index() != Register::None
+                && load.memory_index_scale() == 4;
+            let adds = add.mnemonic() == Mnemonic::Add && add.op1_kind() == OpKind::Register;
+            // Either of the two may be the sum.
+            let of_it = [add.op0_register(), add.op1_register()].contains(&load.op0_register());
+            loads && adds && of_it && add.op0_register() == to
+        }
+        OpKind::Memory => jump.memory_index() != Register::None && jump.memory_index_scale() == 8,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn alone(code: &[u8]) -> Option<Vec<u64>> {
+        let ends = ends(code, 0x1000)?;
+        ends.tails.is_empty().then_some(ends.returns)
+    }
+
     #[test]
     fn finds_the_returns_between_bytes_that_look_like_them() {
         // mov rbx,rax (its last byte is that of a ret); test eax,eax; je +1; ret; xor eax,eax; ret
         let code = [0x48, 0x89, 0xc3, 0x85, 0xc0, 0x74, 0x01, 0xc3, 0x31, 0xc0, 0xf3, 0xc3];
-        assert_eq!(returns(&code, 0x1000), Some(vec![0x1007, 0x100a]));
+        assert_eq!(alone(&code), Some(vec![0x1007, 0x100a]));
     }
 
     #[test]
     fn refuses_code_that_it_cannot_follow() {
-        assert_eq!(returns(&[0x31, 0xc0, 0xe9, 0, 1, 0, 0], 0), None, "a tail call has no return");
-        assert_eq!(returns(&[0x74, 0x01, 0xc3, 0xe9, 0, 1, 0, 0], 0), None, "one of two ways out is a tail call");
-        assert_eq!(returns(&[0x48, 0x89], 0), None, "cut");
-        assert_eq!(returns(&[0x06, 0xc3], 0), None, "not an instruction of 64-bit code");
+        assert_eq!(alone(&[0x48, 0x89]), None, "cut");
+        assert_eq!(alone(&[0x06, 0xc3]), None, "not an instruction of 64-bit code");
         // jmp +1, into the immediate of what follows
-        assert_eq!(returns(&[0xeb, 0x01, 0xb8, 0, 0, 0, 0, 0xc3], 0), None, "a branch into an instruction");
-        assert_eq!(returns(&[], 0), None);
+        assert_eq!(alone(&[0xeb, 0x01, 0xb8, 0, 0, 0, 0, 0xc3]), None, "a branch into an instruction");
+        assert_eq!(alone(&[0xff, 0xe0, 0xc3]), None, "jmp *%rax: a call through a pointer");
+        assert_eq!(returns(Found { address: 0, size: 0 }, |_, _| Some(Vec::new()), |_| None), None, "nothing");
+    }
+
+    #[test]
+    fn a_switch_stays_inside() {
+        // movslq (%rdx,%rax,4),%rax; add %rdx,%rax; jmp *%rax; ret
+        let code = [0x48, 0x63, 0x04, 0x82, 0x48, 0x01, 0xd0, 0xff, 0xe0, 0xc3];
+        assert_eq!(alone(&code), Some(vec![0x1009]));
+        // jmp *0x1000(,%rax,8); ret, and jmp *(%rax,%rcx,8); ret
+        assert_eq!(alone(&[0xff, 0x24, 0xc5, 0, 0x10, 0, 0, 0xc3]), Some(vec![0x1007]));
+        assert_eq!(alone(&[0xff, 0x24, 0xc8, 0xc3]), Some(vec![0x1003]));
+        // The same sum of another register: movslq (%rdx,%rax,4),%rcx; add %rdx,%rax; jmp *%rax
+        assert_eq!(alone(&[0x48, 0x63, 0x0c, 0x82, 0x48, 0x01, 0xd0, 0xff, 0xe0, 0xc3]), None);
+    }
+
+    /// Functions at 0x1000 and 0x2000, and the ends of all calls of the first.
+    fn ended(first: &[u8], second: &[u8]) -> Option<Vec<u64>> {
+        let size = |code: &[u8]| code.len() as u64;
+        returns(
+            Found { address: 0x1000, size: size(first) },
+            |at, _| Some(if at == 0x1000 { first } else { second }.to_vec()),
+            |at| (at == 0x2000).then_some(size(second)),
+        )
+    }
+
+    #[test]
+    fn a_function_may_end_in_another_one() {
+        // test edi,edi; je +5; jmp 0x2000; ret
+        let first = [0x85, 0xff, 0x74, 0x05, 0xe9, 0xf7, 0x0f, 0, 0, 0xc3];
+        assert_eq!(ended(&first, &[0x31, 0xc0, 0xc3]), Some(vec![0x1009, 0x2002]));
+        assert_eq!(ended(&first[4..], &[0xc3]), None, "it ends where no function begins");
+        // xor eax,eax; jmp 0x1000: and back
+        assert_eq!(ended(&first, &[0x31, 0xc0, 0xe9, 0xf9, 0xef, 0xff, 0xff]), Some(vec![0x1009]));
+    }
+
+    #[test]
+    fn the_libraries_of_this_machine() {
+        for (path, count) in [("libssl.so.3", 4), ("libgnutls.so.30", 2)] {
+            let Ok(file) = File::open(format!("/usr/lib/x86_64-linux-gnu/{path}")) else { continue };
+            let points = look(&file).has.unwrap().unwrap();
+            assert_eq!(points.len(), count, "{path}: {points:?}");
+        }
     }
 
     #[test]
@@ -140,8 +276,8 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn total_on_any_code(code in proptest::collection::vec(0u8.., 0..400), address in 0u64..) {
-            if let Some(returns) = returns(&code, address) {
-                for at in returns {
+            if let Some(ends) = ends(&code, address) {
+                for at in ends.returns {
                     let byte = |at: u64| code[(at - address) as usize];
                     let mut at = at;
                     while !matches!(byte(at), 0xc2 | 0xc3) {

@@ -30,7 +30,7 @@ use crate::unwind::{
 const KNOWN: usize = 16_384;
 /// Mappings of processes whose fork is still in the ring.
 const UNCLAIMED: usize = 4096;
-/// Libraries with probes: each takes some ten descriptors.
+/// Libraries with probes: each takes a descriptor or two, some ten where the kernel has no links of many probes.
 const LIBRARIES: usize = 256;
 
 /// Probed, or why not.
@@ -155,7 +155,9 @@ impl TlsLibraries {
             }
             let path = PathBuf::from(OsStr::from_bytes(path));
             // libssl.so.3, and libssl-9b28.so.1.1 as wheels name it.
-            let own = !path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"libssl"));
+            let shared =
+                |name: &OsStr| [&b"libssl"[..], b"libgnutls"].iter().any(|begin| name.as_bytes().starts_with(begin));
+            let own = !path.file_name().is_some_and(shared);
             let library = match has {
                 Ok(points) => Library::new(path, file, points, own),
                 Err(why) => Library {
@@ -179,13 +181,18 @@ impl Library {
 
     /// Probes those of its functions that are called. Refused once is refused: the reason will not go away.
     fn probe(&mut self, called: &BTreeSet<TlsFunction>, object: &mut Object) {
-        for points in &self.points {
-            // Nobody names them: they are looked up by name at run time.
-            let wanted = self.own || called.is_empty() || called.contains(&points.function);
-            if self.outcome.is_ok() && wanted && self.probed.insert(points.function) {
-                let refused = |why: String| format!("{}: {why}", self.path.display());
-                self.outcome = object.probe_tls(&self.file, points).map_err(refused);
-            }
+        if self.outcome.is_err() {
+            return;
+        }
+        // None called: nobody names them, they are looked up by name at run time.
+        let wanted = |function| self.own || called.is_empty() || called.contains(function);
+        let new =
+            self.points.iter().filter(|points| wanted(&points.function) && !self.probed.contains(&points.function));
+        let new: Vec<&ProbePoints> = new.collect();
+        if !new.is_empty() {
+            let refused = |why: String| format!("{}: {why}", self.path.display());
+            self.outcome = object.probe_tls(&self.file, &new).map_err(refused);
+            self.probed.extend(new.into_iter().map(|points| points.function));
         }
     }
 }

@@ -6,6 +6,9 @@ use super::tls_libraries::Outcome;
 use crate::recording::{Direction, Event, Layer, Mark, Recording, SocketId};
 
 const APPLICATION_DATA: u8 = 23;
+/// 1.3 says the end of a connection, on which nothing may have been asked, in a record of this length: two bytes, the true
+/// content type, a tag.
+const ALERT: u16 = 19;
 
 /// `library`: what came of the TLS library that a process mapped.
 pub fn notes(recording: &Recording, library: impl Fn(u32) -> Option<Outcome>) -> Vec<String> {
@@ -19,7 +22,7 @@ pub fn notes(recording: &Recording, library: impl Fn(u32) -> Option<Outcome>) ->
             }
             Some(Err(why)) => why,
             None => {
-                "no file that it maps has OpenSSL's functions with symbols (rustls, Go and stripped programs have none)"
+                "no file that it maps has the functions of OpenSSL, GnuTLS or Go with symbols (rustls and stripped programs have none)"
                     .to_owned()
             }
         };
@@ -38,8 +41,10 @@ fn unread(recording: &Recording) -> Vec<SocketId> {
             read.insert(message.socket);
             continue;
         }
-        let data =
-            message.marks.iter().filter(|mark| matches!(mark, Mark::TlsRecord { content: APPLICATION_DATA, .. }));
+        let data = message
+            .marks
+            .iter()
+            .filter(|mark| matches!(mark, Mark::TlsRecord { content: APPLICATION_DATA, length } if *length > ALERT));
         let sums = records.entry(message.socket).or_default();
         sums[usize::from(message.direction == Direction::Sent)] += data.count() as u32;
     }

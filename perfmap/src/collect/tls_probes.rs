@@ -1,76 +1,132 @@
-//! Probe points of one function → probes in the kernel, all of them or none. They hang on descriptors of ours: when perfmap is
-//! gone, however it went, the kernel puts the target's instructions back.
+//! Probe points of a library's functions → probes in the kernel, all of them or none. They hang on descriptors of ours: when
+//! perfmap is gone, however it went, the kernel puts the target's instructions back.
 
-use std::{fs::File, os::fd::AsRawFd, path::PathBuf};
+use std::{
+    fs::File,
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    path::PathBuf,
+};
 
 use aya::{
-    Ebpf,
+    Btf, Ebpf,
     programs::{
         Program, UProbe,
         uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope},
     },
 };
 
-use super::tls_functions::ProbePoints;
+use super::{
+    tls_functions::ProbePoints,
+    tls_multi::{Maps, MultiProgram, Point},
+};
 use crate::unwind::elf::Look;
 
-const ENTER: &str = "on_tls_enter";
-const RETURN: &str = "on_tls_return";
+pub const PROGRAM: &str = "on_tls";
 
 /// Why a probe could not be set.
 pub type Refused = String;
 
-/// Probes that are set, until they are dropped. Taking one away waits for a grace period of the kernel, some 100 ms, and
-/// the kernel takes them away one by one: the fewer there are, the sooner perfmap is done.
-#[derive(Debug, Default)]
-pub struct Probes(Vec<UProbeLink>);
+/// The program that all probes run, and the probes that are set. Taking them away waits for grace periods of the kernel:
+/// one for a link of many probes, three for each probe where there are no such links.
+#[derive(Debug)]
+pub struct Probes {
+    /// None: a kernel before 6.6.
+    multi: Option<MultiProgram>,
+    links: Vec<OwnedFd>,
+    single: Vec<UProbeLink>,
+}
 
 impl Probes {
-    pub fn add(&mut self, mut others: Probes) {
-        self.0.append(&mut others.0);
+    /// Other programs of the object are loaded already.
+    pub fn load(ebpf: &mut Ebpf, object: &[u8], maps: &Maps, btf: &Btf) -> Result<Probes, Refused> {
+        let loaded = ebpf.programs().find_map(|(_, program)| program.info().ok()?.btf_id());
+        let multi = loaded.and_then(|btf_id| MultiProgram::load(object, PROGRAM, maps, btf, btf_id).ok());
+        let probes = Probes { multi, links: Vec::new(), single: Vec::new() };
+        if probes.multi.is_none() {
+            load_single(ebpf)?;
+        }
+        Ok(probes)
+    }
+
+    /// Sets the probes of some functions of one file.
+    pub fn set(&mut self, ebpf: &mut Ebpf, file: &File, functions: &[&ProbePoints]) -> Result<(), Refused> {
+        let returns = functions.iter().flat_map(|points| {
+            let cookie = points.function.return_cookie();
+            points.returns.iter().map(move |offset| Point { offset: *offset, cookie })
+        });
+        let entries = functions.iter().map(|points| Point { offset: points.entry, cookie: points.function as u64 });
+        // Returns first: an entry that is seen has a return that is seen.
+        let points: Vec<Point> = returns.chain(entries).collect();
+        self.set_points(ebpf, file, &points)
+    }
+
+    /// Whether a probe can be set at all: at the first instruction of our own program, which is over.
+    pub fn try_one(mut self, ebpf: &mut Ebpf) -> Result<(), Refused> {
+        let own = File::open("/proc/self/exe").map_err(|error| error.to_string())?;
+        let entry = Look::new(&own).ok().and_then(|look| look.offset_of(look.entry()?));
+        let offset = entry.ok_or("perfmap's own program could not be read")?;
+        self.set_points(ebpf, &own, &[Point { offset, cookie: 0 }])
+    }
+
+    /// No call is seen after this.
+    pub fn end(&mut self) {
+        self.links.clear();
+        self.single.clear();
+    }
+
+    /// The program, where it is not the object's own.
+    pub fn program(&self) -> Option<BorrowedFd<'_>> {
+        self.multi.as_ref().map(|multi| multi.descriptor().as_fd())
+    }
+
+    fn set_points(&mut self, ebpf: &mut Ebpf, file: &File, points: &[Point]) -> Result<(), Refused> {
+        if let Some(multi) = &self.multi {
+            match multi.attach(file, points) {
+                Ok(link) => {
+                    self.links.push(link);
+                    return Ok(());
+                }
+                Err(error) if !unknown(&error) || !self.links.is_empty() => return Err(refused(&error)),
+                Err(_) => {
+                    load_single(ebpf)?;
+                    self.multi = None;
+                }
+            }
+        }
+        let links = points.iter().map(|point| attach_one(ebpf, file, *point));
+        self.single.append(&mut links.collect::<Result<Vec<_>, _>>()?);
+        Ok(())
     }
 }
 
-/// Sets the probes of one function.
-pub fn attach(ebpf: &mut Ebpf, file: &File, points: &ProbePoints) -> Result<Probes, Refused> {
-    let ProbePoints { function, entry, returns } = points;
-    let mut probes = Probes::default();
-    // Returns first: an entry that is seen has a return that is seen.
-    for offset in returns {
-        probes.0.push(attach_one(ebpf, file, RETURN, *offset, 0)?);
+/// The answer of kernels that do not know links of many probes.
+fn unknown(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EOPNOTSUPP))
+}
+
+fn load_single(ebpf: &mut Ebpf) -> Result<(), Refused> {
+    single(ebpf)?.load().map_err(|error| refused(&error))
+}
+
+fn single(ebpf: &mut Ebpf) -> Result<&mut UProbe, Refused> {
+    match ebpf.program_mut(PROGRAM) {
+        Some(Program::UProbe(program)) => Ok(program),
+        Some(_) | None => Err(format!("{PROGRAM} is not in the object")),
     }
-    probes.0.push(attach_one(ebpf, file, ENTER, *entry, *function as u64)?);
-    Ok(probes)
 }
 
-/// Whether a probe can be set at all: at the first instruction of our own program, which is over.
-pub fn try_one(ebpf: &mut Ebpf, program: &'static str) -> Result<(), Refused> {
-    let own = File::open("/proc/self/exe").map_err(|error| error.to_string())?;
-    let entry = Look::new(&own).ok().and_then(|look| look.offset_of(look.entry()?));
-    let offset = entry.ok_or("perfmap's own program could not be read")?;
-    attach_one(ebpf, &own, program, offset, 0).map(drop)
-}
-
-fn attach_one(
-    ebpf: &mut Ebpf,
-    file: &File,
-    program: &'static str,
-    offset: u64,
-    cookie: u64,
-) -> Result<UProbeLink, Refused> {
-    let program: &mut UProbe = match ebpf.program_mut(program) {
-        Some(Program::UProbe(program)) => program,
-        Some(_) | None => return Err(format!("{program} is not in the object")),
-    };
+fn attach_one(ebpf: &mut Ebpf, file: &File, Point { offset, cookie }: Point) -> Result<UProbeLink, Refused> {
+    let program = single(ebpf)?;
     let point = UProbeAttachPoint { location: UProbeAttachLocation::AbsoluteOffset(offset), cookie: Some(cookie) };
     // The kernel takes a path: this one names the very file that was read, in whichever root it lies.
     let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
     let attached = program.attach(point, path, UProbeScope::AllProcesses);
-    attached.and_then(|link| program.take_link(link)).map_err(|error| reason(&error))
+    attached.and_then(|link| program.take_link(link)).map_err(|error| refused(&error))
 }
 
 /// The innermost cause, which names the kernel's answer.
-fn reason(error: &(dyn std::error::Error + 'static)) -> Refused {
+fn refused(error: &(dyn std::error::Error + 'static)) -> Refused {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

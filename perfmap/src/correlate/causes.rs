@@ -1,8 +1,8 @@
 //! Intervals off the CPU → what was waited for and which traced task ended the wait.
 //!
 //! A waker is believed only where the system call that it was in can do that wake: wakes also arrive in interrupts,
-//! inside whatever task happens to run. Where it is not believed, a socket's wait goes to the last sender on the other
-//! end. Names and functions are not known here; `map` tells an interpreter's lock from others.
+//! inside whatever task happens to run. Where it is not believed, a socket's wait goes to who sent on its other end
+//! meanwhile. Names and functions are not known here; `map` tells an interpreter's lock from others.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -46,9 +46,9 @@ pub struct Wait {
     pub stack: Option<StackId>,
     /// Waited for one of several descriptors: an event loop.
     pub multiplexed: bool,
-    /// What the system call was on, where that was a socket.
+    /// What the system call was on, where that was a socket; of a poll of one descriptor, what was read right after it.
     pub socket: Option<SocketId>,
-    /// A poll of one descriptor, which is not known: a receive with a time-out.
+    /// A poll of one descriptor: a receive with a time-out.
     pub polls_one: bool,
     /// In a futex call: `map` looks whether it was an interpreter's lock.
     pub futex: bool,
@@ -94,6 +94,10 @@ struct Known<'a> {
     socket_descriptors: FxHashSet<(ProcessId, i32)>,
     /// By `SocketId`, in order of time.
     sends: Vec<Vec<(Nanos, TaskId)>>,
+    /// By task, in order of time: the messages that it sent and received.
+    messages: FxHashMap<TaskId, Vec<(Nanos, Direction, SocketId)>>,
+    /// By task, in order of time: when it blocked.
+    blocks: FxHashMap<TaskId, Vec<Nanos>>,
     /// First thread of each process.
     leaders: FxHashMap<ProcessId, TaskId>,
     /// (parent, pid) → first task of the child, in order of birth.
@@ -104,7 +108,14 @@ impl<'a> Known<'a> {
     fn new(recording: &'a Recording, flows: &'a Flows) -> Self {
         let mut socket_descriptors = FxHashSet::default();
         let mut sends = vec![Vec::new(); recording.sockets.len()];
+        let mut messages: FxHashMap<TaskId, Vec<(Nanos, Direction, SocketId)>> = FxHashMap::default();
+        let mut blocks: FxHashMap<TaskId, Vec<Nanos>> = FxHashMap::default();
         for event in &recording.events {
+            if let Event::OffCpu(off) = event
+                && off.state != OffState::Runnable
+            {
+                blocks.entry(off.task).or_default().push(off.off);
+            }
             // A call into a TLS library is not a system call.
             if let Event::Message(message) = event
                 && message.layer == Layer::Wire
@@ -112,6 +123,8 @@ impl<'a> Known<'a> {
                 if let Some(task) = recording.tasks.get(message.task.0 as usize) {
                     socket_descriptors.insert((task.process, message.descriptor));
                 }
+                let of_task = messages.entry(message.task).or_default();
+                of_task.push((message.at, message.direction, message.socket));
                 if message.direction == Direction::Sent
                     && let Some(of_socket) = sends.get_mut(message.socket.0 as usize)
                 {
@@ -122,6 +135,8 @@ impl<'a> Known<'a> {
         for of_socket in &mut sends {
             of_socket.sort_by_key(|(at, _)| *at);
         }
+        messages.values_mut().for_each(|of_task| of_task.sort_by_key(|(at, _, _)| *at));
+        blocks.values_mut().for_each(|of_task| of_task.sort_unstable());
         let mut children: FxHashMap<(ProcessId, u32), Vec<(Nanos, TaskId)>> = FxHashMap::default();
         let mut leaders = FxHashMap::default();
         for (index, task) in recording.tasks.iter().enumerate() {
@@ -137,7 +152,7 @@ impl<'a> Known<'a> {
         for of_pid in children.values_mut() {
             of_pid.sort_unstable();
         }
-        Self { recording, flows, socket_descriptors, sends, leaders, children }
+        Self { recording, flows, socket_descriptors, sends, messages, blocks, leaders, children }
     }
 
     fn wait(&self, off: &OffCpu) -> Wait {
@@ -158,6 +173,12 @@ impl<'a> Known<'a> {
             number,
             single,
             result: call.map(|call| call.result),
+            socket: match call.map(|call| call.object) {
+                Some(OnObject::Socket(socket)) => Some(socket),
+                Some(OnObject::None | OnObject::Pipe(_) | OnObject::File | OnObject::Anonymous(_)) | None => {
+                    self.polled(off, woken).filter(|_| single)
+                }
+            },
             object: call.map_or(OnObject::None, |call| call.object),
         };
         let (cause, by) = self.explain(off, &asked, woken);
@@ -173,10 +194,7 @@ impl<'a> Known<'a> {
                 .filter(|by| *by != off.task && (by.0 as usize) < self.recording.tasks.len()),
             stack: call.and_then(|call| call.stack).or(off.stack),
             multiplexed: number.is_some_and(syscalls::multiplexes) && !single,
-            socket: match asked.object {
-                OnObject::Socket(socket) => Some(socket),
-                OnObject::None | OnObject::Pipe(_) | OnObject::File | OnObject::Anonymous(_) => None,
-            },
+            socket: asked.socket,
             polls_one: single,
             futex: number.is_some_and(syscalls::locks),
             lock: number.is_some_and(syscalls::locks).then(|| lock(off, call)),
@@ -228,10 +246,13 @@ impl<'a> Known<'a> {
             if timer || asked.result == Some(0) {
                 return (Cause::Sleep, None);
             }
+            if let Some(socket) = asked.socket {
+                return (Cause::Network, self.socket(off, number, socket, woken));
+            }
             return self.multiplexed(off, waker, asked.single, woken);
         }
         match asked.object {
-            OnObject::Socket(socket) => (Cause::Network, self.socket(number, waker, socket, woken)),
+            OnObject::Socket(socket) => (Cause::Network, self.socket(off, number, socket, woken)),
             OnObject::Pipe(_) => {
                 (Cause::Pipe, believed(|n| syscalls::writes(n) || syscalls::closes(n) || syscalls::receives(n)))
             }
@@ -318,23 +339,37 @@ impl<'a> Known<'a> {
             (false, true) => (Cause::Pipe, Some(task)),
             (false, false) => match self.killed(off, task, woken) {
                 Some(child) => (Cause::Child, Some(child)),
+                // Processes of one server tell each other so that what was waited for is there.
+                None if syscalls::signals(number) => (Cause::Other, Some(task)),
                 None => (Cause::Network, None),
             },
         }
     }
 
-    fn socket(&self, number: u32, waker: Option<&Waker>, socket: SocketId, woken: Nanos) -> Option<TaskId> {
+    fn socket(&self, off: &OffCpu, number: u32, socket: SocketId, woken: Nanos) -> Option<TaskId> {
         let sending = syscalls::sends(number) || syscalls::writes(number);
-        let believed = waker.filter(|waker| {
+        let believed = off.waker.as_ref().filter(|waker| {
             !waker.timer && waker.syscall.is_some_and(|n| wakes_socket(n) || sending && (syscalls::receives(n)))
         });
         believed.and_then(|waker| waker.task).or_else(|| {
             let other = (*self.flows.pairs.get(socket.0 as usize)?)?;
             let sent = self.sends.get(other.0 as usize)?;
-            let limit = woken.plus(SEND_RETURNS_WITHIN);
-            let (_, task) = sent[..sent.partition_point(|(at, _)| *at <= limit)].last()?;
+            // Nothing had come when it began to wait. Whom the wake, or an interrupt, took the CPU returns from its
+            // call much later.
+            let since = &sent[sent.partition_point(|(at, _)| *at < off.off)..];
+            let soon = since.partition_point(|(at, _)| *at <= woken.plus(SEND_RETURNS_WITHIN));
+            let (_, task) = since[..soon].last().or(since.first()).or(sent.last())?;
             Some(*task)
         })
+    }
+
+    /// What the task read first when it went on: the descriptor that a poll of only one was for.
+    fn polled(&self, off: &OffCpu, woken: Nanos) -> Option<SocketId> {
+        let messages = self.messages.get(&off.task)?;
+        let (at, direction, socket) = messages.get(messages.partition_point(|(at, _, _)| *at < woken))?;
+        let blocks = self.blocks.get(&off.task)?;
+        let next = blocks.get(blocks.partition_point(|block| *block < woken));
+        (*direction == Direction::Received && next.is_none_or(|next| at <= next)).then_some(*socket)
     }
 }
 
@@ -344,6 +379,8 @@ struct Asked {
     /// A poll of one descriptor: a receive with a time-out.
     single: bool,
     result: Option<i64>,
+    /// That it was on, or that was read right after the poll of one descriptor.
+    socket: Option<SocketId>,
     object: OnObject,
 }
 

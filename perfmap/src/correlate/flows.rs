@@ -3,8 +3,9 @@
 //! A plain function of the recording, without function names or steps. A connection both of whose ends are traced is
 //! counted once, from the client's end; the server's end is only consulted where bytes of the client's were not seen.
 
+mod earlier;
 mod encrypted;
-mod http;
+mod exchange;
 mod pairs;
 mod peers;
 mod requests;
@@ -16,10 +17,13 @@ mod translated;
 mod tests;
 
 use crate::recording::{
-    Direction, Event, Layer, Loss, Message, Nanos, ProcessId, Recording, Role, Socket, SocketId, StackId, TaskId,
-    TcpState, Wire,
+    Direction, Endpoint, Event, Layer, Loss, Message, Nanos, ProcessId, Recording, Role, Socket, SocketId, StackId,
+    TaskId, TcpState, Wire,
 };
-use http::{Exchange, Outcome};
+use exchange::{Exchange, Outcome};
+use requests::Calls;
+
+pub use earlier::{EarlierCalls, fold};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
@@ -80,6 +84,7 @@ impl Protocol {
 impl From<Wire> for Protocol {
     fn from(wire: Wire) -> Protocol {
         match wire {
+            Wire::Http1 => Protocol::Http1,
             Wire::Http2 => Protocol::Http2,
             Wire::Grpc => Protocol::Grpc,
             Wire::Postgres => Protocol::Postgres,
@@ -109,6 +114,8 @@ pub struct Flows {
     pub pairs: Vec<Option<SocketId>>,
     /// By the time the request was sent.
     pub failed: Vec<FailedRequest>,
+    /// Of the time before the recording's window.
+    pub earlier: Vec<EarlierCalls>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -166,6 +173,7 @@ pub struct FailedRequest {
 /// An endpoint that the tree spoke to as a client, or tried to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PeerFlow {
+    pub endpoint: Endpoint,
     /// `127.0.0.1:8002`, `[::1]:80`, `unix`.
     pub address: String,
     /// The traced process that reads on the other end.
@@ -201,9 +209,23 @@ pub struct Latency {
 
 impl Latency {
     /// None for no values at all. Ranks are rounded up, so that every number is one that was measured.
-    pub fn of(mut values: Vec<Nanos>) -> Option<Latency> {
+    pub fn of(values: Vec<Nanos>) -> Option<Latency> {
+        Self::weighted(values.into_iter().map(|value| (value, 1)).collect())
+    }
+
+    /// Of values that came so many times.
+    pub fn weighted(mut values: Vec<(Nanos, u64)>) -> Option<Latency> {
         values.sort_unstable();
-        let rank = |percent: usize| values.get((values.len() * percent).div_ceil(100).saturating_sub(1)).copied();
+        let all = values.iter().fold(0u128, |sum, (_, count)| sum + u128::from(*count));
+        let rank = |percent: u128| {
+            let wanted = (all * percent).div_ceil(100).max(1);
+            let mut before = 0u128;
+            let found = values.iter().find(|(_, count)| {
+                before += u128::from(*count);
+                before >= wanted
+            });
+            found.map(|(value, _)| *value)
+        };
         Some(Latency { min: rank(0)?, median: rank(50)?, p95: rank(95)?, max: rank(100)? })
     }
 }
@@ -212,10 +234,14 @@ const STREAM: u16 = 1;
 
 pub fn flows(recording: &Recording) -> Flows {
     let pairs = pairs::pairs(&recording.sockets);
-    let lossy = recording.losses.of(Loss::RingFullMessage) > 0;
     let mut ends = ends(recording);
     opposites(&mut ends, &pairs);
-    let mut peers = peers::Peers::new(recording, &ends, &pairs);
+    of_ends(recording, &ends, pairs)
+}
+
+fn of_ends(recording: &Recording, ends: &[End], pairs: Vec<Option<SocketId>>) -> Flows {
+    let lossy = recording.losses.of(Loss::RingFullMessage) > 0;
+    let mut peers = peers::Peers::new(recording, ends, &pairs);
     let (mut round_trips, mut failed) = (Vec::new(), Vec::new());
     for (index, end) in ends.iter().enumerate() {
         let other = pairs.get(index).copied().flatten();
@@ -232,7 +258,7 @@ pub fn flows(recording: &Recording) -> Flows {
         let socket = SocketId(index as u32);
         let peer = if inbound { None } else { peers.of(socket) };
         let (exchanges, low) = match other_end {
-            Some(other) if !inbound => http::better(end, other),
+            Some(other) if !inbound => exchange::better(end, other),
             _ => (end.exchanges.clone(), end.low),
         };
         if low || lossy {
@@ -291,13 +317,15 @@ pub fn flows(recording: &Recording) -> Flows {
             }
         }
     }
+    let mut earlier = peers.earlier(&recording.earlier, lossy);
     let (peers, places) = peers.finish();
     let place = |peer: Option<usize>| peer.and_then(|peer| places.get(peer).copied());
     round_trips.iter_mut().for_each(|trip| trip.peer = place(trip.peer));
     failed.iter_mut().for_each(|request| request.peer = place(request.peer));
+    earlier.iter_mut().for_each(|calls| calls.peer = place(calls.peer));
     round_trips.sort_by_key(|trip| (trip.sent, trip.socket));
     failed.sort_by_key(|request| (request.at, request.socket));
-    Flows { round_trips, peers, pairs, failed }
+    Flows { round_trips, peers, pairs, failed, earlier }
 }
 
 /// Which part a socket end plays.
@@ -392,7 +420,7 @@ fn end(socket: &Socket, messages: &[&Message]) -> End {
         task,
         stacks,
     };
-    if let Some(Spoken { requests, protocol, mut exchanges, low }) = spoken(&wire) {
+    if let Some(Calls { requests, protocol, mut exchanges, low }) = requests::read(&wire) {
         // Behind the HTTP of a CONNECT tunnel, and behind a database's request for it, TLS can begin.
         let tunnel = encrypted::read(&wire, &plain, Some(requests));
         let handshake = tunnel.as_ref().and_then(|tunnel| tunnel.handshake);
@@ -411,27 +439,4 @@ fn end(socket: &Socket, messages: &[&Message]) -> End {
         return End { speaks: speaks(client), protocol, encrypted, exchanges, low, handshake, ..nothing };
     }
     nothing
-}
-
-/// What messages in the clear say.
-#[derive(Debug)]
-struct Spoken {
-    /// Where the client's requests go.
-    requests: Direction,
-    protocol: Protocol,
-    exchanges: Vec<Exchange>,
-    /// Exchanges may be missing.
-    low: bool,
-}
-
-fn spoken(messages: &[&Message]) -> Option<Spoken> {
-    let calls = requests::read(messages);
-    if let Some(http::Http { requests, mut exchanges, low }) = http::read(messages) {
-        // Calls of HTTP/2 behind an upgrade come on top; the request that asked for it is HTTP/1's.
-        let low = low || calls.as_ref().is_some_and(|calls| calls.low);
-        exchanges.extend(calls.into_iter().flat_map(|calls| calls.exchanges));
-        return Some(Spoken { requests, protocol: Protocol::Http1, exchanges, low });
-    }
-    let requests::Calls { requests, protocol, exchanges, low } = calls?;
-    Some(Spoken { requests, protocol, exchanges, low })
 }

@@ -5,6 +5,7 @@
 mod causes;
 pub(crate) mod database;
 pub mod flows;
+mod patience;
 mod readiness;
 pub mod syscalls;
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub fn correlate(recording: &Recording) -> Correlated {
     let mut waits = causes::waits(recording, &flows);
     readiness::explain(recording, &mut waits);
     let (timelines, mut shorts) = timeline::timelines(recording, &waits);
+    patience::explain(recording, &flows, &mut waits);
     database::name(&flows, &timelines, &mut waits, &mut shorts);
     Correlated { timelines, waits, shorts, flows }
 }

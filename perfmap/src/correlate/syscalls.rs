@@ -25,14 +25,17 @@ pub const VFORK: u32 = 58;
 pub const EXECVE: u32 = 59;
 pub const EXIT: u32 = 60;
 pub const WAIT4: u32 = 61;
+pub const KILL: u32 = 62;
 pub const FCNTL: u32 = 72;
 pub const FLOCK: u32 = 73;
+pub const TKILL: u32 = 200;
 pub const FUTEX: u32 = 202;
 /// What an interrupted sleep or futex wait is continued with: hides the real number.
 pub const RESTART_SYSCALL: u32 = 219;
 pub const CLOCK_NANOSLEEP: u32 = 230;
 pub const EXIT_GROUP: u32 = 231;
 pub const EPOLL_WAIT: u32 = 232;
+pub const TGKILL: u32 = 234;
 pub const WAITID: u32 = 247;
 pub const PSELECT6: u32 = 270;
 pub const PPOLL: u32 = 271;
@@ -96,6 +99,11 @@ pub fn writes(number: u32) -> bool {
 /// Calls that are made on sockets only.
 pub fn sends(number: u32) -> bool {
     matches!(number, SENDTO | SENDMSG | SENDMMSG)
+}
+
+/// Wakes who waits in anything that a signal ends, or for one in a descriptor.
+pub fn signals(number: u32) -> bool {
+    matches!(number, KILL | TKILL | TGKILL)
 }
 
 pub fn exits(number: u32) -> bool {

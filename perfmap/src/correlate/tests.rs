@@ -2,8 +2,8 @@
 
 use super::{Cause, Wait, correlate, syscalls as call};
 use crate::recording::{
-    Call, CallId, Event, Nanos, OffCpu, OffState, OnObject, Process, ProcessId, Recording, ShortWaits, SocketId, Task,
-    TaskId, WaitClass, Waker,
+    Call, CallId, Direction, Event, Family, Layer, Message, Nanos, OffCpu, OffState, OnObject, Process, ProcessId,
+    Recording, Role, ShortWaits, Socket, SocketId, Task, TaskId, WaitClass, Waker,
 };
 
 const MAIN: TaskId = TaskId(0);
@@ -151,10 +151,25 @@ fn preempted_tasks_are_never_blocked() {
     assert_eq!((wait.woken, wait.by), (wait.off, None));
 }
 
-#[test]
-fn a_poll_of_one_descriptor_is_no_loop() {
-    let mut case = recording();
-    case.calls.push(Call {
+fn blocked(off: u64, on: u64) -> OffCpu {
+    OffCpu {
+        task: MAIN,
+        off: Nanos(off),
+        woken: Nanos(on),
+        on: Nanos(on),
+        state: OffState::Interruptible,
+        syscall: Some(call::POLL),
+        waker: None,
+        call: Some(CallId(0)),
+        stack: None,
+        unfinished: false,
+        throttled: false,
+        held: None,
+    }
+}
+
+fn polled_one() -> Call {
+    Call {
         task: MAIN,
         returned: Nanos(200),
         number: call::POLL,
@@ -162,30 +177,88 @@ fn a_poll_of_one_descriptor_is_no_loop() {
         arguments: [0, 1, 0],
         object: OnObject::None,
         stack: None,
-    });
-    case.events.push(Event::OffCpu(OffCpu {
-        task: MAIN,
-        off: Nanos(100),
-        woken: Nanos(200),
-        on: Nanos(200),
-        state: OffState::Interruptible,
-        syscall: Some(call::POLL),
-        waker: Some(Waker {
-            task: Some(THREAD),
-            pid: 0,
-            comm: String::new(),
-            syscall: Some(call::SENDTO),
-            descriptor: 3,
-            timer: false,
-        }),
-        call: Some(CallId(0)),
+    }
+}
+
+/// The ends of one connection.
+fn ends(recording: &mut Recording) -> (SocketId, SocketId) {
+    for (process, kernel, peer_kernel) in [(0, 1, 2), (1, 2, 1)] {
+        recording.sockets.push(Socket {
+            family: Family::Unix,
+            kind: 1,
+            kernel,
+            peer_kernel,
+            network: 0,
+            local: None,
+            remote: None,
+            role: Role::Unknown,
+            process: ProcessId(process),
+            first_seen: Nanos::ZERO,
+            states: Vec::new(),
+            closed: None,
+            sent_bytes: 0,
+            received_bytes: 0,
+            sent_messages: 0,
+            received_messages: 0,
+        });
+    }
+    (SocketId(0), SocketId(1))
+}
+
+fn message(task: TaskId, at: u64, socket: SocketId, direction: Direction) -> Event {
+    let (layer, bytes, descriptor) = (Layer::Wire, 9, 5);
+    Event::Message(Message {
+        at: Nanos(at),
+        task,
+        socket,
+        layer,
+        direction,
+        bytes,
+        descriptor,
+        marks: vec![],
         stack: None,
-        unfinished: false,
-        throttled: false,
-        held: None,
-    }));
+    })
+}
+
+#[test]
+fn a_poll_of_one_descriptor_is_no_loop() {
+    let mut case = recording();
+    case.calls.push(polled_one());
+    let waker = Waker {
+        task: Some(THREAD),
+        pid: 0,
+        comm: String::new(),
+        syscall: Some(call::SENDTO),
+        descriptor: 3,
+        timer: false,
+    };
+    case.events.push(Event::OffCpu(OffCpu { waker: Some(waker), ..blocked(100, 200) }));
     let wait = &correlate(&case).waits[0];
     assert_eq!((wait.multiplexed, wait.cause, wait.by), (false, Cause::Network, Some(THREAD)));
+}
+
+/// A receive with a time-out: what it read tells on which connection, and that tells who sent.
+#[test]
+fn a_poll_of_one_descriptor_is_explained_by_what_was_read_after_it() {
+    // The sender's call returns late, and the wake came in an interrupt or from a thread of the kernel.
+    for (returns, reads, blocks, by) in [
+        (205, Some(210), None, Some(CHILD)),
+        (90_000_000, Some(210), None, Some(CHILD)),
+        (205, Some(400), Some(300), None),
+        (205, None, None, None),
+    ] {
+        let mut case = recording();
+        let (near, far) = ends(&mut case);
+        case.calls.push(polled_one());
+        case.events.push(Event::OffCpu(blocked(100, 200)));
+        case.events.extend(blocks.map(|at| Event::OffCpu(OffCpu { call: None, ..blocked(at, at + 50) })));
+        case.events.push(message(CHILD_THREAD, 50, far, Direction::Sent));
+        case.events.push(message(CHILD, returns, far, Direction::Sent));
+        case.events.extend(reads.map(|at| message(MAIN, at, near, Direction::Received)));
+        let wait = &correlate(&case).waits[0];
+        assert_eq!((wait.cause, wait.by), (Cause::Network, by), "{returns} {reads:?} {blocks:?}");
+        assert_eq!(wait.socket, by.map(|_| near), "{returns} {reads:?} {blocks:?}");
+    }
 }
 
 #[test]

@@ -6,10 +6,11 @@
 
 use super::{
     calls,
+    known::Known,
     model::WaitCause,
     project::FunctionId,
     tree::{BESIDE, Kind, NodeId, Tree},
-    walk::{Known, Visit},
+    walk::Visit,
 };
 use crate::{
     correlate::{Segment, State},
@@ -25,6 +26,16 @@ pub(super) fn counts(known: &Known<'_>, tree: &mut Tree, visits: &[Vec<Visit>]) 
         let Some((base, service)) = base(known, tree, visits, trip.task, times, functions) else { continue };
         let node = tree.descend_path(base, functions, service);
         tree.node(node).round_trips.push(index);
+    }
+    for calls in known.correlated.flows.earlier.iter().filter(|calls| !calls.of.inbound) {
+        let at = [Nanos::ZERO; 2];
+        if let Some(node) = attribute(known, tree, visits, calls.tally.task, at, calls.of.stack) {
+            let (kind, node) = (calls.protocol().kind(), tree.node(node));
+            let [web, store] = &mut node.earlier;
+            *web = web.saturating_add(if kind.is_web() { calls.tally.answered } else { 0 });
+            *store = store.saturating_add(if kind.is_store() { calls.tally.answered } else { 0 });
+            node.failed = node.failed.saturating_add(calls.tally.unanswered);
+        }
     }
     for failed in known.correlated.flows.failed.iter().filter(|failed| !failed.inbound) {
         if let Some(node) = attribute(known, tree, visits, failed.task, [failed.at, failed.at], failed.stack) {
@@ -108,7 +119,7 @@ fn piece(known: &Known<'_>, tree: &mut Tree, task: TaskId, segment: Segment) {
     match state {
         State::Cpu { short } => {
             for (from, to, stack) in known.points.pieces(task, from, to) {
-                for (kind, from, to) in known.split(short, from, to) {
+                for (kind, from, to) in known.split(short, stack, from, to) {
                     add(known, tree, task, stack, kind, from, to);
                 }
             }
@@ -121,6 +132,10 @@ fn piece(known: &Known<'_>, tree: &mut Tree, task: TaskId, segment: Segment) {
             cause @ (WaitCause::Disk | WaitCause::Child) => {
                 let stack = known.stack_of(wait, from);
                 add(known, tree, task, stack, Kind::Wait(cause), from, to);
+            }
+            WaitCause::Db if known.is_embedded_database(known.correlated.wait(wait)) => {
+                let stack = known.stack_of(wait, from);
+                add(known, tree, task, stack, Kind::Wait(WaitCause::Db), from, to);
             }
             WaitCause::Network
             | WaitCause::Db

@@ -7,7 +7,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::{project::FunctionId, walk::Known};
+use super::{known::Known, project::FunctionId};
 use crate::{
     correlate::{RoundTrip, Wait},
     recording::TaskId,

@@ -45,8 +45,8 @@ impl Remainder {
             self_time: node.own_time,
             cpu: node.own.cpu,
             waits: node.own.waits.clone(),
-            http_round_trips: trips.http(),
-            db_round_trips: trips.db(),
+            http_round_trips: trips.http().saturating_add(node.earlier[0]),
+            db_round_trips: trips.db().saturating_add(node.earlier[1]),
             failed_requests: node.failed,
             file_read: node.file_read,
             file_written: node.file_written,
@@ -60,6 +60,8 @@ struct Pending {
     /// It or one below it has I/O that keeps it, whatever its share.
     has_io: bool,
     awaited: bool,
+    /// A function of a program that is not the project's.
+    inner: bool,
     /// CPU time of awaited tasks in steps that were folded: the steps above count it as a wait.
     lost: Vec<Lost>,
 }
@@ -129,7 +131,7 @@ impl Folding<'_> {
     ) -> Pending {
         let (function, location, kind, service) = match node.key {
             Some(key) => match key.what {
-                What::Function(id) => {
+                What::Function(id) | What::Inner(id) => {
                     let function = self.project.function(id);
                     (function.name.clone(), function.location(), StepKind::FunctionCall, key.service)
                 }
@@ -162,29 +164,35 @@ impl Folding<'_> {
             thread_cpu: if beside { node.beside_cpu } else { node.all.cpu.plus(node.beside_cpu) },
             beside,
             over_socket: node.over_socket,
-            http_round_trips: trips.http(),
+            http_round_trips: trips.http().saturating_add(node.earlier[0]),
             failed_requests: node.failed,
-            db_round_trips: trips.db(),
+            db_round_trips: trips.db().saturating_add(node.earlier[1]),
             file_read: node.file_read,
             file_written: node.file_written,
             memory_delta: 0,
-            call: self.call(trips),
+            call: self.call(trips, node.earlier),
             error_pct: if beside { 0.0 } else { self.error_pct(node.sampled, sampled) },
             children: Vec::new(),
         };
-        let calls = step.http_round_trips + step.db_round_trips + step.failed_requests;
-        let io = calls + step.file_read + step.file_written > 0;
+        let counts = [step.http_round_trips, step.db_round_trips, step.failed_requests];
+        let io = counts.iter().chain([&step.file_read, &step.file_written]).any(|count| *count > 0);
         // What was asked for is shown however little of the time it took.
         let request = node.key.is_some_and(|key| matches!(key.what, What::Request(_)));
-        let mut pending = Pending { step, has_io: io || request, awaited: node.awaited, lost: Vec::new() };
+        let inner = node.key.is_some_and(|key| matches!(key.what, What::Inner(_)));
+        let mut pending = Pending { step, has_io: io || request, awaited: node.awaited, inner, lost: Vec::new() };
+        let mut all_inner = inner;
         for mut child in children {
             pending.lost.append(&mut child.lost);
             if self.folds(&child, smallest) {
                 fold(&mut pending, child);
             } else {
                 pending.has_io |= child.has_io;
+                all_inner &= child.inner;
                 pending.step.children.push(self.finish(child));
             }
+        }
+        if all_inner {
+            only_the_telling(&mut pending.step);
         }
         pending
     }
@@ -192,17 +200,23 @@ impl Folding<'_> {
     /// Import frames and tools are folded with their bytes: every module reads its own file, every program its libraries.
     fn folds(&self, child: &Pending, smallest: f64) -> bool {
         let loads = child.step.function == "<module>" || child.step.kind == StepKind::Subprocess;
-        let module = loads && child.step.http_round_trips + child.step.db_round_trips + child.step.failed_requests == 0;
-        // A step above one that is kept is kept. What may be as long as the limit, as far as sampling can tell, is kept.
-        let unsure = if child.step.thread_cpu > Nanos::ZERO { self.period } else { Nanos::ZERO };
+        let calls = [child.step.http_round_trips, child.step.db_round_trips, child.step.failed_requests];
+        let module = loads && calls == [0; 3];
+        // A step above one that is kept is kept. So is what may be as long as the limit as far as sampling can tell: a
+        // function whose share would be above it in the next run of the same program must not come and go.
+        let unsure = if child.step.thread_cpu > Nanos::ZERO && !child.inner {
+            (child.step.error_pct / 100.0 * self.wall.0 as f64).max(self.period.0 as f64)
+        } else {
+            0.0
+        };
         child.step.children.is_empty()
-            && (child.step.wall.max(child.step.thread_time).plus(unsure).0 as f64) < smallest
+            && (child.step.wall.max(child.step.thread_time).0 as f64 + unsure) < smallest
             && (!child.has_io || module)
     }
 
     /// The kind, now that everything folded into the step is known.
     fn finish(&self, pending: Pending) -> Step {
-        let Pending { mut step, has_io: _, awaited: _, lost: _ } = pending;
+        let Pending { mut step, has_io: _, awaited: _, inner: _, lost: _ } = pending;
         sort(&mut step.children);
         if step.kind == StepKind::FunctionCall {
             let total = step.self_time;
@@ -211,6 +225,8 @@ impl Folding<'_> {
                 () if dominates(WaitCause::Sleep) => StepKind::Sleep,
                 () if dominates(WaitCause::Disk) => StepKind::FileIo,
                 () if dominates(WaitCause::Lock) => StepKind::LockWait,
+                // Of a database inside the program: others are told by their round trips.
+                () if dominates(WaitCause::Db) => StepKind::DbQuery,
                 () => StepKind::FunctionCall,
             };
         }
@@ -227,9 +243,10 @@ impl Folding<'_> {
         half * of_chain.0 as f64 / self.wall.0 as f64 * 100.0
     }
 
-    fn call(&self, trips: Trips<'_>) -> Option<PeerCall> {
+    fn call(&self, trips: Trips<'_>, [web, store]: [u64; 2]) -> Option<PeerCall> {
         let most = trips.most()?;
         call_step(most)?;
+        let earlier = if most.is_store() { store } else { web };
         let mut trips: Vec<&RoundTrip> = trips.0.into_iter().filter(|trip| trip.protocol.kind() == most).collect();
         trips.sort_by_key(|trip| (trip.sent, trip.received));
         let first = trips.first()?;
@@ -256,7 +273,7 @@ impl Folding<'_> {
         };
         let latency = flows::Latency::of(trips.iter().map(|trip| trip.latency()).collect()).map(super::latency);
         let peer = peer.and_then(|peer| self.peer_names.get(peer)).cloned().unwrap_or_default();
-        Some(PeerCall { peer, endpoint, latency, sequential, round_trips: trips.len() as u64 })
+        Some(PeerCall { peer, endpoint, latency, sequential, round_trips: earlier.saturating_add(trips.len() as u64) })
     }
 }
 
@@ -334,6 +351,26 @@ fn fold(into: &mut Pending, child: Pending) {
     // Only import frames bring any: they keep their parents no more than themselves.
 }
 
+/// Of a program's deep stack, only functions at which it parts, or that do something themselves, tell anything: one that
+/// does nearly nothing but call one other is left out for that one.
+fn only_the_telling(step: &mut Step) {
+    let [child] = step.children.as_slice() else { return };
+    if u128::from(child.wall.0) * 10 < u128::from(step.wall.0) * 9 {
+        return;
+    }
+    let Some(child) = step.children.pop() else { return };
+    // Its own time, and below it the child's; all other times of the two are the same, or the outer one's.
+    (step.function, step.location) = (child.function, child.location);
+    step.self_time = step.self_time.plus(child.self_time);
+    step.own_cpu = step.own_cpu.plus(child.own_cpu);
+    for (cause, length) in child.own_waits.0 {
+        step.own_waits.add(cause, length);
+    }
+    step.file_read = step.file_read.saturating_add(child.file_read);
+    step.file_written = step.file_written.saturating_add(child.file_written);
+    step.children = child.children;
+}
+
 /// To the longest step of the same function, so that a thread's work is not lost by the places where it was waited for.
 fn give_back(steps: &mut [Step], lost: &Lost) {
     let Some(wall) = longest(steps, lost) else { return };
@@ -371,9 +408,9 @@ fn fold_into_remainder(remainder: &mut Remainder, child: Pending) {
 }
 
 fn add_counts(into: &mut Remainder, other: &Remainder) {
-    into.http_round_trips += other.http_round_trips;
-    into.db_round_trips += other.db_round_trips;
-    into.failed_requests += other.failed_requests;
+    into.http_round_trips = into.http_round_trips.saturating_add(other.http_round_trips);
+    into.db_round_trips = into.db_round_trips.saturating_add(other.db_round_trips);
+    into.failed_requests = into.failed_requests.saturating_add(other.failed_requests);
     into.file_read = into.file_read.saturating_add(other.file_read);
     into.file_written = into.file_written.saturating_add(other.file_written);
 }

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 
 use super::{
     fold::union,
+    known::Known,
     lock_place,
     model::{Location, Lock, LockSide},
     project::FunctionId,
-    walk::Known,
 };
 use crate::{
-    correlate::{Cause, LockWait, Wait},
+    correlate::{Cause, LockWait, State, Wait, WaitId},
     recording::{Nanos, ProcessId, StackId, TaskId},
     resolve::{Language, Place, Resolved},
 };
@@ -63,9 +63,10 @@ pub(super) fn locks(known: &Known<'_>, resolved: &Resolved) -> Vec<Lock> {
     let takes = lock_place::stacks(resolved);
     let taking = |wait: &Wait| wait.stack.is_some_and(|stack| takes.get(stack.0 as usize).copied().unwrap_or(false));
     let mut waits: BTreeMap<LockId, Vec<(&Wait, LockWait)>> = BTreeMap::new();
-    for wait in &known.correlated.waits {
-        let (Some(lock), Some(process)) = (wait.lock, known.process(wait.task)) else { continue };
-        let interpreter = lock.interpreter || known.is_interpreter_lock(wait.stack);
+    for (index, wait) in known.correlated.waits.iter().enumerate() {
+        let (Some(mut lock), Some(process)) = (wait.lock, known.process(wait.task)) else { continue };
+        let interpreter = known.interpreter_lock.is_waited_for(wait);
+        lock.holder = lock.holder.or_else(|| known.interpreter_lock.holder(WaitId(index as u32)));
         if wait.woken > wait.off && (interpreter || lock.holder.is_some() || taking(wait)) {
             let address = lock.address.filter(|_| !interpreter);
             waits.entry(LockId { process, interpreter, address }).or_default().push((wait, lock));
@@ -150,13 +151,26 @@ fn turns(wait: &Wait, lock: &LockWait, releases: &[(Nanos, TaskId)]) -> Vec<Turn
     found
 }
 
-/// What the holder did meanwhile, by stack.
+/// What the holder did meanwhile, by stack: also where it slept, or had lost its CPU.
 fn holding(known: &Known<'_>, turn: Turn) -> BTreeMap<StackId, Nanos> {
     let mut found = BTreeMap::new();
-    if let Some(holder) = turn.holder {
-        for (from, to, stack) in known.points.pieces(holder, turn.from, turn.to) {
-            if let Some(stack) = stack {
-                add(&mut found, stack, to.since(from));
+    let Some(holder) = turn.holder else { return found };
+    let timeline = known.correlated.timelines.get(holder.0 as usize).map_or(&[][..], |timeline| &timeline.0);
+    let first = timeline.partition_point(|segment| segment.to <= turn.from);
+    for segment in timeline.iter().skip(first).take_while(|segment| segment.from < turn.to) {
+        let (from, to) = (segment.from.max(turn.from), segment.to.min(turn.to));
+        match segment.state {
+            State::Cpu { .. } => {
+                for (from, to, stack) in known.points.pieces(holder, from, to) {
+                    if let Some(stack) = stack {
+                        add(&mut found, stack, to.since(from));
+                    }
+                }
+            }
+            State::RunQueue(wait) | State::Blocked(wait) => {
+                if let Some(stack) = known.stack_of(wait, from) {
+                    add(&mut found, stack, to.since(from));
+                }
             }
         }
     }
@@ -171,10 +185,17 @@ fn at(known: &Known<'_>, resolved: &Resolved, stack: Option<StackId>) -> At {
     let places = || places(resolved, stack);
     let python = places().find(|place| matches!(place.language, Language::Python | Language::Jit));
     let named = |place: &&Place| place.language == Language::Native && place.unnamed.is_none();
-    match python.or_else(|| places().find(named)) {
+    // Who called the C library says more than what the library did for it.
+    let caller = || places().filter(named).find(|place| !is_c_library(place));
+    match python.or_else(caller).or_else(|| places().find(named)) {
         Some(place) => At::Other(place.function.clone()),
         None => At::Unknown,
     }
+}
+
+fn is_c_library(place: &Place) -> bool {
+    let file = place.module.as_deref().map_or("", |module| module.rsplit('/').next().unwrap_or(module));
+    ["libc.", "libc-", "libpthread", "ld-linux", "ld-musl"].iter().any(|start| file.starts_with(start))
 }
 
 /// Leaf first.
@@ -258,6 +279,23 @@ mod tests {
         assert_eq!(holder.stack, ["keep", "write_it"]);
         assert!(holder.location.is_some());
         assert_eq!(locks[0].waiter.as_ref().unwrap().stack, ["main", "want", "pthread_mutex_lock"]);
+    }
+
+    /// It sleeps with the lock, and is woken to no CPU: no sample of it falls into the wait.
+    #[test]
+    fn a_holder_that_is_not_on_a_cpu_is_named() {
+        let (mut story, main) = Story::new("app", 300);
+        let holder = story.thread(main, 0);
+        let by = Ended::call(call::FUTEX).by(holder, call::FUTEX).held(holder, false);
+        story.cpu(main, 0, 100, "main");
+        waits(&mut story, main, [100, 200], "main want pthread_mutex_lock", by);
+        story.cpu(main, 200, 300, "main");
+        story.cpu(holder, 0, 50, "keep prepare");
+        story.block(holder, 50, 250, "keep doze", Ended::call(call::NANOSLEEP).result(0));
+        story.cpu(holder, 250, 300, "rest");
+        let locks = story.map().locks;
+        assert_eq!(told(&locks), [row("want", "doze", 1, 100, 100)]);
+        assert_eq!(locks[0].holder.as_ref().unwrap().stack, ["keep", "doze"]);
     }
 
     /// Three threads take turns of 100 ms: the last one's wait is two holders'.

@@ -45,6 +45,9 @@ pub(super) struct Owner {
 pub(super) enum By {
     /// Whoever ended `wait`.
     Waker,
+    /// Nobody was seen to end it: the loop was awake for something else when the result came. Whom the loop gave work
+    /// to between these instants, when the coroutine ran last; else as `Waker`.
+    Given(Nanos, Nanos),
     Timer,
     /// The other end of the coroutine's connection.
     Peer(Option<TaskId>, Option<SocketId>),
@@ -161,7 +164,7 @@ impl Loops {
             if answer.asked > from && (end != index || answer.asked > poll.woken) {
                 continue;
             }
-            let by = self.peer(answer.socket, end_poll.woken);
+            let by = self.peer(answer.socket, answer.asked, end_poll.woken);
             // The poll that it ended was ended by who sent it.
             if let (By::Peer(Some(sender), _), Some(waker)) = (by, end_poll.by)
                 && sender != waker
@@ -173,15 +176,21 @@ impl Loops {
         None
     }
 
-    /// Who sent what arrived on the socket at `woken`.
-    fn peer(&self, socket: SocketId, woken: Nanos) -> By {
-        let other = self.pairs.get(socket.0 as usize).copied().flatten();
+    /// Who sent what arrived on the socket at `woken`: not before it had been `asked` for. Whom the wake, or an
+    /// interrupt, took the CPU returns from its call much later.
+    fn peer(&self, socket: SocketId, asked: Nanos, woken: Nanos) -> By {
+        let other = self.other_end(socket);
         let by = other.and_then(|other| {
             let sends = self.sends.get(other.0 as usize)?;
-            let until = sends.partition_point(|(at, _)| *at <= woken.plus(SEND_RETURNS_WITHIN));
-            sends[..until].last().map(|(_, task)| *task)
+            let since = &sends[sends.partition_point(|(at, _)| *at < asked)..];
+            let soon = since.partition_point(|(at, _)| *at <= woken.plus(SEND_RETURNS_WITHIN));
+            since[..soon].last().or(since.first()).or(sends.last()).map(|(_, task)| *task)
         });
         By::Peer(by, other)
+    }
+
+    pub(super) fn other_end(&self, socket: SocketId) -> Option<SocketId> {
+        self.pairs.get(socket.0 as usize).copied().flatten()
     }
 
     fn sleeps(&self, stack: StackId) -> bool {
@@ -238,8 +247,12 @@ impl Loops {
         } else {
             end
         };
-        let wait = of.polls.get(ended).map_or(poll.wait, |poll| poll.wait);
-        Some(Owner { stacks, wait, by: By::Waker, asked: false })
+        let ended = of.polls.get(ended).unwrap_or(poll);
+        let by = match of.ran_before(turn).filter(|_| ended.by.is_none()) {
+            Some((from, to)) => By::Given(from, to),
+            None => By::Waker,
+        };
+        Some(Owner { stacks, wait: ended.wait, by, asked: false })
     }
 
     /// The coroutine whose turn resumed the one that `turn` is of, as it was during `poll`.
@@ -271,34 +284,38 @@ impl Loops {
         let turns = of.lives.get(turn.life.0 as usize)?;
         let before = turns.partition_point(|index| of.turns[*index as usize].at < turn.at);
         let mut earlier = turns[..before].iter().rev().take(4).filter_map(|index| of.turns.get(*index as usize));
-        let socket = earlier.find_map(|turn| turn.sent)?;
+        let (asked, socket) = earlier.find_map(|turn| Some((turn.at, turn.sent?)))?;
         let poll = of.polls.get(end)?;
         let until = of.polls.get(end + 1).map_or(Nanos(u64::MAX), |poll| poll.from);
         let first = of.transfers.partition_point(|transfer| transfer.at < poll.woken);
         let mut read = of.transfers[first..].iter().take(MAX_LOOKED_AT).take_while(|transfer| transfer.at <= until);
         read.find(|transfer| transfer.socket == socket && transfer.direction == Direction::Received)?;
-        Some(self.peer(socket, poll.woken))
+        Some(self.peer(socket, asked, poll.woken))
     }
 
-    /// What `task` did for whoever it woke at `woken`: the coroutine that sent the answer.
+    /// What `task` did for whoever it woke at `woken`, on `socket` where that is known: the coroutine that sent the
+    /// answer.
     pub(super) fn serving(&self, task: TaskId, socket: Option<SocketId>, woken: Nanos) -> Option<Serving> {
         let of = self.of_task.get(&task)?;
         let is = |transfer: &Transfer| socket.is_none_or(|socket| transfer.socket == socket);
         let woke = of.transfers.partition_point(|transfer| transfer.at < woken);
-        // The send that woke is recorded when it returns, just after the wake.
-        let after = of.transfers[woke..].iter().take(MAX_LOOKED_AT);
-        let soon = after.take_while(|transfer| transfer.at <= woken.plus(SEND_RETURNS_WITHIN));
-        let after = soon.enumerate().find(|(_, transfer)| is(transfer));
-        let sent = match after {
-            Some((index, transfer)) if transfer.direction == Direction::Sent => woke + index,
-            Some(_) | None => {
-                let before = of.transfers[..woke].iter().enumerate().rev().take(MAX_LOOKED_AT);
-                let mut sent = before.filter(|(_, transfer)| is(transfer) && transfer.direction == Direction::Sent);
-                sent.next()?.0
-            }
+        let (earlier, later) = of.transfers.split_at(woke);
+        let before = earlier.iter().enumerate().rev().take(MAX_LOOKED_AT).find(|(_, transfer)| is(transfer));
+        let before = before.map(|(index, _)| index);
+        let after = later.iter().take(MAX_LOOKED_AT).position(is).map(|index| woke + index);
+        let sent = |index: &usize| of.transfers[*index].direction == Direction::Sent;
+        // The send that woke is recorded when it returns: just after the wake, or much later where the one that it
+        // woke, or an interrupt, took its CPU. Only where the connection is known is that not another one's.
+        let soon = |index: &usize| {
+            let asked_before = before.is_some_and(|before| !sent(&before));
+            of.transfers[*index].at <= woken.plus(SEND_RETURNS_WITHIN) || socket.is_some() && asked_before
         };
-        let on = of.transfers[sent].socket;
-        let before = of.transfers[..=sent].iter().rev().take(MAX_LOOKED_AT * 4);
+        let answer = after.filter(sent).filter(soon).or_else(|| {
+            let mut sends = (0..woke).rev().take(MAX_LOOKED_AT).filter(|index| is(&of.transfers[*index]));
+            sends.find(sent)
+        })?;
+        let on = of.transfers[answer].socket;
+        let before = of.transfers[..=answer].iter().rev().take(MAX_LOOKED_AT * 4);
         let mut of_socket = before.filter(|transfer| transfer.socket == on);
         let mut coroutine = None;
         let read = of_socket.find(|transfer| {

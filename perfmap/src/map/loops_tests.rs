@@ -100,6 +100,16 @@ fn a_number_that_is_used_again_is_another_coroutine() {
 
 #[test]
 fn a_server_works_for_the_connection_that_it_answers() {
+    a_server_that_answers(400);
+}
+
+/// Whom the wake takes the CPU returns from its call much later.
+#[test]
+fn an_answer_whose_sender_returns_late_is_an_answer() {
+    a_server_that_answers(420);
+}
+
+fn a_server_that_answers(returns: u64) {
     let (mut story, main) = Story::new("python main.py", 500);
     let server = story.process(Some(main), 0, "python server.py");
     story.calls_itself(server, "server");
@@ -125,7 +135,7 @@ fn a_server_works_for_the_connection_that_it_answers() {
     }
     story.cpu(server, 200, 300, &format!("main {LOOP} other"));
     story.message(server, at(300, 0), noise, Some((9, &format!("main {LOOP} other"))));
-    story.message(server, at(400, 50), server_end, Some((8, &format!("main {LOOP} answer"))));
+    story.message(server, at(returns, 50), server_end, Some((8, &format!("main {LOOP} answer"))));
     // Before its request was read, and between its turns, the loop was busy for another one: that delayed it.
     check(
         &story.map(),
@@ -135,6 +145,33 @@ fn a_server_works_for_the_connection_that_it_answers() {
               1.1.1.1 answer @server FunctionCall wall 200 self 100 sleep 200
                 1.1.1.1.1 first @server Sleep wall 100 self 100 sleep 100
               1.1.1.2 other @server FunctionCall wall 150 self 150 cpu 150
+        (outside) 0",
+    );
+}
+
+/// The loop was awake for a timer when the result came, so nobody ended its poll.
+#[test]
+fn a_result_that_woke_nobody_is_of_the_thread_that_was_given_the_work() {
+    let (mut story, main) = Story::new("python main.py", 210);
+    story.turn(main, at(0, 50), MAIN, &format!("main {LOOP} client"), TurnKind::Started);
+    story.cpu(main, 0, 10, &format!("main {LOOP} client"));
+    let worker = story.thread(main, 5);
+    let bystander = story.thread(main, 20);
+    story.cpu(worker, 5, 203, "lib.worker job");
+    story.cpu(bystander, 20, 210, "lib.worker other");
+    for (from, to) in [(10, 100), (100, 200)] {
+        poll(&mut story, main, from, to, 0);
+        main_waits(&mut story, main, to, "client");
+        resumed(&mut story, main, to, 0, 7, "tick asyncio.tasks.sleep", false);
+    }
+    resumed(&mut story, main, 204, 0, MAIN, "client lib.to_thread", false);
+    story.cpu(main, 200, 210, &format!("main {LOOP} client"));
+    check(
+        &story.map(),
+        "1 main FunctionCall wall 210 self 0 cpu 20 other 190
+          1.1 client FunctionCall wall 210 self 20 cpu 20 other 190
+            1.1.1 job FunctionCall wall 190 self 190 cpu 190
+        2 other FunctionCall beside wall 190 self 0 cpu 190
         (outside) 0",
     );
 }

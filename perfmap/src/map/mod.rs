@@ -2,12 +2,16 @@
 //!
 //! Pure: the same recording gives the same map. Text and rounding are `report`'s, judgement is `analyze`'s.
 
+mod audit;
 mod beside;
 mod bursts;
 mod calls;
+mod embedded_database;
 mod fold;
 mod glob;
+mod inside;
 mod interpreter_lock;
+mod known;
 #[cfg(test)]
 mod laws;
 mod lock_place;
@@ -19,6 +23,7 @@ mod model;
 mod outside;
 mod points;
 mod project;
+mod queries;
 #[cfg(test)]
 mod scale_tests;
 mod served;
@@ -30,6 +35,7 @@ mod tests;
 mod tree;
 mod walk;
 
+pub use audit::{Broken, audit};
 pub use model::{
     Counted, Latency, Location, Lock, LockSide, Map, Outside, Peer, PeerCall, Served, Step, StepKind, WaitCause, Waits,
 };
@@ -53,41 +59,50 @@ impl Default for MapOptions {
 }
 
 pub fn build(recording: &Recording, resolved: &Resolved, correlated: &Correlated, options: &MapOptions) -> Map {
-    built(recording, resolved, correlated, options).map
+    built(recording, resolved, correlated, options, false).map
 }
 
-/// The map and what only the tests' laws look at.
+/// The map and what only an audit looks at.
 struct Built {
     map: Map,
-    #[cfg_attr(not(test), expect(dead_code, reason = "counts without an owner are not in the map"))]
     remainder: fold::Remainder,
-    #[cfg(test)]
-    pieces: Vec<(crate::recording::Nanos, crate::recording::Nanos)>,
+    pieces: Option<Vec<(Nanos, Nanos)>>,
 }
 
-fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, options: &MapOptions) -> Built {
-    let project = project::Project::new(&recording.meta, resolved);
+fn built(
+    recording: &Recording,
+    resolved: &Resolved,
+    correlated: &Correlated,
+    options: &MapOptions,
+    audited: bool,
+) -> Built {
+    let mut project = project::Project::new(&recording.meta, resolved);
     let points = points::Points::new(recording, correlated);
     let has_project = processes_with_project(recording, &project, &points);
     let services = services::Services::new(recording, &correlated.flows, &has_project);
-    let interpreter_lock = interpreter_lock::stacks(resolved);
+    let interpreter_lock = interpreter_lock::InterpreterLock::new(recording, correlated, resolved);
+    let embedded_database = embedded_database::stacks(resolved);
     let loops = loops::Loops::new(recording, correlated, resolved);
-    let known = walk::Known {
+    let inside = inside::Inside::new(recording, resolved, &mut project, &services, &points, &has_project);
+    let queries = queries::Queries::new(&correlated.flows);
+    let known = known::Known {
         recording,
         correlated,
         project: &project,
         services: &services,
         points: &points,
         interpreter_lock: &interpreter_lock,
+        embedded_database: &embedded_database,
         has_project: &has_project,
         loops: &loops,
+        inside: &inside,
+        queries: &queries,
         leads_to_project: &upwards(recording, has_project.clone()),
     };
     let mut walk = walk::Walk::new(&known);
+    walk.pieces = audited.then(Vec::new);
     walk.run();
-    #[cfg(test)]
-    let pieces = std::mem::take(&mut walk.pieces);
-    let walk::Walk { mut tree, visits, outside, owned, idle, samples, .. } = walk;
+    let walk::Walk { mut tree, visits, pieces, outside, owned, idle, samples, .. } = walk;
     let wall = recording.meta.wall;
     tree.least_start = Nanos((options.min_share * wall.0 as f64) as u64);
     beside::counts(&known, &mut tree, &visits);
@@ -119,13 +134,10 @@ fn built(recording: &Recording, resolved: &Resolved, correlated: &Correlated, op
     let served = served::served(&known);
     let peers = peers(&correlated.flows.peers, &services);
     let closure_error = i64::try_from(i128::from(owned) - i128::from(wall.0)).unwrap_or(i64::MAX);
-    let map = Map { wall, steps, outside, idle, served, peers, locks, services: services.names, closure_error };
-    Built {
-        map,
-        remainder,
-        #[cfg(test)]
-        pieces,
-    }
+    let earlier = recording.earlier.length;
+    let map =
+        Map { wall, earlier, steps, outside, idle, served, peers, locks, services: services.names, closure_error };
+    Built { map, remainder, pieces }
 }
 
 /// By `ProcessId`: a function of the project was on a stack of one of its tasks, after it executed its program.

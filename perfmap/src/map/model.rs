@@ -7,6 +7,8 @@ use crate::recording::Nanos;
 pub struct Map {
     /// Life of the root task, from the release to its exit; or how long running processes were watched.
     pub wall: Nanos,
+    /// Observed before `wall` began: counts are of both, times of `wall` alone.
+    pub earlier: Nanos,
     /// Longest first. Their `self_time`s, their descendants' and `outside` add up to `wall`.
     pub steps: Vec<Step>,
     /// Wall time in which no function of the project was on the stack.

@@ -91,7 +91,7 @@ impl Project {
 }
 
 /// Comprehensions and Rust's closures (async bodies are some) belong to the function that they are written in.
-fn function_name(place: &Place) -> String {
+pub(super) fn function_name(place: &Place) -> String {
     if place.language == Language::Native {
         let mut name = place.function.as_str();
         while let Some(outer) = name.strip_suffix("::{{closure}}") {

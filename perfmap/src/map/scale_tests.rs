@@ -85,9 +85,10 @@ fn ticks(polls: u64) -> Story {
 fn work(mut story: Story) -> usize {
     story.recording.events.sort_by_key(Event::at);
     let correlated = correlate::correlate(&story.recording);
-    let Built { map, pieces, .. } = built(&story.recording, &story.resolved, &correlated, &MapOptions::default());
+    let options = MapOptions::default();
+    let Built { map, pieces, .. } = built(&story.recording, &story.resolved, &correlated, &options, true);
     assert_eq!(map.closure_error, 0);
-    pieces.len()
+    pieces.unwrap_or_default().len()
 }
 
 #[test]

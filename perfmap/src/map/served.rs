@@ -6,14 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    known::Known,
     loops::Serving,
     model::{Counted, Served},
     tree::OUTSIDE,
-    walk::{Known, Walk},
+    walk::Walk,
 };
 use crate::{
     correlate::{self, Protocol, RoundTrip, State, flows},
-    recording::{Nanos, ProcessId, TaskId},
+    recording::{Nanos, OTHER_REQUESTS, ProcessId, TaskId},
 };
 
 /// A stretch of one thread's life.
@@ -105,7 +106,7 @@ fn older(trip: &RoundTrip) -> bool {
 /// Endpoints that are told apart: who asks chooses their names, and may choose a new one each time.
 const ENDPOINTS: usize = 200;
 /// All others.
-const OTHERS: &str = "(other requests)";
+const OTHERS: &str = OTHER_REQUESTS;
 
 /// The endpoints asked for most, by name.
 struct Endpoints(BTreeSet<String>);
@@ -119,6 +120,10 @@ impl Endpoints {
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         for (method, route) in trips.chain(failed) {
             *counts.entry(endpoint(method, route)).or_default() += 1;
+        }
+        for calls in &flows.earlier {
+            let count = counts.entry(endpoint(calls.of.method.as_deref(), calls.of.route.as_deref())).or_default();
+            *count = count.saturating_add(calls.tally.answered);
         }
         Self::most(counts)
     }
@@ -193,6 +198,9 @@ fn owners(stretches: &[Stretch], from: Nanos, to: Nanos) -> Vec<(Nanos, Nanos, O
     found
 }
 
+/// Latencies and how often each, failed requests, and how sure all that is.
+type Sums = (Vec<(Nanos, u64)>, u64, Counted);
+
 /// Requests of the watched processes by endpoint, most first.
 pub(super) fn served(known: &Known<'_>) -> Vec<Served> {
     let flows = &known.correlated.flows;
@@ -200,7 +208,7 @@ pub(super) fn served(known: &Known<'_>) -> Vec<Served> {
         return Vec::new();
     }
     let endpoints = Endpoints::new(known);
-    let mut sums: BTreeMap<(usize, String), (Vec<Nanos>, u64, Counted)> = BTreeMap::new();
+    let mut sums: BTreeMap<(usize, String), Sums> = BTreeMap::new();
     for trip in flows.round_trips.iter().filter(|trip| !older(trip)) {
         let Some(process) = server(known, trip).filter(|process| !known.recording.is_outside(*process)) else {
             continue;
@@ -208,24 +216,38 @@ pub(super) fn served(known: &Known<'_>) -> Vec<Served> {
         let service = known.services.at(known.recording, process, trip.sent) as usize;
         let key = (service, endpoints.of(trip));
         let (latencies, failed, counted) = sums.entry(key).or_insert((Vec::new(), 0, Counted::Exact));
-        latencies.push(trip.latency());
+        latencies.push((trip.latency(), 1));
         *failed += u64::from(trip.refused || trip.status.is_some_and(|status| status >= 500));
-        *counted = (*counted).max(match trip.counted {
-            correlate::Counted::Exact => Counted::Exact,
-            correlate::Counted::Inferred => Counted::Inferred,
-            correlate::Counted::AtLeast => Counted::AtLeast,
-        });
+        *counted = (*counted).max(certainty(trip.counted));
+    }
+    for calls in flows.earlier.iter().filter(|calls| calls.tally.answered > 0) {
+        let process = if calls.of.inbound { Some(calls.of.process) } else { calls.of.server };
+        let Some(process) = process.filter(|process| !known.recording.is_outside(*process)) else { continue };
+        let service = known.services.at(known.recording, process, Nanos::ZERO) as usize;
+        let key = (service, endpoints.name(calls.of.method.as_deref(), calls.of.route.as_deref()));
+        let (latencies, failed, counted) = sums.entry(key).or_insert((Vec::new(), 0, Counted::Exact));
+        latencies.extend(calls.tally.latencies.weighted());
+        *failed = failed.saturating_add(calls.tally.refused);
+        *counted = (*counted).max(certainty(calls.counted()));
     }
     let mut served: Vec<Served> = sums
         .into_iter()
         .filter_map(|((service, endpoint), (latencies, failed, counted))| {
-            let count = latencies.len() as u64;
-            let latency = super::latency(flows::Latency::of(latencies)?);
+            let count = latencies.iter().fold(0u64, |sum, (_, count)| sum.saturating_add(*count));
+            let latency = super::latency(flows::Latency::weighted(latencies)?);
             Some(Served { service, endpoint, count, failed, latency, counted })
         })
         .collect();
     served.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| (a.service, &a.endpoint).cmp(&(b.service, &b.endpoint))));
     served
+}
+
+fn certainty(counted: correlate::Counted) -> Counted {
+    match counted {
+        correlate::Counted::Exact => Counted::Exact,
+        correlate::Counted::Inferred => Counted::Inferred,
+        correlate::Counted::AtLeast => Counted::AtLeast,
+    }
 }
 
 /// Who answered.

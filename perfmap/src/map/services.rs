@@ -5,6 +5,7 @@
 //! belong to the service of their nearest ancestor. Which name it gets is `naming`'s.
 
 mod chosen;
+mod instances;
 mod naming;
 mod program;
 
@@ -14,6 +15,7 @@ use crate::{
     correlate::{Flows, PeerFlow},
     recording::{Nanos, Process, ProcessId, Recording},
 };
+use instances::Instances;
 use naming::Naming;
 
 #[derive(Debug)]
@@ -46,23 +48,27 @@ impl Services {
         }
         let main = main_process(recording, root, has_project);
         let mut names = vec![main.map_or_else(|| "main".into(), |main| naming.name(main))];
-        let chosen: Vec<String> = (0..processes.len())
+        // By `ProcessId`: the process that it is a part of; None: the command's.
+        let heads: Vec<Option<ProcessId>> = (0..processes.len())
             .map(|index| {
                 // Only ids below: the parent of a process is older; a cycle or a wrong order ends the search.
                 let mut at = index;
                 loop {
                     let id = ProcessId(at as u32);
-                    let Some(process) = processes.get(at) else { return names[0].clone() };
+                    let process = processes.get(at)?;
                     if serves[at] && Some(id) != root {
-                        return naming.name(id);
+                        return Some(id);
                     }
                     match process.parent {
                         Some(parent) if (parent.0 as usize) < at => at = parent.0 as usize,
-                        Some(_) | None => return names[0].clone(),
+                        Some(_) | None => return None,
                     }
                 }
             })
             .collect();
+        let instances = Instances::new(recording, flows, &naming, main, &heads);
+        let chosen: Vec<String> =
+            heads.iter().map(|head| head.map_or_else(|| names[0].clone(), |head| instances.name(head))).collect();
         let mut others: Vec<&String> = chosen.iter().filter(|name| **name != names[0]).collect();
         others.sort_unstable();
         others.dedup();
@@ -81,8 +87,13 @@ impl Services {
         self.of_process.get(id.0 as usize).copied().unwrap_or(0)
     }
 
+    /// Into `names`.
+    pub(super) fn index(&self, process: ProcessId) -> u32 {
+        self.of_process.get(process.0 as usize).copied().unwrap_or(0)
+    }
+
     pub(super) fn of(&self, process: ProcessId) -> &str {
-        &self.names[self.of_process.get(process.0 as usize).copied().unwrap_or(0) as usize]
+        &self.names[self.index(process) as usize]
     }
 
     /// Whom an endpoint is, where its process is followed or the user named its port.
@@ -139,6 +150,7 @@ mod tests {
         let recording = Recording { meta: Meta { services: vec![named], ..Meta::default() }, ..Recording::default() };
         let services = Services::new(&recording, &Flows::default(), &[]);
         let peer = |address: &str, local| PeerFlow {
+            endpoint: crate::recording::Endpoint::Unix(None),
             address: address.into(),
             process: None,
             host: None,

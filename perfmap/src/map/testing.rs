@@ -1,6 +1,7 @@
 //! Recordings told like stories, in milliseconds, and maps printed compactly.
 //!
-//! Stacks are written root first: `main work lib.get`; a name with a dot is a library's, others are the project's.
+//! Stacks are written root first: `main work lib.get`; a name with a dot is a library's, one like `server:get` is a
+//! function of the program /bin/server, others are the project's.
 
 use std::fmt::Write as _;
 
@@ -125,6 +126,14 @@ impl Story {
         self.recording.tasks[task.0 as usize].died = Some(ms(at));
     }
 
+    /// Its program is the file /bin/NAME.
+    pub(super) fn runs(&mut self, task: TaskId, name: &str) {
+        let process = self.recording.task(task).process;
+        for image in &mut self.recording.processes[process.0 as usize].images {
+            image.executable = format!("/bin/{name}");
+        }
+    }
+
     pub(super) fn calls_itself(&mut self, task: TaskId, name: &str) {
         let process = self.recording.task(task).process;
         self.recording.processes[process.0 as usize].own_name = Some(name.into());
@@ -139,20 +148,24 @@ impl Story {
             let id = self.names.iter().position(|known| known == name).unwrap_or_else(|| {
                 self.names.push(name.into());
                 let line = self.names.len() as u32 * 10;
-                let module = name.strip_prefix("asyncio.").and_then(|rest| rest.split_once('.'));
-                let file = match module {
+                let of_asyncio = name.strip_prefix("asyncio.").and_then(|rest| rest.split_once('.'));
+                let file = match of_asyncio {
                     Some((module, _)) => format!("/usr/lib/python3/asyncio/{module}.py"),
                     None if name.contains('.') => "/usr/lib/python3/lib.py".into(),
                     None => "/p/app.py".into(),
                 };
-                let native = name.starts_with("pthread_");
+                let (module, function) = match name.split_once(':') {
+                    Some((program, function)) => (Some(format!("/bin/{program}")), function),
+                    None => (name.starts_with("pthread_").then(|| "/usr/lib/libc.so.6".into()), name),
+                };
+                let native = module.is_some();
                 self.resolved.places.push(Place {
-                    function: name.into(),
+                    function: function.into(),
                     file: (!native).then_some(file),
                     line: Some(line + 3),
                     first_line: Some(line),
                     language: if native { Language::Native } else { Language::Python },
-                    module: native.then(|| "/usr/lib/libc.so.6".into()),
+                    module,
                     inlined: false,
                     unnamed: None,
                 });
@@ -348,6 +361,7 @@ impl Story {
 
     pub(super) fn peer(&mut self, address: &str, server: Option<TaskId>) -> usize {
         self.peers.push(PeerFlow {
+            endpoint: crate::recording::Endpoint::Unix(None),
             address: address.into(),
             process: server.map(|task| self.recording.task(task).process),
             protocol: "http/1.1".into(),

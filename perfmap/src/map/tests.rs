@@ -306,21 +306,38 @@ fn a_wait_for_the_interpreter_lock_is_no_sleep() {
     assert_eq!(map.steps[0].kind, StepKind::LockWait, "{}", show(&map));
 }
 
+/// Six samples of six hundred are one in a hundred, give or take: what may be that long is shown.
+#[test]
+fn a_step_that_may_be_as_long_as_the_limit_is_kept() {
+    for (samples, kept) in [(1, false), (5, true)] {
+        let (mut story, main) = Story::new("python main.py", 6_000);
+        for at in (0..6_000).step_by(10) {
+            story.cpu(main, at, at + 10, if at < samples * 10 { "main small" } else { "main work" });
+        }
+        let map = story.map();
+        let shown = map.steps[0].children.iter().any(|step| step.function == "small");
+        assert_eq!(shown, kept, "{}", show(&map));
+    }
+}
+
 /// Where a thread was waited for shortly, no step stays; what it did there is still its function's.
 #[test]
 fn work_in_places_too_small_to_show_is_not_lost() {
     let (mut story, main) = Story::new("python main.py", 1000);
     let other = story.thread(main, 0);
-    story.cpu(main, 0, 500, "main crunch");
-    story.block(main, 500, 505, "main crunch", Ended::call(call::FUTEX).held(other, true));
-    story.cpu(main, 505, 1000, "main crunch");
-    story.cpu(other, 0, 1000, "grind");
+    let sampled = |story: &mut Story, task, from: u64, to, stack| {
+        (from..to).for_each(|at| story.cpu(task, at, at + 1, stack));
+    };
+    sampled(&mut story, main, 0, 500, "main crunch");
+    story.block(main, 500, 503, "main crunch", Ended::call(call::FUTEX).held(other, true));
+    sampled(&mut story, main, 503, 1000, "main crunch");
+    sampled(&mut story, other, 0, 1000, "grind");
     let map = story.map();
     check(
         &map,
-        "1 main FunctionCall wall 1000 self 0 cpu 995 lock 5
-          1.1 crunch FunctionCall wall 1000 self 1000 cpu 995 lock 5
-        2 grind FunctionCall beside wall 995 self 0 cpu 995
+        "1 main FunctionCall wall 1000 self 0 cpu 997 lock 3
+          1.1 crunch FunctionCall wall 1000 self 1000 cpu 997 lock 3
+        2 grind FunctionCall beside wall 997 self 0 cpu 997
         (outside) 0",
     );
     assert_eq!(map.steps[1].thread_cpu, ms(1000));
@@ -347,8 +364,8 @@ fn an_empty_recording_has_an_empty_map() {
     assert_eq!((map.wall, map.steps.len(), map.closure_error), (Nanos::ZERO, 0, 0));
 }
 
-/// Short waits and long ones are the database's; what a database computes that shows nothing of the project is no work
-/// of the caller's; an HTTP call beside it keeps its own waits.
+/// Short waits and long ones are the database's; what it does for the caller lies below the call, as its own; an HTTP
+/// call beside it keeps its own waits.
 #[test]
 fn statements_wait_for_their_database() {
     let (mut story, main) = Story::new("python main.py", 1000);
@@ -381,7 +398,8 @@ fn statements_wait_for_their_database() {
     check(
         &map,
         "1 main @main FunctionCall wall 1000 self 0 cpu 380 network 200 db 420
-          1.1 load @main DbQuery wall 400 self 400 cpu 100 db 300 → postgres select ? ×2
+          1.1 load @main DbQuery wall 400 self 100 cpu 100 db 300 → postgres select ? ×2
+            1.1.1 postgres @postgres FunctionCall wall 300 self 300 cpu 300
           1.2 fetch @main HttpCall wall 200 self 200 network 200 → 127.0.0.1:80 POST /x ×1
           1.3 small @main CacheOp wall 200 self 200 cpu 80 db 120 → postgres get ×1
           1.4 end @main FunctionCall wall 100 self 100 cpu 100

@@ -30,6 +30,8 @@ pub(super) enum What {
     Subprocess(u32),
     /// What a watched process was asked for. Index into [`Tree::requests`].
     Request(u32),
+    /// Of a service without a function of the project: one of its program's.
+    Inner(FunctionId),
     /// A service without a function of the project, as a whole. Index into [`Tree::commands`].
     Program(u32),
 }
@@ -81,6 +83,8 @@ pub(super) struct Node {
     pub intervals: Vec<(Nanos, Nanos)>,
     /// Indices into `Flows::round_trips`.
     pub round_trips: Vec<u32>,
+    /// Before the window: to web services, to databases and caches.
+    pub earlier: [u64; 2],
     pub failed: u64,
     /// Some of its time was waited for at a socket by the node above it.
     pub over_socket: bool,
@@ -140,6 +144,7 @@ impl Tree {
             beside_cpu: Nanos::ZERO,
             intervals: Vec::new(),
             round_trips: Vec::new(),
+            earlier: [0; 2],
             failed: 0,
             over_socket: false,
             awaited: false,
@@ -241,6 +246,24 @@ impl Tree {
         at
     }
 
+    /// The node of a stack of a program's functions that are not the project's.
+    pub(super) fn inner(
+        &mut self,
+        base: NodeId,
+        stack: Option<StackId>,
+        functions: &[FunctionId],
+        service: u32,
+    ) -> NodeId {
+        let Some(stack) = stack else { return base };
+        if let Some(known) = self.descended.get(&(base, stack, service)) {
+            return *known;
+        }
+        let key = |function: &FunctionId| Key { what: What::Inner(*function), service };
+        let at = functions.iter().fold(base, |at, function| self.child(at, key(function)));
+        self.descended.insert((base, stack, service), at);
+        at
+    }
+
     /// Where tasks with such a stack were awaited longest: the parent of the first function's node.
     pub(super) fn base_for(&self, functions: &[FunctionId], service: u32) -> Option<NodeId> {
         let starts = self.starts.get(&(*functions.first()?, service))?;
@@ -279,7 +302,7 @@ impl Tree {
             };
             for level in levels.iter().filter(|level| level.depth + 1 == node.depth) {
                 node.awaited = true;
-                node.over_socket |= level.cause == WaitCause::Network;
+                node.over_socket |= matches!(level.cause, WaitCause::Network | WaitCause::Db);
             }
             if at == id {
                 node.own_time = node.own_time.plus(length);

@@ -7,16 +7,15 @@
 use rustc_hash::FxHashMap;
 
 use super::{
-    loops::{By, Loops, Owner, Serving},
+    known::Known,
+    loops::{By, Owner, Serving},
     model::WaitCause,
-    points::Points,
-    project::Project,
-    services::{self, Services},
+    services,
     tree::{Kind, Level, NodeId, OUTSIDE, Tree},
 };
 use crate::{
-    correlate::{Cause, Correlated, Segment, State, Wait, WaitId},
-    recording::{Nanos, ProcessId, Recording, StackId, TaskId},
+    correlate::{Cause, Segment, State, WaitId},
+    recording::{Nanos, StackId, TaskId},
 };
 
 /// Longest chain of tasks that wait for one another; what is behind it stays with the last of them.
@@ -24,22 +23,6 @@ const MAX_CHAIN: usize = 100;
 
 /// A waiter may go to sleep a little later than its request was handed on (its own run queue, its interpreter's lock).
 const LATE_TO_SLEEP: Nanos = Nanos(50_000_000);
-
-/// Everything that is known before the walk.
-pub(super) struct Known<'a> {
-    pub recording: &'a Recording,
-    pub correlated: &'a Correlated,
-    pub project: &'a Project,
-    pub services: &'a Services,
-    pub points: &'a Points,
-    /// By `StackId`.
-    pub interpreter_lock: &'a [bool],
-    /// By `ProcessId`: the project's functions were seen in it.
-    pub has_project: &'a [bool],
-    pub loops: &'a Loops,
-    /// By `ProcessId`: the project's functions were seen in it or in one below it.
-    pub leads_to_project: &'a [bool],
-}
 
 /// A task was on the chain in `[from, to)`, its stacks below `base`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,9 +45,8 @@ pub(super) struct Walk<'a> {
     /// Of it: watched processes waited for requests.
     pub idle: Nanos,
     pub samples: u64,
-    /// What was owned, for the tests' laws.
-    #[cfg(test)]
-    pub pieces: Vec<(Nanos, Nanos)>,
+    /// What was owned, where it is audited.
+    pub pieces: Option<Vec<(Nanos, Nanos)>>,
     active: Vec<bool>,
     levels: Vec<Level>,
     /// When a task handed work to another one; a lock that is let go hands over none.
@@ -93,8 +75,7 @@ impl<'a> Walk<'a> {
             owned: 0,
             idle: Nanos::ZERO,
             samples: 0,
-            #[cfg(test)]
-            pieces: Vec::new(),
+            pieces: None,
             active: vec![false; tasks],
             levels: Vec::new(),
             handed,
@@ -128,15 +109,17 @@ impl<'a> Walk<'a> {
             *sum = sum.plus(length);
         }
         self.tree.own(node, kind, length, &self.levels, kind == Kind::Cpu);
-        #[cfg(test)]
-        self.pieces.push((from, to));
+        if let Some(pieces) = &mut self.pieces {
+            pieces.push((from, to));
+        }
     }
 
     pub(super) fn own_idle(&mut self, from: Nanos, to: Nanos) {
         self.owned = self.owned.saturating_add(to.since(from).0);
         self.idle = self.idle.plus(to.since(from));
-        #[cfg(test)]
-        self.pieces.push((from, to));
+        if let Some(pieces) = &mut self.pieces {
+            pieces.push((from, to));
+        }
     }
 
     /// Gives every nanosecond of `[from, to)` an owner, on behalf of somebody whom `task` woke at `to`. `outer` is
@@ -216,8 +199,8 @@ impl<'a> Walk<'a> {
                 self.samples += known.points.samples_in(task, piece.from, piece.to);
                 for (from, to, stack) in known.points.pieces(task, piece.from, piece.to) {
                     let base = if serving.is_none() { self.in_loop(task, base, stack, from) } else { base };
-                    let node = self.place(task, base, stack, from);
-                    for (kind, from, to) in known.split(short, from, to) {
+                    let node = self.place_own(task, base, stack, from);
+                    for (kind, from, to) in known.split(short, stack, from, to) {
                         self.own(node, kind, from, to, stack, task);
                     }
                 }
@@ -241,7 +224,7 @@ impl<'a> Walk<'a> {
                         let base = self.asked_below(task, base, owner, piece.from);
                         self.chain(task, base, &owner.stacks, piece.from)
                     }
-                    None => self.place(task, base, stack, piece.from),
+                    None => self.place_own(task, base, stack, piece.from),
                 };
                 self.own(node, Kind::Wait(known.queue(wait)), piece.from, piece.to, stack, task);
                 piece.from
@@ -261,7 +244,11 @@ impl<'a> Walk<'a> {
         let known = self.known;
         let wait = known.correlated.wait(id);
         let stack = known.stack_of(id, piece.from);
-        let node = self.place(task, base, stack, piece.from);
+        let node = match known.cause(id) {
+            // Where a proxy waits for those behind it, its own functions tell nothing.
+            WaitCause::Network | WaitCause::Db => self.place(task, base, stack, piece.from),
+            _ => self.place_own(task, base, stack, piece.from),
+        };
         let mut from = piece.from;
         if wait.multiplexed
             && let Some(by) = wait.by.filter(|by| !self.is_active(*by))
@@ -273,9 +260,10 @@ impl<'a> Walk<'a> {
         }
         // A loop that gave work to a thread, or a lock, answers nobody.
         let answered = wait.by.filter(|_| wait.cause == Cause::Network);
-        let serving = answered.and_then(|by| known.loops.serving(by, None, wait.woken));
+        let other = wait.socket.and_then(|socket| known.loops.other_end(socket));
+        let serving = answered.and_then(|by| known.loops.serving(by, other, wait.woken));
         let piece = Segment { from, ..piece };
-        self.waited(task, wait.by, known.cause(id), piece, node, stack, serving);
+        self.waited(task, known.by(id), known.cause(id), piece, node, stack, serving);
         from
     }
 
@@ -308,7 +296,11 @@ impl<'a> Walk<'a> {
         let node = self.chain(task, base, &owner.stacks, piece.from);
         let wait = known.correlated.wait(owner.wait);
         let (by, cause, socket) = match owner.by {
-            By::Waker => (wait.by, known.cause(owner.wait), None),
+            By::Waker => (known.by(owner.wait), known.cause(owner.wait), None),
+            By::Given(from, to) => match self.given(task, from, to) {
+                Some(worker) => (Some(worker), WaitCause::Other, None),
+                None => (known.by(owner.wait), known.cause(owner.wait), None),
+            },
             By::Timer => (None, WaitCause::Sleep, None),
             By::Peer(by, socket) => match known.cause(owner.wait) {
                 WaitCause::Db => (by, WaitCause::Db, socket),
@@ -351,11 +343,16 @@ impl<'a> Walk<'a> {
     ) {
         // Who is active was blocked all the time and cannot have woken anybody: the request was still on its way.
         let by = by.filter(|by| !self.is_active(*by) && self.levels.len() < MAX_CHAIN);
-        // A database that shows nothing of the project answers for its own time: what it computes is no work of the
-        // caller's.
-        let Some(by) = by.filter(|by| cause != WaitCause::Db || self.known.shows_project(*by)) else {
+        let Some(by) = by else {
             return self.own(node, Kind::Wait(cause), piece.from, piece.to, stack, task);
         };
+        let mut piece = piece;
+        if cause == WaitCause::Db && !self.known.shows_project(by) {
+            // Until the question was asked, a database was there for others.
+            let asked = self.known.queries.asked(task, piece.to).unwrap_or(piece.to).clamp(piece.from, piece.to);
+            self.own(node, Kind::Wait(cause), piece.from, asked, stack, task);
+            piece.from = asked;
+        }
         let inner = self.enter(task, by, node, piece.to);
         self.levels.push(Level { depth: self.tree.depth(node), cause });
         self.walk(by, piece.from, piece.to, inner, node, serving);
@@ -370,6 +367,23 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// The thread of the loop's process that it first gave something to do in `[from, to)`.
+    fn given(&self, of_loop: TaskId, from: Nanos, to: Nanos) -> Option<TaskId> {
+        let process = self.known.process(of_loop)?;
+        let tasks = self.known.recording.tasks.iter().enumerate();
+        let threads = tasks.filter(|(_, task)| task.process == process).map(|(index, _)| TaskId(index as u32));
+        let first = |worker: TaskId| {
+            let woken = self.handed.get(&(of_loop, worker)).and_then(|times| {
+                let next = times.partition_point(|time| *time < from);
+                times.get(next).copied()
+            });
+            let born = self.known.recording.tasks.get(worker.0 as usize).filter(|task| task.maker == Some(of_loop));
+            let born = born.map(|task| task.born).filter(|born| *born >= from);
+            [woken, born].into_iter().flatten().min().filter(|at| *at < to).map(|at| (at, worker))
+        };
+        threads.filter_map(first).min().map(|(_, worker)| worker)
+    }
+
     /// The last moment before `at` at which the loop gave `worker` something to do, not before `stop`.
     fn handed_over(&self, of_loop: TaskId, worker: TaskId, at: Nanos, stop: Nanos) -> Option<Nanos> {
         let woken = self.handed.get(&(of_loop, worker)).and_then(|times| {
@@ -382,7 +396,7 @@ impl<'a> Walk<'a> {
         (handed.plus(LATE_TO_SLEEP) >= stop).then(|| handed.max(stop))
     }
 
-    fn place(&mut self, task: TaskId, base: NodeId, stack: Option<StackId>, at: Nanos) -> NodeId {
+    pub(super) fn place(&mut self, task: TaskId, base: NodeId, stack: Option<StackId>, at: Nanos) -> NodeId {
         let functions = self.known.project.stack(stack);
         if functions.is_empty() {
             return base;
@@ -420,107 +434,5 @@ impl<'a> Walk<'a> {
         let Some(image) = process.images.last() else { return node };
         let service = known.service(to, at);
         self.tree.subprocess(node, &services::program(image), service)
-    }
-}
-
-impl Known<'_> {
-    pub(super) fn process(&self, task: TaskId) -> Option<ProcessId> {
-        self.recording.tasks.get(task.0 as usize).map(|task| task.process)
-    }
-
-    pub(super) fn is_outside(&self, task: TaskId) -> bool {
-        self.process(task).is_some_and(|process| self.recording.is_outside(process))
-    }
-
-    pub(super) fn service(&self, task: TaskId, at: Nanos) -> u32 {
-        self.process(task).map_or(0, |process| self.services.at(self.recording, process, at))
-    }
-
-    fn has_project(&self, process: ProcessId) -> bool {
-        self.has_project.get(process.0 as usize).copied().unwrap_or(false)
-    }
-
-    fn shows_project(&self, task: TaskId) -> bool {
-        let process = self.process(task).map(|process| process.0 as usize);
-        process.and_then(|process| self.leads_to_project.get(process)).copied().unwrap_or(false)
-    }
-
-    pub(super) fn is_interpreter_lock(&self, stack: Option<StackId>) -> bool {
-        stack.is_some_and(|stack| self.interpreter_lock.get(stack.0 as usize).copied().unwrap_or(false))
-    }
-
-    /// Somebody held what was waited for.
-    fn is_for_a_lock(&self, wait: &Wait) -> bool {
-        let held = wait.lock.is_some_and(|lock| lock.interpreter || lock.holder.is_some());
-        held || (wait.futex && self.is_interpreter_lock(wait.stack))
-    }
-
-    /// The stack of a wait's system call, else what it interrupted, else what the task was seen doing nearest to it.
-    pub(super) fn stack_of(&self, wait: WaitId, at: Nanos) -> Option<StackId> {
-        let wait = self.correlated.wait(wait);
-        let interrupted = || self.points.interrupted(wait.task, wait.off);
-        wait.stack.or_else(interrupted).or_else(|| self.points.nearest(wait.task, at))
-    }
-
-    pub(super) fn cause(&self, wait: WaitId) -> WaitCause {
-        let wait = self.correlated.wait(wait);
-        if wait.futex && self.is_interpreter_lock(wait.stack) {
-            return WaitCause::Lock;
-        }
-        cause(wait.cause)
-    }
-
-    /// What a runnable task waited for.
-    pub(super) fn queue(&self, wait: WaitId) -> WaitCause {
-        if self.correlated.wait(wait).throttled { WaitCause::Throttled } else { WaitCause::RunQueue }
-    }
-
-    /// An on-CPU piece in the proportion of its short waits.
-    pub(super) fn split(&self, short: Option<u32>, from: Nanos, to: Nanos) -> Vec<(Kind, Nanos, Nanos)> {
-        let Some(short) = short.and_then(|short| self.correlated.shorts.get(short as usize)) else {
-            return vec![(Kind::Cpu, from, to)];
-        };
-        let (run_queue, blocked) = short.split(to.since(from));
-        let mut found = Vec::with_capacity(blocked.len() + 2);
-        let mut now = from;
-        let waits = blocked.into_iter().map(|(of, length)| (cause(of), length));
-        for (cause, length) in waits.chain([(WaitCause::RunQueue, run_queue)]) {
-            let until = now.plus(length).min(to);
-            if until > now {
-                found.push((Kind::Wait(cause), now, until));
-                now = until;
-            }
-        }
-        if to > now {
-            found.push((Kind::Cpu, now, to));
-        }
-        found
-    }
-
-    fn is_ancestor(&self, ancestor: ProcessId, of: ProcessId) -> bool {
-        let mut at = of;
-        while let Some(parent) = self.recording.processes.get(at.0 as usize).and_then(|process| process.parent) {
-            if parent == ancestor {
-                return true;
-            }
-            if parent.0 >= at.0 {
-                return false; // parents are older; anything else would be a cycle
-            }
-            at = parent;
-        }
-        false
-    }
-}
-
-fn cause(cause: Cause) -> WaitCause {
-    match cause {
-        Cause::Network => WaitCause::Network,
-        Cause::Database => WaitCause::Db,
-        Cause::Disk => WaitCause::Disk,
-        Cause::Lock => WaitCause::Lock,
-        Cause::Sleep => WaitCause::Sleep,
-        Cause::Child => WaitCause::Child,
-        Cause::Pipe => WaitCause::Pipe,
-        Cause::Other => WaitCause::Other,
     }
 }

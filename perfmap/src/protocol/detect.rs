@@ -12,7 +12,6 @@ const COMMON: [&[u8]; 9] =
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    Http1(Side),
     Tls,
     /// And who begins so.
     Call(Wire, Side),
@@ -26,7 +25,7 @@ pub(super) enum Guess {
 }
 
 /// One row a protocol: what its first bytes look like, from either side.
-const BEGINNINGS: [fn(&[u8]) -> Guess; 8] = [
+const BEGINNINGS: [fn(&[u8]) -> Guess; 9] = [
     request,
     response,
     tls,
@@ -35,6 +34,7 @@ const BEGINNINGS: [fn(&[u8]) -> Guess; 8] = [
     super::redis::begins,
     super::mysql::begins,
     super::memcached::begins,
+    super::memcached::binary::begins,
 ];
 
 pub(super) fn any(bytes: &[u8]) -> Guess {
@@ -71,11 +71,11 @@ pub(super) fn request(bytes: &[u8]) -> Guess {
     if line.starts_with(b"PRI * ") && version.starts_with(b"HTTP/2") {
         return Guess::Yes(Kind::Call(Wire::Http2, Side::Requests));
     }
-    begins(version, b"HTTP/1.", Kind::Http1(Side::Requests))
+    begins(version, b"HTTP/1.", Kind::Call(Wire::Http1, Side::Requests))
 }
 
 pub(super) fn response(bytes: &[u8]) -> Guess {
-    begins(bytes, b"HTTP/1.", Kind::Http1(Side::Responses))
+    begins(bytes, b"HTTP/1.", Kind::Call(Wire::Http1, Side::Responses))
 }
 
 pub(super) fn tls(bytes: &[u8]) -> Guess {
@@ -143,7 +143,7 @@ impl Probe {
     fn judge(&self, cut: bool, guess: fn(&[u8]) -> Guess) -> Guess {
         match guess(&self.0) {
             Guess::NeedMore if cut && guess(b"GET / HTTP/1.") != Guess::No && cut_request(&self.0) => {
-                Guess::Yes(Kind::Http1(Side::Requests))
+                Guess::Yes(Kind::Call(Wire::Http1, Side::Requests))
             }
             Guess::NeedMore if cut || self.0.len() > MAX_PROBE => Guess::No,
             answer => answer,

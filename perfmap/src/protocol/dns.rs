@@ -6,7 +6,7 @@
 mod tests;
 
 use super::dialogue::{Dialogue, Side};
-use super::frames::{Event, Header, Lane, Rest};
+use super::frames::{Event, Header, Lane, Lost, Rest};
 use crate::recording::{CallStep, Mark, Wire};
 
 const HEADER: usize = 12;
@@ -34,12 +34,16 @@ const TYPES: [(u16, &str); 12] = [
 #[derive(Debug)]
 pub(super) enum Connection {
     Datagrams,
-    Stream { requests: Lane, responses: Lane },
+    /// None: lost.
+    Stream {
+        requests: Option<Lane>,
+        responses: Option<Lane>,
+    },
 }
 
 impl Connection {
     pub fn stream() -> Connection {
-        Connection::Stream { requests: Lane::default(), responses: Lane::default() }
+        Connection::Stream { requests: Some(Lane::default()), responses: Some(Lane::default()) }
     }
 }
 
@@ -51,14 +55,18 @@ impl Dialogue for Connection {
         };
         let lane = if side == Side::Requests { requests } else { responses };
         let mut rest = Rest { captured, length };
-        if lane.is_lost() && message_length(captured).is_some_and(|announced| announced + 2 == length) {
-            lane.found();
+        if lane.is_none() && message_length(captured).is_some_and(|announced| announced + 2 == length) {
+            *lane = Some(Lane::default());
         }
-        while let Some(event) = lane.next(&mut rest, header) {
-            match event {
-                Event::Message { body, .. } => read(side, &body, marks),
-                Event::Over(_) => {}
-                Event::Lost => marks.push(Mark::Call { wire: Wire::Dns, stream: 0, step: CallStep::Desync }),
+        while let Some(reading) = lane {
+            match reading.next(&mut rest, header) {
+                Ok(None) => return,
+                Ok(Some(Event::Message { body, .. })) => read(side, &body, marks),
+                Ok(Some(Event::Over(_))) => {}
+                Err(Lost) => {
+                    *lane = None;
+                    marks.push(Mark::Call { wire: Wire::Dns, stream: 0, step: CallStep::Desync });
+                }
             }
         }
     }

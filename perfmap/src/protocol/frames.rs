@@ -1,5 +1,6 @@
 //! One direction of a protocol of framed messages: header with a length, then a body → its messages, each with the
-//! first bytes of its body. Lengths carry the walk over bytes that were not captured; a header among these is a loss.
+//! first bytes of its body. Lengths carry the walk over bytes that were not captured; a header among these is a loss,
+//! behind which the lane stands at a message's beginning again: where that is, its owner has to find.
 
 /// Longest header of any protocol here.
 const MAX_HEADER: usize = 32;
@@ -45,15 +46,16 @@ pub(super) enum Event {
     Message { kind: u8, length: u64, body: Vec<u8>, cut: bool },
     /// The message's last byte has passed.
     Over(u8),
-    /// A header was not captured, or is none: said once.
-    Lost,
 }
+
+/// A byte that was needed was not captured, or makes no sense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Lost;
 
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     header: Vec<u8>,
     body: Option<Body>,
-    lost: bool,
 }
 
 #[derive(Debug)]
@@ -67,24 +69,17 @@ struct Body {
 }
 
 impl Lane {
-    pub fn is_lost(&self) -> bool {
-        self.lost
-    }
-
     /// None: the transfer has nothing more to say.
-    pub fn next(&mut self, rest: &mut Rest<'_>, header: fn(&[u8]) -> Header) -> Option<Event> {
-        if self.lost {
-            return None;
-        }
+    pub fn next(&mut self, rest: &mut Rest<'_>, header: fn(&[u8]) -> Header) -> Result<Option<Event>, Lost> {
         while self.body.is_none() {
             if rest.length == 0 {
-                return None;
+                return Ok(None);
             }
-            let Some(byte) = rest.byte().filter(|_| self.header.len() < MAX_HEADER) else { return Some(self.lose()) };
+            let Some(byte) = rest.byte().filter(|_| self.header.len() < MAX_HEADER) else { return Err(self.lose()) };
             self.header.push(byte);
             match header(&self.header) {
                 Header::NeedMore => {}
-                Header::Bad => return Some(self.lose()),
+                Header::Bad => return Err(self.lose()),
                 Header::Frame { kind, body, keep } => {
                     self.header.clear();
                     let want = usize::try_from(body).unwrap_or(usize::MAX).min(keep);
@@ -92,7 +87,7 @@ impl Lane {
                 }
             }
         }
-        let body = self.body.as_mut()?;
+        let Some(body) = self.body.as_mut() else { return Ok(None) };
         if !body.told {
             let known = rest.captured.len().min(body.want - body.kept.len());
             body.kept.extend_from_slice(&rest.captured[..known]);
@@ -100,31 +95,26 @@ impl Lane {
             rest.skip(known as u64);
             let cut = body.kept.len() < body.want;
             if cut && rest.length == 0 {
-                return None;
+                return Ok(None);
             }
             body.told = true;
             let kept = std::mem::take(&mut body.kept);
-            return Some(Event::Message { kind: body.kind, length: body.length, body: kept, cut });
+            return Ok(Some(Event::Message { kind: body.kind, length: body.length, body: kept, cut }));
         }
         let step = body.left.min(rest.length);
         body.left -= step;
         rest.skip(step);
         if body.left > 0 {
-            return None;
+            return Ok(None);
         }
         let kind = body.kind;
         self.body = None;
-        Some(Event::Over(kind))
+        Ok(Some(Event::Over(kind)))
     }
 
-    pub fn lose(&mut self) -> Event {
-        *self = Lane { lost: true, ..Lane::default() };
-        Event::Lost
-    }
-
-    /// A message begins with the next byte.
-    pub fn found(&mut self) {
+    fn lose(&mut self) -> Lost {
         *self = Lane::default();
+        Lost
     }
 }
 

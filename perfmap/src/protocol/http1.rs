@@ -1,4 +1,4 @@
-//! Both directions of an HTTP/1.x connection → marks. Heads are parsed, bodies are only measured; lengths that a head
+//! Both directions of an HTTP/1.x connection → calls. Heads are parsed (1xx are no answers), bodies are only measured; lengths that a head
 //! or a chunk announced carry the walk over bytes that were not captured. Where a byte is needed that was not, the
 //! direction is lost, and found again at a transfer that begins with a head.
 
@@ -9,8 +9,9 @@ use std::{borrow::Cow, collections::VecDeque};
 
 use super::detect::{self, Guess, Probe};
 use super::dialogue::{Dialogue, Onward, Side};
+use super::frames::Rest;
 use super::http2;
-use crate::recording::Mark;
+use crate::recording::{CallStep, Mark, Wire};
 use chunked::{Chunked, Progress};
 use head::Framing;
 pub(super) use head::{bounded, host};
@@ -60,18 +61,8 @@ enum State {
     Search,
 }
 
-/// What is left of a transfer.
-struct Rest<'a> {
-    captured: &'a [u8],
-    length: u64,
-}
-
-impl Rest<'_> {
-    fn skip(&mut self, count: u64) {
-        self.length -= count;
-        let known = usize::try_from(count).unwrap_or(usize::MAX).min(self.captured.len());
-        self.captured = &self.captured[known..];
-    }
+fn mark(step: CallStep) -> Mark {
+    Mark::Call { wire: Wire::Http1, stream: 0, step }
 }
 
 impl Dialogue for Connection {
@@ -82,7 +73,7 @@ impl Dialogue for Connection {
     fn closed(&mut self, marks: &mut Vec<Mark>) {
         if matches!(self.responses.state, State::UntilClose) {
             self.responses.state = State::Search;
-            marks.push(Mark::HttpResponseEnd);
+            marks.push(mark(CallStep::ResponseEnd));
         }
     }
 
@@ -165,7 +156,7 @@ impl Connection {
 
     fn lose(&mut self, side: Side, marks: &mut Vec<Mark>) {
         *self.lane(side) = Lane { state: State::Search, ..Lane::default() };
-        marks.push(Mark::HttpDesync);
+        marks.push(mark(CallStep::Desync));
     }
 
     /// False: it was no head, and the direction is lost.
@@ -197,7 +188,7 @@ impl Connection {
         }
         self.requests.asks_upgrade = request.upgrade || asked == Asked::Connect;
         let framing = if asked == Asked::Connect { Some(Framing::None) } else { request.framing };
-        marks.push(request.into_mark());
+        marks.push(mark(request.into_step()));
         framing
     }
 
@@ -205,7 +196,6 @@ impl Connection {
         let response = head::response(bytes)?;
         let status = response.status;
         if (100..200).contains(&status) && status != 101 {
-            marks.push(Mark::HttpResponse { status, upgrade: false });
             return Some(Framing::Interim);
         }
         let asked = self.pending.pop_front().unwrap_or(Asked::Other);
@@ -217,7 +207,7 @@ impl Connection {
         } else if asked == Asked::Connect && (200..300).contains(&status) {
             self.switched = Some(Onward::Tunnel);
         }
-        marks.push(Mark::HttpResponse { status, upgrade: self.switched.is_some() });
+        marks.push(mark(CallStep::Response { status: Some(status), failed: false }));
         let bodiless = asked == Asked::Head || matches!(status, 204 | 304);
         if self.switched.is_some() || bodiless { Some(Framing::None) } else { response.framing }
     }
@@ -226,10 +216,10 @@ impl Connection {
         let lane = self.lane(side);
         lane.state = if lane.asks_upgrade { State::Search } else { State::Head };
         lane.asks_upgrade = false;
-        marks.push(match side {
-            Side::Requests => Mark::HttpRequestEnd,
-            Side::Responses => Mark::HttpResponseEnd,
-        });
+        marks.push(mark(match side {
+            Side::Requests => CallStep::RequestEnd,
+            Side::Responses => CallStep::ResponseEnd,
+        }));
         if side == Side::Responses && self.switched.is_some() {
             marks.push(Mark::Upgraded);
         }

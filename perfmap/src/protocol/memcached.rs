@@ -1,27 +1,26 @@
 //! memcached's text protocol → calls: one for each command that is answered, many keys or one. Keys are not kept. Of the
-//! meta commands those that ask for silence are no calls, because most of them are never answered; the binary protocol
-//! is not read.
+//! meta commands those that ask for silence are no calls, because most of them are never answered. The binary protocol
+//! has a reader of its own.
 
+pub(super) mod binary;
 mod lines;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
-
 use super::detect::{Guess, Kind};
-use super::dialogue::{Dialogue, Onward, Side};
-use super::frames::Rest;
+use super::dialogue::Side;
+use super::frames::{Lost, Rest};
 use super::repeat::RunKey;
-use crate::recording::{CallStep, Mark, Wire};
+use super::turns;
+use crate::recording::Wire;
 use lines::{Event, Lane};
 
-const MAX_PENDING: usize = 64 * 1024;
 /// Longer words than any command's.
 const MAX_COMMAND: usize = 10;
 
 /// How a command is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Answer {
+pub(super) enum Answer {
     Line,
     /// VALUE or STAT lines up to END.
     UntilEnd,
@@ -58,89 +57,56 @@ const COMMANDS: [(&str, Answer, Option<usize>); 24] = [
     ("quit", Answer::Never, None),
 ];
 
+type Owed = turns::Owed<Answer>;
+
 #[derive(Debug)]
-pub(super) struct Connection {
-    requests: Lane,
-    responses: Lane,
-    pending: VecDeque<Answer>,
-    begun: bool,
-    doubt: usize,
-    /// Since the responses were lost, the client has spoken.
-    turned: bool,
-    /// The data of a command that was told is being sent.
-    telling: bool,
-    onward: Onward,
+pub(super) struct Reader {
     key: RunKey,
 }
 
-impl Connection {
-    pub fn new(key: RunKey) -> Connection {
-        Connection {
-            requests: Lane::default(),
-            responses: Lane::default(),
-            pending: VecDeque::new(),
-            begun: false,
-            doubt: 0,
-            turned: false,
-            telling: false,
-            onward: Onward::Same,
-            key,
-        }
+impl Reader {
+    pub fn new(key: RunKey) -> Reader {
+        Reader { key }
     }
 }
 
-fn mark(step: CallStep) -> Mark {
-    Mark::Call { wire: Wire::Memcached, stream: 0, step }
-}
+impl turns::Reader for Reader {
+    const WIRE: Wire = Wire::Memcached;
+    type Lane = Lane;
+    type Expect = Answer;
 
-impl Dialogue for Connection {
-    fn feed(&mut self, side: Side, captured: &[u8], length: u64, marks: &mut Vec<Mark>) {
-        let mut rest = Rest { captured, length };
+    fn next(&mut self, side: Side, lane: &mut Lane, rest: &mut Rest<'_>, owed: &mut Owed) -> Result<bool, Lost> {
+        match (side, lane.next(rest)?) {
+            (_, None) => return Ok(false),
+            (Side::Requests, Some(Event::Line { bytes, whole })) => {
+                let data = self.command(&bytes, whole, owed);
+                lane.data(data);
+                if data.is_none() {
+                    owed.told();
+                }
+            }
+            (Side::Requests, Some(Event::DataOver)) => owed.told(),
+            (Side::Responses, Some(Event::Line { bytes, .. })) => lane.data(answer(&bytes, owed)),
+            (Side::Responses, Some(Event::DataOver)) => {
+                if owed.first() == Some(&Answer::Meta) && owed.has_begun() {
+                    owed.end();
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn resumes(&mut self, side: Side, captured: &[u8], turned: bool) -> bool {
         match side {
-            Side::Requests => self.asked(&mut rest, marks),
-            Side::Responses => self.answered(&mut rest, marks),
+            Side::Requests => begins(captured) != Guess::No,
+            Side::Responses => turned && is_answer(captured),
         }
-    }
-
-    fn onward(&self) -> Onward {
-        self.onward
     }
 }
 
-impl Connection {
-    fn asked(&mut self, rest: &mut Rest<'_>, marks: &mut Vec<Mark>) {
-        self.turned |= self.responses.is_lost();
-        if self.requests.is_lost() {
-            if begins(rest.captured) == Guess::No {
-                return;
-            }
-            self.requests.found();
-        }
-        while self.onward == Onward::Same {
-            match self.requests.next(rest) {
-                None => return,
-                Some(Event::Line { bytes, whole }) => {
-                    let data = self.command(&bytes, whole, marks);
-                    self.requests.data(data);
-                    if data.is_none() && std::mem::take(&mut self.telling) {
-                        marks.push(mark(CallStep::RequestEnd));
-                    }
-                }
-                Some(Event::DataOver) => {
-                    if std::mem::take(&mut self.telling) {
-                        marks.push(mark(CallStep::RequestEnd));
-                    }
-                }
-                Some(Event::Lost) => {
-                    self.telling = false;
-                    marks.push(mark(CallStep::Desync));
-                }
-            }
-        }
-    }
-
+impl Reader {
     /// The length of the data behind the line, where there is some.
-    fn command(&mut self, line: &[u8], whole: bool, marks: &mut Vec<Mark>) -> Option<u64> {
+    fn command(&mut self, line: &[u8], whole: bool, owed: &mut Owed) -> Option<u64> {
         let words: Vec<&[u8]> = words(line).collect();
         let known = COMMANDS.iter().find(|(name, ..)| words.first() == Some(&name.as_bytes()));
         let (name, answer, length_at) = match known {
@@ -157,84 +123,39 @@ impl Connection {
         };
         if !quiet && !words.is_empty() {
             let repeat = (whole && data.is_none()).then(|| self.key.of(&[line]));
-            marks.push(mark(CallStep::Request { method: None, operation: name, host: None, repeat }));
-            self.telling = true;
-            if self.pending.len() < MAX_PENDING {
-                self.pending.push_back(answer);
-            } else {
-                self.onward = Onward::Opaque;
-            }
+            owed.call(name, repeat);
+            owed.expect(answer);
         }
         data
     }
+}
 
-    fn answered(&mut self, rest: &mut Rest<'_>, marks: &mut Vec<Mark>) {
-        if self.responses.is_lost() {
-            if !(self.turned && is_answer(rest.captured)) {
-                return;
-            }
-            self.responses.found();
-            if self.pending.len() > self.doubt {
-                // The client went on, so what was asked before has been answered.
-                self.pending.drain(..self.doubt);
-                self.begun = false;
-            }
-            self.doubt = 0;
-        }
-        while self.onward == Onward::Same {
-            match self.responses.next(rest) {
-                None => return,
-                Some(Event::Line { bytes, .. }) => {
-                    let data = self.answer(&bytes, marks);
-                    self.responses.data(data);
-                }
-                Some(Event::DataOver) => {
-                    if self.pending.front() == Some(&Answer::Meta) && self.begun {
-                        self.end(marks);
-                    }
-                }
-                Some(Event::Lost) => {
-                    self.turned = false;
-                    self.doubt = self.pending.len();
-                    marks.push(mark(CallStep::Desync));
-                }
-            }
-        }
+/// The length of the data behind an answer's line, where there is some.
+fn answer(line: &[u8], owed: &mut Owed) -> Option<u64> {
+    let words: Vec<&[u8]> = words(line).take(5).collect();
+    let first = words.first().copied().unwrap_or_default();
+    let data = match first {
+        b"VALUE" => words.get(3).and_then(|word| number(word)),
+        b"VA" => words.get(1).and_then(|word| number(word)),
+        _ => None,
+    };
+    let failed = matches!(first, b"ERROR" | b"CLIENT_ERROR" | b"SERVER_ERROR");
+    let meta = matches!(first, b"HD" | b"VA" | b"EN" | b"NF" | b"NS" | b"EX" | b"MN" | b"ME");
+    let (ours, over) = match owed.first() {
+        None => (false, false),
+        Some(_) if failed => (true, true),
+        Some(Answer::UntilEnd) => (!meta, matches!(first, b"END" | b"RESET")),
+        Some(Answer::Line) => (!meta, true),
+        Some(Answer::Meta) => (true, first != b"VA"),
+        Some(Answer::Never) => (false, false),
+    };
+    if ours {
+        owed.begin(failed);
     }
-
-    fn answer(&mut self, line: &[u8], marks: &mut Vec<Mark>) -> Option<u64> {
-        let words: Vec<&[u8]> = words(line).take(5).collect();
-        let first = words.first().copied().unwrap_or_default();
-        let data = match first {
-            b"VALUE" => words.get(3).and_then(|word| number(word)),
-            b"VA" => words.get(1).and_then(|word| number(word)),
-            _ => None,
-        };
-        let failed = matches!(first, b"ERROR" | b"CLIENT_ERROR" | b"SERVER_ERROR");
-        let meta = matches!(first, b"HD" | b"VA" | b"EN" | b"NF" | b"NS" | b"EX" | b"MN" | b"ME");
-        let (ours, over) = match self.pending.front() {
-            None => (false, false),
-            Some(_) if failed => (true, true),
-            Some(Answer::UntilEnd) => (!meta, matches!(first, b"END" | b"RESET")),
-            Some(Answer::Line) => (!meta, true),
-            Some(Answer::Meta) => (true, first != b"VA"),
-            Some(Answer::Never) => (false, false),
-        };
-        if ours && (!self.begun || failed) {
-            self.begun = true;
-            marks.push(mark(CallStep::Response { status: None, failed }));
-        }
-        if ours && over {
-            self.end(marks);
-        }
-        data
+    if ours && over {
+        owed.end();
     }
-
-    fn end(&mut self, marks: &mut Vec<Mark>) {
-        self.pending.pop_front();
-        self.begun = false;
-        marks.push(mark(CallStep::ResponseEnd));
-    }
+    data
 }
 
 fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -17,6 +17,7 @@ mod redis;
 mod repeat;
 mod statement;
 mod tls;
+mod turns;
 
 #[cfg(test)]
 mod recorded;
@@ -38,7 +39,7 @@ pub enum Verdict {
     Undecided,
     Http1,
     Tls,
-    /// A protocol whose marks are [`Mark::Call`]: messages are framed, so long heads of them are worth having.
+    /// Any other that is read: messages are framed, so long heads of them are worth having.
     Calls(Wire),
     /// No known protocol, or one that was switched to: the kernel need not send its messages any more.
     Opaque,
@@ -66,8 +67,7 @@ enum Phase {
     Dialogue {
         parser: Box<dyn Dialogue>,
         requests: Direction,
-        /// None: HTTP/1.x.
-        wire: Option<Wire>,
+        wire: Wire,
     },
     Tls {
         sent: tls::Lane,
@@ -95,14 +95,14 @@ impl Decoder {
     /// Of a socket whose datagrams are DNS messages.
     pub fn datagrams(requests: Direction) -> Decoder {
         let parser = Box::new(dns::Connection::Datagrams);
-        let phase = Phase::Dialogue { parser, requests, wire: Some(Wire::Dns) };
+        let phase = Phase::Dialogue { parser, requests, wire: Wire::Dns };
         Decoder { phase, key: RunKey::default() }
     }
 
     /// The same over TCP.
     pub fn name_server(requests: Direction) -> Decoder {
         let parser = Box::new(dns::Connection::stream());
-        let phase = Phase::Dialogue { parser, requests, wire: Some(Wire::Dns) };
+        let phase = Phase::Dialogue { parser, requests, wire: Wire::Dns };
         Decoder { phase, key: RunKey::default() }
     }
 
@@ -129,8 +129,8 @@ impl Decoder {
     pub fn verdict(&self) -> Verdict {
         match self.phase {
             Phase::Undecided { .. } => Verdict::Undecided,
-            Phase::Dialogue { wire: None, .. } => Verdict::Http1,
-            Phase::Dialogue { wire: Some(wire), .. } => Verdict::Calls(wire),
+            Phase::Dialogue { wire: Wire::Http1, .. } => Verdict::Http1,
+            Phase::Dialogue { wire, .. } => Verdict::Calls(wire),
             Phase::Tls { .. } => Verdict::Tls,
             Phase::Opaque => Verdict::Opaque,
         }
@@ -175,13 +175,8 @@ impl Decoder {
         let (seen, seen_other) = (probe.take(), other.take());
         self.phase = match kind {
             Kind::Tls => Phase::Tls { sent: tls::Lane::default(), received: tls::Lane::default() },
-            Kind::Http1(by) => Phase::Dialogue {
-                parser: Box::<http1::Connection>::default(),
-                requests: by.requests(direction),
-                wire: None,
-            },
-            Kind::Call(wire, by) => match parser(wire, &self.key) {
-                Some(parser) => Phase::Dialogue { parser, requests: by.requests(direction), wire: Some(wire) },
+            Kind::Call(wire, by) => match parser(wire, &seen, &self.key) {
+                Some(parser) => Phase::Dialogue { parser, requests: by.requests(direction), wire },
                 None => Phase::Opaque,
             },
         };
@@ -192,14 +187,18 @@ impl Decoder {
     }
 }
 
-/// One row a protocol. None: it is told from others, but not read.
-fn parser(wire: Wire, key: &RunKey) -> Option<Box<dyn Dialogue>> {
+/// One row a protocol; `seen` is what it began with. None: it is told from others, but not read.
+fn parser(wire: Wire, seen: &[u8], key: &RunKey) -> Option<Box<dyn Dialogue>> {
     match wire {
+        Wire::Http1 => Some(Box::<http1::Connection>::default()),
         Wire::Http2 | Wire::Grpc => Some(Box::<http2::Connection>::default()),
-        Wire::Postgres => Some(Box::new(postgres::Connection::new(key.clone()))),
-        Wire::Redis => Some(Box::new(redis::Connection::new(key.clone()))),
+        Wire::Postgres => Some(Box::new(turns::Connection::new(postgres::Reader::new(key.clone())))),
+        Wire::Redis => Some(Box::new(turns::Connection::new(redis::Reader::new(key.clone())))),
         Wire::Mysql => Some(Box::new(mysql::Connection::new(key.clone()))),
-        Wire::Memcached => Some(Box::new(memcached::Connection::new(key.clone()))),
+        Wire::Memcached if memcached::binary::is_request(seen) => {
+            Some(Box::new(turns::Connection::new(memcached::binary::Reader::new(key.clone()))))
+        }
+        Wire::Memcached => Some(Box::new(turns::Connection::new(memcached::Reader::new(key.clone())))),
         // DNS is told by its port alone.
         Wire::Dns => None,
     }

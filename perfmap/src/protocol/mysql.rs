@@ -2,29 +2,32 @@
 //! its `Questions` (COM_INIT_DB, fetches from a cursor), once all of its result sets have come. Preparing, pinging and
 //! closing are no calls.
 
+mod compressed;
 mod packets;
 mod replies;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::dialogue::{Dialogue, Onward, Side};
-use super::frames::{Event, Lane, Rest};
+use super::frames::{Event, Lane, Lost, Rest};
 use super::repeat::RunKey;
 use super::statement::{self, Dialect};
-use crate::recording::{CallStep, Mark, Wire};
+use super::turns;
+use crate::recording::{Mark, Wire};
+use compressed::{Frames, Plain};
 use packets::MAX_PACKET;
 use replies::{Reply, Says};
 
 pub(super) use packets::begins;
 
-const MAX_PENDING: usize = 16 * 1024;
 const MAX_STATEMENTS: usize = 4096;
 
 const CLIENT_COMPRESS: u32 = 0x20;
 const CLIENT_SSL: u32 = 0x800;
+const CLIENT_ZSTD: u32 = 0x0400_0000;
 const CLIENT_DEPRECATE_EOF: u32 = 0x0100_0000;
 const CLIENT_OPTIONAL_METADATA: u32 = 0x0200_0000;
 const CLIENT_QUERY_ATTRIBUTES: u32 = 0x0800_0000;
@@ -55,123 +58,154 @@ enum Expect {
     Prepare(Arc<str>),
 }
 
+type Owed = turns::Owed<Expect>;
+
+/// The packets, and where the client asked for it the compressed frames that they come in behind the login.
 #[derive(Debug)]
 pub(super) struct Connection {
-    phase: Phase,
-    requests: Lane,
-    responses: Lane,
-    /// A packet of the greatest length was read: the next one goes on with it.
-    asks_on: bool,
-    answers_on: bool,
-    /// Since a lane was lost, the other side has spoken.
-    turned: bool,
-    pending: VecDeque<Expect>,
-    begun: bool,
-    doubt: usize,
-    reply: Reply,
-    statements: HashMap<u32, Arc<str>>,
-    last_prepared: Option<Arc<str>>,
-    attributes: bool,
-    /// The command that is being sent counts.
-    telling: bool,
-    onward: Onward,
-    key: RunKey,
+    packets: turns::Connection<Reader>,
+    requests: Frames,
+    responses: Frames,
+    compressed: bool,
 }
 
 impl Connection {
     pub fn new(key: RunKey) -> Connection {
         Connection {
+            packets: turns::Connection::new(Reader::new(key)),
+            requests: Frames::default(),
+            responses: Frames::default(),
+            compressed: false,
+        }
+    }
+}
+
+impl Dialogue for Connection {
+    fn feed(&mut self, side: Side, captured: &[u8], length: u64, marks: &mut Vec<Mark>) {
+        if !self.compressed {
+            self.packets.feed(side, captured, length, marks);
+            let Reader { compresses, phase, .. } = self.packets.reader();
+            self.compressed = *compresses && *phase == Phase::Commands;
+            return;
+        }
+        let (frames, other) = match side {
+            Side::Requests => (&mut self.requests, &mut self.responses),
+            Side::Responses => (&mut self.responses, &mut self.requests),
+        };
+        other.other_spoke();
+        let mut rest = Rest { captured, length };
+        loop {
+            match frames.next(&mut rest) {
+                Ok(None) => return,
+                Ok(Some(Plain { bytes, length })) => self.packets.feed(side, &bytes, length, marks),
+                Err(Lost) => return self.packets.interrupted(side, marks),
+            }
+        }
+    }
+
+    fn onward(&self) -> Onward {
+        self.packets.onward()
+    }
+}
+
+#[derive(Debug)]
+struct Reader {
+    phase: Phase,
+    /// A packet of the greatest length was read: the next one goes on with it.
+    asks_on: bool,
+    answers_on: bool,
+    reply: Reply,
+    statements: HashMap<u32, Arc<str>>,
+    last_prepared: Option<Arc<str>>,
+    attributes: bool,
+    /// The client wants compressed frames as soon as it is logged in.
+    compresses: bool,
+    key: RunKey,
+}
+
+impl Reader {
+    fn new(key: RunKey) -> Reader {
+        Reader {
             phase: Phase::Commands,
-            requests: Lane::default(),
-            responses: Lane::default(),
             asks_on: false,
             answers_on: false,
-            turned: false,
-            pending: VecDeque::new(),
-            begun: false,
-            doubt: 0,
             reply: Reply::default(),
             statements: HashMap::new(),
             last_prepared: None,
             attributes: false,
-            telling: false,
-            onward: Onward::Same,
+            compresses: false,
             key,
         }
     }
 }
 
-fn mark(step: CallStep) -> Mark {
-    Mark::Call { wire: Wire::Mysql, stream: 0, step }
-}
+impl turns::Reader for Reader {
+    const WIRE: Wire = Wire::Mysql;
+    type Lane = Lane;
+    type Expect = Expect;
 
-impl Dialogue for Connection {
-    fn feed(&mut self, side: Side, captured: &[u8], length: u64, marks: &mut Vec<Mark>) {
-        let mut rest = Rest { captured, length };
+    fn next(&mut self, side: Side, lane: &mut Lane, rest: &mut Rest<'_>, owed: &mut Owed) -> Result<bool, Lost> {
+        let header = if side == Side::Requests { packets::request } else { packets::response };
+        match (side, lane.next(rest, header)?) {
+            (_, None) => return Ok(false),
+            (Side::Requests, Some(Event::Message { kind: number, length, body, cut })) => {
+                let goes_on = std::mem::replace(&mut self.asks_on, length == MAX_PACKET);
+                match self.phase {
+                    _ if goes_on => {}
+                    Phase::Login => self.login(number, &body, owed),
+                    Phase::Commands if number == 0 => self.command(&body, cut || self.asks_on, owed),
+                    // Data of LOAD DATA LOCAL, or an answer of the login.
+                    Phase::Commands => {}
+                }
+            }
+            (Side::Requests, Some(Event::Over(_))) if self.asks_on => {}
+            (Side::Requests, Some(Event::Over(_))) => owed.told(),
+            (Side::Responses, Some(Event::Message { kind: number, length, body, .. })) => {
+                if !std::mem::replace(&mut self.answers_on, length == MAX_PACKET) {
+                    self.packet(number, length, &body, owed);
+                }
+            }
+            (Side::Responses, Some(Event::Over(_))) => {}
+        }
+        Ok(true)
+    }
+
+    fn resumes(&mut self, side: Side, captured: &[u8], turned: bool) -> bool {
+        let begins = match side {
+            Side::Requests => packets::is_command(captured),
+            Side::Responses => packets::is_first_reply(captured),
+        };
+        if !(turned && begins) {
+            return false;
+        }
         match side {
-            Side::Requests => self.asked(&mut rest, marks),
-            Side::Responses => self.answered(&mut rest, marks),
+            Side::Requests => self.asks_on = false,
+            Side::Responses => {
+                self.answers_on = false;
+                self.reply.start();
+            }
         }
-    }
-
-    fn onward(&self) -> Onward {
-        self.onward
+        true
     }
 }
 
-impl Connection {
-    fn asked(&mut self, rest: &mut Rest<'_>, marks: &mut Vec<Mark>) {
-        if self.requests.is_lost() {
-            if !(self.turned && packets::is_command(rest.captured)) {
-                return;
-            }
-            self.requests.found();
-            self.asks_on = false;
-        }
-        self.turned |= self.responses.is_lost();
-        while self.onward == Onward::Same {
-            match self.requests.next(rest, packets::request) {
-                None => return,
-                Some(Event::Message { kind: number, length, body, cut }) => {
-                    let goes_on = std::mem::replace(&mut self.asks_on, length == MAX_PACKET);
-                    match self.phase {
-                        _ if goes_on => {}
-                        Phase::Login => self.login(number, &body),
-                        Phase::Commands if number == 0 => self.command(&body, cut || self.asks_on, marks),
-                        // Data of LOAD DATA LOCAL, or an answer of the login.
-                        Phase::Commands => {}
-                    }
-                }
-                Some(Event::Over(_)) if self.asks_on => {}
-                Some(Event::Over(_)) => {
-                    if std::mem::take(&mut self.telling) {
-                        marks.push(mark(CallStep::RequestEnd));
-                    }
-                }
-                Some(Event::Lost) => {
-                    self.turned = false;
-                    self.telling = false;
-                    marks.push(mark(CallStep::Desync));
-                }
-            }
-        }
-    }
-
+impl Reader {
     /// The client's answer to the greeting says what the connection is going to be.
-    fn login(&mut self, number: u8, body: &[u8]) {
+    fn login(&mut self, number: u8, body: &[u8], owed: &mut Owed) {
         let Some(capabilities) = body.first_chunk::<4>().filter(|_| number == 1) else { return };
         let capabilities = u32::from_le_bytes(*capabilities);
-        if capabilities & CLIENT_COMPRESS != 0 {
-            self.onward = Onward::Opaque;
+        if capabilities & (CLIENT_COMPRESS | CLIENT_ZSTD) == CLIENT_ZSTD {
+            owed.leave(Onward::Opaque);
         } else if capabilities & CLIENT_SSL != 0 && body.len() == 32 {
-            self.onward = Onward::Tunnel;
+            owed.leave(Onward::Tunnel);
         }
+        self.compresses = capabilities & CLIENT_COMPRESS != 0;
         self.attributes = capabilities & CLIENT_QUERY_ATTRIBUTES != 0;
         self.reply.without_eof = Some(capabilities & CLIENT_DEPRECATE_EOF != 0);
         self.reply.optional_metadata = capabilities & CLIENT_OPTIONAL_METADATA != 0;
     }
 
-    fn command(&mut self, body: &[u8], cut: bool, marks: &mut Vec<Mark>) {
+    fn command(&mut self, body: &[u8], cut: bool, owed: &mut Owed) {
         let Some((command, rest)) = body.split_first() else { return };
         let text = |bytes| statement::shape(bytes, cut, Dialect::Mysql);
         let id = || rest.first_chunk::<4>().map(|id| u32::from_le_bytes(*id));
@@ -180,13 +214,13 @@ impl Connection {
             0x03 => {
                 let bytes = if self.attributes { packets::behind_attributes(rest) } else { Some(rest) };
                 let repeat = (!cut).then(|| self.key.of(&[rest]));
-                self.call(Expect::Results, bytes.map(text), repeat, marks);
+                call(Expect::Results, bytes.map(text), repeat, owed);
             }
             // COM_STMT_PREPARE
             0x16 => {
                 let prepared: Arc<str> = text(rest).into();
                 self.last_prepared = Some(prepared.clone());
-                self.expect(Expect::Prepare(prepared));
+                owed.expect(Expect::Prepare(prepared));
             }
             // COM_STMT_EXECUTE, MariaDB's COM_STMT_BULK_EXECUTE
             0x17 | 0xfa => {
@@ -200,84 +234,36 @@ impl Connection {
                     .as_ref()
                     .filter(|_| !cut)
                     .map(|text| self.key.of(&[text.as_bytes(), rest.get(4..).unwrap_or_default()]));
-                self.call(Expect::Results, operation, repeat, marks);
+                call(Expect::Results, operation, repeat, owed);
             }
             // COM_STMT_FETCH
             0x1c => {
                 let operation = id().and_then(|id| self.statements.get(&id)).map(|known| known.to_string());
-                self.call(Expect::Fetch, operation, None, marks);
+                call(Expect::Fetch, operation, None, owed);
             }
             // COM_INIT_DB
-            0x02 => self.call(Expect::Single { counted: true }, Some("USE".to_owned()), None, marks),
+            0x02 => call(Expect::Single { counted: true }, Some("USE".to_owned()), None, owed),
             // COM_STMT_CLOSE; COM_STMT_SEND_LONG_DATA and COM_QUIT: not answered.
             0x19 => drop(id().map(|id| self.statements.remove(&id))),
             0x01 | 0x18 => {}
             // COM_FIELD_LIST
-            0x04 => self.expect(Expect::Fields),
+            0x04 => owed.expect(Expect::Fields),
             // COM_PROCESS_INFO
-            0x0a => self.expect(Expect::Uncounted),
+            0x0a => owed.expect(Expect::Uncounted),
             // COM_CHANGE_USER
             0x11 => {
                 self.phase = Phase::Login;
                 self.statements.clear();
             }
             // COM_BINLOG_DUMP, COM_TABLE_DUMP, COM_BINLOG_DUMP_GTID
-            0x12 | 0x13 | 0x1e => self.onward = Onward::Opaque,
-            _ => self.expect(Expect::Single { counted: false }),
+            0x12 | 0x13 | 0x1e => owed.leave(Onward::Opaque),
+            _ => owed.expect(Expect::Single { counted: false }),
         }
     }
 
-    fn call(&mut self, expect: Expect, operation: Option<String>, repeat: Option<u64>, marks: &mut Vec<Mark>) {
-        marks.push(mark(CallStep::Request { method: None, operation, host: None, repeat }));
-        self.telling = true;
-        self.expect(expect);
-    }
-
-    fn expect(&mut self, expect: Expect) {
-        if self.pending.len() < MAX_PENDING {
-            self.pending.push_back(expect);
-        } else {
-            self.onward = Onward::Opaque;
-        }
-    }
-
-    fn answered(&mut self, rest: &mut Rest<'_>, marks: &mut Vec<Mark>) {
-        if self.responses.is_lost() {
-            if !(self.turned && packets::is_first_reply(rest.captured)) {
-                return;
-            }
-            self.responses.found();
-            self.answers_on = false;
-            if self.pending.len() > self.doubt {
-                // The client went on, so what was asked before has been answered.
-                self.pending.drain(..self.doubt);
-                self.begun = false;
-                self.reply.start();
-            }
-            self.doubt = 0;
-        }
-        self.turned |= self.requests.is_lost();
-        while self.onward == Onward::Same {
-            match self.responses.next(rest, packets::response) {
-                None => return,
-                Some(Event::Message { kind: number, length, body, .. }) => {
-                    if !std::mem::replace(&mut self.answers_on, length == MAX_PACKET) {
-                        self.packet(number, length, &body, marks);
-                    }
-                }
-                Some(Event::Over(_)) => {}
-                Some(Event::Lost) => {
-                    self.turned = false;
-                    self.doubt = self.pending.len();
-                    marks.push(mark(CallStep::Desync));
-                }
-            }
-        }
-    }
-
-    fn packet(&mut self, number: u8, length: u64, body: &[u8], marks: &mut Vec<Mark>) {
+    fn packet(&mut self, number: u8, length: u64, body: &[u8], owed: &mut Owed) {
         let first = body.first().copied();
-        if number == 0 && first == Some(packets::PROTOCOL_10) && self.pending.is_empty() {
+        if number == 0 && first == Some(packets::PROTOCOL_10) && owed.first().is_none() {
             self.phase = Phase::Login; // the greeting
             return;
         }
@@ -288,7 +274,7 @@ impl Connection {
             }
             return;
         }
-        let Some(expect) = self.pending.front() else { return };
+        let Some(expect) = owed.first() else { return };
         let says = self.reply.packet(expect, number, length, body);
         let counted = match expect {
             Expect::Results | Expect::Fetch | Expect::Single { counted: true } => true,
@@ -309,17 +295,17 @@ impl Connection {
                 (false, !self.reply.goes_on())
             }
         };
-        if counted && (!self.begun || failed) {
-            marks.push(mark(CallStep::Response { status: None, failed }));
+        if counted {
+            owed.begin(failed);
         }
-        self.begun = true;
         if over {
-            self.pending.pop_front();
-            self.begun = false;
             self.reply.start();
-            if counted {
-                marks.push(mark(CallStep::ResponseEnd));
-            }
+            if counted { owed.end() } else { owed.settle() }
         }
     }
+}
+
+fn call(expect: Expect, operation: Option<String>, repeat: Option<u64>, owed: &mut Owed) {
+    owed.call(operation, repeat);
+    owed.expect(expect);
 }

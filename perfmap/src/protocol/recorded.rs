@@ -1,5 +1,7 @@
 //! Sessions with real servers, as a relay between client and server saw them: one transfer a line, `>` from the client,
-//! `<` from the server, in hexadecimal. An empty line ends a connection.
+//! `<` from the server, in hexadecimal. An empty line ends a connection. And the laws that hold for each protocol.
+
+use proptest::prelude::*;
 
 use super::Decoder;
 use crate::recording::{CallStep, Direction, Mark};
@@ -28,8 +30,52 @@ pub fn play(transfers: &[(Direction, Vec<u8>)], most: usize) -> Vec<Mark> {
     marks
 }
 
+/// Marks are the same wherever the transfers are cut.
+pub fn cuts_change_nothing(texts: &[&str]) {
+    for session in texts.iter().flat_map(|text| sessions(text)) {
+        let whole = plain(play(&session, usize::MAX));
+        for size in [1, 2, 3, 4, 5, 7, 64, 1000] {
+            assert_eq!(plain(play(&cut(&session, size), usize::MAX)), whole, "{size}");
+        }
+    }
+}
+
+/// A first connection, cut anywhere, with some bytes replaced; how many of each transfer were captured.
+pub fn damaged(texts: &'static [&'static str]) -> impl Strategy<Value = (Transfers, usize)> {
+    let damage = proptest::collection::vec((any::<usize>(), any::<u8>()), 0..10);
+    (0..texts.len(), 1_usize..200, 0_usize..200, damage).prop_map(|(which, size, most, damage)| {
+        let mut transfers = cut(&sessions(texts[which])[0], size);
+        for (at, byte) in damage {
+            let count = transfers.len();
+            let bytes = &mut transfers[at % count].1;
+            let count = bytes.len();
+            bytes[at % count] = byte;
+        }
+        (transfers, most)
+    })
+}
+
+/// What is kept of requests is bounded.
+pub fn short(marks: &[Mark]) -> bool {
+    marks.iter().all(|mark| match mark {
+        Mark::Call { step: CallStep::Request { operation, .. }, .. } => {
+            operation.as_ref().is_none_or(|operation| operation.len() <= 300)
+        }
+        _ => true,
+    })
+}
+
+/// Any bytes as one side says them, some of them not captured.
+pub fn say(decoder: &mut Decoder, turns: &[(Direction, impl AsRef<[u8]>, u64)]) -> Vec<Mark> {
+    let feed = |(way, bytes, missing): &(Direction, _, u64)| {
+        let bytes: &[u8] = AsRef::as_ref(bytes);
+        decoder.feed(*way, bytes, bytes.len() as u64 + missing)
+    };
+    turns.iter().flat_map(feed).collect()
+}
+
 /// The same bytes in transfers of `size`.
-pub fn cut(transfers: &[(Direction, Vec<u8>)], size: usize) -> Transfers {
+fn cut(transfers: &[(Direction, Vec<u8>)], size: usize) -> Transfers {
     let pieces = |(way, bytes): &(Direction, Vec<u8>)| -> Transfers {
         bytes.chunks(size.max(1)).map(|piece| (*way, piece.to_vec())).collect()
     };

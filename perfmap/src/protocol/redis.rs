@@ -8,17 +8,14 @@
 mod tests;
 mod values;
 
-use std::collections::VecDeque;
-
 use super::detect::{Guess, Kind};
-use super::dialogue::{Dialogue, Onward, Side};
-use super::frames::Rest;
+use super::dialogue::{Onward, Side};
+use super::frames::{Lost, Rest};
 use super::repeat::RunKey;
-use crate::recording::{CallStep, Mark, Wire};
+use super::turns;
+use crate::recording::Wire;
 use values::{Event, Lane, Value};
 
-/// Commands without an answer that are remembered; a client that sends more at once is not followed.
-const MAX_PENDING: usize = 64 * 1024;
 /// Commands whose second word says what they do.
 const CONTAINERS: [&str; 17] = [
     "ACL", "CLIENT", "CLUSTER", "COMMAND", "CONFIG", "DEBUG", "FUNCTION", "LATENCY", "MEMORY", "MODULE", "OBJECT",
@@ -26,7 +23,7 @@ const CONTAINERS: [&str; 17] = [
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Expect {
+pub(super) enum Expect {
     Reply,
     /// One confirmation a channel: the first one answers.
     Subscription,
@@ -41,109 +38,82 @@ enum Replies {
     Off,
 }
 
+type Owed = turns::Owed<Expect>;
+
 #[derive(Debug)]
-pub(super) struct Connection {
-    requests: Lane,
-    responses: Lane,
-    pending: VecDeque<Expect>,
-    /// The answer to the first of `pending` has begun.
-    begun: bool,
-    /// As many of `pending` may have been answered while the responses were lost.
-    doubt: usize,
-    /// Since the responses were lost, the client has spoken.
-    turned: bool,
-    /// The command that is being sent was told, and whether it will be answered.
-    told: Option<bool>,
+pub(super) struct Reader {
+    /// The command that is being sent was understood.
+    read: bool,
     subscribed: bool,
     replies: Replies,
-    onward: Onward,
     key: RunKey,
 }
 
-impl Connection {
-    pub fn new(key: RunKey) -> Connection {
-        Connection {
-            requests: Lane::default(),
-            responses: Lane::default(),
-            pending: VecDeque::new(),
-            begun: false,
-            doubt: 0,
-            turned: false,
-            told: None,
-            subscribed: false,
-            replies: Replies::On,
-            onward: Onward::Same,
-            key,
-        }
+impl Reader {
+    pub fn new(key: RunKey) -> Reader {
+        Reader { read: false, subscribed: false, replies: Replies::On, key }
     }
 }
 
-fn mark(step: CallStep) -> Mark {
-    Mark::Call { wire: Wire::Redis, stream: 0, step }
-}
+impl turns::Reader for Reader {
+    const WIRE: Wire = Wire::Redis;
+    type Lane = Lane;
+    type Expect = Expect;
 
-impl Dialogue for Connection {
-    fn feed(&mut self, side: Side, captured: &[u8], length: u64, marks: &mut Vec<Mark>) {
-        let mut rest = Rest { captured, length };
+    fn next(&mut self, side: Side, lane: &mut Lane, rest: &mut Rest<'_>, owed: &mut Owed) -> Result<bool, Lost> {
+        match (side, lane.next(rest, side, &self.key)?) {
+            (_, None) => return Ok(false),
+            (Side::Requests, Some(Event::Begun(_))) => {}
+            (Side::Requests, Some(Event::Over(value))) => {
+                if !std::mem::take(&mut self.read) && !value.words.is_empty() {
+                    self.command(&value, owed);
+                }
+                self.read = false;
+                owed.told();
+            }
+            // Whether it answers anything shows at its first words.
+            (Side::Responses, Some(Event::Begun(_))) if self.subscribed || owed.first().is_none() => {}
+            (Side::Responses, Some(Event::Begun(b'>'))) => {}
+            (Side::Responses, Some(Event::Begun(kind))) => begin(kind, owed),
+            (Side::Responses, Some(Event::Over(value))) => self.reply(&value, owed),
+        }
+        Ok(true)
+    }
+
+    fn resumes(&mut self, side: Side, captured: &[u8], turned: bool) -> bool {
         match side {
-            Side::Requests => self.asked(&mut rest, marks),
-            Side::Responses => self.answered(&mut rest, marks),
+            Side::Requests => {
+                self.read = false;
+                begins(captured) != Guess::No
+            }
+            Side::Responses => turned && values::is_reply(captured),
         }
     }
 
-    fn onward(&self) -> Onward {
-        self.onward
-    }
-}
-
-impl Connection {
-    fn asked(&mut self, rest: &mut Rest<'_>, marks: &mut Vec<Mark>) {
-        self.turned |= self.responses.is_lost();
-        if self.requests.is_lost() {
-            if begins(rest.captured) == Guess::No {
-                return;
-            }
-            self.requests.found();
-        }
-        while self.onward == Onward::Same {
-            match self.requests.next(rest, Side::Requests, &self.key) {
-                None => break,
-                Some(Event::Begun(_)) => {}
-                Some(Event::Over(value)) => {
-                    if self.told.is_none() && !value.words.is_empty() {
-                        self.command(&value, marks);
-                    }
-                    if self.told.take() == Some(true) {
-                        marks.push(mark(CallStep::RequestEnd));
-                    }
-                }
-                Some(Event::Lost) => {
-                    self.told = None;
-                    marks.push(mark(CallStep::Desync));
-                }
-            }
-        }
-        // What is sent in many transfers is told with its first one.
-        if let Some(value) = self.requests.open().filter(|value| self.told.is_none() && value.words.len() >= 2)
+    /// What is sent in many transfers is told with its first one.
+    fn paused(&mut self, requests: &Lane, owed: &mut Owed) {
+        if let Some(value) = requests.open().filter(|value| !self.read && value.words.len() >= 2)
             && word(value.words.first()) != "CLIENT"
         {
-            self.command(&value, marks);
+            self.command(&value, owed);
         }
     }
+}
 
-    fn command(&mut self, value: &Value, marks: &mut Vec<Mark>) {
+impl Reader {
+    fn command(&mut self, value: &Value, owed: &mut Owed) {
+        self.read = true;
         let name = word(value.words.first());
         let second = word(value.words.get(1));
         match (name.as_str(), second.as_str()) {
             ("MONITOR" | "SYNC" | "PSYNC", _) => {
-                self.onward = Onward::Opaque;
+                owed.leave(Onward::Opaque);
                 return;
             }
             ("CLIENT", "REPLY") => match word(value.words.get(2)).as_str() {
                 "ON" => self.replies = Replies::On,
                 "SKIP" => {
                     self.replies = Replies::SkipNext;
-                    self.told = Some(false);
                     return;
                 }
                 _ => self.replies = Replies::Off,
@@ -154,94 +124,44 @@ impl Connection {
             Replies::On => {}
             Replies::SkipNext => {
                 self.replies = Replies::On;
-                self.told = Some(false);
                 return;
             }
             Replies::Off => {
-                self.told = Some(false);
                 return;
             }
         }
         let subscription = name.ends_with("SUBSCRIBE");
         self.subscribed |= subscription;
-        self.expect(if subscription { Expect::Subscription } else { Expect::Reply });
-        self.told = Some(true);
+        owed.expect(if subscription { Expect::Subscription } else { Expect::Reply });
         let operation = match CONTAINERS.contains(&name.as_str()) && !second.is_empty() {
             true => format!("{name} {second}"),
             false => name,
         };
-        marks.push(mark(CallStep::Request {
-            method: None,
-            operation: (!operation.is_empty()).then_some(operation),
-            host: None,
-            repeat: value.repeat,
-        }));
+        owed.call((!operation.is_empty()).then_some(operation), value.repeat);
     }
 
-    fn expect(&mut self, expect: Expect) {
-        if self.pending.len() < MAX_PENDING {
-            self.pending.push_back(expect);
-        } else {
-            self.onward = Onward::Opaque;
-        }
-    }
-
-    fn answered(&mut self, rest: &mut Rest<'_>, marks: &mut Vec<Mark>) {
-        if self.responses.is_lost() {
-            if !(self.turned && values::is_reply(rest.captured)) {
-                return;
-            }
-            self.responses.found();
-            if self.pending.len() > self.doubt {
-                // The client went on, so what was asked before has been answered.
-                self.pending.drain(..self.doubt);
-                self.begun = false;
-            }
-            self.doubt = 0;
-        }
-        while self.onward == Onward::Same {
-            match self.responses.next(rest, Side::Responses, &self.key) {
-                None => return,
-                // Whether it answers anything shows at its first words.
-                Some(Event::Begun(_)) if self.subscribed || self.pending.is_empty() => {}
-                Some(Event::Begun(b'>')) => {}
-                Some(Event::Begun(kind)) => self.begin(kind, marks),
-                Some(Event::Over(value)) => self.reply(&value, marks),
-                Some(Event::Lost) => {
-                    self.turned = false;
-                    self.doubt = self.pending.len();
-                    marks.push(mark(CallStep::Desync));
-                }
-            }
-        }
-    }
-
-    fn begin(&mut self, kind: u8, marks: &mut Vec<Mark>) {
-        if !self.begun {
-            self.begun = true;
-            let failed = matches!(kind, b'-' | b'!');
-            marks.push(mark(CallStep::Response { status: None, failed }));
-        }
-    }
-
-    fn reply(&mut self, value: &Value, marks: &mut Vec<Mark>) {
+    fn reply(&mut self, value: &Value, owed: &mut Owed) {
         let first = word(value.words.first());
         let aggregate = matches!(value.kind, b'*' | b'>');
         let confirms = aggregate && first.ends_with("SUBSCRIBE");
         let pushed = match value.kind {
-            _ if confirms => self.pending.front() != Some(&Expect::Subscription),
+            _ if confirms => owed.first() != Some(&Expect::Subscription),
             b'>' => true,
             // RESP 2 pushes what looks like an answer.
-            b'*' => (self.subscribed || self.pending.is_empty()) && first.ends_with("MESSAGE"),
+            b'*' => (self.subscribed || owed.first().is_none()) && first.ends_with("MESSAGE"),
             _ => false,
         };
         if pushed {
             return;
         }
-        self.begin(value.kind, marks);
-        self.begun = false;
-        self.pending.pop_front();
-        marks.push(mark(CallStep::ResponseEnd));
+        begin(value.kind, owed);
+        owed.end();
+    }
+}
+
+fn begin(kind: u8, owed: &mut Owed) {
+    if !owed.has_begun() {
+        owed.begin(matches!(kind, b'-' | b'!'));
     }
 }
 

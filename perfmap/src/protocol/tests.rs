@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::recording::{Direction::*, WebMethod};
+use crate::recording::{CallStep, Direction::*, WebMethod};
 
 /// Feeds each text as one transfer, captured as far as the kernel captures.
 pub fn marks(transfers: &[(Direction, &[u8])]) -> Vec<Mark> {
@@ -15,26 +15,33 @@ pub fn marks(transfers: &[(Direction, &[u8])]) -> Vec<Mark> {
 }
 
 fn request(method: &str, target: &str) -> Mark {
-    Mark::HttpRequest {
-        method: WebMethod(method.into()),
-        target: target.into(),
+    call(CallStep::Request {
+        method: Some(WebMethod(method.into())),
+        operation: Some(target.into()),
         host: Some("h".into()),
-        expects_continue: false,
-        upgrade: false,
-    }
+        repeat: None,
+    })
+}
+
+const fn call(step: CallStep) -> Mark {
+    Mark::Call { wire: Wire::Http1, stream: 0, step }
 }
 
 fn response(status: u16) -> Mark {
-    Mark::HttpResponse { status, upgrade: false }
+    call(CallStep::Response { status: Some(status), failed: false })
 }
+
+const REQUEST_END: Mark = call(CallStep::RequestEnd);
+const RESPONSE_END: Mark = call(CallStep::ResponseEnd);
+const DESYNC: Mark = call(CallStep::Desync);
 
 const GET: &[u8] = b"GET /a?token=secret#x HTTP/1.1\r\nHost: u:p@h\r\nCookie: no\r\n\r\n";
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
-use Mark::{HttpDesync, HttpRequestEnd, HttpResponseEnd, Upgraded};
+use Mark::Upgraded;
 
 #[test]
 fn a_request_and_its_answer() {
-    let expected = [request("GET", "/a"), HttpRequestEnd, response(200), HttpResponseEnd];
+    let expected = [request("GET", "/a"), REQUEST_END, response(200), RESPONSE_END];
     assert_eq!(marks(&[(Sent, GET), (Received, OK)]), expected);
     assert_eq!(marks(&[(Received, GET), (Sent, OK)]), expected);
 }
@@ -42,28 +49,28 @@ fn a_request_and_its_answer() {
 #[test]
 fn every_framing() {
     let cases: [(&[u8], &[u8], Vec<Mark>); 10] = [
-        (b"HEAD / HTTP/1.1\nHost: h\n\n", b"HTTP/1.1 200 OK\nContent-Length: 9\n\n", vec![response(200), HttpResponseEnd]),
-        (GET, b"HTTP/1.1 204 No\r\n\r\n", vec![response(204), HttpResponseEnd]),
-        (GET, b"HTTP/1.1 304 No\r\nContent-Length: 7\r\n\r\n", vec![response(304), HttpResponseEnd]),
-        (GET, b"HTTP/1.0 200 OK\r\n\r\nuntil the end", vec![response(200), HttpResponseEnd]),
+        (b"HEAD / HTTP/1.1\nHost: h\n\n", b"HTTP/1.1 200 OK\nContent-Length: 9\n\n", vec![response(200), RESPONSE_END]),
+        (GET, b"HTTP/1.1 204 No\r\n\r\n", vec![response(204), RESPONSE_END]),
+        (GET, b"HTTP/1.1 304 No\r\nContent-Length: 7\r\n\r\n", vec![response(304), RESPONSE_END]),
+        (GET, b"HTTP/1.0 200 OK\r\n\r\nuntil the end", vec![response(200), RESPONSE_END]),
         (
             GET,
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n3;x=y\r\nabc\r\n0a \r\n0123456789\r\n0\r\nT: 1\r\n\r\n",
-            vec![response(200), HttpResponseEnd],
+            vec![response(200), RESPONSE_END],
         ),
         (
             GET,
             b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-            vec![response(100), response(103), response(200), HttpResponseEnd],
+            vec![response(200), RESPONSE_END],
         ),
         (
             GET,
             b"HTTP/1.1 101 Switch\r\nUpgrade: websocket\r\n\r\n\x81\x02hiHTTP/1.1 200 OK\r\n\r\n",
-            vec![Mark::HttpResponse { status: 101, upgrade: true }, HttpResponseEnd, Upgraded],
+            vec![response(101), RESPONSE_END, Upgraded],
         ),
-        (GET, b"HTTP/1.1 200 OK\r\nContent-Length: 3, 3\r\n\r\nabc", vec![response(200), HttpResponseEnd]),
-        (GET, b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc", vec![response(200), HttpDesync]),
-        (GET, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz", vec![response(200), HttpDesync]),
+        (GET, b"HTTP/1.1 200 OK\r\nContent-Length: 3, 3\r\n\r\nabc", vec![response(200), RESPONSE_END]),
+        (GET, b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc", vec![response(200), DESYNC]),
+        (GET, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz", vec![response(200), DESYNC]),
     ];
     for (asked, answered, expected) in cases {
         let found = marks(&[(Sent, asked), (Received, answered)]);
@@ -75,14 +82,13 @@ fn every_framing() {
 fn request_bodies_and_targets() {
     let found = marks(&[(Sent, b"POST http://u:p@shop:81/x;y?z HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"),
         (Sent, b"abcdPUT /c HTTP/1.1\r\nhost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\nGET /a HTTP/1.1\r\nHost:h\r\n\r\n")]);
-    let first = Mark::HttpRequest {
-        method: WebMethod("POST".into()),
-        target: "/x;y".into(),
+    let first = call(CallStep::Request {
+        method: Some(WebMethod("POST".into())),
+        operation: Some("/x;y".into()),
         host: Some("shop:81".into()),
-        expects_continue: true,
-        upgrade: false,
-    };
-    let rest = [HttpRequestEnd, request("PUT", "/c"), HttpRequestEnd, request("GET", "/a"), HttpRequestEnd];
+        repeat: None,
+    });
+    let rest = [REQUEST_END, request("PUT", "/c"), REQUEST_END, request("GET", "/a"), REQUEST_END];
     assert_eq!(found[0], first);
     assert_eq!(found[1..], rest);
 }
@@ -95,10 +101,10 @@ fn lengths_carry_over_what_was_not_captured() {
     let head = b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n";
     assert_eq!(decoder.feed(Received, head, 5000 + head.len() as u64), [response(200)]);
     assert_eq!(decoder.feed(Received, b"", 4999), []);
-    assert_eq!(decoder.feed(Received, b"x", 1), [HttpResponseEnd]);
+    assert_eq!(decoder.feed(Received, b"x", 1), [RESPONSE_END]);
     let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2710\r\n";
     assert_eq!(decoder.feed(Received, head, head.len() as u64 + 10_001), [response(200)]);
-    assert_eq!(decoder.feed(Received, b"\n0\r\n\r\n", 6), [HttpResponseEnd]);
+    assert_eq!(decoder.feed(Received, b"\n0\r\n\r\n", 6), [RESPONSE_END]);
 }
 
 #[test]
@@ -106,23 +112,23 @@ fn lost_and_found() {
     let mut decoder = Decoder::new();
     decoder.feed(Sent, GET, GET.len() as u64);
     let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2710\r\n";
-    assert_eq!(decoder.feed(Received, head, head.len() as u64 + 10_003), [response(200), HttpDesync]);
+    assert_eq!(decoder.feed(Received, head, head.len() as u64 + 10_003), [response(200), DESYNC]);
     assert_eq!(decoder.feed(Received, b"xxxx", 4), []);
     assert_eq!(decoder.feed(Received, b"HTT", 3), []);
-    assert_eq!(decoder.feed(Received, &OK[3..], OK.len() as u64 - 3), [response(200), HttpResponseEnd]);
+    assert_eq!(decoder.feed(Received, &OK[3..], OK.len() as u64 - 3), [response(200), RESPONSE_END]);
     // A head beyond what is captured still names its request.
     let long = [b"GET /a HTTP/1.1\r\nHost: h\r\nCookie: ".as_slice(), &[b'x'; 4000]].concat();
-    assert_eq!(decoder.feed(Sent, &long, 9000), [request("GET", "/a"), HttpDesync]);
-    assert_eq!(decoder.feed(Sent, GET, GET.len() as u64), [request("GET", "/a"), HttpRequestEnd]);
+    assert_eq!(decoder.feed(Sent, &long, 9000), [request("GET", "/a"), DESYNC]);
+    assert_eq!(decoder.feed(Sent, GET, GET.len() as u64), [request("GET", "/a"), REQUEST_END]);
 }
 
 #[test]
 fn a_refused_upgrade_goes_on_with_http() {
     let h2c = b"GET /a HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n";
     let found = marks(&[(Sent, h2c), (Received, OK), (Sent, GET), (Received, OK)]);
-    let answer = [response(200), HttpResponseEnd];
+    let answer = [response(200), RESPONSE_END];
     assert_eq!(found[2..4], answer);
-    assert_eq!(found[4..6], [request("GET", "/a"), HttpRequestEnd]);
+    assert_eq!(found[4..6], [request("GET", "/a"), REQUEST_END]);
     assert_eq!(found[6..], answer);
 }
 
@@ -132,10 +138,7 @@ fn a_tunnel_is_searched_for_tls() {
     let connect = b"CONNECT far:443 HTTP/1.1\r\nHost: far:443\r\n\r\n";
     decoder.feed(Sent, connect, connect.len() as u64);
     let answer = b"HTTP/1.1 200 Established\r\n\r\n";
-    assert_eq!(
-        decoder.feed(Received, answer, answer.len() as u64),
-        [Mark::HttpResponse { status: 200, upgrade: true }, HttpResponseEnd, Upgraded]
-    );
+    assert_eq!(decoder.feed(Received, answer, answer.len() as u64), [response(200), RESPONSE_END, Upgraded]);
     assert_eq!(decoder.feed(Sent, b"\x16\x03\x01\x02\x00", 517), [Mark::TlsRecord { content: 22, length: 512 }]);
 }
 
@@ -185,7 +188,7 @@ fn strings_are_bounded() {
     let long = format!("{} /{} HTTP/1.1\r\nHost: {}\r\n\r\n", "M".repeat(32), "é".repeat(400), "h".repeat(900));
     let found = marks(&[(Sent, long.as_bytes())]);
     match &found[0] {
-        Mark::HttpRequest { method, target, host, .. } => {
+        Mark::Call { step: CallStep::Request { method: Some(method), operation: Some(target), host, .. }, .. } => {
             assert_eq!((method.0.len(), target.len(), host.as_ref().map(String::len)), (32, 255, Some(255)));
         }
         other => panic!("{other:?}"),
@@ -195,7 +198,7 @@ fn strings_are_bounded() {
     let mut decoder = Decoder::new();
     let found =
         many.as_bytes().chunks(1000).flat_map(|part| decoder.feed(Sent, part, part.len() as u64)).collect::<Vec<_>>();
-    assert_eq!(found, [request("GET", "/a"), HttpRequestEnd]);
+    assert_eq!(found, [request("GET", "/a"), REQUEST_END]);
 }
 
 /// Whole messages as they occur, for laws over sessions.
@@ -240,7 +243,7 @@ proptest! {
         let (asked, answered): (Vec<_>, Vec<_>) = session.into_iter().unzip();
         let (asked, answered) = (asked.concat(), answered.concat());
         let whole = both(std::slice::from_ref(&asked), std::slice::from_ref(&answered));
-        prop_assert!(!whole.contains(&HttpDesync));
+        prop_assert!(!whole.contains(&DESYNC));
         prop_assert_eq!(&whole, &both(&parts(&asked, &cuts), &parts(&answered, &cuts)));
         let single = |bytes: &[u8]| bytes.iter().map(|byte| vec![*byte]).collect::<Vec<_>>();
         prop_assert_eq!(&whole, &both(&single(&asked), &single(&answered)));
@@ -268,7 +271,7 @@ proptest! {
             // Two marks for each head, and the shortest request is 16 bytes.
             prop_assert!(found.len() <= 32 + bytes.len());
             for mark in found {
-                if let Mark::HttpRequest { method, target, host, .. } = mark {
+                if let Mark::Call { wire: Wire::Http1, step: CallStep::Request { method: Some(method), operation: Some(target), host, .. }, .. } = mark {
                     prop_assert!(method.0.len() <= 32 && target.len() <= 256 && host.is_none_or(|host| host.len() <= 255));
                     prop_assert!(!target.contains(['?', '#']));
                 }

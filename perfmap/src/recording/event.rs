@@ -198,31 +198,13 @@ pub struct Message {
 /// A protocol parser's findings, without payload, parameters or header values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mark {
-    /// An HTTP/1.x request's head was complete. `target` has no query string and is bounded.
-    HttpRequest {
-        method: WebMethod,
-        target: String,
-        host: Option<String>,
-        expects_continue: bool,
-        upgrade: bool,
-    },
-    /// The request's body (if any) was complete.
-    HttpRequestEnd,
-    /// A response's head was complete, 1xx included.
-    HttpResponse {
-        status: u16,
-        upgrade: bool,
-    },
-    HttpResponseEnd,
-    /// Framing was lost on this direction (bytes not captured); counts from here on may be low until it is found again.
-    HttpDesync,
     /// A TLS record's header: content type (20..=24) and length of the record's body in bytes.
     TlsRecord {
         content: u8,
         length: u16,
     },
     TlsDesync,
-    /// The connection switched to another protocol (WebSocket …): nothing below is HTTP any more.
+    /// HTTP/1 switched to another protocol (WebSocket, a tunnel, HTTP/2): nothing below is HTTP/1 any more.
     Upgraded,
     /// A call in one of the protocols of which nothing but requests and answers is kept.
     Call {
@@ -234,9 +216,10 @@ pub enum Mark {
     },
 }
 
-/// The protocols whose marks are [`Mark::Call`].
+/// The protocols that are read: requests and their answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Wire {
+    Http1,
     Http2,
     Grpc,
     Postgres,
@@ -252,7 +235,7 @@ pub enum CallStep {
     /// The request is known, if not all of it sent.
     Request {
         method: Option<WebMethod>,
-        /// Bounded: a normalised statement, a command, a name looked up; for HTTP/2 and gRPC the path without query.
+        /// Bounded: a normalised statement, a command, a name looked up; for HTTP and gRPC the path without query.
         operation: Option<String>,
         host: Option<String>,
         /// Equal for requests of one run that are equal with their parameters; a hash under a key that is not kept.

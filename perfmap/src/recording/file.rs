@@ -14,14 +14,14 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{
-    Baseline, Call, Code, Event, Frame, Losses, Meta, Module, Process, PythonFrame, Recording, Socket, Stack,
+    Baseline, Call, Code, Earlier, Event, Frame, Losses, Meta, Module, Process, PythonFrame, Recording, Socket, Stack,
     Surroundings, Symbol, Task, Turn,
 };
 
 /// The line feed shows transfers in text mode, the zero byte keeps tools from taking it for text.
 const MAGIC: [u8; 8] = *b"perfmap\n";
 /// Bumped whenever a type of the recording changes; a test pins the bytes that this version gives.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 /// Magic, version, length of the content when decompressed.
 const HEADER: usize = 8 + 4 + 8;
 /// Longest content that is read: some ten times what a ten-minute profile at 999 Hz of 16 CPUs takes.
@@ -70,6 +70,7 @@ struct Content<'a> {
     events: &'a [Event],
     losses: &'a Losses,
     turns: &'a [Turn],
+    earlier: &'a Earlier,
 }
 
 pub fn encode(recording: &Recording) -> Result<Vec<u8>, FileError> {
@@ -116,6 +117,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         events,
         losses,
         turns,
+        earlier,
     } = recording;
     let lossy;
     let meta = if is_text(meta) {
@@ -143,6 +145,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         events,
         losses,
         turns,
+        earlier,
     };
     let content = postcard::to_stdvec(&content).map_err(|error| FileError::Encode { why: error.to_string() })?;
     if content.len() as u64 > MAX_CONTENT {

@@ -27,6 +27,8 @@ pub enum Loss {
     UnwinderLagged,
     /// Payload head could not be read.
     PayloadUnreadable,
+    /// Requests were under way when earlier detail was given up, on a connection that had too many messages of them.
+    RequestsCut,
 }
 
 impl Loss {
@@ -45,6 +47,9 @@ impl Loss {
             Loss::PythonUnreadable => "Python frames that could not be read",
             Loss::SiteTableFull => "file I/O sites beyond the table: bytes without a function",
             Loss::UnwinderLagged => "stacks dropped: the unwinder lagged behind",
+            Loss::RequestsCut => {
+                "requests whose answer had not been seen when earlier detail was given up: not counted"
+            }
             Loss::PayloadUnreadable => "message heads that could not be read",
         }
     }

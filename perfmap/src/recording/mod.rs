@@ -5,6 +5,7 @@
 //! survive the reuse of thread ids. No payload bytes and no header values are kept: messages carry protocol marks.
 
 mod baseline;
+mod earlier;
 mod event;
 pub mod file;
 mod loss;
@@ -20,6 +21,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use baseline::{Baseline, GpuUse, Metrics};
+pub use earlier::{
+    Earlier, Endpoint, Fold, Folded, Gone, Latencies, OTHER_REQUESTS, Requests, Spoken, Sureness, Tally,
+};
 pub use event::{
     Call, CallId, CallStep, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Mark, Message, OffCpu, OffState,
     OnObject, Sample, ShortWaits, WaitClass, Waker, WebMethod, Wire,
@@ -132,9 +136,15 @@ pub struct Recording {
     pub losses: Losses,
     /// Sorted by `at`.
     pub turns: Vec<Turn>,
+    /// What is known of the time before the origin.
+    pub earlier: Earlier,
 }
 
 impl Recording {
+    /// All the time that was observed; `meta.wall` is the part that is known in detail.
+    pub fn observed(&self) -> Nanos {
+        self.meta.wall.plus(self.earlier.length)
+    }
     pub fn task(&self, id: TaskId) -> &Task {
         &self.tasks[id.0 as usize]
     }

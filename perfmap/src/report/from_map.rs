@@ -104,7 +104,9 @@ fn profiled_run(recording: &Recording, map: &Map) -> ProfiledRun {
     };
     ProfiledRun {
         wall_time_ms: ms(map.wall),
-        overhead_pct: baseline::overhead_pct(recording.baseline.as_ref(), map.wall).map(|pct| rounded(pct, 1)),
+        before_window_ms: (map.earlier > Nanos::ZERO).then(|| ms(map.earlier)),
+        overhead_pct: baseline::overhead_pct(recording.baseline.as_ref(), map.wall.plus(map.earlier))
+            .map(|pct| rounded(pct, 1)),
         samples: samples(recording),
         events: recording.events.len() as u64,
         lost_events: recording.losses.0.values().fold(0, |sum, count| sum.saturating_add(*count)),
@@ -271,7 +273,7 @@ fn served_out(served: &Served, map: &Map) -> ServedOut {
         service: (map.services.len() > 1).then(|| map.services.get(*service).cloned()).flatten(),
         endpoint: endpoint.clone(),
         count: *count,
-        per_second: per_second(*count, map.wall),
+        per_second: per_second(*count, map.wall.plus(map.earlier)),
         failed: *failed,
         latency_ms: latency_out(*latency),
         counted: counted_out(*counted),

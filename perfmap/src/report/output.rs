@@ -202,7 +202,11 @@ pub enum CountedOut {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProfiledRun {
+    /// What the steps' times add up to.
     pub wall_time_ms: f64,
+    /// So much longer was observed; counts are of all of it, times of its last `wall_time_ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before_window_ms: Option<f64>,
     /// Against the baseline's median; null without a baseline.
     pub overhead_pct: Option<f64>,
     /// CPU samples.

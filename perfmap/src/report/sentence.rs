@@ -7,7 +7,7 @@ use crate::{
 };
 
 use super::{
-    human::{bytes, percent},
+    human::{bytes, duration, percent},
     output::ClassOut,
 };
 
@@ -187,6 +187,12 @@ pub fn warning(warning: &Warning) -> String {
         Warning::Overhead { pct } => {
             format!("the profiled run was {} slower than the baseline: shares may be distorted", percent(*pct))
         }
+        Warning::Window { length, events, wall } => format!(
+            "times are those of the last {} alone: the detail of the {} before it ({events} events) was given up to keep \
+             memory bounded (--detail-memory); requests, connections and bytes are counted over all of it",
+            duration(*wall),
+            duration(*length)
+        ),
         Warning::Thinned(thinned) => thinning(thinned),
         Warning::ProbeTime { pct } => format!(
             "the probes ran for {} of the command's own CPU time: its CPU time and its shares may be distorted",

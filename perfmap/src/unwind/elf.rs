@@ -3,6 +3,7 @@
 //!
 //! Knows nothing of processes or of where the file came from.
 
+mod extents;
 mod names;
 
 use std::cell::{Cell, RefCell};
@@ -117,6 +118,8 @@ pub struct Segment {
 pub struct Image {
     pub build_id: Vec<u8>,
     pub segments: Vec<Segment>,
+    /// File offset of the first instruction that runs.
+    pub entry: Option<u64>,
     pub text: Option<Range<u64>>,
     pub eh_frame: Option<(Range<u64>, Arc<[u8]>)>,
     pub eh_frame_hdr: Option<(Range<u64>, Arc<[u8]>)>,
@@ -149,9 +152,15 @@ pub fn read_image(file: &File) -> Result<Image, ElfError> {
         let end = address.checked_add(size)?;
         Some((address..end, blocks.read(offset, size).ok()?))
     };
+    let segments = segments_of(&elf);
+    let entered = segments.iter().find_map(|segment| {
+        let at = segment.file.start.checked_add(elf.entry().checked_sub(segment.address)?)?;
+        (segment.executable && segment.file.contains(&at)).then_some(at)
+    });
     Ok(Image {
         build_id: build_id_of(&elf),
-        segments: segments_of(&elf),
+        segments,
+        entry: entered,
         text: elf.section_by_name(".text").and_then(|text| {
             let address = text.address();
             Some(address..address.checked_add(text.size())?)
@@ -244,6 +253,14 @@ impl Look {
         Some(self.blocks.read(offset, size).ok()?.to_vec())
     }
 
+    /// The first bytes of a section.
+    pub fn section_start(&self, name: &str, size: usize) -> Option<Vec<u8>> {
+        let elf = parse(&self.blocks).ok()?;
+        let (offset, length) = elf.section_by_name(name)?.file_range()?;
+        let size = u64::try_from(size).ok().filter(|size| *size <= length)?;
+        Some(self.blocks.read(offset, size).ok()?.to_vec())
+    }
+
     pub fn segments(&self) -> Vec<Segment> {
         parse(&self.blocks).map(|elf| segments_of(&elf)).unwrap_or_default()
     }
@@ -325,6 +342,7 @@ mod tests {
         assert!(look.needs_library("libc.so"));
         let entry = look.entry().unwrap();
         assert!(look.offset_of(entry).is_some() && look.offset_of(u64::MAX).is_none());
+        assert_eq!(image.entry, look.offset_of(entry));
     }
 
     #[test]

@@ -22,6 +22,9 @@ pub const MAX_FRAMES: usize = 512;
 const MOST_ROOTS: usize = 1024;
 /// A read this far above the copied bytes is still the stack (default limit of a thread's stack: 8 MiB).
 const STACK_REACH: u64 = 64 << 20;
+/// The code that a program begins with, from its entry point on: the dynamic linker's is the longest, and has no unwind
+/// rule that says it has no caller.
+const BEGINNING: u64 = 96;
 /// Most bytes of one `/proc/PID/maps`.
 const MAPS_LIMIT: u64 = 32 << 20;
 
@@ -169,7 +172,14 @@ impl Unwinder {
             return (Vec::new(), StackEnd::NotWalked);
         }
         let mut addresses = Vec::with_capacity(64);
-        let end = self.addresses(pid, registers, stack, &mut addresses);
+        let end = match self.addresses(pid, registers, stack, &mut addresses) {
+            StackEnd::NoRule | StackEnd::CopyTooShort
+                if addresses.last().is_some_and(|at| self.is_beginning(pid, *at)) =>
+            {
+                StackEnd::Complete
+            }
+            end => end,
+        };
         let frames = addresses.into_iter().map(|address| self.frame(pid, address)).collect();
         (frames, end)
     }
@@ -216,6 +226,13 @@ impl Unwinder {
                 Err(error) => return end_of(error, bottom, stack.len()),
             }
         }
+    }
+
+    /// No caller is behind it.
+    fn is_beginning(&mut self, pid: u32, address: u64) -> bool {
+        let Some(range) = self.spaces.find(pid, address).copied() else { return false };
+        let entry = self.modules.image(range.module).and_then(|image| image.entry);
+        entry.is_some_and(|entry| (entry..entry.saturating_add(BEGINNING)).contains(&range.offset_of(address)))
     }
 
     fn frame(&mut self, pid: u32, address: u64) -> Frame {

@@ -51,6 +51,30 @@ fn a_short_copy_and_a_missing_mapping_are_said() {
     assert_eq!(unwinder.walk(stopped.pid(), &nothing, &[]), (Vec::new(), StackEnd::NotWalked));
 }
 
+/// The dynamic linker's first code calls the rest of it without a rule that says where itself was called from.
+#[test]
+fn the_first_code_of_a_program_has_no_caller() {
+    let stopped = ourselves();
+    let mut unwinder = Unwinder::default();
+    unwinder.read_from_proc(stopped.pid());
+    let ranges = unwinder.spaces().ranges(stopped.pid()).to_vec();
+    let linker = |range: &&MappedRange| {
+        unwinder.modules().path(range.module).is_some_and(|path| path.contains("ld-linux") || path.contains("/ld-"))
+    };
+    let range = *ranges.iter().find(linker).unwrap();
+    let entry = unwinder.modules.image(range.module).unwrap().entry.unwrap();
+    let at = |offset: u64| range.start + (offset - range.file_offset);
+    let mut end = |offset: u64| {
+        let mut registers = stopped.registers;
+        registers[16] = at(offset);
+        // No caller on the stack: neither its arguments nor zeros are code.
+        unwinder.walk(stopped.pid(), &registers, &[7; 4096])
+    };
+    let (frames, whole) = end(entry + 8);
+    assert_eq!((frames.len(), whole), (1, StackEnd::Complete));
+    assert_ne!(end(entry + 4096).1, StackEnd::Complete);
+}
+
 #[test]
 fn a_forked_child_has_its_parents_mappings() {
     let stopped = ourselves();

@@ -1,6 +1,6 @@
 """Round trips to real servers, each kind in its own function. The truth is what the server says: PostgreSQL's log of
 statements, Redis' and memcached's statistics, MariaDB's Questions. The server is this program's child, on a free port.
-variants: postgres postgres_unix sqlalchemy redis redis_unix mariadb memcached"""
+variants: postgres postgres_unix sqlalchemy redis redis_unix mariadb mariadb_compressed memcached memcached_binary"""
 import os, re, signal, socket, subprocess, sys, time
 import selftime
 from selftime import sect
@@ -267,6 +267,12 @@ def mariadb():
                    "--pid-file=" + PLACE + "/mariadb-%d.pid" % PORT, "--innodb-flush-log-at-trx-commit=0")
     until("ready for connections")
     c = pymysql.connect(host="127.0.0.1", port=PORT, user="root", client_flag=CLIENT.MULTI_STATEMENTS)
+    if VARIANT == "mariadb_compressed":
+        c.close()
+        total = compressed()
+        server.terminate()
+        server.wait()
+        return "mysql", total + CONNECTING
     k = c.cursor()
     k.execute("drop database if exists d")
     k.execute("create database d")
@@ -289,7 +295,65 @@ def mariadb():
     return "mysql", total
 
 
+# What PyMySQL asks for when it connects.
+CONNECTING = 2
+
+
+def compressed():
+    """The command-line client, which can compress; its last question is how many it asked."""
+    text = ["select repeat('x', 3000), repeat('secret', 5)", "select repeat(sha2(seq, 512), 20) from seq_1_to_300"] * N
+    text.append("show session status like 'Questions'")
+    out = subprocess.check_output(["mariadb", "--no-defaults", "--compress", "-h", "127.0.0.1", "-P", str(PORT), "-u",
+                                   "root", "-N", "mysql"], input=";\n".join(text).encode() + b";\n")
+    return int(out.split()[-1])
+
+
 # memcached
+
+def packet(opcode, extras=b"", key=b"", value=b""):
+    import struct
+    body = extras + key + value
+    return struct.pack("!BBHBBHIIQ", 0x80, opcode, len(key), len(extras), 0, 0, len(body), 0, 0) + body
+
+
+def answered(s):
+    """One answer's opcode and body."""
+    import struct
+    head = s.recv(24, socket.MSG_WAITALL)
+    length = struct.unpack("!I", head[8:12])[0]
+    return head[1], s.recv(length, socket.MSG_WAITALL) if length else b""
+
+
+def binary_items(s):
+    with sect("binary_items"):
+        for i in range(N):
+            key = b"k%d" % i
+            s.sendall(packet(1, b"\0" * 8, key, b"secret" * 500))
+            answered(s)
+            s.sendall(packet(0, key=key))
+            assert len(answered(s)[1]) == 4 + 3000
+
+
+def binary_many(s):
+    """As libmemcached does: quiet questions for many keys, and one that is answered in any case."""
+    with sect("binary_many"):
+        for _ in range(3):
+            s.sendall(b"".join(packet(0x0d, key=b"k%d" % i) for i in range(N)) + packet(0x0a))
+            while answered(s)[0] != 0x0a:
+                pass
+
+
+def binary_statistics(s):
+    s.sendall(packet(0x10))
+    stats = {}
+    while True:
+        head = s.recv(24, socket.MSG_WAITALL)
+        key, length = int.from_bytes(head[2:4], "big"), int.from_bytes(head[8:12], "big")
+        if length == 0:
+            return stats
+        body = s.recv(length, socket.MSG_WAITALL)
+        stats[body[:key]] = int(body[key:]) if body[key:].isdigit() else body[key:]
+
 
 def memcached():
     from pymemcache.client.base import Client
@@ -300,6 +364,17 @@ def memcached():
             break
         except OSError:
             time.sleep(0.05)
+    if VARIANT == "memcached_binary":
+        with socket.create_connection(("127.0.0.1", PORT)) as s:
+            binary_items(s)
+            binary_many(s)
+            stats = binary_statistics(s)
+        assert stats[b"cmd_get"] == N + 3 * N and stats[b"cmd_set"] == N, stats
+        counted("binary_items", 2 * N)
+        counted("binary_many", 3)
+        server.terminate()
+        server.wait()
+        return "memcached", 2 * N + 3 + 1
     c = Client(("127.0.0.1", PORT))
     items(c)
     silent(c)

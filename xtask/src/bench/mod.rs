@@ -1,6 +1,7 @@
 //! Overhead side by side: fixed work and the example, with nothing, with perfmap and with its peers, in interleaved pairs,
 //! → medians and ratios in `docs/benchmarks.md`. Never a test: a machine's noise must not fail a build.
 
+mod load;
 mod table;
 mod tool;
 
@@ -36,22 +37,44 @@ pub struct Series {
     pub runs: Vec<Option<Run>>,
 }
 
-pub fn bench(pairs: usize) -> Result<()> {
+/// What of the page is measured; the rest of it stays as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    All,
+    /// The server under load alone.
+    Load,
+}
+
+pub fn bench(what: What, pairs: usize) -> Result<()> {
     anyhow::ensure!(pairs > 0, "--pairs must be at least 1");
     if !shell::is_root() {
         // Every tool runs with the same rights, so the whole of the benchmark does.
         let me = std::env::current_exe().context("find this program")?;
-        return must(shell::as_root(&me).args(["bench", "--pairs", &pairs.to_string()]));
+        let only: &[&str] = if what == What::Load { &["--load"] } else { &[] };
+        return must(shell::as_root(&me).arg("bench").args(only).args(["--pairs", &pairs.to_string()]));
     }
     setup::setup(For::Tests)?;
     must(cargo().args(["build", "--release", "--locked", "-p", "perfmap"]))?;
+    let scratch = shell::target_dir().join("bench");
+    std::fs::create_dir_all(&scratch).with_context(|| format!("make {}", scratch.display()))?;
+    let path = root().join("docs/benchmarks.md");
+    let page = match what {
+        What::All => work(pairs, &scratch)?,
+        What::Load => std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?,
+    };
+    let page = load::with_section(&page, &load::section(pairs, &scratch)?);
+    std::fs::write(&path, &page).with_context(|| format!("write {}", path.display()))?;
+    print!("{page}");
+    eprintln!("wrote {}", path.display());
+    Ok(())
+}
+
+/// The page but for the server under load.
+fn work(pairs: usize, scratch: &std::path::Path) -> Result<String> {
     for workload in ["w15_overhead", "w01_example"] {
         let setup = root().join("tests/workloads").join(workload).join("setup.sh");
         must(std::process::Command::new(setup).env("PATH", tool::path()))?;
     }
-    let scratch = shell::target_dir().join("bench");
-    std::fs::create_dir_all(&scratch).with_context(|| format!("make {}", scratch.display()))?;
-
     let mut all = Vec::new();
     for work in WORKS {
         let mut rows: Vec<Series> = Tool::ALL.into_iter().map(|tool| Series { work, tool, runs: Vec::new() }).collect();
@@ -64,7 +87,7 @@ pub fn bench(pairs: usize) -> Result<()> {
                     continue;
                 }
                 eprintln!("{}: pair {} of {pairs}: {}", work.variant, pair + 1, row.tool.name());
-                let run = row.tool.run(work, &scratch);
+                let run = row.tool.run(work, scratch);
                 if let Err(e) = &run {
                     eprintln!("  {e:#}");
                 }
@@ -73,10 +96,5 @@ pub fn bench(pairs: usize) -> Result<()> {
         }
         all.extend(rows);
     }
-    let page = table::page(&all, pairs);
-    let path = root().join("docs/benchmarks.md");
-    std::fs::write(&path, &page).with_context(|| format!("write {}", path.display()))?;
-    print!("{page}");
-    eprintln!("wrote {}", path.display());
-    Ok(())
+    Ok(table::page(&all, pairs))
 }

@@ -68,12 +68,12 @@ fn line(row: &Series, plain: &Series) -> String {
     )
 }
 
-fn text(value: Option<f64>, digits: usize) -> String {
+pub fn text(value: Option<f64>, digits: usize) -> String {
     value.map_or_else(String::new, |value| format!("{value:.digits$}"))
 }
 
 /// Middle value; the mean of the two middle ones where their number is even.
-fn median(mut values: Vec<f64>) -> Option<f64> {
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let half = values.len() / 2;
     let upper = *values.get(half)?;

@@ -185,7 +185,7 @@ fn watch(mut child: Child) -> Result<(Option<f64>, SystemTime)> {
     }
 }
 
-fn high_water(status_file: &str) -> Option<f64> {
+pub fn high_water(status_file: &str) -> Option<f64> {
     let text = std::fs::read_to_string(status_file).ok()?;
     let kib = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(kib.split_whitespace().next()?.parse::<f64>().ok()? / 1024.0)

@@ -2,8 +2,9 @@
 //! where not, and never both for the same request. A library can be probed late, in the middle of a connection: what came
 //! before is inferred.
 
-use super::http::Exchange;
-use super::{Protocol, Spoken, tls};
+use super::exchange::Exchange;
+use super::requests::{self, Calls};
+use super::{Protocol, tls};
 use crate::recording::{CallStep, Direction, Mark, Message, Nanos};
 
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub(super) fn read(wire: &[&Message], plain: &[&Message], known: Option<Directio
         // An answer without its request: that was sent before the probes, so its turn is among the inferred ones.
         let late = !early.is_empty() || plain[..first].iter().any(|message| answers(message));
         let seen = if late { &plain[first..] } else { plain };
-        if let Some(Spoken { requests: client, protocol, exchanges, low }) = super::spoken(seen) {
+        if let Some(Calls { requests: client, protocol, exchanges, low }) = requests::read(seen) {
             let exchanges = early.into_iter().chain(exchanges).collect();
             return Some(Encrypted { client, exchanges, low, handshake, read: Some(protocol) });
         }
@@ -43,17 +44,11 @@ pub(super) fn read(wire: &[&Message], plain: &[&Message], known: Option<Directio
 }
 
 fn asks(message: &Message) -> bool {
-    message
-        .marks
-        .iter()
-        .any(|mark| matches!(mark, Mark::HttpRequest { .. } | Mark::Call { step: CallStep::Request { .. }, .. }))
+    message.marks.iter().any(|mark| matches!(mark, Mark::Call { step: CallStep::Request { .. }, .. }))
 }
 
 fn answers(message: &Message) -> bool {
-    message
-        .marks
-        .iter()
-        .any(|mark| matches!(mark, Mark::HttpResponse { .. } | Mark::Call { step: CallStep::Response { .. }, .. }))
+    message.marks.iter().any(|mark| matches!(mark, Mark::Call { step: CallStep::Response { .. }, .. }))
 }
 
 #[cfg(test)]

@@ -4,23 +4,18 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use super::{Counted, End, Latency, PeerFlow, Protocol, Speaks};
-use crate::recording::{Address, Family, Nanos, ProcessId, Recording, Socket, SocketId, TcpState};
+use super::{Counted, EarlierCalls, End, Latency, PeerFlow, Protocol, Speaks};
+use crate::recording::{
+    Earlier, Endpoint, Family, Nanos, ProcessId, Recording, Socket, SocketId, StateChange, Sureness, Tally, TcpState,
+};
 
 const DATAGRAM: u16 = 2;
-
-/// Unix sockets have no address that is known, so the process at the other end tells them apart. A loopback address is
-/// another endpoint in each network namespace (0 for all other addresses).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Key {
-    Internet { datagrams: bool, remote: Address, network: u32 },
-    Unix(Option<ProcessId>),
-}
 
 #[derive(Debug)]
 struct Sums {
     flow: PeerFlow,
-    latencies: Vec<Nanos>,
+    /// And how often each.
+    latencies: Vec<(Nanos, u64)>,
     connects: Vec<Nanos>,
     handshakes: Vec<Nanos>,
     hosts: BTreeMap<String, u64>,
@@ -30,6 +25,10 @@ struct Sums {
 #[derive(Debug)]
 pub(super) struct Peers {
     sums: Vec<Sums>,
+    /// Indices into `sums`.
+    places: BTreeMap<Endpoint, usize>,
+    /// Addresses of this host, sorted.
+    own: Vec<[u8; 16]>,
     /// By `SocketId`: index into `sums`.
     of_socket: Vec<Option<usize>>,
 }
@@ -39,33 +38,63 @@ impl Peers {
         let mut own: Vec<[u8; 16]> = recording.sockets.iter().filter_map(|socket| Some(socket.local?.ip)).collect();
         own.sort_unstable();
         own.dedup();
-        let mut places: BTreeMap<Key, usize> = BTreeMap::new();
-        let mut peers = Peers { sums: Vec::new(), of_socket: vec![None; recording.sockets.len()] };
+        let of_socket = vec![None; recording.sockets.len()];
+        let mut peers = Peers { sums: Vec::new(), places: BTreeMap::new(), own, of_socket };
         for (index, (socket, end)) in recording.sockets.iter().zip(ends).enumerate() {
             let other = pairs.get(index).copied().flatten();
             let process = other.and_then(|other| reader(recording, ends, other));
             let datagrams = socket.kind == DATAGRAM;
             let client = end.speaks == Speaks::Client
                 || (datagrams && socket.family != Family::Unix && end.speaks == Speaks::Unknown && other.is_none());
-            let key = match (socket.family, socket.remote) {
-                (Family::Unix, _) => Some(Key::Unix(process)),
-                (_, Some(remote)) if remote.port != 0 => {
-                    let network = if super::translated::is_loopback(remote) { socket.network } else { 0 };
-                    Some(Key::Internet { datagrams, remote, network })
-                }
-                _ => None,
-            };
+            let key = endpoint(recording, ends, socket, other);
             let moved = socket.sent_bytes > 0 || socket.received_bytes > 0;
             let attempted = socket.states.iter().any(|change| change.to == TcpState::SynSent);
             let Some(key) = key.filter(|_| client && (moved || attempted || end.protocol.is_some())) else { continue };
-            let place = *places.entry(key).or_insert_with(|| {
-                peers.sums.push(Sums::new(key, &own));
-                peers.sums.len() - 1
-            });
+            let place = peers.place(key);
             peers.of_socket[index] = Some(place);
             peers.sums[place].add(socket, end, process);
         }
         peers
+    }
+
+    fn place(&mut self, key: Endpoint) -> usize {
+        *self.places.entry(key).or_insert_with(|| {
+            self.sums.push(Sums::new(key, &self.own));
+            self.sums.len() - 1
+        })
+    }
+
+    /// Adds what is known of the time before the window.
+    pub fn earlier(&mut self, earlier: &Earlier, lossy: bool) -> Vec<EarlierCalls> {
+        for (endpoint, gone) in earlier.sockets.iter().filter_map(|(endpoint, gone)| Some(((*endpoint)?, gone))) {
+            let place = self.place(endpoint);
+            let flow = &mut self.sums[place].flow;
+            flow.connections = flow.connections.saturating_add(gone.connections);
+            flow.failed_connects = flow.failed_connects.saturating_add(gone.failed_connects);
+            flow.bytes_sent = gone.sent.iter().fold(flow.bytes_sent, |sum, bytes| sum.saturating_add(*bytes));
+            flow.bytes_received =
+                gone.received.iter().fold(flow.bytes_received, |sum, bytes| sum.saturating_add(*bytes));
+        }
+        let calls = earlier.requests.iter().map(|(of, tally)| {
+            let peer = of.endpoint.filter(|_| !of.inbound).map(|endpoint| self.place(endpoint));
+            let counted = if lossy { Sureness::AtLeast } else { tally.counted };
+            let calls = EarlierCalls { of: of.clone(), tally: Tally { counted, ..tally.clone() }, peer };
+            if let Some(sums) = self.get(peer) {
+                let flow = &mut sums.flow;
+                flow.round_trips = flow.round_trips.saturating_add(tally.answered);
+                flow.failed = flow.failed.saturating_add(tally.unanswered);
+                flow.counted = flow.counted.max(calls.counted());
+                sums.latencies.extend(tally.latencies.weighted());
+                if tally.answered > 0 {
+                    name(flow, calls.protocol(), of.encrypted);
+                }
+                if let Some(server) = of.server {
+                    *sums.processes.entry(server).or_default() += 1;
+                }
+            }
+            calls
+        });
+        calls.collect()
     }
 
     pub fn of(&self, socket: SocketId) -> Option<usize> {
@@ -87,7 +116,7 @@ impl Peers {
     pub fn round_trip(&mut self, peer: Option<usize>, latency: Nanos, host: Option<String>) {
         if let Some(sums) = self.get(peer) {
             sums.flow.round_trips += 1;
-            sums.latencies.push(latency);
+            sums.latencies.push((latency, 1));
             if let Some(host) = host {
                 *sums.hosts.entry(host).or_default() += 1;
             }
@@ -128,10 +157,10 @@ fn reader(recording: &Recording, ends: &[End], server: SocketId) -> Option<Proce
 }
 
 impl Sums {
-    fn new(key: Key, own: &[[u8; 16]]) -> Sums {
+    fn new(key: Endpoint, own: &[[u8; 16]]) -> Sums {
         let (address, protocol, local) = match key {
-            Key::Unix(_) => ("unix".to_owned(), "unix", true),
-            Key::Internet { datagrams, remote, network: _ } => {
+            Endpoint::Unix(_) => ("unix".to_owned(), "unix", true),
+            Endpoint::Internet { datagrams, remote, network: _ } => {
                 let ip = Ipv6Addr::from(remote.ip).to_canonical();
                 let address = SocketAddr::new(ip, remote.port).to_string();
                 let local = is_loopback(ip) || own.binary_search(&remote.ip).is_ok();
@@ -140,6 +169,7 @@ impl Sums {
         };
         Sums {
             flow: PeerFlow {
+                endpoint: key,
                 address,
                 process: None,
                 host: None,
@@ -170,31 +200,14 @@ impl Sums {
         flow.bytes_received = flow.bytes_received.saturating_add(socket.received_bytes);
         let began = socket.states.iter().find(|change| change.to == TcpState::SynSent);
         let made = socket.states.iter().find(|change| change.to == TcpState::Established);
-        let moved = socket.sent_bytes > 0 || socket.received_bytes > 0 || end.protocol.is_some();
-        if socket.kind != DATAGRAM {
-            if made.is_some() || moved {
-                flow.connections += 1;
-            } else if socket.states.iter().any(|change| {
-                change.from == TcpState::SynSent && matches!(change.to, TcpState::Close | TcpState::Closing)
-            }) {
-                flow.failed_connects += 1;
-            }
-        }
+        let (connected, failed) = connected(socket, end.protocol.is_some());
+        flow.connections += u64::from(connected);
+        flow.failed_connects += u64::from(failed);
         if let (Some(began), Some(made)) = (began, made) {
             self.connects.push(made.at.since(began.at));
         }
-        match (end.protocol, flow.protocol.as_str()) {
-            (Some(Protocol::Http1), _) if end.encrypted => flow.protocol = "https".to_owned(),
-            (Some(Protocol::Http1), _) => flow.protocol = "http/1.1".to_owned(),
-            (Some(Protocol::Tls), "tcp" | "unix") => flow.protocol = "tls".to_owned(),
-            (Some(Protocol::Http2), _) => flow.protocol = "http/2".to_owned(),
-            (Some(Protocol::Grpc), _) => flow.protocol = "grpc".to_owned(),
-            (Some(Protocol::Postgres), _) => flow.protocol = "postgresql".to_owned(),
-            (Some(Protocol::Mysql), _) => flow.protocol = "mysql".to_owned(),
-            (Some(Protocol::Redis), _) => flow.protocol = "redis".to_owned(),
-            (Some(Protocol::Memcached), _) => flow.protocol = "memcached".to_owned(),
-            (Some(Protocol::Dns), _) => flow.protocol = "dns".to_owned(),
-            (Some(Protocol::Tls), _) | (None, _) => {}
+        if let Some(protocol) = end.protocol {
+            name(flow, protocol, end.encrypted);
         }
         if let Some(process) = process {
             flow.local = true;
@@ -204,13 +217,60 @@ impl Sums {
 
     fn finish(self) -> PeerFlow {
         let Sums { mut flow, latencies, connects, handshakes, hosts, processes } = self;
-        flow.latency = Latency::of(latencies);
+        flow.latency = Latency::weighted(latencies);
         flow.connect = Latency::of(connects).map(|connect| connect.median);
         flow.tls_handshake = Latency::of(handshakes).map(|handshake| handshake.median);
         flow.host = most(hosts);
         flow.process = most(processes);
         flow
     }
+}
+
+/// Whom the socket's user speaks to, if it is a client.
+pub(super) fn endpoint(
+    recording: &Recording,
+    ends: &[End],
+    socket: &Socket,
+    other: Option<SocketId>,
+) -> Option<Endpoint> {
+    match (socket.family, socket.remote) {
+        (Family::Unix, _) => Some(Endpoint::Unix(other.and_then(|other| reader(recording, ends, other)))),
+        (_, Some(remote)) if remote.port != 0 => {
+            let network = if super::translated::is_loopback(remote) { socket.network } else { 0 };
+            Some(Endpoint::Internet { datagrams: socket.kind == DATAGRAM, remote, network })
+        }
+        _ => None,
+    }
+}
+
+/// Whether a connection came about, and whether an attempt at one failed.
+pub(super) fn connected(socket: &Socket, spoke: bool) -> (bool, bool) {
+    if socket.kind == DATAGRAM {
+        return (false, false);
+    }
+    let made = socket.states.iter().any(|change| change.to == TcpState::Established);
+    let made = made || socket.sent_bytes > 0 || socket.received_bytes > 0 || spoke;
+    let refused = |change: &StateChange| {
+        change.from == TcpState::SynSent && matches!(change.to, TcpState::Close | TcpState::Closing)
+    };
+    (made, !made && socket.states.iter().any(refused))
+}
+
+fn name(flow: &mut PeerFlow, protocol: Protocol, encrypted: bool) {
+    flow.protocol = match (protocol, flow.protocol.as_str()) {
+        (Protocol::Http1, _) if encrypted => "https",
+        (Protocol::Http1, _) => "http/1.1",
+        (Protocol::Tls, "tcp" | "unix") => "tls",
+        (Protocol::Http2, _) => "http/2",
+        (Protocol::Grpc, _) => "grpc",
+        (Protocol::Postgres, _) => "postgresql",
+        (Protocol::Mysql, _) => "mysql",
+        (Protocol::Redis, _) => "redis",
+        (Protocol::Memcached, _) => "memcached",
+        (Protocol::Dns, _) => "dns",
+        (Protocol::Tls, _) => return,
+    }
+    .to_owned();
 }
 
 /// The one seen most often; of equals the first in order.

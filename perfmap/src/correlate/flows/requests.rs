@@ -1,6 +1,6 @@
 //! The call marks of one socket end, in order → its exchanges. Answers belong to requests first in, first out, or by the
-//! number of their stream. A lost direction makes the count low only where an answer can have hidden in the gap: with
-//! one request outstanding whose answer has begun, none can.
+//! number of their stream. Lost answers make the count low only where one can have hidden in the gap: with one request
+//! outstanding whose answer has begun, none can. Lost requests do where their answers are not told without them.
 
 #[cfg(test)]
 mod tests;
@@ -8,7 +8,7 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Protocol;
-use super::http::{Exchange, Outcome};
+use super::exchange::{Exchange, Outcome};
 use crate::recording::{CallStep, Direction, Mark, Message, Wire};
 
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(super) struct Calls {
 /// None: no call was seen on this end.
 pub(super) fn read(messages: &[&Message]) -> Option<Calls> {
     let (requests, wire) = messages.iter().find_map(|message| requests(message))?;
-    let mut reader = Reader::default();
+    let mut reader = Reader { heads: wire == Wire::Http1, ..Reader::default() };
     for message in messages {
         reader.message(message, message.direction == requests);
     }
@@ -67,6 +67,12 @@ struct Stream {
 #[derive(Debug, Default)]
 struct Reader {
     exchanges: Vec<Exchange>,
+    /// Between two requests there is nothing but the next one's head: HTTP/1.
+    heads: bool,
+    /// First part of a request whose head is not complete yet.
+    begun: Option<Exchange>,
+    /// Requests were lost: what comes may be the rest of one, or nothing that is known.
+    asking_lost: bool,
     /// Requests of which not all has been sent.
     writing: Vec<(u32, usize)>,
     /// In order: requests whose answer has not begun.
@@ -90,17 +96,26 @@ impl Reader {
             touched.push(index);
         }
         for mark in &message.marks {
-            let Mark::Call { wire, stream, step } = mark else { continue };
+            let (wire, stream, step) = match mark {
+                Mark::Call { wire, stream, step } => (wire, stream, step),
+                Mark::Upgraded => {
+                    self.heads = false;
+                    continue;
+                }
+                Mark::TlsRecord { .. } | Mark::TlsDesync => continue,
+            };
             let protocol = Protocol::from(*wire);
             match step {
                 CallStep::Request { method, operation, host, repeat } => {
+                    let begun = self.begun.take().unwrap_or_else(|| Exchange::opened(message, protocol));
                     let exchange = Exchange {
                         method: method.as_ref().map(|method| method.0.clone()),
                         target: operation.clone(),
                         host: host.clone(),
                         repeat: *repeat,
-                        ..Exchange::opened(message, protocol)
+                        ..begun
                     };
+                    self.asking_lost = false;
                     touched.push(self.request(*stream, exchange));
                 }
                 CallStep::RequestEnd => {
@@ -117,7 +132,7 @@ impl Reader {
                 }
                 CallStep::ResponseEnd => touched.extend(self.response_end(*stream, message)),
                 CallStep::Abandoned => self.abandoned(*stream),
-                CallStep::Desync => self.lost(asks),
+                CallStep::Desync => self.lost(asks, *wire),
             }
         }
         touched.sort_unstable();
@@ -126,10 +141,18 @@ impl Reader {
             if touched.is_empty() {
                 touched.extend(self.writing.iter().map(|(_, index)| *index));
             }
+            if touched.is_empty() && self.heads && !self.asking_lost && message.bytes > 0 {
+                let begun = self.begun.get_or_insert_with(|| Exchange::opened(message, Protocol::Http1));
+                begun.request_bytes = begun.request_bytes.saturating_add(message.bytes);
+            }
             self.share(&touched, message.bytes, |exchange| &mut exchange.request_bytes);
         } else {
             if touched.is_empty() {
                 touched.extend(self.streams.values().filter(|stream| stream.begun).map(|stream| stream.index));
+            }
+            if touched.is_empty() {
+                // Not enough to be told, or what goes before an answer.
+                touched.extend(self.waiting.front());
             }
             self.share(&touched, message.bytes, |exchange| &mut exchange.response_bytes);
         }
@@ -217,15 +240,20 @@ impl Reader {
         }
     }
 
-    fn lost(&mut self, asks: bool) {
-        if !asks && let Some(reading) = &mut self.reading {
+    fn lost(&mut self, asks: bool, wire: Wire) {
+        if asks {
+            self.asking_lost = true;
+            self.begun = None;
+            // An answer without a request is one of HTTP/1 all the same; others are not told from what is no answer.
+            self.low |= wire != Wire::Http1;
+            return;
+        }
+        if let Some(reading) = &mut self.reading {
             reading.lost = true;
         }
         self.unclear = self.waiting.len();
-        if !asks {
-            self.streams.values_mut().for_each(|stream| stream.lost = true);
-        }
-        self.low |= asks || self.unclear > 0;
+        self.streams.values_mut().for_each(|stream| stream.lost = true);
+        self.low |= self.unclear > 0;
     }
 
     fn answered(&mut self, index: usize) {

@@ -5,7 +5,7 @@
 //! tickets, and later the alert that closes. None of these may open a turn.
 
 use super::Protocol;
-use super::http::{Exchange, Outcome};
+use super::exchange::{Exchange, Outcome};
 use crate::recording::{Direction, Mark, Message, Nanos};
 
 const CHANGE_CIPHER_SPEC: u8 = 20;
@@ -113,13 +113,7 @@ impl Reader {
                     (lane.carries_data, lane.lost) = (is_data, false);
                 }
                 Mark::TlsDesync => self.lanes[usize::from(from_client)].lost = true,
-                Mark::HttpRequest { .. }
-                | Mark::HttpRequestEnd
-                | Mark::HttpResponse { .. }
-                | Mark::HttpResponseEnd
-                | Mark::HttpDesync
-                | Mark::Upgraded
-                | Mark::Call { .. } => {}
+                Mark::Upgraded | Mark::Call { .. } => {}
             }
         }
         let lane = &self.lanes[usize::from(from_client)];

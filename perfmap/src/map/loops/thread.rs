@@ -132,6 +132,16 @@ impl Loop {
         turns.get(before).map(|index| self.turns[*index as usize])
     }
 
+    /// When the coroutine of `turn` ran last before it: from its first turn in that burst to the burst's end.
+    pub(super) fn ran_before(&self, turn: Turn) -> Option<(Nanos, Nanos)> {
+        let last = self.turn_before(turn)?;
+        let mut first = last;
+        while let Some(before) = self.turn_before(first).filter(|before| before.burst == last.burst) {
+            first = before;
+        }
+        Some((first.at, self.polls.get(last.burst as usize).map_or(turn.at, |poll| poll.from)))
+    }
+
     pub(super) fn of_burst(&self, burst: u32) -> std::ops::Range<usize> {
         let from = self.turns.partition_point(|turn| turn.burst < burst);
         from..self.turns.partition_point(|turn| turn.burst <= burst)

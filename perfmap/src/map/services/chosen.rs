@@ -47,7 +47,7 @@ fn fits(
 }
 
 /// By port: who listened on it, and who used a server's end of a connection to it.
-fn listeners(recording: &Recording, flows: &Flows) -> BTreeMap<u16, BTreeSet<ProcessId>> {
+pub(super) fn listeners(recording: &Recording, flows: &Flows) -> BTreeMap<u16, BTreeSet<ProcessId>> {
     let mut listeners: BTreeMap<u16, BTreeSet<ProcessId>> = BTreeMap::new();
     for socket in &recording.sockets {
         let listens = socket.states.iter().any(|change| change.to == TcpState::Listen);

@@ -48,19 +48,27 @@ impl<'a> Naming<'a> {
     }
 
     pub fn name(&self, id: ProcessId) -> String {
+        if let Some(said) = self.said(id) {
+            return said.into();
+        }
         let Some(process) = self.process(id) else { return format!("process {}", id.0) };
+        let program = process.images.last().map(program).filter(|name| !name.is_empty());
+        program.unwrap_or_else(|| format!("pid {}", process.pid))
+    }
+
+    /// What somebody called it; None: only the program tells.
+    pub fn said(&self, id: ProcessId) -> Option<&str> {
+        let process = self.process(id)?;
         // A worker made by fork alone is a part of its maker's program.
         let line = std::iter::successors(Some(id), |id| {
             let process = self.process(*id)?;
             process.parent.filter(|parent| parent < id && !executed(self.recording, process))
         });
         let first = |of: &dyn Fn(ProcessId) -> Option<&'a str>| line.clone().find_map(of);
-        let said = first(&|id| self.of_user(id))
+        first(&|id| self.of_user(id))
             .or_else(|| otel(process))
             .or_else(|| self.of_surroundings(process))
-            .or_else(|| first(&|id| of_itself(self.process(id)?)));
-        let program = || process.images.last().map(program).filter(|name| !name.is_empty());
-        said.map(Into::into).or_else(program).unwrap_or_else(|| format!("pid {}", process.pid))
+            .or_else(|| first(&|id| of_itself(self.process(id)?)))
     }
 
     fn process(&self, id: ProcessId) -> Option<&'a Process> {

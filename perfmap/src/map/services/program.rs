@@ -39,7 +39,10 @@ pub(super) fn paths(image: &Image) -> Vec<PathBuf> {
 fn binary(image: &Image) -> &str {
     let first = image.arguments.first().filter(|first| !first.is_empty()).unwrap_or(&image.executable);
     // Servers write what they do over their arguments: `nginx: worker process`, `postgres: writer`.
+    let title = image.arguments.len() == 1 && *first != image.executable;
     let first = first.split_once(": ").map_or(first.as_str(), |(name, _)| name);
+    // And `redis-server 127.0.0.1:6379`.
+    let first = first.split_once(' ').filter(|_| title).map_or(first, |(name, _)| name);
     let binary = base(first).trim_start_matches('-');
     if binary.is_empty() { &image.comm } else { binary }
 }
@@ -91,6 +94,11 @@ fn python(argv: &[String]) -> Option<(Script<'_>, usize)> {
         }
     }
     None
+}
+
+/// An interpreter with something to run: two such processes are one program only where that is the same.
+pub(super) fn is_script(image: &Image) -> bool {
+    script(image).is_some()
 }
 
 fn base(path: &str) -> &str {
@@ -157,6 +165,7 @@ mod tests {
             ("node server.js", "server"),
             ("curl -s -L http://x", "curl"),
             ("/usr/bin/redis-server *:6379", "redis-server"),
+            ("/usr/bin/redis-server\u{a0}127.0.0.1:6379", "redis-server"),
             ("nginx:\u{a0}master\u{a0}process\u{a0}/usr/sbin/nginx\u{a0}-e\u{a0}/tmp/error.log", "nginx"),
         ] {
             assert_eq!(program(&image(line)), expected, "{line}");

@@ -2,7 +2,7 @@
 //! of header fields do not leave this file, except the host.
 
 use crate::protocol::detect::MAX_METHOD;
-use crate::recording::{Mark, WebMethod};
+use crate::recording::{CallStep, WebMethod};
 
 const MAX_TARGET: usize = 256;
 const MAX_HOST: usize = 255;
@@ -25,7 +25,6 @@ pub(super) struct RequestHead {
     pub method: String,
     target: String,
     host: Option<String>,
-    expects_continue: bool,
     pub upgrade: bool,
     /// None: the fields contradict each other.
     pub framing: Option<Framing>,
@@ -40,9 +39,9 @@ pub(super) struct ResponseHead {
 }
 
 impl RequestHead {
-    pub fn into_mark(self) -> Mark {
-        let RequestHead { method, target, host, expects_continue, upgrade, framing: _ } = self;
-        Mark::HttpRequest { method: WebMethod(method), target, host, expects_continue, upgrade }
+    pub fn into_step(self) -> CallStep {
+        let RequestHead { method, target, host, upgrade: _, framing: _ } = self;
+        CallStep::Request { method: Some(WebMethod(method)), operation: Some(target), host, repeat: None }
     }
 }
 
@@ -67,7 +66,6 @@ pub(super) fn request(bytes: &[u8]) -> Option<RequestHead> {
                 method: bounded(parsed.method?, MAX_METHOD),
                 target,
                 host: authority.or_else(|| host(value(parsed.headers, "host")?)),
-                expects_continue: has_token(parsed.headers, "expect", "100-continue"),
                 upgrade: has_token(parsed.headers, "connection", "upgrade")
                     && value(parsed.headers, "upgrade").is_some(),
                 framing,

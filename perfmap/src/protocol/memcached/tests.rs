@@ -2,7 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::protocol::Decoder;
-use crate::protocol::recorded::{calls, cut, plain, play, sessions};
+use crate::protocol::dialogue::Dialogue;
+use crate::protocol::recorded::{calls, cuts_change_nothing, damaged, play, sessions, short};
 use crate::recording::Direction::{Received, Sent};
 
 const PYMEMCACHE: &str = include_str!("pymemcache.txt");
@@ -18,15 +19,10 @@ fn commands_of_a_client() {
 
 #[test]
 fn how_the_transfers_are_cut_does_not_matter() {
-    for session in sessions(PYMEMCACHE) {
-        let whole = plain(play(&session, usize::MAX));
-        for size in [1, 2, 3, 5, 7, 64] {
-            assert_eq!(plain(play(&cut(&session, size), usize::MAX)), whole, "{size}");
-        }
-    }
+    cuts_change_nothing(&[PYMEMCACHE]);
 }
 
-fn turns(turns: &[(bool, &str, u64)]) -> Vec<String> {
+fn said(turns: &[(bool, &str, u64)]) -> Vec<String> {
     let mut decoder = Decoder::new();
     let mut marks = Vec::new();
     for (asks, text, missing) in turns {
@@ -39,7 +35,7 @@ fn turns(turns: &[(bool, &str, u64)]) -> Vec<String> {
 
 #[test]
 fn meta_commands_and_pipelines() {
-    let found = turns(&[
+    let found = said(&[
         (true, "mg secret v\r\nms secret 2\r\nhi\r\nmg secret q\r\nmg secret v q\r\nmn\r\nget a b\r\n", 0),
         (false, "VA 2\r\nEN\r\nHD\r\nMN\r\nVALUE a 0 3\r\nEND\r\nEND\r\n", 0),
     ]);
@@ -48,7 +44,7 @@ fn meta_commands_and_pipelines() {
 
 #[test]
 fn data_is_measured_and_gaps_are_said() {
-    let found = turns(&[
+    let found = said(&[
         (true, "set secret 0 0 5000\r\nxx", 4998),
         (true, "\r\nget secret\r\n", 0),
         (false, "STORED\r\nVALUE secret 0 5000\r\n", 4000),
@@ -67,7 +63,7 @@ proptest! {
     fn total_on_any_lines(
         lines in proptest::collection::vec((any::<bool>(), "(get|set|mg|VALUE|END|incr|)[ a-z0-9]{0,12}\r?\n?", 0_u64..20), 0..20)
     ) {
-        let mut connection = Connection::new(RunKey::default());
+        let mut connection = turns::Connection::new(Reader::new(RunKey::default()));
         for (asks, line, missing) in lines.iter().filter(|(_, line, _)| !line.is_empty()) {
             let side = if *asks { Side::Requests } else { Side::Responses };
             connection.feed(side, line.as_bytes(), line.len() as u64 + missing, &mut Vec::new());
@@ -75,18 +71,7 @@ proptest! {
     }
 
     #[test]
-    fn total_on_damaged_sessions(
-        size in 1_usize..200,
-        most in 0_usize..200,
-        damage in proptest::collection::vec((any::<usize>(), any::<u8>()), 0..10),
-    ) {
-        let mut transfers = cut(&sessions(PYMEMCACHE)[0], size);
-        for (at, byte) in damage {
-            let count = transfers.len();
-            let bytes = &mut transfers[at % count].1;
-            let count = bytes.len();
-            bytes[at % count] = byte;
-        }
-        play(&transfers, most);
+    fn total_on_damaged_sessions((transfers, most) in damaged(&[PYMEMCACHE])) {
+        prop_assert!(short(&play(&transfers, most)));
     }
 }

@@ -1,9 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::protocol::recorded::{calls, cut, plain, play, sessions};
+use crate::protocol::recorded::{calls, cuts_change_nothing, damaged, play, say, sessions, short};
 use crate::protocol::{Decoder, Verdict};
 use crate::recording::Direction::{self, Received, Sent};
+use crate::recording::{CallStep, Mark};
 
 const SIMPLE: &str = include_str!("simple.txt");
 const EXTENDED: &str = include_str!("extended.txt");
@@ -57,13 +58,7 @@ fn named_statements_and_portals() {
 
 #[test]
 fn how_the_transfers_are_cut_does_not_matter() {
-    for text in [SIMPLE, EXTENDED, ASYNCPG] {
-        let transfers = &sessions(text)[0];
-        let whole = plain(play(transfers, usize::MAX));
-        for size in [1, 2, 3, 5, 7, 64, 1000] {
-            assert_eq!(plain(play(&cut(transfers, size), usize::MAX)), whole, "{size}");
-        }
-    }
+    cuts_change_nothing(&[SIMPLE, EXTENDED, ASYNCPG]);
 }
 
 fn message(kind: u8, body: &[u8]) -> Vec<u8> {
@@ -79,9 +74,7 @@ fn begun() -> Decoder {
 }
 
 fn all(decoder: &mut Decoder, turns: &[(Direction, Vec<u8>, u64)]) -> Vec<String> {
-    let feed =
-        |(way, bytes, missing): &(Direction, Vec<u8>, u64)| decoder.feed(*way, bytes, bytes.len() as u64 + missing);
-    calls(&turns.iter().flat_map(feed).collect::<Vec<_>>())
+    calls(&say(decoder, turns))
 }
 
 #[test]
@@ -114,12 +107,8 @@ fn lost_in_rows_and_found_at_the_turn() {
         (Received, answer, 0),
     ];
     // `flows` knows that the client would not have gone on without the answer.
-    let mut decoder = begun();
-    let feed =
-        |(way, bytes, missing): &(Direction, Vec<u8>, u64)| decoder.feed(*way, bytes, bytes.len() as u64 + missing);
-    let marks: Vec<CallStep> = turns
-        .iter()
-        .flat_map(feed)
+    let marks: Vec<CallStep> = say(&mut begun(), &turns)
+        .into_iter()
         .filter_map(|mark| match mark {
             Mark::Call { step: CallStep::Request { .. } | CallStep::RequestEnd, .. } => None,
             Mark::Call { step, .. } => Some(step),
@@ -193,24 +182,7 @@ fn equal_statements_with_equal_parameters_repeat() {
 
 proptest! {
     #[test]
-    fn total_on_damaged_sessions(
-        which in 0..3_usize,
-        size in 1_usize..200,
-        most in 0_usize..200,
-        damage in proptest::collection::vec((any::<usize>(), any::<u8>()), 0..10),
-    ) {
-        let mut transfers = cut(&sessions([SIMPLE, EXTENDED, ASYNCPG][which])[0], size);
-        for (at, byte) in damage {
-            let count = transfers.len();
-            let bytes = &mut transfers[at % count].1;
-            let count = bytes.len();
-            bytes[at % count] = byte;
-        }
-        let marks = play(&transfers, most);
-        for mark in marks {
-            if let Mark::Call { step: CallStep::Request { operation: Some(operation), .. }, .. } = mark {
-                prop_assert!(operation.len() <= 300);
-            }
-        }
+    fn total_on_damaged_sessions((transfers, most) in damaged(&[SIMPLE, EXTENDED, ASYNCPG])) {
+        prop_assert!(short(&play(&transfers, most)));
     }
 }

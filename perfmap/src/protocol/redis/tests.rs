@@ -2,8 +2,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::protocol::Decoder;
-use crate::protocol::recorded::{calls, cut, plain, play, sessions};
+use crate::protocol::dialogue::Dialogue;
+use crate::protocol::recorded::{calls, cuts_change_nothing, damaged, play, sessions};
 use crate::recording::Direction::{Received, Sent};
+use crate::recording::{CallStep, Mark};
 
 const RESP2: &str = include_str!("resp2.txt");
 const RESP3: &str = include_str!("resp3.txt");
@@ -43,12 +45,7 @@ fn pushes_are_not_counted() {
 
 #[test]
 fn how_the_transfers_are_cut_does_not_matter() {
-    for session in [RESP2, RESP3, PUBSUB].iter().flat_map(|text| sessions(text)) {
-        let whole = plain(play(&session, usize::MAX));
-        for size in [1, 2, 3, 5, 7, 64] {
-            assert_eq!(plain(play(&cut(&session, size), usize::MAX)), whole, "{size}");
-        }
-    }
+    cuts_change_nothing(&[RESP2, RESP3, PUBSUB]);
 }
 
 #[test]
@@ -101,26 +98,14 @@ fn inline_commands_and_attributes() {
 
 proptest! {
     #[test]
-    fn total_on_damaged_sessions(
-        which in 0..3_usize,
-        size in 1_usize..200,
-        most in 0_usize..200,
-        damage in proptest::collection::vec((any::<usize>(), any::<u8>()), 0..10),
-    ) {
-        let mut transfers = cut(&sessions([RESP2, RESP3, PUBSUB][which])[0], size);
-        for (at, byte) in damage {
-            let count = transfers.len();
-            let bytes = &mut transfers[at % count].1;
-            let count = bytes.len();
-            bytes[at % count] = byte;
-        }
+    fn total_on_damaged_sessions((transfers, most) in damaged(&[RESP2, RESP3, PUBSUB])) {
         let marks = format!("{:?}", play(&transfers, most));
         prop_assert!(!marks.contains("secret"), "{}", marks);
     }
 
     #[test]
     fn total_on_any_bytes(turns in proptest::collection::vec((any::<bool>(), "[*$+:%|>~\\-0-9\r\nA-Z_]{0,40}"), 0..12)) {
-        let mut connection = Connection::new(RunKey::default());
+        let mut connection = turns::Connection::new(Reader::new(RunKey::default()));
         let mut marks = Vec::new();
         for (asks, text) in turns.iter().filter(|(_, text)| !text.is_empty()) {
             let side = if *asks { Side::Requests } else { Side::Responses };

@@ -4,7 +4,7 @@
 use std::hash::{DefaultHasher, Hasher};
 
 use crate::protocol::dialogue::Side;
-use crate::protocol::frames::Rest;
+use crate::protocol::frames::{Lost, Rest};
 use crate::protocol::repeat::RunKey;
 
 /// Longest simple string, error or inline command (the server's own limit on the latter).
@@ -19,7 +19,7 @@ const MAX_WORDS: usize = 3;
 pub(super) const MAX_WORD: usize = 40;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Value {
+pub(in crate::protocol) struct Value {
     /// Its first byte; for an inline command 0.
     pub kind: u8,
     /// The first strings in it, or of the line; bounded.
@@ -29,21 +29,18 @@ pub(super) struct Value {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Event {
+pub(in crate::protocol) enum Event {
     /// The first line was read.
     Begun(u8),
     Over(Value),
-    /// A line was not captured, or is none: said once.
-    Lost,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Lane {
+pub(in crate::protocol) struct Lane {
     value: Option<Open>,
     line: Vec<u8>,
     line_length: u64,
     bulk: Option<Bulk>,
-    lost: bool,
 }
 
 #[derive(Debug)]
@@ -78,32 +75,24 @@ enum Line {
 }
 
 impl Lane {
-    pub fn is_lost(&self) -> bool {
-        self.lost
-    }
-
-    pub fn found(&mut self) {
-        *self = Lane::default();
-    }
-
     /// The value that has begun, with the words seen so far; its last one may still be coming.
     pub fn open(&self) -> Option<Value> {
         self.value.as_ref().map(|open| Value { kind: open.kind, words: open.words.clone(), repeat: None })
     }
 
-    pub fn next(&mut self, rest: &mut Rest<'_>, side: Side, key: &RunKey) -> Option<Event> {
+    pub fn next(&mut self, rest: &mut Rest<'_>, side: Side, key: &RunKey) -> Result<Option<Event>, Lost> {
         loop {
-            if self.lost || rest.length == 0 {
-                return None;
+            if rest.length == 0 {
+                return Ok(None);
             }
             if self.bulk.is_some() {
                 self.read_bulk(rest);
                 match self.finished() {
-                    Some(value) => return Some(Event::Over(value)),
+                    Some(value) => return Ok(Some(Event::Over(value))),
                     None => continue,
                 }
             }
-            let Some(byte) = rest.byte() else { return Some(self.lose()) };
+            let Some(byte) = rest.byte() else { return Err(self.lose()) };
             let fresh = self.value.is_none();
             if fresh && self.line_length == 0 && matches!(byte, b'\r' | b'\n') && side == Side::Requests {
                 continue; // an empty line between commands
@@ -118,32 +107,31 @@ impl Lane {
                     self.line.push(byte);
                 }
                 if self.line_length > MAX_LINE {
-                    return Some(self.lose());
+                    return Err(self.lose());
                 }
                 continue;
             }
             let line = std::mem::take(&mut self.line);
             let whole = self.line_length <= MAX_KEPT as u64;
             self.line_length = 0;
-            match self.line_over(line.strip_suffix(b"\r").unwrap_or(&line), whole, side) {
-                Some(event) => return Some(event),
-                None => continue,
+            if let Some(event) = self.line_over(line.strip_suffix(b"\r").unwrap_or(&line), whole, side)? {
+                return Ok(Some(event));
             }
         }
     }
 
-    fn line_over(&mut self, line: &[u8], whole: bool, side: Side) -> Option<Event> {
-        let mut open = self.value.take()?;
+    fn line_over(&mut self, line: &[u8], whole: bool, side: Side) -> Result<Option<Event>, Lost> {
+        let Some(mut open) = self.value.take() else { return Ok(None) };
         let first = !open.told;
         if first && side == Side::Requests && line.first() != Some(&b'*') {
             let words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
             open.words = words.take(MAX_WORDS).map(|word| word[..word.len().min(MAX_WORD)].to_vec()).collect();
-            return Some(Event::Over(open.over()));
+            return Ok(Some(Event::Over(open.over())));
         }
         // A command is an array of bulks.
         let expected = side == Side::Responses || first || line.first() == Some(&b'$');
         match if expected { read_line(line, whole) } else { Line::Bad } {
-            Line::Bad => return Some(self.lose()),
+            Line::Bad => return Err(self.lose()),
             Line::Scalar(word) => {
                 if !first {
                     open.word(word.unwrap_or_default());
@@ -157,7 +145,7 @@ impl Lane {
                 self.bulk = Some(Bulk { left: data + 2, data, word });
                 let begun = (first && open.told).then_some(Event::Begun(open.kind));
                 self.value = Some(open);
-                return begun;
+                return Ok(begun);
             }
             Line::Aggregate { count, attribute } => {
                 if attribute {
@@ -167,7 +155,7 @@ impl Lane {
                     open.levels.push(Level { left: count, attribute });
                 }
                 if open.levels.len() > MAX_DEPTH {
-                    return Some(self.lose());
+                    return Err(self.lose());
                 }
                 if count == 0 {
                     open.close();
@@ -177,7 +165,7 @@ impl Lane {
         // What is over at once need not be said to have begun.
         let begun = (first && open.told).then_some(Event::Begun(open.kind));
         self.value = Some(open);
-        self.finished().map(Event::Over).or(begun)
+        Ok(self.finished().map(Event::Over).or(begun))
     }
 
     fn read_bulk(&mut self, rest: &mut Rest<'_>) {
@@ -210,9 +198,9 @@ impl Lane {
         self.value.take_if(|open| self.bulk.is_none() && over(open)).map(Open::over)
     }
 
-    fn lose(&mut self) -> Event {
-        *self = Lane { lost: true, ..Lane::default() };
-        Event::Lost
+    fn lose(&mut self) -> Lost {
+        *self = Lane::default();
+        Lost
     }
 }
 

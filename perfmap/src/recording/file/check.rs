@@ -3,7 +3,8 @@
 
 use super::{FileError, corrupt};
 use crate::recording::{
-    Call, CallId, Event, Frame, HeldLock, Meta, OnObject, Recording, SocketId, Stack, StackId, TaskId, Waker,
+    Call, CallId, Earlier, Endpoint, Event, Frame, HeldLock, Meta, OnObject, ProcessId, Recording, SocketId, Stack,
+    StackId, TaskId, Waker,
 };
 
 type Checked = Result<(), FileError>;
@@ -27,6 +28,7 @@ pub(super) fn check(recording: &Recording) -> Checked {
         events,
         losses: _,
         turns,
+        earlier,
     } = recording;
     let Meta { root, outside, own_surroundings, .. } = meta;
     outside.iter().try_for_each(|process| within(process.0, processes.len(), "process"))?;
@@ -66,7 +68,24 @@ pub(super) fn check(recording: &Recording) -> Checked {
     if !turns.is_sorted_by_key(|turn| turn.at) {
         return Err(corrupt("its coroutines' turns are not in order"));
     }
-    Ok(())
+    earlier_ids(recording, earlier)
+}
+
+fn earlier_ids(recording: &Recording, earlier: &Earlier) -> Checked {
+    let Earlier { length: _, events: _, requests, sockets } = earlier;
+    let process = |id: ProcessId| within(id.0, recording.processes.len(), "process");
+    let endpoint = |endpoint: &Option<Endpoint>| match endpoint {
+        Some(Endpoint::Unix(Some(id))) => process(*id),
+        Some(Endpoint::Unix(None) | Endpoint::Internet { .. }) | None => Ok(()),
+    };
+    for (of, tally) in requests {
+        process(of.process)?;
+        of.server.map_or(Ok(()), process)?;
+        endpoint(&of.endpoint)?;
+        recording.known_stack(of.stack)?;
+        recording.known_task(tally.task)?;
+    }
+    sockets.keys().try_for_each(endpoint)
 }
 
 impl Recording {

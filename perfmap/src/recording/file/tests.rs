@@ -60,22 +60,7 @@ fn sample() -> Recording {
         throttled: true,
         held: Some(HeldLock { holder: task, interpreter: true }),
     };
-    let marks = vec![
-        Mark::HttpRequest {
-            method: WebMethod("GET".into()),
-            target: "/".into(),
-            host: Some("h".into()),
-            expects_continue: true,
-            upgrade: false,
-        },
-        Mark::HttpRequestEnd,
-        Mark::HttpResponse { status: 200, upgrade: true },
-        Mark::HttpResponseEnd,
-        Mark::HttpDesync,
-        Mark::TlsRecord { content: 23, length: 53 },
-        Mark::TlsDesync,
-        Mark::Upgraded,
-    ];
+    let marks = vec![Mark::TlsRecord { content: 23, length: 53 }, Mark::TlsDesync, Mark::Upgraded];
     let steps = [
         CallStep::Request {
             method: Some(WebMethod("GET".into())),
@@ -89,8 +74,9 @@ fn sample() -> Recording {
         CallStep::Abandoned,
         CallStep::Desync,
     ];
-    let wires = [Wire::Http2, Wire::Grpc, Wire::Postgres, Wire::Mysql, Wire::Redis, Wire::Memcached, Wire::Dns]
-        .map(|wire| Mark::Call { wire, stream: 7, step: CallStep::RequestEnd });
+    let wires =
+        [Wire::Http1, Wire::Http2, Wire::Grpc, Wire::Postgres, Wire::Mysql, Wire::Redis, Wire::Memcached, Wire::Dns]
+            .map(|wire| Mark::Call { wire, stream: 7, step: CallStep::RequestEnd });
     let calls = steps.map(|step| Mark::Call { wire: Wire::Http2, stream: 0, step });
     let marks: Vec<Mark> = marks.into_iter().chain(wires).chain(calls).collect();
     let message = |direction, layer| {
@@ -272,6 +258,7 @@ fn sample() -> Recording {
                 Loss::SiteTableFull,
                 Loss::UnwinderLagged,
                 Loss::PayloadUnreadable,
+                Loss::RequestsCut,
             ]
             .map(|loss| (loss, 300))
             .into(),
@@ -279,6 +266,42 @@ fn sample() -> Recording {
         turns: [TurnKind::Ran, TurnKind::Started, TurnKind::Main, TurnKind::Resumed { round: 3, of_tasks: true }]
             .map(|kind| Turn { at: Nanos(3), task, coroutine: CoroutineId(1 << 40), stack: StackId(0), kind })
             .to_vec(),
+        earlier: earlier(),
+    }
+}
+
+fn earlier() -> Earlier {
+    let remote = Address { ip: [1; 16], port: 80 };
+    let endpoints = [
+        None,
+        Some(Endpoint::Unix(None)),
+        Some(Endpoint::Unix(Some(ProcessId(0)))),
+        Some(Endpoint::Internet { datagrams: true, remote, network: 7 }),
+    ];
+    let spoken = [Spoken::Http1, Spoken::Tls, Spoken::Calls(Wire::Redis), Spoken::Calls(Wire::Dns)];
+    let sure = [Sureness::Exact, Sureness::Inferred, Sureness::AtLeast, Sureness::Exact];
+    let requests = endpoints.into_iter().zip(spoken).zip(sure).map(|((endpoint, spoken), counted)| {
+        let of = Requests {
+            inbound: endpoint.is_none(),
+            process: ProcessId(0),
+            server: Some(ProcessId(0)),
+            endpoint,
+            spoken,
+            encrypted: true,
+            method: Some("GET".into()),
+            route: Some("/{id}".into()),
+            stack: Some(StackId(0)),
+        };
+        let mut tally = Tally { answered: 300, unanswered: 2, refused: 1, counted, ..Tally::new(TaskId(1)) };
+        tally.latencies.record(Nanos(12_345));
+        (of, tally)
+    });
+    let gone = Gone { connections: 3, failed_connects: 1, sent: [400, 1], received: [500, 2] };
+    Earlier {
+        length: Nanos(1 << 40),
+        events: 999,
+        requests: requests.collect(),
+        sockets: endpoints.map(|endpoint| (endpoint, gone)).into(),
     }
 }
 
@@ -308,7 +331,7 @@ fn comes_back_as_it_was() {
 /// `FORMAT_VERSION` and write the new fingerprint down.
 #[test]
 fn the_format_is_pinned() {
-    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (3, 2718581491908317932));
+    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (4, 13825913992490261445));
 }
 
 #[test]

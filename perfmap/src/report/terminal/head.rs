@@ -64,13 +64,18 @@ pub fn baseline(page: &mut Page, recording: &Recording) {
 }
 
 pub fn profiled(page: &mut Page, recording: &Recording, map: &Map) {
-    let overhead = baseline::overhead_pct(recording.baseline.as_ref(), map.wall);
+    let overhead = baseline::overhead_pct(recording.baseline.as_ref(), map.wall.plus(map.earlier));
     let lost = recording.losses.0.values().fold(0u64, |sum, count| sum.saturating_add(*count));
     let bpf: Nanos = recording.meta.bpf_cost.iter().map(|(_, _, total)| *total).sum();
     let mut items = vec![
         match overhead {
-            Some(pct) => format!("wall {} ({}{})", duration(map.wall), if pct < 0.0 { "" } else { "+" }, percent(pct)),
-            None => format!("wall {}", duration(map.wall)),
+            Some(pct) => format!(
+                "wall {} ({}{})",
+                duration(map.wall.plus(map.earlier)),
+                if pct < 0.0 { "" } else { "+" },
+                percent(pct)
+            ),
+            None => format!("wall {}", duration(map.wall.plus(map.earlier))),
         },
         plural(samples(recording), "sample"),
         plural(recording.events.len() as u64, "event"),

@@ -25,7 +25,7 @@ pub fn table(page: &mut Page, map: &Map) -> bool {
         rows.push([
             served.endpoint.clone(),
             grouped(served.count),
-            format!("{:.1}", per_second(served.count, map.wall)),
+            format!("{:.1}", per_second(served.count, map.wall.plus(map.earlier))),
             duration(served.latency.median),
             duration(served.latency.p95),
             duration(served.latency.max),

@@ -1,0 +1,245 @@
+//! The table of the object's programs: what each gives, when and where it is attached, and whether it loads here.
+
+use std::io::Read;
+
+use aya::{
+    Btf, Ebpf,
+    programs::{
+        BtfTracePoint, Iter, PerfEvent,
+        perf_event::{PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent},
+    },
+};
+use perfmap_common as wire;
+
+use super::{CollectError, object, object::OBJECT, tls_multi::Maps, tls_probes, tls_probes::Probes};
+
+pub(super) const ADOPTION: &str = "on_adopt";
+
+/// When a program is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    Always,
+    /// Not in counting runs.
+    Profile,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Attach {
+    /// A BTF-typed tracepoint of this name.
+    Tracepoint(&'static str),
+    /// The sampling clock of every CPU.
+    CpuClock,
+    /// Run once over all tasks, at the end of the recording.
+    TaskIterator,
+    /// Functions of TLS libraries, set when these are mapped. Without it perfmap does with less.
+    Functions,
+    /// Run over all tasks whenever more processes are to be followed.
+    Adoption,
+}
+
+/// One program of the object.
+#[derive(Debug, Clone, Copy)]
+pub struct Probe {
+    pub program: &'static str,
+    pub(super) attach: Attach,
+    pub(super) when: When,
+    /// What is missing from the map without it.
+    pub gives: &'static str,
+}
+
+/// Exit, exec and fork come first: the target is followed only once all three are there.
+pub const PROBES: [Probe; 17] = [
+    Probe {
+        program: "on_exit",
+        attach: Attach::Tracepoint("sched_process_exit"),
+        when: When::Always,
+        gives: "ends of processes and threads",
+    },
+    Probe {
+        program: "on_exec",
+        attach: Attach::Tracepoint("sched_process_exec"),
+        when: When::Always,
+        gives: "programs that are started",
+    },
+    Probe {
+        program: "on_fork",
+        attach: Attach::Tracepoint("sched_process_fork"),
+        when: When::Always,
+        gives: "child processes and threads",
+    },
+    Probe {
+        program: "on_rename",
+        attach: Attach::Tracepoint("task_rename"),
+        when: When::Always,
+        gives: "names that processes give themselves",
+    },
+    Probe { program: "on_sample", attach: Attach::CpuClock, when: When::Profile, gives: "CPU time by function" },
+    Probe {
+        program: "on_waking",
+        attach: Attach::Tracepoint("sched_waking"),
+        when: When::Profile,
+        gives: "who ended a wait",
+    },
+    Probe {
+        program: "on_switch",
+        attach: Attach::Tracepoint("sched_switch"),
+        when: When::Profile,
+        gives: "waits and run-queue time",
+    },
+    Probe {
+        program: "on_send",
+        attach: Attach::Tracepoint("sock_send_length"),
+        when: When::Always,
+        gives: "requests and bytes sent",
+    },
+    Probe {
+        program: "on_receive",
+        attach: Attach::Tracepoint("sock_recv_length"),
+        when: When::Always,
+        gives: "responses and bytes received",
+    },
+    Probe {
+        program: "on_exit_sockets",
+        attach: Attach::Tracepoint("sched_process_exit"),
+        when: When::Always,
+        gives: "the last sums of Unix sockets",
+    },
+    Probe {
+        program: "on_socket_state",
+        attach: Attach::Tracepoint("inet_sock_set_state"),
+        when: When::Always,
+        gives: "connections and their set-up time",
+    },
+    Probe {
+        program: "on_socket_end",
+        attach: Attach::Tracepoint("tcp_destroy_sock"),
+        when: When::Always,
+        gives: "sums of closed connections",
+    },
+    Probe {
+        program: ADOPTION,
+        attach: Attach::Adoption,
+        when: When::Profile,
+        gives: "services that ran before the command",
+    },
+    Probe {
+        program: "on_end",
+        attach: Attach::TaskIterator,
+        when: When::Always,
+        gives: "waits and file I/O of processes that outlive the command",
+    },
+    Probe {
+        program: "on_end_sockets",
+        attach: Attach::TaskIterator,
+        when: When::Always,
+        gives: "the same of their Unix sockets",
+    },
+    Probe {
+        program: "on_sys_exit",
+        attach: Attach::Tracepoint("sys_exit"),
+        when: When::Always,
+        gives: "file I/O, and where waits happened",
+    },
+    Probe {
+        program: tls_probes::PROGRAM,
+        attach: Attach::Functions,
+        when: When::Always,
+        gives: "requests in TLS, read instead of inferred",
+    },
+];
+
+/// What loads here, program by program, for `perfmap doctor`.
+pub fn probe() -> Vec<ProbeResult> {
+    let settings = wire::Settings {
+        wait_threshold_ns: 100_000,
+        short_waits_every_ns: 10_000_000,
+        file_io_every_ns: 10_000_000,
+        counting_only: 0,
+        follow: wire::Follow::None as u32,
+    };
+    let loaded = object::open(settings).and_then(|ebpf| {
+        let btf =
+            Btf::from_sys_fs().map_err(|error| CollectError::Unsupported { what: format!("kernel BTF: {error}") })?;
+        Ok((ebpf, btf))
+    });
+    let cpus = super::online_cpus();
+    match loaded {
+        Ok((mut ebpf, btf)) => PROBES
+            .iter()
+            .map(|probe| ProbeResult {
+                name: probe.program,
+                gives: probe.gives,
+                required: probe.attach != Attach::Functions,
+                loaded: if probe.attach == Attach::Functions {
+                    let maps = Maps::of(&ebpf).map_err(|error| error.to_string());
+                    let probes = maps.and_then(|maps| Probes::load(&mut ebpf, OBJECT, &maps, &btf));
+                    probes.and_then(|probes| probes.try_one(&mut ebpf))
+                } else {
+                    attach(&mut ebpf, probe, &btf, 99, &cpus).map_err(|error| error.to_string())
+                },
+            })
+            .collect(),
+        Err(error) => PROBES
+            .iter()
+            .map(|probe| ProbeResult {
+                name: probe.program,
+                gives: probe.gives,
+                required: probe.attach != Attach::Functions,
+                loaded: Err(error.to_string()),
+            })
+            .collect(),
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct ProbeResult {
+    pub name: &'static str,
+    pub gives: &'static str,
+    /// There is no profile without it.
+    pub required: bool,
+    pub loaded: Result<(), String>,
+}
+
+pub(super) fn attach(ebpf: &mut Ebpf, probe: &Probe, btf: &Btf, hz: u32, cpus: &[usize]) -> Result<(), CollectError> {
+    let fail = |error: &(dyn std::error::Error + 'static)| CollectError::from_load(probe.program, error);
+    let program = ebpf
+        .program_mut(probe.program)
+        .ok_or_else(|| CollectError::Load { what: probe.program.into(), why: "not in the object".into() })?;
+    match probe.attach {
+        Attach::Tracepoint(name) => {
+            let program: &mut BtfTracePoint =
+                program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
+            program.load(name, btf).map_err(|error| fail(&error))?;
+            program.attach().map_err(|error| fail(&error))?;
+        }
+        // Loaded where it is needed: `tls_probes`.
+        Attach::Functions => {}
+        Attach::TaskIterator | Attach::Adoption => {
+            let program: &mut Iter = program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
+            program.load("task", btf).map_err(|error| fail(&error))?;
+        }
+        Attach::CpuClock => {
+            let program: &mut PerfEvent =
+                program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
+            program.load().map_err(|error| fail(&error))?;
+            for cpu in cpus {
+                program
+                    .attach(
+                        PerfEventConfig::Software(SoftwareEvent::CpuClock),
+                        PerfEventScope::AllProcessesOneCpu { cpu: *cpu as u32 },
+                        SamplePolicy::Frequency(u64::from(hz)),
+                        false,
+                    )
+                    .map_err(|error| fail(&error))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn run_once(iterator: &mut Iter) -> Result<(), Box<dyn std::error::Error>> {
+    let link = iterator.attach()?;
+    let mut output = Vec::new();
+    iterator.take_link(link)?.into_file()?.read_to_end(&mut output)?;
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! Transfers on sockets, in the clear and inside TLS → messages with a parser's marks.
+
+use perfmap_common as wire;
+
+use super::Recorder;
+use crate::{
+    collect::{decode::RawStack, plaintext::Seen},
+    recording::{Direction, Event, Layer, Loss, Message, SocketId},
+};
+
+impl Recorder {
+    pub(super) fn message(&mut self, message: &wire::Message, raw: Option<&RawStack<'_>>, payload: &[u8]) {
+        let stack = raw.map(|raw| self.stack(&message.header, raw));
+        let Some((socket, direction, marks)) = self.sockets.message(message, payload) else {
+            return self.losses.add(Loss::RingFullMessage, 1);
+        };
+        for (cookie, verdict) in self.sockets.verdicts.drain(..) {
+            if let Some(verdicts) = &mut self.verdicts {
+                verdicts.tell(cookie, verdict);
+            }
+        }
+        if message.flags & wire::MESSAGE_CLOSED != 0 {
+            return;
+        }
+        let Some(task) = self.tree.task(message.header.tid) else { return self.unknown_task() };
+        let at = self.at(message.header.at);
+        if self.sockets.carries_tls(message.socket) {
+            let told = self.plaintexts.transferred(message.header.tid, socket, direction, message.bytes, &marks);
+            self.told(told);
+            if message.bytes == 0 && direction == Direction::Received {
+                let told = self.plaintexts.ended(socket, at);
+                self.told(told);
+            }
+        }
+        self.event(Event::Message(Message {
+            at,
+            task,
+            socket,
+            layer: Layer::Wire,
+            direction,
+            bytes: message.bytes,
+            descriptor: message.descriptor,
+            marks,
+            stack,
+        }));
+    }
+
+    pub(super) fn plaintext(&mut self, record: &wire::Plaintext, raw: Option<&RawStack<'_>>, plaintext: &[u8]) {
+        let stack = raw.map(|raw| self.stack(&record.header, raw));
+        let now = self.at(record.header.at);
+        let Some(task) = self.tree.task(record.header.tid) else { return self.unknown_task() };
+        let sent = record.flags & wire::PLAINTEXT_SENT != 0;
+        let at = if sent { self.at(record.began) } else { now };
+        let socket = self.sockets.with_cookie(record.socket);
+        let told = self.plaintexts.moved(record, plaintext, socket, (at, task, stack));
+        self.told(told);
+    }
+
+    /// Plaintext whose socket is known.
+    pub(super) fn told(&mut self, told: Option<(SocketId, Vec<Seen>)>) {
+        let Some((socket, seen)) = told else { return };
+        for Seen { at, task, direction, bytes, marks, stack } in seen {
+            self.event(Event::Message(Message {
+                at,
+                task,
+                socket,
+                layer: Layer::Plaintext,
+                direction,
+                bytes,
+                descriptor: -1,
+                marks,
+                stack,
+            }));
+        }
+    }
+}
