@@ -137,11 +137,19 @@ fn node_fetch(variant: &str) -> Result<()> {
     let (map, truth) = (traced.map()?, traced.truth()?);
     only_own_files(&map)?;
     owns(&map, &truth, &["hog"], "hog")?;
-    owns(&map, &truth, &["hog", "fetchBehind"], "besideCallback")?;
-    // Without what Node itself computes before an answer reaches the function.
-    for function in ["fetchTimer", "worker"] {
-        let (got, want) = (map.wall_of(function), truth.function(function)?.wall_ms);
-        ensure!(got >= want * 0.65 && got <= want * 1.1 + 20.0, "{function}: {got:.0} ms, truth {want:.0} ms");
+    // Without what Node itself computes before an answer reaches the function, and where it had to open another connection
+    // without the requests that it sent on that by itself.
+    for (functions, measured, least) in [
+        (vec!["fetchTimer"], "fetchTimer", 0.5),
+        (vec!["worker"], "worker", 0.5),
+        (vec!["hog", "fetchBehind"], "besideCallback", 0.6),
+    ] {
+        let got: f64 = functions.iter().map(|function| map.wall_of(function)).sum();
+        let want = truth.function(measured)?.wall_ms;
+        ensure!(
+            got >= want * least && got <= want * 1.1 + 20.0,
+            "{functions:?}: {got:.0} ms, {measured} took {want:.0} ms"
+        );
     }
     for (outer, inner) in [("fetchTimer", "answer_timer"), ("fetchSlow", "answer_slow"), ("worker", "fetchSlow")] {
         under(&map, outer, inner)?;

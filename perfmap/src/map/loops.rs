@@ -336,11 +336,14 @@ impl Loops {
         let after = of.mains.get(next);
         let (_, main, _) = before.or(after)?;
         let until = after.map_or(Nanos(u64::MAX), |(seen, _, _)| *seen);
-        if let Some(turn) = of.next_turn(*main, at).filter(|turn| turn.at <= until)
+        let ran = of.next_turn(*main, at).filter(|turn| turn.at <= until);
+        if let Some(turn) = ran
             && let TurnKind::Resumed { .. } = turn.kind
         {
             return Some(turn.stack); // It waited here until then.
         }
+        // Where it ran in between, it may have waited elsewhere before.
+        let after = after.filter(|_| ran.is_none());
         let moved = before.is_some_and(|(seen, main, _)| of.next_turn(*main, *seen).is_some_and(|turn| turn.at <= at));
         let (_, _, stack) = if moved { after.or(before) } else { before.or(after) }?;
         Some(*stack)
