@@ -67,6 +67,7 @@ struct task_state {
 	/* an event loop's poll blocked: what it resumes is looked at when the next ones return, so many yet */
 	u32 polled;
 	u64 looked; /* when a poll that did not block was last followed by a look */
+	u64 main_looked; /* when where the loop's main coroutine waits was last read */
 	/* the interpreter's thread state, once a walk has found it */
 	u64 python_thread;
 	/* transfers and bytes (received, sent) of the Unix socket used last, where it is opaque: not yet in its sums */

@@ -234,6 +234,7 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result) {
 		emit_call(regs, result);
 		if (polls(call)) {
 			state->polled = RESUMED_ROUNDS;
+			state->main_looked = bpf_ktime_get_ns();
 			awaited_by_main();
 		}
 	} else if (polls(call)) {

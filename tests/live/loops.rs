@@ -136,12 +136,20 @@ fn node_fetch(variant: &str) -> Result<()> {
     let traced = traced("w43_node", variant)?;
     let (map, truth) = (traced.map()?, traced.truth()?);
     only_own_files(&map)?;
-    owns(&map, &truth, &["hog"], "hog")?;
-    owns(&map, &truth, &["hog", "fetchBehind"], "besideCallback")?;
-    // Without what Node itself computes before an answer reaches the function.
-    for function in ["fetchTimer", "worker"] {
-        let (got, want) = (map.wall_of(function), truth.function(function)?.wall_ms);
-        ensure!(got >= want * 0.65 && got <= want * 1.1 + 20.0, "{function}: {got:.0} ms, truth {want:.0} ms");
+    // Without what Node itself computes before an answer reaches the function, and where it had to open another connection
+    // without the requests that it sent on that by itself.
+    for (functions, measured, least) in [
+        (vec!["hog"], "hog", 0.7),
+        (vec!["fetchTimer"], "fetchTimer", 0.5),
+        (vec!["worker"], "worker", 0.5),
+        (vec!["hog", "fetchBehind"], "besideCallback", 0.6),
+    ] {
+        let got: f64 = functions.iter().map(|function| map.wall_of(function)).sum();
+        let want = truth.function(measured)?.wall_ms;
+        ensure!(
+            got >= want * least && got <= want * 1.1 + 20.0,
+            "{functions:?}: {got:.0} ms, {measured} took {want:.0} ms"
+        );
     }
     for (outer, inner) in [("fetchTimer", "answer_timer"), ("fetchSlow", "answer_slow"), ("worker", "fetchSlow")] {
         under(&map, outer, inner)?;
@@ -176,9 +184,14 @@ fn node_without_the_function_that_sent() -> Result<()> {
         ensure!(answering >= waited * 0.7, "{variant}: the server's functions own {answering:.0} of {waited:.0} ms");
         let peers = map.json["peers"].as_array().map_or(0, Vec::len);
         let trips = map.json["peers"][0]["round_trips"].as_u64();
-        ensure!(peers == 1 && trips == Some(60), "{variant}: {trips:?} round trips of 60 to one of {peers} peers");
+        // Node's start is a storm on a busy machine: what was not seen has to be said.
+        let losses = map.warnings();
+        let exact = peers == 1 && trips == Some(60);
+        let said = losses.contains("messages dropped") || losses.contains("thinned");
+        ensure!(exact || said, "{variant}: {trips:?} round trips of 60 to one of {peers} peers; said: {losses}");
         if variant == "http" {
-            owns(&map, &truth, &["hog"], "hog")?;
+            let (got, want) = (map.wall_of("hog"), truth.function("hog")?.wall_ms);
+            ensure!(got >= want * 0.7 && got <= want * 1.1 + 20.0, "hog: {got:.0} ms, truth {want:.0} ms");
         }
     }
     Ok(())

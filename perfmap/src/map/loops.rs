@@ -331,22 +331,22 @@ impl Loops {
         if !self.in_loop.get(stack.0 as usize).copied().unwrap_or(false) || of.main_stacks.contains(&stack) {
             return None;
         }
-        let burst = of.polls.partition_point(|poll| poll.to <= at);
-        let before = burst.checked_sub(1).and_then(|index| of.polls[index].main);
-        let after = of.polls.get(burst).and_then(|poll| poll.main);
-        let (main, _) = before.or(after)?;
-        let until = of.polls.get(burst).map_or(Nanos(u64::MAX), |poll| poll.from);
-        if let Some(turn) = of.next_turn(main, at).filter(|turn| turn.at <= until)
+        let next = of.mains.partition_point(|(seen, _, _)| *seen <= at);
+        let before = next.checked_sub(1).and_then(|index| of.mains.get(index));
+        let after = of.mains.get(next);
+        let (_, main, _) = before.or(after)?;
+        let until = after.map_or(Nanos(u64::MAX), |(seen, _, _)| *seen);
+        let ran = of.next_turn(*main, at).filter(|turn| turn.at <= until);
+        if let Some(turn) = ran
             && let TurnKind::Resumed { .. } = turn.kind
         {
-            return Some(turn.stack); // No poll need lie between: it waited here until then.
+            return Some(turn.stack); // It waited here until then.
         }
-        let moved = before.is_some_and(|(main, _)| {
-            let start = burst.checked_sub(1).map_or(Nanos::ZERO, |index| of.polls[index].to);
-            of.next_turn(main, start).is_some_and(|turn| turn.at <= at)
-        });
-        let (_, stack) = if moved { after.or(before) } else { before.or(after) }?;
-        Some(stack)
+        // Where it ran in between, it may have waited elsewhere before.
+        let after = after.filter(|_| ran.is_none());
+        let moved = before.is_some_and(|(seen, main, _)| of.next_turn(*main, *seen).is_some_and(|turn| turn.at <= at));
+        let (_, _, stack) = if moved { after.or(before) } else { before.or(after) }?;
+        Some(*stack)
     }
 
     /// Instants at which a coroutine is about to run where it waited.

@@ -58,6 +58,8 @@ pub(super) struct Loop {
     pub lives: Vec<Vec<u32>>,
     pub transfers: Vec<Transfer>,
     pub main_stacks: FxHashSet<StackId>,
+    /// Where the main coroutine was seen to wait, in order of time.
+    pub mains: Vec<(Nanos, Life, StackId)>,
 }
 
 impl Loop {
@@ -94,10 +96,12 @@ impl Loop {
                 self.lives.push(Vec::new());
             }
             if turn.kind == TurnKind::Main {
+                // Of several the first is of the poll itself.
                 if let Some(poll) = burst.checked_sub(1).and_then(|index| self.polls.get_mut(index)) {
-                    poll.main = Some((turn.life, turn.stack));
-                    self.main_stacks.insert(turn.stack);
+                    poll.main.get_or_insert((turn.life, turn.stack));
                 }
+                self.mains.push((turn.at, turn.life, turn.stack));
+                self.main_stacks.insert(turn.stack);
                 continue;
             }
             self.lives[turn.life.0 as usize].push(index as u32);
@@ -111,7 +115,7 @@ impl Loop {
                 turn.sent = Some(of.socket);
             }
         }
-        let mains: FxHashSet<Life> = self.polls.iter().filter_map(|poll| poll.main.map(|(life, _)| life)).collect();
+        let mains: FxHashSet<Life> = self.mains.iter().map(|(_, life, _)| *life).collect();
         let of_mains = self.turns.iter().filter(|turn| mains.contains(&turn.life)).map(|turn| turn.stack);
         self.main_stacks.extend(of_mains);
     }
