@@ -6,7 +6,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{flows::Flows, syscalls};
+use super::{flows::Flows, senders::Senders, syscalls};
 use crate::recording::{
     Call, Direction, Event, Layer, Nanos, OffCpu, OffState, OnObject, ProcessId, Recording, SocketId, StackId, TaskId,
     Waker,
@@ -69,14 +69,11 @@ pub struct LockWait {
 /// From the word that CPython's interpreter lock is waited for at to the lock (see lock.h of the probes).
 const INTERPRETER_LOCK_BEFORE: u64 = 72;
 
-/// A sender's record is made when its call returns, after the wake.
-const SEND_RETURNS_WITHIN: Nanos = Nanos(1_000_000);
-
 /// A task's exit is seen before its parent is woken, but on another CPU's clock.
 const EXIT_IS_SEEN_WITHIN: Nanos = Nanos(100_000);
 
-pub(super) fn waits(recording: &Recording, flows: &Flows) -> Vec<Wait> {
-    let known = Known::new(recording, flows);
+pub(super) fn waits(recording: &Recording, flows: &Flows, senders: &Senders) -> Vec<Wait> {
+    let known = Known::new(recording, flows, senders);
     recording
         .events
         .iter()
@@ -92,8 +89,7 @@ struct Known<'a> {
     flows: &'a Flows,
     /// Descriptors that carried messages.
     socket_descriptors: FxHashSet<(ProcessId, i32)>,
-    /// By `SocketId`, in order of time.
-    sends: Vec<Vec<(Nanos, TaskId)>>,
+    senders: &'a Senders,
     /// By task, in order of time: the messages that it sent and received.
     messages: FxHashMap<TaskId, Vec<(Nanos, Direction, SocketId)>>,
     /// By task, in order of time: when it blocked.
@@ -105,9 +101,8 @@ struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    fn new(recording: &'a Recording, flows: &'a Flows) -> Self {
+    fn new(recording: &'a Recording, flows: &'a Flows, senders: &'a Senders) -> Self {
         let mut socket_descriptors = FxHashSet::default();
-        let mut sends = vec![Vec::new(); recording.sockets.len()];
         let mut messages: FxHashMap<TaskId, Vec<(Nanos, Direction, SocketId)>> = FxHashMap::default();
         let mut blocks: FxHashMap<TaskId, Vec<Nanos>> = FxHashMap::default();
         for event in &recording.events {
@@ -125,15 +120,7 @@ impl<'a> Known<'a> {
                 }
                 let of_task = messages.entry(message.task).or_default();
                 of_task.push((message.at, message.direction, message.socket));
-                if message.direction == Direction::Sent
-                    && let Some(of_socket) = sends.get_mut(message.socket.0 as usize)
-                {
-                    of_socket.push((message.at, message.task));
-                }
             }
-        }
-        for of_socket in &mut sends {
-            of_socket.sort_by_key(|(at, _)| *at);
         }
         messages.values_mut().for_each(|of_task| of_task.sort_by_key(|(at, _, _)| *at));
         blocks.values_mut().for_each(|of_task| of_task.sort_unstable());
@@ -152,7 +139,7 @@ impl<'a> Known<'a> {
         for of_pid in children.values_mut() {
             of_pid.sort_unstable();
         }
-        Self { recording, flows, socket_descriptors, sends, messages, blocks, leaders, children }
+        Self { recording, flows, socket_descriptors, senders, messages, blocks, leaders, children }
     }
 
     fn wait(&self, off: &OffCpu) -> Wait {
@@ -353,13 +340,8 @@ impl<'a> Known<'a> {
         });
         believed.and_then(|waker| waker.task).or_else(|| {
             let other = (*self.flows.pairs.get(socket.0 as usize)?)?;
-            let sent = self.sends.get(other.0 as usize)?;
-            // Nothing had come when it began to wait. Whom the wake, or an interrupt, took the CPU returns from its
-            // call much later.
-            let since = &sent[sent.partition_point(|(at, _)| *at < off.off)..];
-            let soon = since.partition_point(|(at, _)| *at <= woken.plus(SEND_RETURNS_WITHIN));
-            let (_, task) = since[..soon].last().or(since.first()).or(sent.last())?;
-            Some(*task)
+            // Nothing had come when it began to wait.
+            self.senders.between(other, off.off, woken)
         })
     }
 

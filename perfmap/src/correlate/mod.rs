@@ -7,6 +7,7 @@ pub(crate) mod database;
 pub mod flows;
 mod patience;
 mod readiness;
+pub(crate) mod senders;
 pub mod syscalls;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ pub use flows::{CallKind, Counted, FailedRequest, Flows, PeerFlow, Protocol, Rou
 pub use timeline::{Segment, Short, State, Timeline, end_of};
 
 use crate::recording::Recording;
+use senders::Senders;
 
 /// Everything that follows from the events without knowing any function's name.
 #[derive(Debug, Clone, Default)]
@@ -38,10 +40,11 @@ impl Correlated {
 
 pub fn correlate(recording: &Recording) -> Correlated {
     let flows = flows::flows(recording);
-    let mut waits = causes::waits(recording, &flows);
+    let senders = Senders::new(recording);
+    let mut waits = causes::waits(recording, &flows, &senders);
     readiness::explain(recording, &mut waits);
     let (timelines, mut shorts) = timeline::timelines(recording, &waits);
-    patience::explain(recording, &flows, &mut waits);
+    patience::explain(&flows, &senders, &mut waits);
     database::name(&flows, &timelines, &mut waits, &mut shorts);
     Correlated { timelines, waits, shorts, flows }
 }

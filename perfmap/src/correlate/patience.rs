@@ -6,13 +6,11 @@ use rustc_hash::FxHashMap;
 use super::{
     causes::{Cause, Wait},
     flows::{Flows, RoundTrip},
+    senders::Senders,
 };
-use crate::recording::{Direction, Event, Layer, Nanos, Recording, SocketId, TaskId};
+use crate::recording::TaskId;
 
-/// A sender's record is made when its call returns, after the answer was read.
-const SEND_RETURNS_WITHIN: Nanos = Nanos(1_000_000);
-
-pub(super) fn explain(recording: &Recording, flows: &Flows, waits: &mut [Wait]) {
+pub(super) fn explain(flows: &Flows, senders: &Senders, waits: &mut [Wait]) {
     let gave_up = |wait: &&mut Wait| wait.polls_one && wait.cause == Cause::Sleep && wait.woken > wait.off;
     let mut tries: Vec<&mut Wait> = waits.iter_mut().filter(gave_up).collect();
     if tries.is_empty() {
@@ -25,7 +23,6 @@ pub(super) fn explain(recording: &Recording, flows: &Flows, waits: &mut [Wait]) 
     for trips in of_task.values_mut() {
         trips.sort_by_key(|trip| (trip.received, trip.sent));
     }
-    let sends = sends(recording);
     for wait in &mut tries {
         let Some(trips) = of_task.get(&wait.task) else { continue };
         // The oldest question without an answer is the one that a single socket is read for.
@@ -34,36 +31,16 @@ pub(super) fn explain(recording: &Recording, flows: &Flows, waits: &mut [Wait]) 
             continue;
         }
         wait.cause = Cause::Network;
-        wait.by = trip.server_socket.and_then(|socket| {
-            let of_socket = sends.get(&socket)?;
-            let until = of_socket.partition_point(|(at, _)| *at <= trip.received.plus(SEND_RETURNS_WITHIN));
-            of_socket[..until].last().map(|(_, task)| *task).filter(|task| *task != wait.task)
-        });
+        let by = trip.server_socket.and_then(|socket| senders.between(socket, trip.sent, trip.received));
+        wait.by = by.filter(|task| *task != wait.task);
     }
-}
-
-fn sends(recording: &Recording) -> FxHashMap<SocketId, Vec<(Nanos, TaskId)>> {
-    let mut found: FxHashMap<SocketId, Vec<(Nanos, TaskId)>> = FxHashMap::default();
-    for event in &recording.events {
-        if let Event::Message(message) = event
-            && message.direction == Direction::Sent
-            && message.layer == Layer::Wire
-            && (message.task.0 as usize) < recording.tasks.len()
-        {
-            found.entry(message.socket).or_default().push((message.at, message.task));
-        }
-    }
-    for of_socket in found.values_mut() {
-        of_socket.sort_unstable();
-    }
-    found
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::correlate::{Counted, Protocol};
-    use crate::recording::{Message, Task};
+    use crate::recording::{Direction, Event, Layer, Message, Nanos, Recording, SocketId, Task};
 
     fn wait(off: u64, woken: u64) -> Wait {
         Wait {
@@ -128,11 +105,13 @@ mod tests {
             died: None,
             comm: String::new(),
         };
-        let recording = Recording {
+        let mut recording = Recording {
             tasks: vec![task(), task(), task()],
             events: vec![message(100, 0, 0), message(90, 2, 1), message(399, 1, 1), message(9_000_000, 2, 1)],
             ..Recording::default()
         };
+        crate::correlate::tests::ends(&mut recording);
+        let senders = Senders::new(&recording);
         let flows = Flows { round_trips: vec![trip(100, 400)], ..Flows::default() };
         for (off, woken, change, expected) in [
             (110, 210, None, Some(Cause::Network)),
@@ -142,7 +121,7 @@ mod tests {
             (110, 210, Some(false), None),
         ] {
             let mut waits = [Wait { polls_one: change.unwrap_or(true), ..wait(off, woken) }];
-            explain(&recording, &flows, &mut waits);
+            explain(&flows, &senders, &mut waits);
             assert_eq!(waits[0].cause, expected.unwrap_or(Cause::Sleep), "{off} {woken}");
             assert_eq!(waits[0].by, expected.map(|_| TaskId(1)), "{off} {woken}");
         }

@@ -181,7 +181,7 @@ fn polled_one() -> Call {
 }
 
 /// The ends of one connection.
-fn ends(recording: &mut Recording) -> (SocketId, SocketId) {
+pub(super) fn ends(recording: &mut Recording) -> (SocketId, SocketId) {
     for (process, kernel, peer_kernel) in [(0, 1, 2), (1, 2, 1)] {
         recording.sockets.push(Socket {
             family: Family::Unix,

@@ -12,7 +12,10 @@ mod thread;
 use rustc_hash::FxHashMap;
 
 use crate::{
-    correlate::{Cause, Correlated, Wait, WaitId},
+    correlate::{
+        Cause, Correlated, Wait, WaitId,
+        senders::{SEND_RETURNS_WITHIN, Senders},
+    },
     recording::{Direction, Event, Nanos, ProcessId, Recording, SocketId, StackId, TaskId, TurnKind},
     resolve::Resolved,
 };
@@ -27,8 +30,6 @@ const MAX_HOPS: usize = 16;
 const MAX_LOOKED_AT: usize = 256;
 /// What resumes a coroutine ran in the round before, or two before where a group lies between.
 const ROUNDS_BETWEEN: u32 = 2;
-/// A sender's record is made when its call returns, after the wake.
-const SEND_RETURNS_WITHIN: Nanos = Nanos(1_000_000);
 
 /// For whom a poll was, outermost first, and what ended their wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,8 +69,7 @@ pub(super) struct Loops {
     answers: FxHashMap<ProcessId, Vec<Answer>>,
     /// By `SocketId`: the other end.
     pairs: Vec<Option<SocketId>>,
-    /// By `SocketId`, in order of time.
-    sends: Vec<Vec<(Nanos, TaskId)>>,
+    senders: Senders,
     /// By `StackId`.
     waits_for_others: Vec<bool>,
     sleeps: Vec<bool>,
@@ -92,20 +92,14 @@ impl Loops {
         if of_task.is_empty() {
             return loops;
         }
-        loops.sends = vec![Vec::new(); recording.sockets.len()];
+        loops.senders = Senders::new(recording);
         for event in &recording.events {
             let Event::Message(message) = event else { continue };
-            if message.direction == Direction::Sent
-                && let Some(of_socket) = loops.sends.get_mut(message.socket.0 as usize)
-            {
-                of_socket.push((message.at, message.task));
-            }
             if let Some(of) = of_task.get_mut(&message.task) {
                 let (at, socket, direction) = (message.at, message.socket, message.direction);
                 of.transfers.push(Transfer { at, socket, direction, coroutine: None });
             }
         }
-        loops.sends.iter_mut().for_each(|of_socket| of_socket.sort_unstable());
         let process = |task: TaskId| recording.tasks.get(task.0 as usize).map(|task| task.process);
         for (index, wait) in correlated.waits.iter().enumerate() {
             if polls(&wait)
@@ -176,16 +170,10 @@ impl Loops {
         None
     }
 
-    /// Who sent what arrived on the socket at `woken`: not before it had been `asked` for. Whom the wake, or an
-    /// interrupt, took the CPU returns from its call much later.
+    /// Who sent what arrived on the socket at `woken`, and had been `asked` for.
     fn peer(&self, socket: SocketId, asked: Nanos, woken: Nanos) -> By {
         let other = self.other_end(socket);
-        let by = other.and_then(|other| {
-            let sends = self.sends.get(other.0 as usize)?;
-            let since = &sends[sends.partition_point(|(at, _)| *at < asked)..];
-            let soon = since.partition_point(|(at, _)| *at <= woken.plus(SEND_RETURNS_WITHIN));
-            since[..soon].last().or(since.first()).or(sends.last()).map(|(_, task)| *task)
-        });
+        let by = other.and_then(|other| self.senders.between(other, asked, woken));
         By::Peer(by, other)
     }
 
