@@ -43,8 +43,8 @@ SEC("tp_btf/sched_waking")
 int BPF_PROG(on_waking, struct task_struct *task) {
 	struct task_state *state = state_of(task);
 	/* A waker on another CPU may fire between the task's deactivation and its switch-out event: that stamp is kept, a
-	 * later one replaces it, and of those after the switch-out only the first counts. */
-	if (!state || state->woken_after_switch)
+	 * later one replaces it. Who is woken is not woken again before it runs, so the last one is the one that counts. */
+	if (!state)
 		return 0;
 	state->woken_after_switch = state->off != 0;
 	state->wake = bpf_ktime_get_ns();
