@@ -14,6 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("collect", &["target", "protocol", "unwind", "recording"]),
     // `resolve::native` names frames before the recording is saved, from the files that `unwind` keeps open.
     ("resolve", &["recording", "unwind"]),
+    ("discover", &["recording"]),
     ("baseline", &["recording", "target", "collect"]),
     ("correlate", &["recording", "resolve"]),
     ("map", &["recording", "resolve", "correlate"]),
@@ -29,6 +30,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "collect",
             "resolve",
             "baseline",
+            "discover",
             "correlate",
             "map",
             "analyze",

@@ -10,6 +10,7 @@ mod candidate;
 pub(crate) mod fixture;
 pub mod parts;
 mod rules;
+pub mod suspicions;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -18,11 +19,13 @@ mod warnings;
 pub use types::{Analysis, Bottleneck, CallProtocol, Class, Detail, Rank, Warning};
 
 use crate::{
+    correlate::Correlated,
     map::Map,
     recording::{Nanos, Recording},
     resolve::Resolved,
 };
 use candidate::Candidate;
+use suspicions::Facts;
 
 /// A share (in percent) up to which nothing is worth acting on.
 pub const ACTIONABLE_PCT: f64 = 20.0;
@@ -35,11 +38,12 @@ const TOP: usize = 3;
 /// Bottlenecks below this share are not named at all.
 const NAMED_PCT: f64 = 1.0;
 
-pub fn analyze(recording: &Recording, resolved: &Resolved, map: &Map) -> Analysis {
+pub fn analyze(recording: &Recording, resolved: &Resolved, correlated: &Correlated, map: &Map) -> Analysis {
+    let suspicions = suspicions::suspicions(&Facts { recording, resolved, correlated, map });
     let warnings = warnings::all(recording, resolved, map);
     let candidates = candidate::ranked(map);
     let Some(largest) = leading(map, &candidates) else {
-        return Analysis { class: Class::Unknown, detail: Detail::NothingMeasured, top: vec![], warnings };
+        return Analysis { class: Class::Unknown, detail: Detail::NothingMeasured, top: vec![], suspicions, warnings };
     };
     let top: Vec<Bottleneck> = disjoint(&candidates, TOP)
         .into_iter()
@@ -52,7 +56,7 @@ pub fn analyze(recording: &Recording, resolved: &Resolved, map: &Map) -> Analysi
     } else {
         (Class::None, Detail::NothingStandsOut { largest: largest.time })
     };
-    Analysis { class, detail, top, warnings }
+    Analysis { class, detail, top, suspicions, warnings }
 }
 
 /// The largest candidate; but the remainder outside the project is no step, it is many functions of many libraries: up

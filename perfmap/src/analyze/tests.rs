@@ -12,7 +12,7 @@ use crate::{
 };
 
 fn of(map: &Map) -> Analysis {
-    analyze(&recording(), &resolved(), map)
+    analyze(&recording(), &resolved(), &Default::default(), map)
 }
 
 /// One step of 600 ms in a run of 1000.
@@ -229,7 +229,7 @@ fn every_doubt_has_its_warning() {
     map.peers[1].counted = Counted::AtLeast;
     map.nameless = 4;
     map.closure_error = -55_000_000;
-    let warnings = analyze(&recording, &resolved(), &map).warnings;
+    let warnings = analyze(&recording, &resolved(), &Default::default(), &map).warnings;
     let expected = [
         Warning::Interrupted,
         Warning::CommandKilled { signal: 9 },
@@ -249,7 +249,7 @@ fn every_doubt_has_its_warning() {
     assert_eq!(warnings, expected);
     recording.baseline = None;
     recording.meta.ending = Some(Ending::Exited(3));
-    let warnings = analyze(&recording, &resolved(), &map).warnings;
+    let warnings = analyze(&recording, &resolved(), &Default::default(), &map).warnings;
     assert_eq!(warnings[1..3], [Warning::CommandFailed { code: 3 }, Warning::NoBaseline]);
 }
 

@@ -1,7 +1,7 @@
 //! What the analysis says, as closed types; `report` turns them into text.
 
 use crate::{
-    analyze::baseline::Metric,
+    analyze::{baseline::Metric, suspicions::Suspicion},
     map::WaitCause,
     recording::{Loss, Nanos, Thinned, Unnamed},
 };
@@ -175,5 +175,7 @@ pub struct Analysis {
     pub detail: Detail,
     /// Three at most, largest share first.
     pub top: Vec<Bottleneck>,
+    /// Confirmed ones first.
+    pub suspicions: Vec<Suspicion>,
     pub warnings: Vec<Warning>,
 }

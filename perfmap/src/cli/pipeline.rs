@@ -37,7 +37,7 @@ pub fn products(recording: &Recording, plan: &OutputPlan) -> Products {
     let resolved = resolve::resolve(recording);
     let correlated = correlate::correlate(recording);
     let map = map::build(recording, &resolved, &correlated, &MapOptions { min_share: plan.min_share });
-    let analysis = analyze::analyze(recording, &resolved, &map);
+    let analysis = analyze::analyze(recording, &resolved, &correlated, &map);
     let format = match plan.format {
         Format::Yaml => MapFormat::Yaml,
         Format::Json => MapFormat::Json,

@@ -14,14 +14,14 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{
-    Baseline, Call, Code, Earlier, Event, Frame, Losses, Meta, Module, Process, PythonFrame, Recording, Socket, Stack,
-    Surroundings, Symbol, Task, Turn,
+    Baseline, Call, Code, Earlier, Event, Frame, Losses, Meta, Module, Process, PythonFrame, Recording, Socket, Source,
+    Stack, Surroundings, Symbol, Task, Turn,
 };
 
 /// The line feed shows transfers in text mode, the zero byte keeps tools from taking it for text.
 const MAGIC: [u8; 8] = *b"perfmap\n";
 /// Bumped whenever a type of the recording changes; a test pins the bytes that this version gives.
-pub const FORMAT_VERSION: u32 = 5;
+pub const FORMAT_VERSION: u32 = 6;
 /// Magic, version, length of the content when decompressed.
 const HEADER: usize = 8 + 4 + 8;
 /// Longest content that is read: some ten times what a ten-minute profile at 999 Hz of 16 CPUs takes.
@@ -71,6 +71,7 @@ struct Content<'a> {
     losses: &'a Losses,
     turns: &'a [Turn],
     earlier: &'a Earlier,
+    source: &'a Option<Source>,
 }
 
 pub fn encode(recording: &Recording) -> Result<Vec<u8>, FileError> {
@@ -118,6 +119,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         losses,
         turns,
         earlier,
+        source,
     } = recording;
     let lossy;
     let meta = if is_text(meta) {
@@ -146,6 +148,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         losses,
         turns,
         earlier,
+        source,
     };
     let content = postcard::to_stdvec(&content).map_err(|error| FileError::Encode { why: error.to_string() })?;
     if content.len() as u64 > MAX_CONTENT {

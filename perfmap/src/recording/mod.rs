@@ -11,6 +11,7 @@ pub mod file;
 mod loss;
 mod process;
 mod socket;
+mod source;
 mod stack;
 mod surroundings;
 mod thinning;
@@ -31,6 +32,7 @@ pub use event::{
 pub use loss::{Loss, Losses};
 pub use process::{Ending, Image, Process, ProcessId, Task, TaskId};
 pub use socket::{Address, Family, Role, Socket, SocketId, StateChange, TcpState};
+pub use source::{E2eTest, EntryKind, EntryPoint, Source, SourceFinding, SourceKind, SourceStep, TestSource};
 pub use stack::{
     Code, CodeId, Frame, FrameId, KernelSymbolId, Module, ModuleId, PythonFrame, PythonFrameId, Stack, StackEnd,
     StackId, Symbol, SymbolFunction, Unnamed,
@@ -138,6 +140,8 @@ pub struct Recording {
     pub turns: Vec<Turn>,
     /// What is known of the time before the origin.
     pub earlier: Earlier,
+    /// None: nobody looked.
+    pub source: Option<Source>,
 }
 
 impl Recording {

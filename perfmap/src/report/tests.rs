@@ -12,7 +12,7 @@ use crate::{
 };
 
 fn files(recording: &Recording, resolved: &Resolved, map: &Map, format: MapFormat) -> Vec<OutputFile> {
-    let analysis = analyze(recording, resolved, map);
+    let analysis = analyze(recording, resolved, &Default::default(), map);
     render(recording, resolved, map, &analysis, &Settings { format }).expect("rendered")
 }
 
@@ -40,7 +40,10 @@ fn json_and_yaml_say_the_same() {
     let from_json: output::Document = serde_json::from_str(text(&json, "performance_map.json")).expect("JSON");
     let from_yaml: output::Document = serde_yaml::from_str(text(&yaml, "performance_map.yaml")).expect("YAML");
     assert_eq!(from_json, from_yaml);
-    assert_eq!(from_yaml, document(&recording(), &map(), &analyze(&recording(), &resolved(), &map())));
+    assert_eq!(
+        from_yaml,
+        document(&recording(), &map(), &analyze(&recording(), &resolved(), &Default::default(), &map()))
+    );
 }
 
 #[test]
@@ -48,7 +51,8 @@ fn owners_add_up_to_the_wall_time() {
     fn own(step: &output::StepOut) -> f64 {
         step.self_ms + step.children.iter().map(own).sum::<f64>()
     }
-    let found = document(&recording(), &map(), &analyze(&recording(), &resolved(), &map())).performance_map;
+    let found = document(&recording(), &map(), &analyze(&recording(), &resolved(), &Default::default(), &map()))
+        .performance_map;
     let sum: f64 = found.steps.iter().map(own).sum();
     assert!((sum - found.profiled_run.wall_time_ms).abs() < 0.01, "{sum}");
     assert_eq!(found.steps.last().map(|step| step.function.as_str()), Some(sentence::OUTSIDE));
@@ -58,7 +62,8 @@ fn owners_add_up_to_the_wall_time() {
 fn one_service_needs_no_name() {
     let mut map = map();
     map.services.truncate(1);
-    let found = document(&recording(), &map, &analyze(&recording(), &resolved(), &map)).performance_map;
+    let found =
+        document(&recording(), &map, &analyze(&recording(), &resolved(), &Default::default(), &map)).performance_map;
     assert_eq!(found.steps[0].service, None);
 }
 
@@ -145,7 +150,7 @@ fn show_the_example() {
     let Some(directory) = std::env::var_os("PERFMAP_SHOW") else { return };
     let all = files(&recording(), &resolved(), &map(), MapFormat::Yaml);
     files::write_all(std::path::Path::new(&directory), None, &all).expect("written");
-    let analysis = analyze(&recording(), &resolved(), &map());
+    let analysis = analyze(&recording(), &resolved(), &Default::default(), &map());
     let view = terminal::View { colour: true, ..terminal::View::PLAIN };
     println!("{}", terminal::render(&recording(), &map(), &analysis, view, None));
 }

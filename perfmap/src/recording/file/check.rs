@@ -29,6 +29,7 @@ pub(super) fn check(recording: &Recording) -> Checked {
         losses: _,
         turns,
         earlier,
+        source: _,
     } = recording;
     let Meta { root, outside, own_surroundings, .. } = meta;
     outside.iter().try_for_each(|process| within(process.0, processes.len(), "process"))?;

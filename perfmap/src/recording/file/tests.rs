@@ -267,6 +267,7 @@ fn sample() -> Recording {
             .map(|kind| Turn { at: Nanos(3), task, coroutine: CoroutineId(1 << 40), stack: StackId(0), kind })
             .to_vec(),
         earlier: earlier(),
+        source: Some(source()),
     }
 }
 
@@ -305,6 +306,39 @@ fn earlier() -> Earlier {
     }
 }
 
+fn source() -> Source {
+    let step = |kind, id: &str| SourceStep {
+        id: id.into(),
+        function: "f".into(),
+        file: "f.py".into(),
+        line: 3,
+        service: Some("s".into()),
+        kind,
+        target: Some("GET /a".into()),
+        in_loop: true,
+        awaited: false,
+    };
+    Source {
+        entry: Some(EntryPoint {
+            kind: EntryKind::ApiEndpoint,
+            file: "f.py".into(),
+            line: 1,
+            route: Some("GET /a".into()),
+            function: "f".into(),
+        }),
+        e2e_test: Some(E2eTest { command: Some("t".into()), source: TestSource::Route }),
+        chain: vec![step(SourceKind::FunctionCall, "1"), step(SourceKind::Gpu, "1.1")],
+        findings: vec![SourceFinding {
+            rule: "tiny_io".into(),
+            function: "f".into(),
+            file: "f.py".into(),
+            line: 2,
+            what: "w".into(),
+        }],
+        unresolved: vec!["u".into()],
+    }
+}
+
 /// FNV-1a: stable over releases of everything.
 fn fingerprint(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
@@ -331,7 +365,7 @@ fn comes_back_as_it_was() {
 /// `FORMAT_VERSION` and write the new fingerprint down.
 #[test]
 fn the_format_is_pinned() {
-    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (5, 13825913992490261445));
+    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (6, 4733771849383530398));
 }
 
 #[test]

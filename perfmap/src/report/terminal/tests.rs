@@ -15,7 +15,7 @@ fn shown(recording: &Recording, map: &Map, view: View) -> String {
     let files = ["performance_map.yaml", "wall.svg", "cpu.svg", "offcpu.svg", "profile.folded", "recording.perfmap"]
         .map(str::to_owned);
     let written = Written { directory: ".optimization/test_example", files: &files };
-    render(recording, map, &analyze(recording, &resolved(), map), view, Some(written))
+    render(recording, map, &analyze(recording, &resolved(), &Default::default(), map), view, Some(written))
 }
 
 fn of_width(width: usize) -> View {
