@@ -9,6 +9,7 @@ pub mod baseline;
 pub mod cli;
 pub mod collect;
 pub mod correlate;
+pub mod discover;
 pub mod map;
 pub mod protocol;
 pub mod recording;
