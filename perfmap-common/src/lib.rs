@@ -96,8 +96,9 @@ pub enum LossSlot {
     PythonUnreadable = 7,
     SiteTable = 8,
     PayloadUnreadable = 9,
+    WakeUnseen = 10,
 }
-pub const LOSS_SLOTS: usize = 10;
+pub const LOSS_SLOTS: usize = 11;
 
 /// Who and when; `task` is the subject, which is not always the running one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -264,6 +265,15 @@ pub struct Block {
     /// Thread that held the lock when the task went to sleep on it, as the lock itself says (its process's own thread
     /// id); 0: no lock, or one that does not say.
     pub holder: u32,
+    /// Who had the CPU right before; 0: nobody.
+    pub before_pid: u32,
+    pub before_tid: u32,
+    /// Empty for a followed task.
+    pub before_comm: [u8; 16],
+    /// The kernel's number of the block device that it had just given work to when it went to sleep uninterruptibly; 0:
+    /// none.
+    pub device: u32,
+    pub reserved: u32,
 }
 
 /// The wake came before the switch-out was seen (other CPU).
@@ -274,6 +284,10 @@ pub const BLOCK_UNFINISHED: u32 = 2;
 pub const BLOCK_INTERPRETER_LOCK: u32 = 4;
 /// What it waited for a CPU for was its cgroup's next CPU quota.
 pub const BLOCK_THROTTLED: u32 = 8;
+/// The wake was not seen; its time is the scheduler's own.
+pub const BLOCK_UNSEEN_WAKE: u32 = 16;
+/// The return of its system call is not watched: no `Call` follows.
+pub const BLOCK_NO_RETURN: u32 = 32;
 
 /// What a descriptor is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -446,10 +460,13 @@ pub struct FileIo {
     pub site: u64,
     /// 0 read, 1 write.
     pub operation: u32,
-    /// 1: this record carries the site's stack.
+    /// 1: this record carries the site's stack; 2: what the kernel counted while returns were not watched, of no site.
     pub has_stack: u32,
     pub stack: StackHead,
 }
+
+/// In [`FileIo::has_stack`].
+pub const UNWATCHED: u32 = 2;
 
 /// A Python code object at first sight: header, fields, then `name`, `file`, `table` bytes.
 #[derive(Debug, Clone, Copy)]
@@ -573,6 +590,9 @@ pub struct LiveSettings {
     pub turn_every: u32,
     /// Of so many ticks of the sampling clock one is taken.
     pub sample_every: u32,
+    /// Odd while the program at the return of system calls rests; counts its rests and what lies between.
+    pub rests: u32,
+    pub reserved: u32,
 }
 
 macro_rules! plain {
@@ -613,7 +633,7 @@ plain! {
     StackHead = 160,
     PythonFrame = 32,
     Sample = 184,
-    Block = 88,
+    Block = 120,
     Call = 232,
     ShortWaits = 272,
     SocketSeen = 96,
@@ -628,5 +648,5 @@ plain! {
     Settings = 32,
     Adopt = 56,
     FarEnd = 48,
-    LiveSettings = 24,
+    LiveSettings = 32,
 }

@@ -4,7 +4,7 @@
 #ifndef PERFMAP_ADOPT_H
 #define PERFMAP_ADOPT_H
 
-#include "emit.h"
+#include "counters.h"
 
 #define PF_EXITING 0x4
 #ifndef PF_KTHREAD
@@ -59,6 +59,7 @@ static __always_inline struct task_state *adopt(struct task_struct *task) {
 		lose(LOSS_TASK_STORAGE);
 		return 0;
 	}
+	begin_counters(task, state);
 	/* Asleep, or waiting for a CPU: since when nobody knows. One that gets a CPU right now only loses this wait. */
 	if (!task->on_cpu && !state->off) {
 		state->state = task->__state;

@@ -57,11 +57,18 @@ struct task_state {
 	u32 holder; /* of the lock it sleeps on, where the lock says */
 	u32 holds_interpreter; /* that lock is the interpreter's */
 	u32 throttled; /* by its cgroup's quota when it became runnable without a CPU */
-	u32 throttled_reserved;
+	s32 call; /* the system call that it blocked in */
+	/* it gave a block device work: which, and when */
+	u32 device, device_reserved;
+	u64 device_at;
 	u32 blocks; /* block records since the last return from a system call */
 	/* waits below the threshold */
 	u32 short_due;
 	u64 short_from, short_run_queue, short_blocked[WAIT_CLASSES], short_count;
+	/* what live_settings.rests was at the last return of a system call, what the kernel had counted for the task by then
+	 * (read, written), and when this stretch of watching began; of it, what was no file's */
+	u32 rests, rests_reserved;
+	u64 chars[2], calls[2], watched_from[2], others[2];
 	/* a socket program saw the current call: it is not file I/O */
 	u32 on_socket;
 	/* an event loop's poll blocked: what it resumes is looked at when the next ones return, so many yet */

@@ -3,7 +3,7 @@
  * process is followed from its first instruction on. */
 #define MAPS_ARE_HERE
 #include "call.h"
-#include "file_sum.h"
+#include "rest.h"
 #include "adopt.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
@@ -23,6 +23,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child) {
 		return 0;
 	}
 	state->off = now; /* a new task waits for its first turn on a CPU */
+	begin_counters(child, state);
 	u32 from = parent->tgid, to = child->tgid;
 	if (from != to) {
 		struct python_layout *layout = bpf_map_lookup_elem(&python_processes, &from);
@@ -46,10 +47,12 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_tid, struct linux_binprm
 	if (!state_of(task)) {
 		if (!bpf_map_lookup_elem(&roots, &pid))
 			return 0;
-		if (!bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE)) {
+		struct task_state *state = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		if (!state) {
 			lose(LOSS_TASK_STORAGE);
 			return 0;
 		}
+		begin_counters(task, state);
 	}
 	bpf_map_delete_elem(&python_processes, &pid);
 	struct named_record record = {};
@@ -103,6 +106,10 @@ int BPF_PROG(on_exit, struct task_struct *task) {
 		bpf_map_delete_elem(&outsiders, &pid);
 	if (!state)
 		return 0;
+	u32 zero = 0;
+	struct live_settings *now = bpf_map_lookup_elem(&live, &zero);
+	if (rested(state, now))
+		tell_unwatched(task, state, now->rests);
 	flush_sum(READ, &state->io[0]);
 	flush_sum(WRITE, &state->io[1]);
 	if (state->io[READ].calls || state->io[WRITE].calls)
@@ -145,6 +152,10 @@ int on_end(struct bpf_iter__task *context) {
 	struct task_state *state = task ? state_of(task) : 0;
 	if (!state)
 		return 0;
+	u32 zero = 0;
+	struct live_settings *now = bpf_map_lookup_elem(&live, &zero);
+	if (rested(state, now))
+		tell_unwatched(task, state, now->rests);
 	for (u32 operation = READ; operation <= WRITE; operation++) {
 		struct file_sum *sum = operation == READ ? &state->io[READ] : &state->io[WRITE];
 		struct file_io_record record = {};

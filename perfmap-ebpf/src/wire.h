@@ -46,6 +46,7 @@ enum loss {
 	LOSS_PYTHON_UNREADABLE,
 	LOSS_SITE_TABLE,
 	LOSS_PAYLOAD_UNREADABLE,
+	LOSS_WAKE_UNSEEN,
 	LOSS_SLOTS,
 };
 enum object {
@@ -99,6 +100,8 @@ enum {
 	BLOCK_UNFINISHED = 2,
 	BLOCK_INTERPRETER_LOCK = 4,
 	BLOCK_THROTTLED = 8,
+	BLOCK_UNSEEN_WAKE = 16,
+	BLOCK_NO_RETURN = 32,
 };
 enum follow {
 	FOLLOW_NONE,
@@ -168,6 +171,9 @@ struct block_record {
 	s32 waker_syscall, waker_descriptor;
 	char waker_comm[16];
 	u32 flags, holder;
+	u32 before_pid, before_tid;
+	char before_comm[16];
+	u32 device, reserved;
 };
 struct call_record {
 	struct header header;
@@ -245,7 +251,7 @@ struct settings {
 };
 struct live_settings {
 	u64 wait_threshold_ns;
-	u32 payload_bytes, stack_bytes, turn_every, sample_every;
+	u32 payload_bytes, stack_bytes, turn_every, sample_every, rests, reserved;
 };
 struct far_end {
 	u8 local_ip[16], remote_ip[16];
@@ -262,7 +268,7 @@ SIZE(exit_record, 56);
 SIZE(stack_head, 160);
 SIZE(python_frame, 32);
 SIZE(sample_record, 184);
-SIZE(block_record, 88);
+SIZE(block_record, 120);
 SIZE(call_record, 232);
 SIZE(short_waits_record, 272);
 SIZE(socket_seen_record, 96);
@@ -275,7 +281,7 @@ SIZE(resumed_record, 48);
 SIZE(python_layout, 80);
 SIZE(socket_sums, 72);
 SIZE(settings, 32);
-SIZE(live_settings, 24);
+SIZE(live_settings, 32);
 SIZE(adopt_record, 56);
 SIZE(far_end, 48);
 

@@ -109,7 +109,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
         wire::Kind::FileIo => {
             let io: wire::FileIo = fixed(bytes)?;
             let (stack, _) = stack(bytes, size_of::<wire::FileIo>(), &io.stack)?;
-            Record::FileIo(io, (io.has_stack != 0).then_some(stack))
+            Record::FileIo(io, (io.has_stack == 1).then_some(stack))
         }
         wire::Kind::PythonCode => {
             let code: wire::PythonCode = fixed(bytes)?;

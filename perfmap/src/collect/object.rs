@@ -2,20 +2,20 @@
 
 use std::{
     fs,
-    os::fd::{AsFd, AsRawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
 };
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Array, HashMap, MapData, PerCpuArray, RingBuf},
-    programs::Program,
+    programs::{Program, ProgramError, tp_btf::BtfTracePointLink},
 };
 use perfmap_common as wire;
 use perfmap_common::Plain;
 
 use super::{
     CollectError, Mode, Plan,
-    probes::{ADOPTION, PROBES, When, attach, run_once},
+    probes::{ADOPTION, PROBES, RETURNS, When, attach, run_once},
     tls_functions::ProbePoints,
     tls_multi::Maps,
     tls_probes,
@@ -31,6 +31,8 @@ pub(super) static OBJECT: &[u8] =
 pub struct Object {
     ebpf: Ebpf,
     pub live: Live,
+    /// Of the program at the return of system calls; None while it rests.
+    returns: Option<BtfTracePointLink>,
     /// Those in TLS libraries; else why there are no programs for them.
     tls: Result<Probes, String>,
 }
@@ -59,7 +61,32 @@ impl Object {
             attach(&mut ebpf, probe, &btf, plan.sample_hz, cpus)?;
         }
         let tls = maps.map_err(|error| error.to_string()).and_then(|maps| Probes::load(&mut ebpf, OBJECT, &maps, &btf));
-        Ok(Object { ebpf, live, tls })
+        let mut object = Object { ebpf, live, returns: None, tls };
+        object.watch_returns()?;
+        Ok(object)
+    }
+
+    /// Attaches the program at the return of system calls.
+    pub fn watch_returns(&mut self) -> Result<(), CollectError> {
+        let fail = |error: ProgramError| CollectError::from_load(RETURNS, &error);
+        if self.returns.is_none()
+            && let Some(Program::BtfTracePoint(program)) = self.ebpf.program_mut(RETURNS)
+        {
+            let link = program.attach().map_err(fail)?;
+            self.returns = Some(program.take_link(link).map_err(fail)?);
+        }
+        Ok(())
+    }
+
+    /// And detaches it: no system call on this machine takes the longer way out of the kernel then.
+    pub fn rest_returns(&mut self) {
+        self.returns = None;
+    }
+
+    /// Runs and run time so far of the program at the return of system calls.
+    pub fn cost_of_returns(&self) -> Option<(u64, Nanos)> {
+        let (_, runs, time) = cost_of(RETURNS, self.ebpf.program(RETURNS)?.fd().ok()?.as_fd())?;
+        Some((runs, time))
     }
 
     /// Sets the probes of some functions of a TLS library; else the reason.
@@ -95,6 +122,7 @@ impl Object {
     /// Ends the recording: no record comes after this but those of tasks that live on, which are written now; the maps
     /// stay readable.
     pub fn stop(&mut self) {
+        self.returns = None;
         if let Ok(probes) = &mut self.tls {
             probes.end();
         }
@@ -167,6 +195,7 @@ impl Object {
             (wire::LossSlot::PythonUnreadable, Loss::PythonUnreadable),
             (wire::LossSlot::SiteTable, Loss::SiteTableFull),
             (wire::LossSlot::PayloadUnreadable, Loss::PayloadUnreadable),
+            (wire::LossSlot::WakeUnseen, Loss::WakeUnseen),
         ];
         let mut losses = Losses::default();
         let counters = self.ebpf.map("losses").and_then(|map| PerCpuArray::<_, u64>::try_from(map).ok());
@@ -187,17 +216,18 @@ impl Object {
         let of_tls = self.tls.as_ref().ok().and_then(Probes::program).map(|program| (tls_probes::PROGRAM, program));
         let mut cost: Vec<_> = loaded
             .chain(of_tls)
-            .filter_map(|(name, descriptor)| {
-                let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", descriptor.as_raw_fd())).ok()?;
-                let value =
-                    |key: &str| info.lines().find_map(|line| line.strip_prefix(key)?.trim().parse::<u64>().ok());
-                Some((name.to_owned(), value("run_cnt:")?, Nanos(value("run_time_ns:")?)))
-            })
+            .filter_map(|(name, descriptor)| cost_of(name, descriptor))
             .filter(|(_, runs, _)| *runs > 0)
             .collect();
         cost.sort();
         cost
     }
+}
+
+fn cost_of(name: &str, descriptor: BorrowedFd<'_>) -> Option<(String, u64, Nanos)> {
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", descriptor.as_raw_fd())).ok()?;
+    let value = |key: &str| info.lines().find_map(|line| line.strip_prefix(key)?.trim().parse::<u64>().ok());
+    Some((name.to_owned(), value("run_cnt:")?, Nanos(value("run_time_ns:")?)))
 }
 
 /// The limits that may change while the target runs.
@@ -221,6 +251,8 @@ pub fn first(plan: &Plan) -> wire::LiveSettings {
         stack_bytes: plan.stack_bytes.min(wire::MAX_STACK_BYTES as u32),
         turn_every: 1,
         sample_every: 1,
+        rests: 0,
+        reserved: 0,
     }
 }
 

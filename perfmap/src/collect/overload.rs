@@ -11,6 +11,7 @@ use super::{
     clock::process_cpu,
     meter::Meter,
     object::{self, Object},
+    rests::Rests,
     thinning::{Policy, Reading, Volume, apply},
 };
 use crate::recording::{Loss, Nanos, Thinned};
@@ -21,6 +22,9 @@ const EVERY_NS: u64 = 250_000_000;
 #[derive(Debug, Default)]
 pub struct Passing {
     volume: Volume,
+    /// Records that only the return of a system call gives, and waits in calls whose return nobody watched.
+    pub(super) told: u64,
+    pub(super) unreturned: u64,
     /// CPU time of threads that ended, of processes that ended and of those that live, by pid.
     ended: u64,
     threads: HashMap<u32, u64>,
@@ -29,6 +33,14 @@ pub struct Passing {
 impl Passing {
     pub fn see(&mut self, kind: wire::Kind, entry: &[u8]) {
         self.volume.add(kind, entry);
+        match kind {
+            wire::Kind::Call | wire::Kind::Resumed => self.told += 1,
+            wire::Kind::Block => {
+                let block = wire::Block::read(entry);
+                self.unreturned += u64::from(block.is_some_and(|block| block.flags & wire::BLOCK_NO_RETURN != 0));
+            }
+            _ => {}
+        }
         if kind == wire::Kind::Exit
             && let Some(exit) = wire::Exit::read(entry)
         {
@@ -43,7 +55,7 @@ impl Passing {
     }
 
     /// All processes so far. One that ends between two looks is in neither sum for a moment: its record is on its way.
-    fn tree_cpu(&self, alive: &BTreeSet<u32>) -> u64 {
+    pub(super) fn tree_cpu(&self, alive: &BTreeSet<u32>) -> u64 {
         alive.iter().filter_map(|pid| process_cpu(*pid)).fold(self.ended, |sum, cpu| sum.saturating_add(cpu.0))
     }
 }
@@ -63,6 +75,7 @@ pub struct Watch {
     now: wire::LiveSettings,
     before: Sums,
     meter: Meter,
+    rests: Rests,
     pub thinned: Vec<Thinned>,
 }
 
@@ -77,6 +90,7 @@ impl Watch {
             now: object::first(plan),
             before,
             meter: Meter::start(origin, object.cost()),
+            rests: Rests::new(plan.mode == Mode::Profile, origin),
             thinned: Vec::new(),
         }
     }
@@ -88,6 +102,9 @@ impl Watch {
         passing: &mut Passing,
         alive: &BTreeSet<u32>,
     ) -> Result<(), CollectError> {
+        if let Some((what, why)) = self.rests.tick(now, object, &mut self.now, passing, alive)? {
+            self.thinned.push(Thinned { at: Nanos(now.saturating_sub(self.origin)), what, why });
+        }
         let wall = now.saturating_sub(self.before.at);
         if self.meter.is_due(now) {
             self.meter.pause(now, object.cost());

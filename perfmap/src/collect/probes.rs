@@ -14,6 +14,8 @@ use perfmap_common as wire;
 use super::{CollectError, object, object::OBJECT, tls_multi::Maps, tls_probes, tls_probes::Probes};
 
 pub(super) const ADOPTION: &str = "on_adopt";
+/// It rests in storms of calls: see `rests`.
+pub(super) const RETURNS: &str = "on_sys_exit";
 
 /// When a program is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub(super) enum When {
 pub(super) enum Attach {
     /// A BTF-typed tracepoint of this name.
     Tracepoint(&'static str),
+    /// The same, but attached and detached while the target runs (`rests`).
+    Resting(&'static str),
     /// The sampling clock of every CPU.
     CpuClock,
     /// Run once over all tasks, at the end of the recording.
@@ -48,7 +52,7 @@ pub struct Probe {
 }
 
 /// Exit, exec and fork come first: the target is followed only once all three are there.
-pub const PROBES: [Probe; 17] = [
+pub const PROBES: [Probe; 18] = [
     Probe {
         program: "on_exit",
         attach: Attach::Tracepoint("sched_process_exit"),
@@ -85,6 +89,12 @@ pub const PROBES: [Probe; 17] = [
         attach: Attach::Tracepoint("sched_switch"),
         when: When::Profile,
         gives: "waits and run-queue time",
+    },
+    Probe {
+        program: "on_block_io",
+        attach: Attach::Tracepoint("block_bio_queue"),
+        when: When::Profile,
+        gives: "which disk a wait was for",
     },
     Probe {
         program: "on_send",
@@ -135,8 +145,8 @@ pub const PROBES: [Probe; 17] = [
         gives: "the same of their Unix sockets",
     },
     Probe {
-        program: "on_sys_exit",
-        attach: Attach::Tracepoint("sys_exit"),
+        program: RETURNS,
+        attach: Attach::Resting("sys_exit"),
         when: When::Always,
         gives: "file I/O, and where waits happened",
     },
@@ -211,6 +221,11 @@ pub(super) fn attach(ebpf: &mut Ebpf, probe: &Probe, btf: &Btf, hz: u32, cpus: &
                 program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
             program.load(name, btf).map_err(|error| fail(&error))?;
             program.attach().map_err(|error| fail(&error))?;
+        }
+        Attach::Resting(name) => {
+            let program: &mut BtfTracePoint =
+                program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
+            program.load(name, btf).map_err(|error| fail(&error))?;
         }
         // Loaded where it is needed: `tls_probes`.
         Attach::Functions => {}

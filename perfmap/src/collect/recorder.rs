@@ -6,6 +6,7 @@
 mod messages;
 #[cfg(test)]
 mod tests;
+mod unwatched;
 mod waits;
 mod window;
 
@@ -18,6 +19,7 @@ use perfmap_common as wire;
 use super::{
     containers::Runtimes,
     decode::{RawStack, Record, decode},
+    devices::Devices,
     habitats::Habitats,
     item::Item,
     mappings::{Change, What},
@@ -28,6 +30,7 @@ use super::{
     stacks::Stacks,
     tree::Tree,
 };
+use unwatched::{Part, Unwatched};
 use window::Past;
 
 use crate::{
@@ -62,6 +65,8 @@ pub struct Recorder {
     /// The last wait for one of several descriptors, by tid: its call, where that is kept, and its stack.
     polls: HashMap<u32, (Option<CallId>, StackId)>,
     turns: Vec<Turn>,
+    devices: Devices,
+    unwatched: Unwatched,
     sites: HashMap<u64, StackId>,
     losses: Losses,
     detail: Detail,
@@ -97,6 +102,8 @@ impl Recorder {
             fault_stacks: HashMap::new(),
             polls: HashMap::new(),
             turns: Vec::new(),
+            devices: Devices::default(),
+            unwatched: Unwatched::default(),
             sites: HashMap::new(),
             losses: Losses::default(),
             detail,
@@ -224,6 +231,7 @@ impl Recorder {
             Record::Exit(exit) => {
                 self.open_waits.remove(&exit.header.tid);
                 self.polls.remove(&exit.header.tid);
+                self.unwatched.ended(exit.header.tid);
                 let at = self.at(exit.header.at);
                 let over = self.tree.exit(&exit, at);
                 self.plaintexts.exited(exit.header.tid, over);
@@ -313,15 +321,28 @@ impl Recorder {
             let stack = self.stack(&io.header, raw);
             self.sites.insert(io.site, stack);
         }
-        self.event(Event::FileIo(FileIo {
-            task,
-            operation: if io.operation == 0 { FileOperation::Read } else { FileOperation::Write },
-            first: self.at(io.first),
-            last: self.at(io.header.at),
-            calls: io.calls,
-            bytes: io.bytes,
-            stack: self.sites.get(&io.site).copied(),
-        }));
+        let parts = match io.has_stack == wire::UNWATCHED {
+            true => {
+                // The returns of the calls that it waited in were not seen either.
+                self.open_waits.remove(&io.header.tid);
+                self.unwatched.share(io)
+            }
+            false => {
+                self.unwatched.see(io);
+                vec![Part { site: io.site, bytes: io.bytes, calls: io.calls }]
+            }
+        };
+        for Part { site, bytes, calls } in parts {
+            self.event(Event::FileIo(FileIo {
+                task,
+                operation: if io.operation == 0 { FileOperation::Read } else { FileOperation::Write },
+                first: self.at(io.first),
+                last: self.at(io.header.at),
+                calls,
+                bytes,
+                stack: self.sites.get(&site).copied(),
+            }));
+        }
     }
 
     /// The recording without its meta data; `kernel_losses` are those that the kernel side counted.
@@ -346,6 +367,7 @@ impl Recorder {
             python_frames: parts.python_frames,
             stacks: parts.stacks,
             calls: self.calls,
+            devices: self.devices.into_known(),
             events: self.events,
             losses: self.losses,
             turns: self.turns,

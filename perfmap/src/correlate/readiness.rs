@@ -254,6 +254,8 @@ mod tests {
                 unfinished: false,
                 throttled: false,
                 held: None,
+                before: None,
+                device: None,
             }));
         }
 

@@ -82,6 +82,8 @@ fn explained(case: Case) -> Wait {
         unfinished: false,
         throttled: false,
         held: None,
+        before: None,
+        device: None,
     }));
     correlate(&recording).waits.remove(0)
 }
@@ -165,6 +167,8 @@ fn blocked(off: u64, on: u64) -> OffCpu {
         unfinished: false,
         throttled: false,
         held: None,
+        before: None,
+        device: None,
     }
 }
 

@@ -114,6 +114,8 @@ fn off_cpu() -> impl Strategy<Value = Event> {
                 unfinished: false,
                 throttled,
                 held: held.map(|(holder, interpreter)| HeldLock { holder, interpreter }),
+                before: None,
+                device: None,
             })
         },
     )

@@ -23,6 +23,8 @@ fn block(story: &mut Story, task: TaskId, from: u64, to: u64, number: u32, by: O
     });
     story.recording.events.push(Event::OffCpu(OffCpu {
         held: None,
+        before: None,
+        device: None,
         throttled: false,
         task,
         off: Nanos(from),

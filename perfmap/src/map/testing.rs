@@ -237,6 +237,8 @@ impl Story {
             unfinished: false,
             throttled: false,
             held: ended.held,
+            before: None,
+            device: None,
         }));
     }
 
@@ -254,6 +256,8 @@ impl Story {
             unfinished: false,
             throttled: false,
             held: None,
+            before: None,
+            device: None,
         }));
     }
 

@@ -29,6 +29,8 @@ pub enum Loss {
     PayloadUnreadable,
     /// Requests were under way when earlier detail was given up, on a connection that had too many messages of them.
     RequestsCut,
+    /// A wait whose end was seen without who brought it: the program that notes wakers was running already.
+    WakeUnseen,
 }
 
 impl Loss {
@@ -51,6 +53,7 @@ impl Loss {
                 "requests whose answer had not been seen when earlier detail was given up: not counted"
             }
             Loss::PayloadUnreadable => "message heads that could not be read",
+            Loss::WakeUnseen => "waits whose waker was not seen",
         }
     }
 }

@@ -59,6 +59,8 @@ fn sample() -> Recording {
         unfinished: true,
         throttled: true,
         held: Some(HeldLock { holder: task, interpreter: true }),
+        before: Some(Runner { task: Some(task), pid: 300, comm: "a".into() }),
+        device: Some(DeviceId(0)),
     };
     let marks = vec![Mark::TlsRecord { content: 23, length: 53 }, Mark::TlsDesync, Mark::Upgraded];
     let steps = [
@@ -154,6 +156,11 @@ fn sample() -> Recording {
                     what: Thinning::Waits { below: Nanos(5) },
                     why: Overload::RingFull { lost: 3 },
                 },
+                Thinned {
+                    at: Nanos(5),
+                    what: Thinning::Returns { every: 5 },
+                    why: Overload::ProbeTime { pct: 25.0 },
+                },
             ],
             ..Meta::default()
         },
@@ -214,6 +221,7 @@ fn sample() -> Recording {
                 end: *end,
             })
             .collect(),
+        devices: vec![Device { major: 254, minor: 1, name: Some("vda1".into()) }],
         calls: [
             OnObject::None,
             OnObject::Socket(SocketId(0)),
@@ -259,6 +267,7 @@ fn sample() -> Recording {
                 Loss::UnwinderLagged,
                 Loss::PayloadUnreadable,
                 Loss::RequestsCut,
+                Loss::WakeUnseen,
             ]
             .map(|loss| (loss, 300))
             .into(),
