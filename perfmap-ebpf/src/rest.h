@@ -13,7 +13,7 @@ static __always_inline u64 of_files(struct task_state *state, u32 operation, u64
 	u64 others = state->others[operation & 1];
 	if (!others)
 		return count;
-	return others < seen ? count * ((seen - others) * 1024 / seen) / 1024 : 0;
+	return others < seen ? count - (count / seen * others + count % seen * others / seen) : 0;
 }
 
 /* Not 0: returns went by unwatched since the task's last one. */

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use perfmap_common as wire;
 
-/// What is kept of a task's sites: those of about its last stretches.
-const STRETCH_NS: u64 = 100_000_000;
+/// What is kept of a task's sites: those of about its last stretch. A storm has gone on for longer when the first rest begins.
+const STRETCH_NS: u64 = 20_000_000;
 const MOST_SITES: usize = 64;
 
 /// File I/O of one call site.
@@ -73,6 +73,8 @@ impl Unwatched {
 
 /// `total` in the proportions of `weights`, whose sum it keeps; None where these are all 0.
 fn split(total: u64, weights: impl Iterator<Item = u64> + Clone) -> Option<Vec<u64>> {
+    // So that the product below has room.
+    let weights = weights.map(|weight| weight.min(u64::MAX >> 7));
     let all: u128 = weights.clone().map(u128::from).sum();
     if all == 0 {
         return None;
@@ -96,8 +98,7 @@ mod tests {
 
     fn io(at: u64, site: u64, bytes: u64, calls: u64) -> wire::FileIo {
         let header = wire::Header { kind: wire::Kind::FileIo as u32, pid: 1, tid: 1, cpu: 0, at };
-        let stack =
-            wire::StackHead { registers: [0; 17], coroutine: 0, python: 0, kernel: 0, user: 0, flags: 0 };
+        let stack = wire::StackHead { registers: [0; 17], coroutine: 0, python: 0, kernel: 0, user: 0, flags: 0 };
         wire::FileIo { header, first: at, bytes, calls, site, operation: 0, has_stack: 0, stack }
     }
 
@@ -111,7 +112,11 @@ mod tests {
         let shared = unwatched.share(&io(50, 0, 10_000, 110));
         assert_eq!(shared, [Part { site: 5, bytes: 1_000, calls: 100 }, Part { site: 6, bytes: 9_000, calls: 10 }]);
         unwatched.see(&io(51, 8, 1, 1));
-        assert_eq!(unwatched.share(&io(99, 0, 40, 40)), [Part { site: 8, bytes: 40, calls: 40 }], "a stretch of its own");
+        assert_eq!(
+            unwatched.share(&io(99, 0, 40, 40)),
+            [Part { site: 8, bytes: 40, calls: 40 }],
+            "a stretch of its own"
+        );
         assert_eq!(unwatched.share(&io(100, 0, 0, 0)), []);
         unwatched.ended(1);
         assert_eq!(unwatched.share(&io(101, 0, 2, 2)), [Part { site: 0, bytes: 2, calls: 2 }]);
