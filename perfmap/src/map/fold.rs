@@ -36,6 +36,7 @@ pub(super) struct Remainder {
     pub failed_requests: u64,
     pub file_read: u64,
     pub file_written: u64,
+    pub calls: Vec<u32>,
 }
 
 impl Remainder {
@@ -50,6 +51,7 @@ impl Remainder {
             failed_requests: node.failed,
             file_read: node.file_read,
             file_written: node.file_written,
+            calls: node.round_trips.clone(),
         }
     }
 }
@@ -172,6 +174,7 @@ impl Folding<'_> {
             memory_delta: 0,
             call: self.call(trips, node.earlier),
             error_pct: if beside { 0.0 } else { self.error_pct(node.sampled, sampled) },
+            calls: sorted(&node.round_trips),
             children: Vec::new(),
         };
         let counts = [step.http_round_trips, step.db_round_trips, step.failed_requests];
@@ -349,6 +352,7 @@ fn fold(into: &mut Pending, child: Pending) {
     step.file_read = step.file_read.saturating_add(child.step.file_read);
     step.file_written = step.file_written.saturating_add(child.step.file_written);
     // Only import frames bring any: they keep their parents no more than themselves.
+    take_calls(&mut step.calls, &child.step.calls);
 }
 
 /// Of a program's deep stack, only functions at which it parts, or that do something themselves, tell anything: one that
@@ -368,6 +372,7 @@ fn only_the_telling(step: &mut Step) {
     }
     step.file_read = step.file_read.saturating_add(child.file_read);
     step.file_written = step.file_written.saturating_add(child.file_written);
+    take_calls(&mut step.calls, &child.calls);
     step.children = child.children;
 }
 
@@ -405,6 +410,7 @@ fn fold_into_remainder(remainder: &mut Remainder, child: Pending) {
     }
     remainder.file_read = remainder.file_read.saturating_add(child.step.file_read);
     remainder.file_written = remainder.file_written.saturating_add(child.step.file_written);
+    take_calls(&mut remainder.calls, &child.step.calls);
 }
 
 fn add_counts(into: &mut Remainder, other: &Remainder) {
@@ -413,6 +419,18 @@ fn add_counts(into: &mut Remainder, other: &Remainder) {
     into.failed_requests = into.failed_requests.saturating_add(other.failed_requests);
     into.file_read = into.file_read.saturating_add(other.file_read);
     into.file_written = into.file_written.saturating_add(other.file_written);
+    take_calls(&mut into.calls, &other.calls);
+}
+
+fn take_calls(into: &mut Vec<u32>, calls: &[u32]) {
+    into.extend(calls);
+    into.sort_unstable();
+}
+
+fn sorted(calls: &[u32]) -> Vec<u32> {
+    let mut calls = calls.to_vec();
+    calls.sort_unstable();
+    calls
 }
 
 fn sort(steps: &mut [Step]) {

@@ -4,7 +4,7 @@
 
 mod types;
 
-pub use types::{Category, Change, Evidence, Gain, Suspicion, Value, Verdict};
+pub use types::{Category, Change, Evidence, Gain, Suspicion, Value, Verdict, Why};
 
 use crate::{correlate::Correlated, map::Map, recording::Recording, resolve::Resolved};
 
