@@ -3,14 +3,15 @@
 //! the run or the source gave rise to it. Rules write their own words, so that a rule is one file.
 
 mod calls;
+mod draft;
 mod independence;
 mod rules;
 mod sketch;
 mod source;
 #[cfg(test)]
-mod testing;
-#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod told;
 mod types;
 
 pub use types::{Category, Change, Evidence, Gain, Suspicion, Value, Verdict, Why};

@@ -1,6 +1,6 @@
 //! Each rule in both directions, on made-up runs.
 
-use super::{testing::run, *};
+use super::{told::run, *};
 use crate::{analyze::fixture::ms, recording::*};
 use Verdict::{Confirmed, Dismissed};
 

@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{PATTERN, suspicion};
 use crate::{
     analyze::{
         replay,
         suspicions::{
             Answer, Facts,
             calls::{self, Made},
+            draft::{PATTERN, suspicion},
             sketch::{self, Pattern},
             types::{Category, Evidence, Gain, Value, Verdict},
         },

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{PATTERN, suspicion};
 use crate::analyze::{
     replay,
     suspicions::{
         Answer, Facts,
         calls::{self, Group},
+        draft::{PATTERN, suspicion},
         independence::Independence,
         sketch::{self, Pattern},
         types::{Category, Evidence, Gain, Suspicion, Value, Verdict},

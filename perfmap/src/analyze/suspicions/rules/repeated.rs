@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use super::suspicion;
 use crate::{
     analyze::{
         replay,
         suspicions::{
             Answer, Facts,
             calls::{self, Group},
+            draft::suspicion,
             rules::n_plus_one_queries::is_frame,
             sketch::{self, Pattern},
             types::{Category, Evidence, Gain, Suspicion, Value, Verdict},

@@ -1,12 +1,12 @@
 //! Requests for one route of a peer, each sent after the answer before it. Only where a later one does not need what an
 //! earlier answer brought could they be under way together.
 
-use super::{PATTERN, suspicion};
 use crate::analyze::{
     replay,
     suspicions::{
         Answer, Facts,
         calls::{self, Group},
+        draft::{PATTERN, suspicion},
         independence::Independence,
         sketch::{self, Pattern},
         types::{Category, Evidence, Gain, Suspicion, Value, Verdict},
