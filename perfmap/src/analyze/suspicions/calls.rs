@@ -141,13 +141,15 @@ pub(crate) fn walk<'a>(steps: &'a [Step], above: Option<&'a Step>, look: &mut im
 
 /// Groups in the order of the map, then of time.
 pub(crate) fn groups<'a>(facts: &Facts<'a>) -> Vec<Group<'a>> {
-    type Key<'k> = (&'k str, Option<usize>, Option<usize>, CallKind, Option<&'k str>, Option<&'k str>);
+    type Key<'k> =
+        (&'k str, Option<usize>, Option<ProcessId>, Option<usize>, CallKind, Option<&'k str>, Option<&'k str>);
     let mut groups: BTreeMap<Key<'a>, Group<'a>> = BTreeMap::new();
     for made in made(facts) {
         let Made { trip, place, parent } = made;
         let (method, route) = (trip.method.as_deref(), trip.route.as_deref());
         let id = place.step.map_or("", |step| step.id.as_str());
-        let key = (id, parent, trip.peer, trip.protocol.kind(), method, route);
+        let process = facts.recording.tasks.get(trip.task.0 as usize).map(|task| task.process);
+        let key = (id, parent, process, trip.peer, trip.protocol.kind(), method, route);
         let group = groups.entry(key).or_insert_with(|| Group {
             place,
             peer: trip.peer,

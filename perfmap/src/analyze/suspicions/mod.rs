@@ -8,6 +8,7 @@ mod independence;
 mod rules;
 mod sketch;
 mod source;
+mod stacks;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -52,10 +53,16 @@ pub const RULES: &[Rule] = &[
         category: Category::ConnectionManagement,
         judge: rules::connection_per_request::judge,
     },
+    Rule { id: "dns_per_request", category: Category::ConnectionManagement, judge: rules::dns_per_request::judge },
     Rule { id: "repeated_request", category: Category::DataFlow, judge: rules::repeated::requests },
     Rule { id: "repeated_query", category: Category::DataFlow, judge: rules::repeated::queries },
+    Rule { id: "tiny_io", category: Category::DataFlow, judge: rules::file_sizes::tiny },
+    Rule { id: "small_sync_writes", category: Category::DataFlow, judge: rules::file_sizes::syncs },
+    Rule { id: "sync_io_in_async", category: Category::AsyncPatterns, judge: rules::sync_io_in_async::judge },
+    Rule { id: "sequential_awaits", category: Category::AsyncPatterns, judge: rules::sequential_awaits::judge },
     Rule { id: "n_plus_one_queries", category: Category::Architecture, judge: rules::n_plus_one_queries::judge },
     Rule { id: "sequential_http_calls", category: Category::Architecture, judge: rules::sequential_http_calls::judge },
+    Rule { id: "delayed_ack_stall", category: Category::Environment, judge: rules::delayed_ack_stall::judge },
 ];
 
 /// A gain below this share of the wall time (1 %) is no hint.

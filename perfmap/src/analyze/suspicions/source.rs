@@ -83,7 +83,7 @@ fn was_seen(facts: &Facts<'_>, finding: &SourceFinding) -> bool {
 }
 
 /// One may be absolute, or relative to another root.
-fn same_file(a: &str, b: &str) -> bool {
+pub(super) fn same_file(a: &str, b: &str) -> bool {
     let ends = |long: &str, short: &str| {
         long == short || long.strip_suffix(short).is_some_and(|before| before.ends_with('/') && !short.is_empty())
     };
