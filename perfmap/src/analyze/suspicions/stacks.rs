@@ -39,6 +39,20 @@ impl<'a> Stacks<'a> {
         self.places(stack).find_map(|(id, _)| self.known.get(id.0 as usize).copied().flatten())
     }
 
+    /// Where in the step's function the stack goes on.
+    pub fn line_in(&self, stack: StackId, step: &Step) -> Option<u32> {
+        let is_step = |id: PlaceId| {
+            let known = self.known.get(id.0 as usize).copied().flatten();
+            known.is_some_and(|known| known.function == step.function && known.location == step.location)
+        };
+        self.places(stack).find(|(id, _)| is_step(*id)).and_then(|(_, place)| place.line)
+    }
+
+    /// The system call is the poll of a loop: all of them use this one, and what is no loop seldom does.
+    pub fn is_in_epoll(&self, stack: StackId) -> bool {
+        self.places(stack).any(|(_, place)| place.function.starts_with("epoll_") || place.function.contains("_epoll_"))
+    }
+
     /// The deepest step below an event loop that runs on this stack; None where the loop itself does, or there is none.
     pub fn step_in_loop(&self, stack: StackId) -> Option<&'a Step> {
         let mut deepest = None;

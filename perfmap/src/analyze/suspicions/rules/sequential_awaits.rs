@@ -12,6 +12,7 @@ use crate::{
             draft::suspicion,
             independence::Independence,
             sketch::{self, Language, Pattern},
+            stacks::Stacks,
             types::{Category, Evidence, Gain, Suspicion, Value, Verdict},
         },
     },
@@ -26,19 +27,26 @@ const LEAST: usize = 3;
 
 pub(crate) fn judge(facts: &Facts<'_>) -> Answer {
     let loops: BTreeSet<TaskId> = facts.recording.turns.iter().map(|turn| turn.task).collect();
+    let (stacks, all) = (Stacks::new(facts), calls::made(facts));
+    let mut lines: BTreeMap<&str, BTreeSet<u32>> = BTreeMap::new();
+    for made in &all {
+        if let (Some(step), Some(stack)) = (made.place.step, made.trip.stack) {
+            lines.entry(step.id.as_str()).or_default().extend(stacks.line_in(stack, step));
+        }
+    }
     type Key<'k> = (&'k str, Option<usize>, TaskId);
     let mut by_parent: BTreeMap<Key<'_>, (&Step, Vec<Made<'_>>)> = BTreeMap::new();
-    for made in calls::made(facts).into_iter().filter(|made| made.trip.protocol.kind().is_web()) {
+    for made in all.into_iter().filter(|made| made.trip.protocol.kind().is_web()) {
         let Some(step) = made.place.step else { continue };
         let script = step.location.as_ref().map(|at| Language::of(&at.file));
         if !loops.contains(&made.trip.task) && script != Some(Language::JavaScript) {
             continue;
         }
-        // The function that awaits is the one that calls, or the one above it.
-        for parent in [Some(step), made.place.above].into_iter().flatten() {
-            let key = (parent.id.as_str(), made.parent, made.trip.task);
-            by_parent.entry(key).or_insert_with(|| (parent, Vec::new())).1.push(made);
-        }
+        // A function that calls at one line only is called for each of the calls: the one above it awaits them.
+        let at_one_line = lines.get(step.id.as_str()).is_none_or(|lines| lines.len() < 2);
+        let parent = if at_one_line { made.place.above.unwrap_or(step) } else { step };
+        let key = (parent.id.as_str(), made.parent, made.trip.task);
+        by_parent.entry(key).or_insert_with(|| (parent, Vec::new())).1.push(made);
     }
     let mut found: Vec<Suspicion> = Vec::new();
     for (parent, made) in by_parent.into_values() {

@@ -42,6 +42,9 @@ pub(crate) fn judge(facts: &Facts<'_>) -> Answer {
     let mut found: BTreeMap<&str, OfStep<'_>> = BTreeMap::new();
     for wait in facts.correlated.waits.iter().filter(|wait| wait.woken.since(wait.off) >= LEAST) {
         let Some(cause) = named(wait.cause) else { continue };
+        if wait.stack.is_some_and(|stack| stacks.is_in_epoll(stack)) {
+            continue;
+        }
         let Some(step) = wait.stack.and_then(|stack| stacks.step_in_loop(stack)) else { continue };
         let span = Span { from: wait.off, to: wait.woken, computed: Nanos::ZERO };
         if crowds.others(facts, wait.task, span) {
