@@ -9,6 +9,7 @@ mod candidate;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod parts;
+pub mod replay;
 mod rules;
 pub mod suspicions;
 #[cfg(test)]
