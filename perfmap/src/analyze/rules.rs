@@ -136,7 +136,7 @@ fn is_named(peer: &Peer, name: &str) -> bool {
     peer.address == name || peer.service.as_deref() == Some(name)
 }
 
-fn is_external(map: &Map, peer: &Peer) -> bool {
+pub(super) fn is_external(map: &Map, peer: &Peer) -> bool {
     let traced = peer.service.as_ref().is_some_and(|service| map.services.contains(service));
     !peer.local && !traced && is_public_address(&peer.address)
 }

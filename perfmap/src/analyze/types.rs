@@ -1,7 +1,11 @@
 //! What the analysis says, as closed types; `report` turns them into text.
 
 use crate::{
-    analyze::{baseline::Metric, suspicions::Suspicion},
+    analyze::{
+        Conclusion, Escalation, Indicator,
+        baseline::Metric,
+        suspicions::{Suspicion, Why},
+    },
     map::WaitCause,
     recording::{Loss, Nanos, Thinned, Unnamed},
 };
@@ -177,5 +181,11 @@ pub struct Analysis {
     pub top: Vec<Bottleneck>,
     /// Confirmed ones first.
     pub suspicions: Vec<Suspicion>,
+    /// From the wall time down.
+    pub root_cause: Vec<Why>,
+    pub wrong_tool: Vec<Indicator>,
+    /// The levels of detail that were gone to.
+    pub escalation: Vec<Escalation>,
+    pub conclusion: Conclusion,
     pub warnings: Vec<Warning>,
 }
