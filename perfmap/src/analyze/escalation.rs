@@ -20,9 +20,17 @@ pub struct Escalation {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Level {
-    Functions { samples: u64, events: u64 },
+    Functions {
+        samples: u64,
+        events: u64,
+    },
     /// Of one function: it owns `share_pct` of the wall time, which its callees do not explain.
-    Lines { function: String, location: Option<Location>, share_pct: f64, lines: Lines },
+    Lines {
+        function: String,
+        location: Option<Location>,
+        share_pct: f64,
+        lines: Lines,
+    },
 }
 
 impl Level {

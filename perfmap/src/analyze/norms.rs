@@ -117,7 +117,9 @@ mod tests {
 
     #[test]
     fn what_is_no_range_is_refused() {
-        for wrong in ["[norms]\ncache = [2, 1]", "[norms]\ncache = [nan, 1]", "[norms]\nhttp = [1, 2]", "[other]\n", "="] {
+        for wrong in
+            ["[norms]\ncache = [2, 1]", "[norms]\ncache = [nan, 1]", "[norms]\nhttp = [1, 2]", "[other]\n", "="]
+        {
             assert!(Norms::parse(wrong).is_err(), "{wrong}");
         }
         let norm = Norm { from_ms: 1.0, to_ms: 5.0 };

@@ -68,6 +68,10 @@ pub enum Detail {
         cause: WaitCause,
         time: Nanos,
     },
+    /// For its turn to compute, while another thread has CPython's interpreter.
+    ForInterpreter {
+        time: Nanos,
+    },
     FileIo {
         bytes_read: u64,
         bytes_written: u64,

@@ -27,8 +27,13 @@ pub struct Conclusion {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reason {
-    Confirmed { count: u64 },
-    ActionableStep { function: String, share_pct: f64 },
+    Confirmed {
+        count: u64,
+    },
+    ActionableStep {
+        function: String,
+        share_pct: f64,
+    },
     WrongTool(Indicator),
     Doubtful(Warning),
     /// No suspicion was confirmed, and no step owns enough.

@@ -231,7 +231,9 @@ mod tests {
     #[test]
     fn a_service_that_nobody_here_can_change() {
         let slow = far_away(9000, "93.184.216.34:443");
-        let [Indicator::ExternalServiceNoAlternative { share_pct }] = found(&slow)[..] else { panic!("{:?}", found(&slow)) };
+        let [Indicator::ExternalServiceNoAlternative { share_pct }] = found(&slow)[..] else {
+            panic!("{:?}", found(&slow))
+        };
         assert!((share_pct - 98.2).abs() < 0.1, "{share_pct}");
         assert_eq!(found(&far_away(9000, "10.0.0.7:443")), []);
         let confirmed = [suspicion("sequential_http_calls", Category::Architecture, Verdict::Confirmed)];
@@ -262,7 +264,8 @@ mod tests {
     #[test]
     fn nothing_left_to_do() {
         let mut map = map();
-        map.steps = (1..=9).map(|n| crate::analyze::fixture::step(&n.to_string(), &format!("f{n}"), 280, 280)).collect();
+        map.steps =
+            (1..=9).map(|n| crate::analyze::fixture::step(&n.to_string(), &format!("f{n}"), 280, 280)).collect();
         for step in &mut map.steps {
             step.own_cpu = step.self_time;
         }

@@ -75,9 +75,6 @@ mod tests {
         let own = |function: &str, line, importing| {
             Some(Innermost { function: function.into(), file: "app.py".into(), line: Some(line), importing })
         };
-        assert_eq!(
-            innermost(&recording, &resolved),
-            [own("parse", 12, false), own("<module>", 40, true), None]
-        );
+        assert_eq!(innermost(&recording, &resolved), [own("parse", 12, false), own("<module>", 40, true), None]);
     }
 }

@@ -77,7 +77,8 @@ fn problem(page: &mut String, map: &Map, analysis: &Analysis) {
         page.push_str("\n### Root cause\n\n");
         for (number, why) in analysis.root_cause.iter().enumerate() {
             let evidence: Vec<String> = why.evidence.iter().map(finding::evidence).collect();
-            let evidence = if evidence.is_empty() { String::new() } else { format!(" ({})", text(&evidence.join("; "))) };
+            let evidence =
+                if evidence.is_empty() { String::new() } else { format!(" ({})", text(&evidence.join("; "))) };
             let _ = writeln!(page, "{}. {} {}{evidence}", number + 1, text(&why.why), text(&why.because));
         }
     }
@@ -85,7 +86,9 @@ fn problem(page: &mut String, map: &Map, analysis: &Analysis) {
 }
 
 fn table(page: &mut String, map: &Map) {
-    page.push_str("## Map\n\n| step | wall | % | function | where | service | why |\n|---|---:|---:|---|---|---|---|\n");
+    page.push_str(
+        "## Map\n\n| step | wall | % | function | where | service | why |\n|---|---:|---:|---|---|---|---|\n",
+    );
     let mut left = ROWS;
     let mut hidden = 0;
     for step in &map.steps {
@@ -109,7 +112,8 @@ fn row(page: &mut String, map: &Map, step: &Step, depth: usize, left: &mut usize
         *left -= 1;
         let indent = "&nbsp;&nbsp;".repeat(depth.min(20));
         let endpoint = step.call.as_ref().and_then(|call| call.endpoint.as_deref());
-        let called = endpoint.filter(|endpoint| *endpoint != step.function).map(|endpoint| format!(" · {}", text(endpoint)));
+        let called =
+            endpoint.filter(|endpoint| *endpoint != step.function).map(|endpoint| format!(" · {}", text(endpoint)));
         let service = map.services.get(step.service).filter(|_| map.services.len() > 1).map(|name| text(name));
         let _ = writeln!(
             page,
@@ -129,10 +133,12 @@ fn row(page: &mut String, map: &Map, step: &Step, depth: usize, left: &mut usize
     }
 }
 
-/// The largest part of its own time, where it has any.
+/// The largest part of its own time, where it has any; of a call, which waits while the other side works, of all.
 fn why(step: &Step) -> String {
-    let waits = step.own_waits.0.iter().map(|(cause, length)| (*length, sentence::cause_name(*cause)));
-    let largest = waits.chain([(step.own_cpu, "cpu")]).max_by_key(|(length, _)| *length);
+    let is_call = step.call.is_some();
+    let (cpu, waits) = if is_call { (step.cpu, &step.waits) } else { (step.own_cpu, &step.own_waits) };
+    let waits = waits.0.iter().map(|(cause, length)| (*length, sentence::cause_name(*cause)));
+    let largest = waits.chain([(cpu, "cpu")]).max_by_key(|(length, _)| *length);
     let own = largest.filter(|(length, _)| length.0 > 0).map(|(length, name)| format!("{name} {}", duration(length)));
     let trips = step.call.as_ref().map(|call| call.round_trips).filter(|count| *count > 0);
     let trips = trips.map(|count| format!("{count} round trip{}", if count == 1 { "" } else { "s" }));

@@ -171,8 +171,13 @@ pub fn escalation(step: &Escalation) -> [String; 3] {
                 None if lines.samples > 0 => "frames of this runtime carry no lines".to_owned(),
                 None => format!("no sample fell into it; {}", higher(*sample_hz)),
                 Some(line) => {
-                    let most = format!("line {} has {} of {} samples", line.line, percent(line.share_pct), lines.samples);
-                    if lines.are_enough() { most } else { format!("{most}: too few for shares; {}", higher(*sample_hz)) }
+                    let most =
+                        format!("line {} has {} of {} samples", line.line, percent(line.share_pct), lines.samples);
+                    if lines.are_enough() {
+                        most
+                    } else {
+                        format!("{most}: too few for shares; {}", higher(*sample_hz))
+                    }
                 }
             };
             [format!("{profiler}, lines of the same samples"), reason, result]

@@ -160,11 +160,11 @@ fn evidence_out(evidence: &Evidence) -> EvidenceOut {
 
 fn value_out(value: &Value) -> (ValueOut, UnitOut) {
     match value {
-        Value::Count(count) => (ValueOut::Whole(*count), UnitOut::Count),
-        Value::Percent(pct) => (ValueOut::Real(rounded(*pct, 2)), UnitOut::Percent),
-        Value::Ratio(ratio) => (ValueOut::Real(rounded(*ratio, 3)), UnitOut::Ratio),
-        Value::Time(length) => (ValueOut::Real(ms(*length)), UnitOut::Ms),
-        Value::Bytes(count) => (ValueOut::Whole(*count), UnitOut::Bytes),
+        Value::Count(count) => (ValueOut::Number(*count as f64), UnitOut::Count),
+        Value::Percent(pct) => (ValueOut::Number(rounded(*pct, 2)), UnitOut::Percent),
+        Value::Ratio(ratio) => (ValueOut::Number(rounded(*ratio, 3)), UnitOut::Ratio),
+        Value::Time(length) => (ValueOut::Number(ms(*length)), UnitOut::Ms),
+        Value::Bytes(count) => (ValueOut::Number(*count as f64), UnitOut::Bytes),
         Value::Text(text) => (ValueOut::Text(text.clone()), UnitOut::Text),
     }
 }
@@ -179,11 +179,7 @@ fn escalation_out(step: &Escalation) -> EscalationOut {
             lines
                 .lines
                 .iter()
-                .map(|line| LineOut {
-                    line: line.line,
-                    share_pct: rounded(line.share_pct, 1),
-                    samples: line.samples,
-                })
+                .map(|line| LineOut { line: line.line, share_pct: rounded(line.share_pct, 1), samples: line.samples })
                 .collect(),
         ),
     };

@@ -143,9 +143,19 @@ pub struct EvidenceOut {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum ValueOut {
-    Whole(u64),
-    Real(f64),
+    Number(#[serde(serialize_with = "plainly")] f64),
     Text(String),
+}
+
+/// Without a point where there is nothing behind it: a count is a whole number to every reader.
+fn plainly<S: serde::Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    /// Up to here whole numbers are exact.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if number.fract() == 0.0 && (0.0..=EXACT).contains(number) {
+        serializer.serialize_u64(*number as u64)
+    } else {
+        serializer.serialize_f64(*number)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

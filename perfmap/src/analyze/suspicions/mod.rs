@@ -40,11 +40,7 @@ pub enum Answer {
 
 /// In the order of the catalogue (`docs/classification.md`).
 pub const RULES: &[Rule] = &[
-    Rule {
-        id: rules::lock_contention::ID,
-        category: Category::Concurrency,
-        judge: rules::lock_contention::judge,
-    },
+    Rule { id: rules::lock_contention::ID, category: Category::Concurrency, judge: rules::lock_contention::judge },
     Rule {
         id: rules::database_write_lock::ID,
         category: Category::Concurrency,

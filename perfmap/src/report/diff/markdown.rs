@@ -29,7 +29,8 @@ pub fn render(diff: &Diff) -> String {
     }
     steps(&mut page, diff);
     if let Some(suspicions) = &diff.suspicions {
-        let kinds = [("New", &suspicions.new), ("Resolved", &suspicions.resolved), ("Remaining", &suspicions.remaining)];
+        let kinds =
+            [("New", &suspicions.new), ("Resolved", &suspicions.resolved), ("Remaining", &suspicions.remaining)];
         for (label, rows) in kinds.into_iter().filter(|(_, rows)| !rows.is_empty()) {
             let _ = writeln!(page, "\n{label} suspicions:\n");
             for one in rows {

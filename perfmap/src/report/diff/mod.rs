@@ -7,9 +7,9 @@ mod spread;
 mod steps;
 mod suspicions;
 mod table;
-mod words;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use load::{LoadError, Side};
 pub use markdown::render as markdown;
@@ -142,9 +142,7 @@ pub fn compare(before: &Side, after: &Side) -> Diff {
     }
     let metrics = metrics(before, after);
     if metrics.first().is_some_and(|wall| wall.change == Change::Unknown) {
-        notes.push(
-            "no baseline of two runs or more on both sides: what is noise between runs is not known".to_owned(),
-        );
+        notes.push("no baseline of two runs or more on both sides: what is noise between runs is not known".to_owned());
     }
     for (name, side) in [("before", before), ("after", after)] {
         if side.map.profiled_run.exit_code.is_some() || side.map.profiled_run.signal.is_some() {

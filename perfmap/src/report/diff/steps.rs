@@ -39,9 +39,7 @@ pub fn compare(before: &Side, after: &Side) -> Vec<StepRow> {
         let change = margin.judge(then.side, StepSide::default());
         rows.push(row(path, then.location, then.service, Some(then.side), None, change));
     }
-    rows.sort_by(|a, b| {
-        b.difference().abs().total_cmp(&a.difference().abs()).then_with(|| a.path.cmp(&b.path))
-    });
+    rows.sort_by(|a, b| b.difference().abs().total_cmp(&a.difference().abs()).then_with(|| a.path.cmp(&b.path)));
     rows
 }
 

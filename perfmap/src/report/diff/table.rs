@@ -25,7 +25,8 @@ pub fn render(diff: &Diff, view: View) -> String {
     metrics(&mut page, diff);
     steps(&mut page, diff, view.all_steps);
     if let Some(suspicions) = &diff.suspicions {
-        let kinds = [("new", &suspicions.new), ("resolved", &suspicions.resolved), ("remaining", &suspicions.remaining)];
+        let kinds =
+            [("new", &suspicions.new), ("resolved", &suspicions.resolved), ("remaining", &suspicions.remaining)];
         for (label, rows) in kinds {
             told(&mut page, label, rows);
         }

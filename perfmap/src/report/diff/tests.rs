@@ -58,7 +58,8 @@ fn the_example_as_markdown() {
 fn what_changed_is_told_and_what_did_not_is_noise() {
     let diff = compared();
     assert_eq!(diff.wall().map(|wall| wall.change), Some(Change::Better));
-    let row = |name: &str| diff.steps.iter().find(|row| row.path.last().is_some_and(|last| last == name)).expect("a row");
+    let row =
+        |name: &str| diff.steps.iter().find(|row| row.path.last().is_some_and(|last| last == name)).expect("a row");
     assert_eq!(row("mt_translate").change, Change::Better);
     assert_eq!(row("tikal_extract").change, Change::Noise);
     assert_eq!((row("gather").before, row("gather").change), (None, Change::Worse));
@@ -98,7 +99,8 @@ fn suspicions_resolved_and_new() {
 #[test]
 fn files_are_read_back() {
     let analysis = analyze(&recording(), &resolved(), &Default::default(), &map());
-    let files = crate::report::render(&recording(), &resolved(), &map(), &analysis, &Default::default()).expect("files");
+    let files =
+        crate::report::render(&recording(), &resolved(), &map(), &analysis, &Default::default()).expect("files");
     let of = |name: &str| Side::parse(&files.iter().find(|file| file.name == name).expect(name).bytes).expect(name);
     let (result, map_alone) = (of("profile_result.yaml"), of("performance_map.yaml"));
     assert_eq!(result.map, map_alone.map);

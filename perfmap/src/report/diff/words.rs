@@ -28,6 +28,9 @@ pub fn relative(before: f64, after: f64) -> String {
         return String::new();
     }
     let pct = (after / before - 1.0) * 100.0;
+    if pct.abs() < 0.05 {
+        return "0 %".into();
+    }
     format!("{}{}", if pct < 0.0 { "−" } else { "+" }, percent(pct.abs()))
 }
 

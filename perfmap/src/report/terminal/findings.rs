@@ -127,7 +127,7 @@ fn counted(page: &mut Page, some: &[&Suspicion]) {
     let more = if left > 0 { format!(" and {left} more") } else { String::new() };
     let label = some.first().map_or("", |one| finding::verdict_name(one.verdict));
     let text = format!("{}: {}{more}; perfmap report -v shows why", some.len(), names.join(", "));
-    page.paragraph(label, Style::Dim, &text);
+    page.hanging(Line::of(Style::Dim, &padded(label, LABEL)), LABEL, &text);
 }
 
 /// "extract_text: line 31 97 %, line 33 2 % of its samples".

@@ -99,9 +99,8 @@ fn files(page: &mut Page, written: Written<'_>) {
     let picture =
         ["wall.svg", "cpu.svg", "offcpu.svg"].into_iter().find(|name| written.files.iter().any(|f| f == name));
     if let Some(picture) = picture {
-        let text = format!(
-            "open {directory}{picture} in a browser to see all stacks; after a change: perfmap diff OLD NEW"
-        );
+        let text =
+            format!("open {directory}{picture} in a browser to see all stacks; after a change: perfmap diff OLD NEW");
         page.paragraph("hint", Style::Dim, &text);
     }
 }

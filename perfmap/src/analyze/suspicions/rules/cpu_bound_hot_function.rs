@@ -42,10 +42,16 @@ fn suspicion(map: &Map, hot: Hot, lines: &Lines) -> Suspicion {
         evidence.push(Evidence::new("samples while it imported modules", Value::Percent(importing_pct)));
         (Verdict::Dismissed, "most of that is the import of modules, once for each process".to_owned())
     } else {
-        (Verdict::Confirmed, match lines.lines.first() {
-            Some(line) => format!("line {} has {:.0} % of its {} samples", line.line, line.share_pct, lines.samples),
-            None => "its samples carry no lines".to_owned(),
-        })
+        (
+            Verdict::Confirmed,
+            match lines.lines.first() {
+                Some(line) => {
+                    format!("line {} has {:.0} % of its {} samples", line.line, line.share_pct, lines.samples)
+                }
+                None if lines.samples == 0 => "no sample fell into it; its time is that between its waits".to_owned(),
+                None => "its samples carry no lines".to_owned(),
+            },
+        )
     };
     if let (Verdict::Confirmed, Some(line)) = (verdict, lines.lines.first()) {
         evidence.push(Evidence::new(&format!("samples at line {}", line.line), Value::Percent(line.share_pct)));
