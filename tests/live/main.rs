@@ -21,6 +21,7 @@ mod native;
 mod peers;
 mod python;
 mod replay;
+mod report;
 mod services;
 mod sqlite;
 mod storms;

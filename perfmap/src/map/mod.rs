@@ -22,6 +22,7 @@ mod loops;
 mod loops_tests;
 mod model;
 mod outside;
+mod own;
 mod points;
 mod project;
 mod queries;
@@ -37,9 +38,11 @@ mod tree;
 mod walk;
 
 pub use audit::{Broken, audit};
+pub use embedded_database::stacks as embedded_database_stacks;
 pub use model::{
     Counted, Latency, Location, Lock, LockSide, Map, Outside, Peer, PeerCall, Served, Step, StepKind, WaitCause, Waits,
 };
+pub use own::{Innermost, innermost};
 
 use crate::{
     correlate::{self, Correlated, PeerFlow, Protocol, RoundTrip},

@@ -75,6 +75,11 @@ struct Content<'a> {
     gpu: &'a Gpu,
 }
 
+/// By its first bytes alone.
+pub fn is_recording(bytes: &[u8]) -> bool {
+    bytes.starts_with(&MAGIC)
+}
+
 pub fn encode(recording: &Recording) -> Result<Vec<u8>, FileError> {
     let content = content(recording)?;
     let failed = |why: std::io::Error| FileError::Encode { why: why.to_string() };

@@ -83,6 +83,8 @@ pub struct Meta {
     pub app_globs: Vec<String>,
     /// Names that the user gave to services, the strongest first.
     pub services: Vec<NamedService>,
+    /// What operations usually take, where the user says so: TOML of a `[norms]` table each, the strongest last.
+    pub norms: Vec<String>,
     /// Where perfmap itself ran: what the program shares with it says nothing about the program.
     pub own_surroundings: Option<SurroundingsId>,
     pub backend: String,

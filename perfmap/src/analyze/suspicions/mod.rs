@@ -10,6 +10,8 @@ mod sketch;
 mod source;
 mod stacks;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod told;
@@ -63,6 +65,25 @@ pub const RULES: &[Rule] = &[
     Rule { id: "n_plus_one_queries", category: Category::Architecture, judge: rules::n_plus_one_queries::judge },
     Rule { id: "sequential_http_calls", category: Category::Architecture, judge: rules::sequential_http_calls::judge },
     Rule { id: "delayed_ack_stall", category: Category::Environment, judge: rules::delayed_ack_stall::judge },
+    Rule { id: rules::lock_contention::ID, category: Category::Concurrency, judge: rules::lock_contention::judge },
+    Rule {
+        id: rules::database_write_lock::ID,
+        category: Category::Concurrency,
+        judge: rules::database_write_lock::judge,
+    },
+    Rule { id: rules::gil_contention::ID, category: Category::Concurrency, judge: rules::gil_contention::judge },
+    Rule { id: rules::cpu_contention::ID, category: Category::Environment, judge: rules::cpu_contention::judge },
+    Rule { id: rules::cpu_throttling::ID, category: Category::Environment, judge: rules::cpu_throttling::judge },
+    Rule {
+        id: rules::cpu_bound_hot_function::ID,
+        category: Category::HotCode,
+        judge: rules::cpu_bound_hot_function::judge,
+    },
+    Rule {
+        id: rules::remote_service_cpu_bound::ID,
+        category: Category::HotCode,
+        judge: rules::remote_service_cpu_bound::judge,
+    },
 ];
 
 /// A gain below this share of the wall time (1 %) is no hint.

