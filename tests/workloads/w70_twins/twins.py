@@ -246,9 +246,11 @@ def dns_per_request_bad():
 
 
 def dns_per_request_good():
-    c = http.client.HTTPConnection("shop.twins.test", HTTP)
+    address = socket.gethostbyname("shop.twins.test")
     for i in range(20):
+        c = http.client.HTTPConnection(address, HTTP)
         get(c, "/t/1/item/%d" % i)
+        c.close()
 
 
 def work():

@@ -48,7 +48,7 @@ pub enum Answer {
     NotEnough(String),
 }
 
-/// In the order of the catalogue (`docs/classification.md`). Rules that look at what others confirmed come behind them.
+/// Rules that look at what others confirmed come behind them.
 pub const RULES: &[Rule] = &[
     Rule {
         id: "connection_per_request",
@@ -64,6 +64,7 @@ pub const RULES: &[Rule] = &[
     Rule { id: "sequential_awaits", category: Category::AsyncPatterns, judge: rules::sequential_awaits::judge },
     Rule { id: "n_plus_one_queries", category: Category::Architecture, judge: rules::n_plus_one_queries::judge },
     Rule { id: "sequential_http_calls", category: Category::Architecture, judge: rules::sequential_http_calls::judge },
+    Rule { id: "delayed_ack_stall", category: Category::Environment, judge: rules::delayed_ack_stall::judge },
     Rule { id: rules::lock_contention::ID, category: Category::Concurrency, judge: rules::lock_contention::judge },
     Rule {
         id: rules::database_write_lock::ID,
@@ -73,7 +74,6 @@ pub const RULES: &[Rule] = &[
     Rule { id: rules::gil_contention::ID, category: Category::Concurrency, judge: rules::gil_contention::judge },
     Rule { id: rules::cpu_contention::ID, category: Category::Environment, judge: rules::cpu_contention::judge },
     Rule { id: rules::cpu_throttling::ID, category: Category::Environment, judge: rules::cpu_throttling::judge },
-    Rule { id: "delayed_ack_stall", category: Category::Environment, judge: rules::delayed_ack_stall::judge },
     Rule {
         id: rules::cpu_bound_hot_function::ID,
         category: Category::HotCode,

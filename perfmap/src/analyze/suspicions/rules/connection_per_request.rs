@@ -85,15 +85,28 @@ impl OfPeer<'_> {
         let mut found = suspicion(RULE, name, Some(&place), (verdict, note), description, evidence);
         if confirmed {
             found.affected_steps = steps(made);
+            // With the shortest time from an answer to its connection's close: others may have worked in between.
+            let usual = usual.map(|usual| usual.plus(self.closing(facts)));
             let cost: Nanos = usual.map_or(Nanos::ZERO, |usual| Nanos(usual.0.saturating_mul(avoidable as u64)));
             let waited = place.is_waited_for();
             found.gain = (waited && cost > Nanos::ZERO).then(|| Gain {
                 wall: cost,
-                basis: format!("{avoidable} connects, each {:.2} ms to the request", usual.unwrap_or_default().as_ms()),
+                basis: format!(
+                    "{avoidable} connections, each {:.2} ms to its request and for its end",
+                    usual.unwrap_or_default().as_ms()
+                ),
             });
             found.change = Some(sketch::change(Pattern::KeepConnection, found.location.as_ref(), place.function()));
         }
         found
+    }
+
+    fn closing(&self, facts: &Facts<'_>) -> Nanos {
+        let closes = self.made.iter().filter_map(|made| {
+            let closed = facts.recording.sockets.get(made.trip.socket.0 as usize)?.closed?;
+            (closed >= made.trip.received).then(|| closed.since(made.trip.received))
+        });
+        closes.min().unwrap_or_default()
     }
 
     /// The first request on each connection whose connect was seen, and how long after the connect's beginning.

@@ -81,7 +81,10 @@ fn of_group(
     let description = format!("Requests to {name} are sent in several writes.");
     let mut found = suspicion(RULE, name, Some(&group.place), (verdict, note), description, evidence);
     if confirmed {
-        let wall: Nanos = stalled.iter().map(|latency| Nanos(latency.0.min(THE_DELAY.0))).sum();
+        // Without the stall they would take as long as the fastest one that was not held back, if there is one.
+        let at_once = in_two.iter().copied().filter(|latency| *latency < STALL.start).min();
+        let saved = |latency: &Nanos| at_once.map_or(THE_DELAY, |at_once| latency.since(at_once));
+        let wall: Nanos = stalled.iter().map(|latency| saved(latency).min(*latency)).sum();
         found.gain =
             group.place.is_waited_for().then(|| Gain { wall, basis: format!("{} stalls of 40 ms", stalled.len()) });
         found.change = Some(sketch::change(Pattern::OneWrite, found.location.as_ref(), group.place.function()));

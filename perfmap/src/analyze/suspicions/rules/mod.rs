@@ -1,17 +1,17 @@
 //! The rules of the catalogue, one file each.
 
 pub(super) mod connection_per_request;
-pub(super) mod cpu_bound_hot_function;
-pub(super) mod cpu_contention;
-pub(super) mod cpu_throttling;
-pub(super) mod database_write_lock;
+pub mod cpu_bound_hot_function;
+pub mod cpu_contention;
+pub mod cpu_throttling;
+pub mod database_write_lock;
 pub(super) mod delayed_ack_stall;
 pub(super) mod dns_per_request;
 pub(super) mod file_sizes;
-pub(super) mod gil_contention;
-pub(super) mod lock_contention;
+pub mod gil_contention;
+pub mod lock_contention;
 pub(super) mod n_plus_one_queries;
-pub(super) mod remote_service_cpu_bound;
+pub mod remote_service_cpu_bound;
 pub(super) mod repeated;
 pub(super) mod sequential_awaits;
 pub(super) mod sequential_http_calls;

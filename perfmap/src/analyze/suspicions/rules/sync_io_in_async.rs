@@ -31,6 +31,8 @@ const THREADS: usize = 4;
 #[derive(Default)]
 struct OfStep<'a> {
     step: Option<&'a Step>,
+    /// Somebody waited for the loop, once at least.
+    crowded: bool,
     blocks: Vec<Span>,
     turns: Vec<Span>,
     by_cause: BTreeMap<&'static str, Nanos>,
@@ -47,18 +49,18 @@ pub(crate) fn judge(facts: &Facts<'_>) -> Answer {
         }
         let Some(step) = wait.stack.and_then(|stack| stacks.step_in_loop(stack)) else { continue };
         let span = Span { from: wait.off, to: wait.woken, computed: Nanos::ZERO };
-        if crowds.others(facts, wait.task, span) {
-            let of = found.entry(step.id.as_str()).or_default();
-            of.step = Some(step);
-            of.blocks.push(span);
-            let sum = of.by_cause.entry(cause).or_default();
-            *sum = sum.plus(span.length());
-        }
+        let of = found.entry(step.id.as_str()).or_default();
+        of.step = Some(step);
+        of.crowded |= crowds.others(facts, wait.task, span);
+        of.blocks.push(span);
+        let sum = of.by_cause.entry(cause).or_default();
+        *sum = sum.plus(span.length());
     }
     for (task, span, step) in long_turns(facts, &stacks) {
         if crowds.others(facts, task, span) {
             let of = found.entry(step.id.as_str()).or_default();
             of.step = Some(step);
+            of.crowded = true;
             of.turns.push(span);
         }
     }
@@ -81,8 +83,8 @@ fn named(cause: Cause) -> Option<&'static str> {
 
 impl OfStep<'_> {
     fn judged(self, facts: &Facts<'_>, crowds: &Crowds) -> Option<Suspicion> {
-        let OfStep { step, blocks, turns, by_cause } = self;
-        let step = step?;
+        let OfStep { step, crowded, blocks, turns, by_cause } = self;
+        let step = step.filter(|_| crowded)?;
         let blocked = replay::covered(&blocks);
         let longest = turns.iter().map(|turn| turn.length()).max().unwrap_or_default();
         let confirmed = blocked >= LONG || longest >= LONG;
