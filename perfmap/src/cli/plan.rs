@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use super::{
     args::{Backend, Format, TraceArgs},
     errors::Failure,
+    fail_on::{self, Condition},
+    norms::norms,
     services::named_services,
 };
 use crate::{
@@ -48,6 +50,9 @@ pub struct TracePlan {
     /// Services that run already and that the command talks to.
     pub follow_peers: FollowPeers,
     pub output: OutputPlan,
+    pub fail_on: Vec<Condition>,
+    /// As they go into the recording.
+    pub norms: Vec<String>,
 }
 
 /// What `trace` and `report` have in common.
@@ -89,6 +94,8 @@ pub fn trace_plan(typed: &TraceArgs, working_directory: &Path, invocation: Invoc
     let home = command.variable("HOME").map(PathBuf::from);
     let project = target::discover_project(working_directory, home.as_deref(), &command.argv, &typed.app);
     let services = named_services(&typed.service, working_directory, project.main.as_deref(), owner)?;
+    let fail_on = fail_on::conditions(&typed.fail_on)?;
+    let norms = norms(typed.norms.as_deref(), project.main.as_deref(), owner)?;
     let follow_peers = follow_peers(&typed.follow_peers)?;
     let on_command_line = named_services(&typed.service, working_directory, None, owner)?;
     let added = added(&services, on_command_line, &follow_peers);
@@ -115,6 +122,8 @@ pub fn trace_plan(typed: &TraceArgs, working_directory: &Path, invocation: Invoc
         backend: typed.backend,
         follow_peers,
         output,
+        fail_on,
+        norms,
     })
 }
 

@@ -11,6 +11,7 @@ mod connections;
 mod containers;
 mod decode;
 mod devices;
+mod gpu;
 mod habitats;
 mod item;
 mod mappings;

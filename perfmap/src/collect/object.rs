@@ -35,6 +35,8 @@ pub struct Object {
     returns: Option<BtfTracePointLink>,
     /// Those in TLS libraries; else why there are no programs for them.
     tls: Result<Probes, String>,
+    /// What is not known for want of a program, and why: for the report.
+    pub missing: Vec<String>,
 }
 
 impl Object {
@@ -57,11 +59,15 @@ impl Object {
         live.set(&first(plan))?;
         let btf =
             Btf::from_sys_fs().map_err(|error| CollectError::Unsupported { what: format!("kernel BTF: {error}") })?;
+        let mut missing = Vec::new();
         for probe in PROBES.iter().filter(|probe| probe.when == When::Always || !counting) {
-            attach(&mut ebpf, probe, &btf, plan.sample_hz, cpus)?;
+            match attach(&mut ebpf, probe, &btf, plan.sample_hz, cpus) {
+                Err(error) if !probe.is_required() => missing.push(format!("no {}: {error}", probe.gives)),
+                attached => attached?,
+            }
         }
         let tls = maps.map_err(|error| error.to_string()).and_then(|maps| Probes::load(&mut ebpf, OBJECT, &maps, &btf));
-        let mut object = Object { ebpf, live, returns: None, tls };
+        let mut object = Object { ebpf, live, returns: None, tls, missing };
         object.watch_returns()?;
         Ok(object)
     }
@@ -195,6 +201,7 @@ impl Object {
             (wire::LossSlot::PythonUnreadable, Loss::PythonUnreadable),
             (wire::LossSlot::SiteTable, Loss::SiteTableFull),
             (wire::LossSlot::PayloadUnreadable, Loss::PayloadUnreadable),
+            (wire::LossSlot::RingMemory, Loss::RingFullMemory),
             (wire::LossSlot::WakeUnseen, Loss::WakeUnseen),
         ];
         let mut losses = Losses::default();

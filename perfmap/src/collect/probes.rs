@@ -31,6 +31,8 @@ pub(super) enum Attach {
     Tracepoint(&'static str),
     /// The same, but attached and detached while the target runs (`rests`).
     Resting(&'static str),
+    /// The same; without it perfmap does with less, and says so.
+    Extra(&'static str),
     /// The sampling clock of every CPU.
     CpuClock,
     /// Run once over all tasks, at the end of the recording.
@@ -51,8 +53,22 @@ pub struct Probe {
     pub gives: &'static str,
 }
 
+impl Probe {
+    /// There is no profile without it.
+    pub(super) fn is_required(&self) -> bool {
+        match self.attach {
+            Attach::Tracepoint(_)
+            | Attach::Resting(_)
+            | Attach::CpuClock
+            | Attach::TaskIterator
+            | Attach::Adoption => true,
+            Attach::Extra(_) | Attach::Functions => false,
+        }
+    }
+}
+
 /// Exit, exec and fork come first: the target is followed only once all three are there.
-pub const PROBES: [Probe; 18] = [
+pub const PROBES: [Probe; 19] = [
     Probe {
         program: "on_exit",
         attach: Attach::Tracepoint("sched_process_exit"),
@@ -77,6 +93,12 @@ pub const PROBES: [Probe; 18] = [
         when: When::Always,
         gives: "names that processes give themselves",
     },
+    Probe {
+        program: "on_memory",
+        attach: Attach::Extra("rss_stat"),
+        when: When::Profile,
+        gives: "growth of memory by function",
+    },
     Probe { program: "on_sample", attach: Attach::CpuClock, when: When::Profile, gives: "CPU time by function" },
     Probe {
         program: "on_waking",
@@ -92,7 +114,7 @@ pub const PROBES: [Probe; 18] = [
     },
     Probe {
         program: "on_block_io",
-        attach: Attach::Tracepoint("block_bio_queue"),
+        attach: Attach::Extra("block_bio_queue"),
         when: When::Profile,
         gives: "which disk a wait was for",
     },
@@ -179,7 +201,7 @@ pub fn probe() -> Vec<ProbeResult> {
             .map(|probe| ProbeResult {
                 name: probe.program,
                 gives: probe.gives,
-                required: probe.attach != Attach::Functions,
+                required: probe.is_required(),
                 loaded: if probe.attach == Attach::Functions {
                     let maps = Maps::of(&ebpf).map_err(|error| error.to_string());
                     let probes = maps.and_then(|maps| Probes::load(&mut ebpf, OBJECT, &maps, &btf));
@@ -194,7 +216,7 @@ pub fn probe() -> Vec<ProbeResult> {
             .map(|probe| ProbeResult {
                 name: probe.program,
                 gives: probe.gives,
-                required: probe.attach != Attach::Functions,
+                required: probe.is_required(),
                 loaded: Err(error.to_string()),
             })
             .collect(),
@@ -216,7 +238,7 @@ pub(super) fn attach(ebpf: &mut Ebpf, probe: &Probe, btf: &Btf, hz: u32, cpus: &
         .program_mut(probe.program)
         .ok_or_else(|| CollectError::Load { what: probe.program.into(), why: "not in the object".into() })?;
     match probe.attach {
-        Attach::Tracepoint(name) => {
+        Attach::Tracepoint(name) | Attach::Extra(name) => {
             let program: &mut BtfTracePoint =
                 program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
             program.load(name, btf).map_err(|error| fail(&error))?;

@@ -62,7 +62,12 @@ fn sample() -> Recording {
         before: Some(Runner { task: Some(task), pid: 300, comm: "a".into() }),
         device: Some(DeviceId(0)),
     };
-    let marks = vec![Mark::TlsRecord { content: 23, length: 53 }, Mark::TlsDesync, Mark::Upgraded];
+    let marks = vec![
+        Mark::TlsRecord { content: 23, length: 53 },
+        Mark::TlsDesync,
+        Mark::Upgraded,
+        Mark::Tokens { hashes: vec![7, 1 << 30], whole: true },
+    ];
     let steps = [
         CallStep::Request {
             method: Some(WebMethod("GET".into())),
@@ -136,6 +141,7 @@ fn sample() -> Recording {
         meta: Meta {
             command: vec!["a".into()],
             services: selectors.map(|is| NamedService { name: "s".into(), is }).to_vec(),
+            norms: vec!["n".into()],
             own_surroundings: Some(SurroundingsId(0)),
             working_directory: "/w".into(),
             project_roots: vec!["/w".into()],
@@ -273,6 +279,10 @@ fn sample() -> Recording {
             .to_vec(),
         earlier: earlier(),
         source: Some(source()),
+        gpu: Gpu {
+            devices: vec![(1, "g".into())],
+            readings: vec![GpuReading { at: Nanos(1), device: 1, busy_pct: 50, memory: 9 }],
+        },
     }
 }
 
@@ -370,7 +380,7 @@ fn comes_back_as_it_was() {
 /// `FORMAT_VERSION` and write the new fingerprint down.
 #[test]
 fn the_format_is_pinned() {
-    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (7, 6492770733350648470));
+    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (8, 1046808288757454167));
 }
 
 #[test]
