@@ -90,7 +90,9 @@ impl Watch {
             now: object::first(plan),
             before,
             meter: Meter::start(origin, object.cost()),
-            rests: Rests::new(plan.mode == Mode::Profile, origin),
+            // Not yet: a long wait that ends in a rest loses its call, and with it its cause (a parent waiting for a child that
+            // storms). It may rest only once such waits keep theirs.
+            rests: Rests::new(false, origin),
             thinned: Vec::new(),
         }
     }
