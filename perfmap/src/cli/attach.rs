@@ -12,7 +12,7 @@ use super::{
     container_roots,
     errors::Failure,
     pipeline::{self, Destination},
-    plan::{OutputPlan, WAIT_THRESHOLD, detail, follow_peers, output_plan},
+    plan::{OutputPlan, WAIT_THRESHOLD, check_followed, detail, follow_peers, output_plan},
     services::named_services,
     trace::{add_projects, recording_file},
 };
@@ -67,6 +67,8 @@ fn attach_plan(typed: &AttachArgs, here: &Path, invocation: &Invocation) -> Resu
     let mut project = target::discover_project(here, home, &[], &typed.app);
     let owner = invocation.owner.map(|(uid, gid)| files::Owner { uid, gid });
     let services = named_services(&typed.service, here, project.main.as_deref(), owner)?;
+    let follow = follow_peers(&typed.follow_peers, &services)?;
+    check_followed(&follow)?;
     if let Some(main) = &project.main {
         // What is watched has nothing to do with the directory that it is watched from.
         project.roots.retain(|root| root != main);
@@ -85,7 +87,7 @@ fn attach_plan(typed: &AttachArgs, here: &Path, invocation: &Invocation) -> Resu
             sample_hz: typed.freq,
             wait_threshold: WAIT_THRESHOLD,
             stack_bytes: typed.stack_bytes,
-            peers: Peers { follow: follow_peers(&typed.follow_peers)?, known: Vec::new(), watched: pids.clone() },
+            peers: Peers { follow, known: Vec::new(), watched: pids.clone() },
             tls_libraries: Vec::new(),
             detail: detail(typed.detail_memory),
         },

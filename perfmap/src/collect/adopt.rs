@@ -122,11 +122,20 @@ impl Adoption {
             return Ok(Vec::new());
         }
         let fresh = std::mem::take(&mut self.fresh);
-        let wanted: Vec<u32> = fresh.into_iter().filter(|pid| self.wanted(*pid)).collect();
         let parents = parents();
         let foreign =
             |pid: u32| pid > 1 && !self.never.contains(&pid) && (!own.contains(&pid) || self.introduced.contains(&pid));
-        let mut heads: Vec<u32> = wanted.into_iter().map(|pid| head(pid, &parents, &foreign)).collect();
+        let (mut heads, mut unwanted, mut glance) = (Vec::new(), Vec::new(), None);
+        for pid in fresh {
+            let line = line(pid, &parents, &foreign);
+            match line.last() {
+                Some(head) if self.peers.want(&line, &mut glance) => heads.push(*head),
+                Some(_) | None => unwanted.push(pid),
+            }
+        }
+        for pid in unwanted {
+            self.outsiders.set(pid, wire::Verdict::Never);
+        }
         heads.sort_unstable();
         heads.dedup();
         for pid in &heads {
@@ -150,14 +159,6 @@ impl Adoption {
                 Ok(family)
             }
         }
-    }
-
-    fn wanted(&mut self, pid: u32) -> bool {
-        let wanted = self.peers.wants(pid);
-        if !wanted {
-            self.outsiders.set(pid, wire::Verdict::Never);
-        }
-        wanted
     }
 
     /// Their connections are looked at; nothing of theirs is recorded.
@@ -223,16 +224,12 @@ fn parents() -> BTreeMap<u32, u32> {
     process::all().into_iter().filter_map(|pid| Some((pid, process::stat(pid)?.parent))).collect()
 }
 
-/// The process that started the service: the topmost one above that runs the same program.
-fn head(pid: u32, parents: &BTreeMap<u32, u32>, foreign: &dyn Fn(u32) -> bool) -> u32 {
-    let mut at = pid;
-    for _ in 0..ANCESTORS {
-        match parents.get(&at) {
-            Some(parent) if foreign(*parent) && same_program(at, *parent) => at = *parent,
-            Some(_) | None => break,
-        }
-    }
-    at
+/// A process and those above it that run the same program, up to the one that started the service.
+fn line(pid: u32, parents: &BTreeMap<u32, u32>, foreign: &dyn Fn(u32) -> bool) -> Vec<u32> {
+    let above = std::iter::successors(Some(pid), |at| {
+        parents.get(at).copied().filter(|parent| foreign(*parent) && same_program(*at, *parent))
+    });
+    above.take(ANCESTORS).collect()
 }
 
 fn same_program(one: u32, other: u32) -> bool {

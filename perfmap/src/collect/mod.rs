@@ -6,6 +6,7 @@
 //! them; both are joined.
 
 mod adopt;
+mod called;
 mod clock;
 mod connections;
 mod containers;
@@ -37,6 +38,7 @@ mod tls_notes;
 mod tls_probes;
 mod tree;
 
+pub use called::Named;
 pub use peers::{FollowPeers, Peer, Peers};
 pub use plain::{PLAIN_BACKEND, run_plain};
 pub use probes::{PROBES, Probe, ProbeResult, probe};

@@ -40,6 +40,8 @@ pub use model::{
     Counted, Latency, Location, Lock, LockSide, Map, Outside, Peer, PeerCall, Served, Step, StepKind, WaitCause, Waits,
 };
 
+pub use services::program;
+
 use crate::{
     correlate::{self, Correlated, PeerFlow, Protocol, RoundTrip},
     recording::{Nanos, Recording},
