@@ -404,6 +404,8 @@ pub struct Plaintext {
 pub const PLAINTEXT_SENT: u32 = 1;
 /// A stack was taken.
 pub const PLAINTEXT_STACK: u32 = 2;
+/// rustls: `connection` is the object's beginning where it was written, a part of it where it was read.
+pub const PLAINTEXT_RUSTLS: u32 = 4;
 
 /// A probed function of a TLS library: the cookie of its probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -417,6 +419,8 @@ pub enum TlsFunction {
     GnutlsSend = 6,
     GoRead = 7,
     GoWrite = 8,
+    RustlsRead = 10,
+    RustlsWrite = 11,
 }
 
 impl TlsFunction {
@@ -429,7 +433,9 @@ impl TlsFunction {
             | Self::SslReadEx
             | Self::SslWriteEx
             | Self::GnutlsRecv
-            | Self::GnutlsSend => 0,
+            | Self::GnutlsSend
+            | Self::RustlsRead
+            | Self::RustlsWrite => 0,
         }
     }
 }

@@ -81,6 +81,7 @@ enum {
 enum {
 	PLAINTEXT_SENT = 1,
 	PLAINTEXT_STACK = 2,
+	PLAINTEXT_RUSTLS = 4,
 };
 /* Cookies of the probes: how a function takes its arguments and says what it moved. */
 enum tls_function {
@@ -93,6 +94,8 @@ enum tls_function {
 	TLS_GO_READ,
 	TLS_GO_WRITE,
 	TLS_GO_RETURN,
+	TLS_RUSTLS_READ,
+	TLS_RUSTLS_WRITE,
 };
 enum {
 	BLOCK_EARLY_WAKE = 1,

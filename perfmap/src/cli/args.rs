@@ -165,6 +165,9 @@ pub struct TraceArgs {
     /// MiB of memory for what is kept in detail; of what came before, requests and bytes stay counted
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub detail_memory: u32,
+    /// For tests: probes in TLS libraries one by one, as on kernels before 6.6
+    #[arg(long, hide = true)]
+    pub single_probes: bool,
     /// The command and its arguments, after --
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,

@@ -89,6 +89,7 @@ fn attach_plan(typed: &AttachArgs, here: &Path, invocation: &Invocation) -> Resu
             stack_bytes: typed.stack_bytes,
             peers: Peers { follow, known: Vec::new(), watched: pids.clone() },
             tls_libraries: Vec::new(),
+            single_probes: false,
             detail: detail(typed.detail_memory),
         },
         pids,

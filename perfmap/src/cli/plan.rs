@@ -44,6 +44,7 @@ pub struct TracePlan {
     pub sample_hz: u32,
     pub stack_bytes: u32,
     pub detail_memory: u32,
+    pub single_probes: bool,
     /// `auto` goes on without eBPF where it is refused, and says what is lost.
     pub backend: Backend,
     /// Services that run already and that the command talks to.
@@ -70,6 +71,7 @@ impl TracePlan {
             stack_bytes: self.stack_bytes,
             peers,
             tls_libraries: Vec::new(),
+            single_probes: self.single_probes,
             detail: detail(self.detail_memory),
         }
     }
@@ -113,6 +115,7 @@ pub fn trace_plan(typed: &TraceArgs, working_directory: &Path, invocation: Invoc
         sample_hz: typed.freq,
         stack_bytes: typed.stack_bytes,
         detail_memory: typed.detail_memory,
+        single_probes: typed.single_probes,
         backend: typed.backend,
         follow_peers,
         output,

@@ -26,6 +26,7 @@ mod probes;
 mod process;
 mod recorder;
 mod run;
+mod rustls_parts;
 mod selected;
 mod sockets;
 mod stacks;
@@ -76,6 +77,8 @@ pub struct Plan {
     /// TLS libraries that an earlier run used: probed before the target starts. A library that is new is probed some 20 ms
     /// after it was mapped, which a short program's first request may not wait for.
     pub tls_libraries: Vec<TlsUse>,
+    /// Probes in TLS libraries are set one by one, as kernels before 6.6 need it, also where all of a library can be one link.
+    pub single_probes: bool,
     /// What is kept in memory at most, and how the rest is counted.
     pub detail: Detail,
 }

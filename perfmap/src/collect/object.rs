@@ -58,7 +58,11 @@ impl Object {
         for probe in PROBES.iter().filter(|probe| probe.when == When::Always || !counting) {
             attach(&mut ebpf, probe, &btf, plan.sample_hz, cpus)?;
         }
-        let tls = maps.map_err(|error| error.to_string()).and_then(|maps| Probes::load(&mut ebpf, OBJECT, &maps, &btf));
+        let tls = if plan.single_probes {
+            Probes::load_single(&mut ebpf)
+        } else {
+            maps.map_err(|error| error.to_string()).and_then(|maps| Probes::load(&mut ebpf, OBJECT, &maps, &btf))
+        };
         Ok(Object { ebpf, live, tls })
     }
 
