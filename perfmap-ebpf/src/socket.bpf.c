@@ -283,11 +283,24 @@ static __always_inline bool end_of(struct far_end *end, struct sock *sk, bool fa
 	return 1;
 }
 
+/* Makes an IPv4 end one that only its far side names: where the address that a client asked is rewritten on the way (a
+ * container's published port), the server sees the client's address all the same. Loopback's are the same everywhere. */
+static __always_inline bool anonymous(struct far_end *end) {
+	if (!end->remote_port || end->remote_ip[10] != 0xff || end->remote_ip[12] == 127)
+		return 0;
+	__builtin_memset(end->local_ip, 0, sizeof(end->local_ip));
+	end->local_port = 0;
+	return 1;
+}
+
 /* Whoever uses the other end of `sk` is a peer. */
 static __always_inline void expect(struct sock *sk) {
 	struct far_end end = {};
 	u32 one = 1;
-	if (end_of(&end, sk, 1))
+	if (!end_of(&end, sk, 1))
+		return;
+	bpf_map_update_elem(&far_ends, &end, &one, BPF_ANY);
+	if (anonymous(&end))
 		bpf_map_update_elem(&far_ends, &end, &one, BPF_ANY);
 }
 
@@ -316,7 +329,9 @@ static __noinline struct task_state *stranger(struct task_struct *task, struct s
 		return 0;
 	}
 	struct far_end end = {};
-	if (!end_of(&end, sk, 0) || !bpf_map_lookup_elem(&far_ends, &end))
+	if (!end_of(&end, sk, 0))
+		return 0;
+	if (!bpf_map_lookup_elem(&far_ends, &end) && (!anonymous(&end) || !bpf_map_lookup_elem(&far_ends, &end)))
 		return 0;
 	verdict = settings.follow == FOLLOW_ANNOUNCE ? VERDICT_ANNOUNCED : VERDICT_FOLLOWED;
 	bpf_map_update_elem(&outsiders, &pid, &verdict, BPF_ANY);

@@ -57,15 +57,19 @@ fn cpu_times(traced: &Traced) -> Result<()> {
 /// The workload's containers, started by the test itself.
 struct Held {
     child: Child,
-    /// Of the container without a label.
+    /// What it says first: the name of the container without a label, or a pid.
     name: String,
     _truth: tempfile::TempDir,
 }
 
 impl Held {
     fn start() -> Result<Held> {
+        Held::variant("hold")
+    }
+
+    fn variant(variant: &str) -> Result<Held> {
         let mut command = Command::new("./run");
-        command.arg("hold").current_dir(workload::ready("w47_containers")?).env("PATH", places::path()?);
+        command.arg(variant).current_dir(workload::ready("w47_containers")?).env("PATH", places::path()?);
         let scratch = tempfile::tempdir().context("make a directory for the truth")?;
         let mut child = command
             .env("TRUTH_DIR", scratch.path())
@@ -234,6 +238,36 @@ fn the_same_loopback_addresses_in_two_networks() -> Result<()> {
     let peers = map.json["peers"].as_array().map_or(&[][..], Vec::as_slice);
     let trips: Vec<u64> = peers.iter().filter_map(|peer| peer["round_trips"].as_u64()).filter(|n| *n > 0).collect();
     ensure!(trips == [10, 5], "round trips of the peers: {trips:?}");
+    traced.owns_its_time()
+}
+
+/// The client and its connections are older than perfmap: only the kernel's connection tracking knows who answers.
+#[test]
+fn connections_through_published_ports_that_were_made_before() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let held = Held::variant("nat_held")?;
+    let out = tempfile::tempdir().context("make a directory")?;
+    let mut perfmap = Command::new(places::perfmap()?);
+    perfmap.args(["attach", "--freq", "999", "--duration", "2s", "--pid", &held.name, "--out"]);
+    let output = perfmap.arg(out.path().join("out")).stdin(Stdio::null()).output().context("run perfmap")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}: {said}", output.status);
+    let map = Map::read(&out.path().join("out/performance_map.yaml"))?;
+    under(&map, "ask_published_again", "weigh_left", None).with_context(|| said.clone().into_owned())?;
+    under(&map, "ask_masqueraded_again", "weigh_right", None)?;
+    ensure!(!map.nested("ask_published_again", "weigh_right"), "the wrong service answers");
+    Ok(())
+}
+
+/// A service that ran before, asked through a published port: it sees the client's address, but is not whom the client asked.
+#[test]
+fn a_service_behind_a_published_port_that_ran_before() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let held = Held::variant("nat_open")?;
+    let words = ["nsenter", "--net", "-t", &held.name, "./run", "nat_calls"];
+    let trace = Trace::command(words).dir(workload::ready("w47_containers")?).with_baseline();
+    let traced = trace.options(&["--as-root", "--freq", "999", "--runs", "1"]).passes()?;
+    under(&traced.map()?, "ask_published", "weigh_left", None)?;
     traced.owns_its_time()
 }
 

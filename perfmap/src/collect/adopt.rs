@@ -14,16 +14,22 @@ use super::{
     CollectError, Mode, Plan,
     clock::monotonic_ns,
     connections::{Connections, Reader},
+    conntrack,
     item::Item,
     object::{FarEnds, Object, Outsiders},
     peers::{Peer, Peers},
-    process,
+    process, surroundings,
     tree::Adopted,
 };
-use crate::unwind::{Root, read_mappings};
+use crate::{
+    recording::{Address, Ends, Translation},
+    unwind::{Root, read_mappings},
+};
 
 /// Most processes of one service: a pool of workers, not a machine's worth of sessions.
 const FAMILY: usize = 1024;
+/// Most network namespaces whose connection tracking is asked.
+const NETWORKS: usize = 256;
 /// Longest chain of parents that is climbed.
 const ANCESTORS: usize = 64;
 
@@ -42,6 +48,8 @@ pub struct Adoption {
     /// Introduced or announced; their families are still to be looked at.
     fresh: Vec<u32>,
     pub found: Vec<Peer>,
+    /// By network namespace: connections that are older than perfmap and whose addresses are rewritten.
+    translations: BTreeMap<u32, Vec<Translation>>,
     /// Processes that should have been followed, and for which there was no room.
     pub refused: u64,
     /// Introduced; what they had mapped is still to be looked at.
@@ -67,6 +75,7 @@ impl Adoption {
             introduced: BTreeSet::new(),
             fresh: Vec::new(),
             found: Vec::new(),
+            translations: BTreeMap::new(),
             refused: 0,
             mapped: Vec::new(),
         })
@@ -167,7 +176,7 @@ impl Adoption {
         for pid in family {
             self.introduced.insert(*pid);
             self.outsiders.set(*pid, wire::Verdict::Followed);
-            self.expect(&reader.read(*pid));
+            self.expect(*pid, &reader.read(*pid));
         }
     }
 
@@ -189,7 +198,7 @@ impl Adoption {
         self.introduced.insert(pid);
         self.mapped.push(pid);
         let connections = reader.read(pid);
-        self.expect(&connections);
+        self.expect(pid, &connections);
         let (comm, parent) = process::stat(pid).map_or((String::new(), 0), |stat| (stat.comm, stat.parent));
         let outside = !self.watched.contains(&pid);
         let adopted = Adopted { pid, parent, outside, comm, seen: process::read(pid) };
@@ -199,10 +208,36 @@ impl Adoption {
     }
 
     /// Older connections of a peer lead to its own peers.
-    fn expect(&mut self, connections: &Connections) {
+    fn expect(&mut self, pid: u32, connections: &Connections) {
+        if connections.far_ends.is_empty() {
+            return;
+        }
+        let network = surroundings::read(pid).namespaces.network;
+        if self.translations.len() < NETWORKS || self.translations.contains_key(&network) {
+            self.translations.entry(network).or_insert_with(|| conntrack::translations(pid, network));
+        }
         for end in &connections.far_ends {
             self.far_ends.insert(end);
+            // Behind the address that it asked is another one.
+            let client = Ends {
+                local: Address { ip: end.remote_ip, port: end.remote_port },
+                remote: Address { ip: end.local_ip, port: end.local_port },
+            };
+            let rewritten = self.translations.get(&network).into_iter().flatten().find(|one| one.client == client);
+            if let Some(Translation { network: _, client: _, server }) = rewritten {
+                self.far_ends.insert(&wire::FarEnd {
+                    local_ip: server.local.ip,
+                    remote_ip: server.remote.ip,
+                    local_port: server.local.port,
+                    remote_port: server.remote.port,
+                    ..*end
+                });
+            }
         }
+    }
+
+    pub fn take_translations(&mut self) -> Vec<Translation> {
+        std::mem::take(&mut self.translations).into_values().flatten().collect()
     }
 }
 

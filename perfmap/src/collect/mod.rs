@@ -9,6 +9,7 @@ mod adopt;
 mod called;
 mod clock;
 mod connections;
+mod conntrack;
 mod containers;
 mod decode;
 mod gpu;

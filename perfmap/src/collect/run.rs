@@ -30,7 +30,9 @@ use super::{
     tls_notes,
 };
 use crate::{
-    recording::{Ending, Loss, Losses, Meta, Nanos, Process, ProcessId, Recording, TaskId, Thinned},
+    recording::{
+        Ending, Ends, Loss, Losses, Meta, Nanos, Process, ProcessId, Recording, Socket, TaskId, Thinned, Translation,
+    },
     target::{Held, LaunchError, Remote, Running},
     unwind::{
         KernelSymbols, ModuleFiles, Root,
@@ -196,6 +198,7 @@ async fn collect(
     // The programs go with their object, the recorder ends with the channel.
     drop(object);
     let peers = std::mem::take(&mut feed.adoption.found);
+    let translations = feed.adoption.take_translations();
     drop(feed);
     let recorder = recorder.join().map_err(|_| CollectError::Recorder("its thread panicked".into()))?;
     let (mut recording, files) = finish(recorder, losses, lost_mappings);
@@ -206,8 +209,17 @@ async fn collect(
     let meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
     recording.meta = Meta { thinned, ..meta };
     recording.gpu = gpu.into_seen();
+    recording.translations = of_sockets(translations, &recording.sockets);
     recording.meta.notes = tls_notes::notes(&recording, |pid| libraries.of_process(pid));
     Ok(Outcome { recording, files, memory: memory.curve(), peers, tls_libraries: libraries.into_used() })
+}
+
+/// Those of connections that were seen.
+fn of_sockets(mut translations: Vec<Translation>, sockets: &[Socket]) -> Vec<Translation> {
+    let ends = sockets.iter().filter_map(|socket| Some(Ends { local: socket.local?, remote: socket.remote? }));
+    let seen: BTreeSet<Ends> = ends.collect();
+    translations.retain(|one| seen.contains(&one.client) || seen.contains(&one.server));
+    translations
 }
 
 /// The probes see the machine's own pids; in a namespace they would follow nothing, or a stranger.
