@@ -241,7 +241,7 @@ fn the_same_loopback_addresses_in_two_networks() -> Result<()> {
     traced.owns_its_time()
 }
 
-/// The client and its connections are older than perfmap: only the kernel's connection tracking knows who answers.
+/// The watched service and its connections are older than perfmap: only the kernel's connection tracking knows who answers.
 #[test]
 fn connections_through_published_ports_that_were_made_before() -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };

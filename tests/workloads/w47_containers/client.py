@@ -5,7 +5,7 @@ hold, calls: the same containers started by somebody else, before.
 unix: a container whose Unix socket lies in a directory that it shares with the host.
 loopback: twice the same connection, 127.0.0.1:40000 to 127.0.0.1:8000, at the same time in two network namespaces.
 nat: a service behind a translated address, as published ports of containers are.
-nat_held: the same with a client in a process of its own, whose connections are made before its pid is printed.
+nat_held: the same with a service in between, whose connections are made before its pid is printed.
 nat_open, nat_calls: the services, held by somebody else, and a client that enters their network."""
 import ctypes, http.client, json, os, shutil, socket, subprocess, sys, tempfile, threading, time
 import selftime
@@ -228,25 +228,31 @@ def ask_masqueraded_again(connection):
     ask_again(connection)
 
 
-def nat_client():
+def nat_front():
+    """a service that asks both over connections that it made before it serves"""
+    import serve
     published = http.client.HTTPConnection("10.213.9.9", 80)
     masqueraded = http.client.HTTPConnection("10.213.9.8", 80, source_address=("10.213.8.1", 0))
     both = (published, masqueraded)
     for connection in both:
         ask_again(connection)
-    ended = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
-    print("1", flush=True)
-    while not ended.wait(0.01):
+
+    def forward():
         ask_published_again(published)
         ask_masqueraded_again(masqueraded)
+
+    serve.serve(forward, 7000)
 
 
 def nat_held():
     translated()
-    child = started([sys.executable, __file__, "nat_client"])
+    child = started([sys.executable, __file__, "nat_front"])
+    ended = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
     print(child.pid, flush=True)
-    sys.stdin.read()
+    front = http.client.HTTPConnection("127.0.0.1", 7000)
+    while not ended.wait(0.01):
+        ask_again(front)
     return {}
 
 
@@ -274,8 +280,8 @@ def main(variant):
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "nat_client":
-        nat_client()
+    if sys.argv[1] == "nat_front":
+        nat_front()
     elif sys.argv[1] in ("left", "right"):
         try:
             one_side(sys.argv[1])
