@@ -578,6 +578,9 @@ pub struct Settings {
     pub counting_only: u32,
     /// `Follow`.
     pub follow: u32,
+    /// By whose numbers processes and threads are called: inode of a PID namespace; 0: the machine's own.
+    pub pid_namespace: u32,
+    pub reserved: u32,
 }
 
 /// What may change while the target runs: the one value of the `live` map, written before the first probe is attached.
@@ -647,7 +650,7 @@ plain! {
     Resumed = 48,
     PythonLayout = 80,
     SocketSums = 72,
-    Settings = 32,
+    Settings = 40,
     Adopt = 56,
     FarEnd = 48,
     LiveSettings = 24,

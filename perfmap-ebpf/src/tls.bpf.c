@@ -117,12 +117,11 @@ static __always_inline void emit_plaintext(struct tls_call *call, u32 slot, u64 
 	struct plaintext *head = bpf_map_lookup_elem(&plaintexts, &slot);
 	if (!scratch || !head)
 		return;
-	u64 id = bpf_get_current_pid_tgid();
-	u32 pid = id >> 32;
+	u32 pid = current_pid();
 	bool sent = sends(call->function);
 	struct plaintext_record *record = &scratch->record.plaintext;
 	__builtin_memset(record, 0, sizeof(*record));
-	fill_header(&record->header, KIND_PLAINTEXT, pid, (u32)id, bpf_ktime_get_ns());
+	fill_header(&record->header, KIND_PLAINTEXT, pid, current_tid(), bpf_ktime_get_ns());
 	record->connection = call->connection;
 	record->socket = call->socket;
 	record->bytes = bytes;
@@ -183,7 +182,7 @@ static __always_inline void leave(struct pt_regs *ctx, struct task_state *state)
 /* Go's register ABI: arguments in rax, rbx, rcx, the goroutine in r14. The first instruction is run again after the stack was
  * moved to a larger place; nothing has happened by then. */
 static __always_inline void enter_go(struct pt_regs *ctx, u64 function) {
-	struct goroutine goroutine = {.address = ctx->r14, .pid = bpf_get_current_pid_tgid() >> 32};
+	struct goroutine goroutine = {.address = ctx->r14, .pid = current_pid()};
 	struct tls_call call = {
 		.connection = ctx->ax,
 		.buffer = ctx->bx,
@@ -198,7 +197,7 @@ static __always_inline void enter_go(struct pt_regs *ctx, u64 function) {
 }
 
 static __always_inline void leave_go(struct pt_regs *ctx) {
-	struct goroutine goroutine = {.address = ctx->r14, .pid = bpf_get_current_pid_tgid() >> 32};
+	struct goroutine goroutine = {.address = ctx->r14, .pid = current_pid()};
 	struct tls_call *call = bpf_map_lookup_elem(&go_calls, &goroutine);
 	if (!call)
 		return;

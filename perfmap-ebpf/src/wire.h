@@ -251,7 +251,7 @@ struct socket_sums {
 };
 struct settings {
 	u64 wait_threshold_ns, short_waits_every_ns, file_io_every_ns;
-	u32 counting_only, follow;
+	u32 counting_only, follow, pid_namespace, reserved;
 };
 struct live_settings {
 	u64 wait_threshold_ns;
@@ -285,7 +285,7 @@ SIZE(python_code_record, 72);
 SIZE(resumed_record, 48);
 SIZE(python_layout, 80);
 SIZE(socket_sums, 72);
-SIZE(settings, 32);
+SIZE(settings, 40);
 SIZE(live_settings, 24);
 SIZE(adopt_record, 56);
 SIZE(far_end, 48);

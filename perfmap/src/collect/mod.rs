@@ -21,6 +21,7 @@ mod meter;
 mod object;
 mod overload;
 mod peers;
+mod pid_namespace;
 mod pieces;
 mod plain;
 mod plaintext;
@@ -43,10 +44,11 @@ mod tree;
 
 pub use called::Named;
 pub use peers::{FollowPeers, Peer, Peers};
+pub use pid_namespace::is_proc_foreign;
 pub use plain::{PLAIN_BACKEND, run_plain};
 pub use probes::{PROBES, Probe, ProbeResult, probe};
 pub use recorder::Detail;
-pub use run::{Controller, attach, is_pid_namespace_own, run};
+pub use run::{Controller, attach, run};
 pub use selected::running;
 
 use std::{collections::BTreeSet, path::PathBuf};
@@ -134,8 +136,8 @@ pub struct Outcome {
 pub enum CollectError {
     #[error("no privilege for eBPF: {missing}")]
     NoPrivilege { missing: String },
-    #[error("perfmap runs in a PID namespace of its own, but its probes see the machine's pids")]
-    OwnPidNamespace,
+    #[error("/proc belongs to another PID namespace than perfmap: its process numbers are not perfmap's")]
+    ForeignProc,
     #[error("this kernel cannot do it: {what}")]
     Unsupported { what: String },
     #[error("could not load {what}: {why}")]

@@ -24,7 +24,7 @@ use super::{
     object::{Object, PythonProcesses},
     online_cpus,
     overload::{Passing, Watch},
-    process,
+    pid_namespace, process,
     recorder::Recorder,
     tls_libraries::TlsLibraries,
     tls_notes,
@@ -96,7 +96,9 @@ async fn collect(
     launch: Option<impl FnOnce() -> Result<Held, LaunchError>>,
     control: &mut AnyController<'_>,
 ) -> Result<Outcome, CollectError> {
-    in_initial_pid_namespace()?;
+    if pid_namespace::is_proc_foreign() {
+        return Err(CollectError::ForeignProc);
+    }
     let cpus = online_cpus();
     let mut object = Object::load(plan, &cpus)?;
     let mappings = match (plan.mode, Mappings::open(&cpus)) {
@@ -222,18 +224,6 @@ fn of_sockets(mut translations: Vec<Translation>, sockets: &[Socket]) -> Vec<Tra
     let seen: BTreeSet<Ends> = ends.collect();
     translations.retain(|one| seen.contains(&one.client) || seen.contains(&one.server));
     translations
-}
-
-/// The probes see the machine's own pids; in a namespace they would follow nothing, or a stranger.
-fn in_initial_pid_namespace() -> Result<(), CollectError> {
-    if is_pid_namespace_own() { Err(CollectError::OwnPidNamespace) } else { Ok(()) }
-}
-
-/// Other pids than the machine's, as far as /proc tells.
-pub fn is_pid_namespace_own() -> bool {
-    // PROC_PID_INIT_INO of include/linux/proc_ns.h
-    const INITIAL: &str = "pid:[4026531836]";
-    std::fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name.as_os_str() != INITIAL)
 }
 
 fn finish(recorder: Recorder, mut losses: Losses, lost_mappings: u64) -> (Recording, ModuleFiles) {
