@@ -419,6 +419,8 @@ pub struct Plaintext {
 pub const PLAINTEXT_SENT: u32 = 1;
 /// A stack was taken.
 pub const PLAINTEXT_STACK: u32 = 2;
+/// rustls: `connection` is the object's beginning where it was written, a part of it where it was read.
+pub const PLAINTEXT_RUSTLS: u32 = 4;
 
 /// A probed function of a TLS library: the cookie of its probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -432,6 +434,8 @@ pub enum TlsFunction {
     GnutlsSend = 6,
     GoRead = 7,
     GoWrite = 8,
+    RustlsRead = 10,
+    RustlsWrite = 11,
 }
 
 impl TlsFunction {
@@ -444,7 +448,9 @@ impl TlsFunction {
             | Self::SslReadEx
             | Self::SslWriteEx
             | Self::GnutlsRecv
-            | Self::GnutlsSend => 0,
+            | Self::GnutlsSend
+            | Self::RustlsRead
+            | Self::RustlsWrite => 0,
         }
     }
 }
@@ -572,6 +578,9 @@ pub struct Settings {
     pub counting_only: u32,
     /// `Follow`.
     pub follow: u32,
+    /// By whose numbers processes and threads are called: inode of a PID namespace; 0: the machine's own.
+    pub pid_namespace: u32,
+    pub reserved: u32,
 }
 
 /// What may change while the target runs: the one value of the `live` map, written before the first probe is attached.
@@ -641,7 +650,7 @@ plain! {
     Resumed = 48,
     PythonLayout = 80,
     SocketSums = 72,
-    Settings = 32,
+    Settings = 40,
     Adopt = 56,
     FarEnd = 48,
     LiveSettings = 24,

@@ -109,7 +109,7 @@ static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u3
 	if (sum->object != OBJECT_FILE)
 		return 0;
 	u64 now = bpf_ktime_get_ns();
-	u32 pid = bpf_get_current_pid_tgid() >> 32;
+	u32 pid = current_pid();
 	bool same = sum->site && sum->ip == regs->ip && sum->sp == regs->sp && sum->syscall == call;
 	u64 caller = sum->caller;
 	if (same && !settings.counting_only) {
@@ -168,7 +168,7 @@ static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u3
 }
 
 static __noinline int emit_short_waits(struct task_state *state) {
-	u32 pid = bpf_get_current_pid_tgid() >> 32;
+	u32 pid = current_pid();
 	struct scratch *scratch = scratch_of(CONTEXT_CALL);
 	if (!scratch || !state)
 		return 0;

@@ -83,6 +83,7 @@ enum {
 enum {
 	PLAINTEXT_SENT = 1,
 	PLAINTEXT_STACK = 2,
+	PLAINTEXT_RUSTLS = 4,
 };
 /* Cookies of the probes: how a function takes its arguments and says what it moved. */
 enum tls_function {
@@ -95,6 +96,8 @@ enum tls_function {
 	TLS_GO_READ,
 	TLS_GO_WRITE,
 	TLS_GO_RETURN,
+	TLS_RUSTLS_READ,
+	TLS_RUSTLS_WRITE,
 };
 enum {
 	BLOCK_EARLY_WAKE = 1,
@@ -248,7 +251,7 @@ struct socket_sums {
 };
 struct settings {
 	u64 wait_threshold_ns, short_waits_every_ns, file_io_every_ns;
-	u32 counting_only, follow;
+	u32 counting_only, follow, pid_namespace, reserved;
 };
 struct live_settings {
 	u64 wait_threshold_ns;
@@ -282,7 +285,7 @@ SIZE(python_code_record, 72);
 SIZE(resumed_record, 48);
 SIZE(python_layout, 80);
 SIZE(socket_sums, 72);
-SIZE(settings, 32);
+SIZE(settings, 40);
 SIZE(live_settings, 24);
 SIZE(adopt_record, 56);
 SIZE(far_end, 48);

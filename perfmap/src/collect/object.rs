@@ -14,7 +14,7 @@ use perfmap_common as wire;
 use perfmap_common::Plain;
 
 use super::{
-    CollectError, Mode, Plan,
+    CollectError, Mode, Plan, pid_namespace,
     probes::{ADOPTION, PROBES, When, attach, run_once},
     tls_functions::ProbePoints,
     tls_multi::Maps,
@@ -47,6 +47,8 @@ impl Object {
             file_io_every_ns: 10_000_000,
             counting_only: counting.into(),
             follow: plan.peers.kernel(plan.mode) as u32,
+            pid_namespace: pid_namespace::setting(),
+            reserved: 0,
         };
         let mut ebpf = open(settings)?;
         let maps = Maps::of(&ebpf);
@@ -64,7 +66,11 @@ impl Object {
                 attached => attached?,
             }
         }
-        let tls = maps.map_err(|error| error.to_string()).and_then(|maps| Probes::load(&mut ebpf, OBJECT, &maps, &btf));
+        let tls = if plan.single_probes {
+            Probes::load_single(&mut ebpf)
+        } else {
+            maps.map_err(|error| error.to_string()).and_then(|maps| Probes::load(&mut ebpf, OBJECT, &maps, &btf))
+        };
         Ok(Object { ebpf, live, tls, missing })
     }
 

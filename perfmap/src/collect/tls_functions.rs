@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, fs::File};
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 use perfmap_common::TlsFunction;
 
-use crate::unwind::elf::{Found, Look};
+use crate::unwind::elf::{Found, Look, Mangled};
 
 /// Longest function that is decoded. OpenSSL's are 30 to 500 bytes, with all that was inlined; GnuTLS's up to 1100.
 const MAX_FUNCTION: u64 = 4096;
@@ -58,6 +58,24 @@ const GNUTLS: [(&str, TlsFunction); 3] = [
 /// From 1.18 on; 1.17 has the same calls, but says its version elsewhere.
 const GO: [(&str, TlsFunction); 2] =
     [("crypto/tls.(*Conn).Read", TlsFunction::GoRead), ("crypto/tls.(*Conn).Write", TlsFunction::GoWrite)];
+/// 0.23: every write of whichever kind of connection, and the one read that copies. Neither is generic, so each is one
+/// function; where the linker found no use for one of them, the program does not use rustls this way.
+const RUSTLS: [(Mangled<'static>, TlsFunction); 2] = [
+    (
+        &[
+            &["rustls..conn..connection..Reader$u20$as$u20$std..io..Read$GT$4read17h"],
+            &["_6rustls4conn10connection", "6Reader", "2io4Read4read"],
+        ],
+        TlsFunction::RustlsRead,
+    ),
+    (
+        &[
+            &["_ZN6rustls12common_state11CommonState16buffer_plaintext17h"],
+            &["_6rustls12common_state", "11CommonState16buffer_plaintext"],
+        ],
+        TlsFunction::RustlsWrite,
+    ),
+];
 const GO_BUILD: (&str, &[u8; 14], u8) = (".go.buildinfo", b"\xff Go buildinf:", 2);
 
 /// Total on any file: one that is not a program has nothing to do with TLS.
@@ -77,16 +95,24 @@ pub fn look(file: &File) -> TlsFile {
         (head.starts_with(magic) && head.last()? & version_inside != 0 && read.is_some() && write.is_some())
             .then_some(vec![read, write])
     };
-    let functions = |table: &[(&str, TlsFunction)], symbols: Vec<Option<Found>>| {
-        let found = table.iter().zip(symbols).filter_map(|((_, function), symbol)| Some((*function, symbol?)));
+    let rustls = || {
+        let [read, write] = look.mangled(RUSTLS.map(|(name, _)| name));
+        (read.is_some() && write.is_some()).then_some(vec![read, write])
+    };
+    let functions = |table: &[TlsFunction], symbols: Vec<Option<Found>>| {
+        let found = table.iter().zip(symbols).filter_map(|(function, symbol)| Some((*function, symbol?)));
         // All or none: with one of them in the dark, requests would be seen without their answers.
         found.map(|(function, symbol)| probe_points(&look, function, symbol)).collect()
     };
+    let of = |table: &[(&str, TlsFunction)]| table.iter().map(|(_, function)| *function).collect::<Vec<_>>();
     let has = match openssl {
-        Some(symbols) => Some(functions(&OPENSSL, symbols)),
+        Some(symbols) => Some(functions(&of(&OPENSSL), symbols)),
         None => match gnutls() {
-            Some(symbols) => Some(functions(&GNUTLS, symbols)),
-            None => go().map(|symbols| functions(&GO, symbols)),
+            Some(symbols) => Some(functions(&of(&GNUTLS), symbols)),
+            None => match go() {
+                Some(symbols) => Some(functions(&of(&GO), symbols)),
+                None => rustls().map(|symbols| functions(&RUSTLS.map(|(_, function)| function), symbols)),
+            },
         },
     };
     if has.is_some() {

@@ -44,6 +44,8 @@ pub use model::{
 };
 pub use own::{Innermost, innermost};
 
+pub use services::program;
+
 use crate::{
     correlate::{self, Correlated, PeerFlow, Protocol, RoundTrip},
     recording::{Nanos, Recording},

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::{
     Baseline, Call, Code, Earlier, Event, Frame, Gpu, Losses, Meta, Module, Process, PythonFrame, Recording, Socket,
-    Source, Stack, Surroundings, Symbol, Task, Turn,
+    Source, Stack, Surroundings, Symbol, Task, Translation, Turn,
 };
 
 /// The line feed shows transfers in text mode, the zero byte keeps tools from taking it for text.
@@ -73,6 +73,7 @@ struct Content<'a> {
     earlier: &'a Earlier,
     source: &'a Option<Source>,
     gpu: &'a Gpu,
+    translations: &'a [Translation],
 }
 
 /// By its first bytes alone.
@@ -127,6 +128,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         earlier,
         source,
         gpu,
+        translations,
     } = recording;
     let lossy;
     let meta = if is_text(meta) {
@@ -157,6 +159,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         earlier,
         source,
         gpu,
+        translations,
     };
     let content = postcard::to_stdvec(&content).map_err(|error| FileError::Encode { why: error.to_string() })?;
     if content.len() as u64 > MAX_CONTENT {

@@ -33,7 +33,7 @@ pub use event::{
 pub use gpu::{Gpu, GpuReading};
 pub use loss::{Loss, Losses};
 pub use process::{Ending, Image, Process, ProcessId, Task, TaskId};
-pub use socket::{Address, Family, Role, Socket, SocketId, StateChange, TcpState};
+pub use socket::{Address, Ends, Family, Role, Socket, SocketId, StateChange, TcpState, Translation};
 pub use source::{E2eTest, EntryKind, EntryPoint, Source, SourceFinding, SourceKind, SourceStep, TestSource};
 pub use stack::{
     Code, CodeId, Frame, FrameId, KernelSymbolId, Module, ModuleId, PythonFrame, PythonFrameId, Stack, StackEnd,
@@ -148,6 +148,8 @@ pub struct Recording {
     pub source: Option<Source>,
     /// Empty where the target used no NVIDIA device.
     pub gpu: Gpu,
+    /// Of connections that are older than the recording.
+    pub translations: Vec<Translation>,
 }
 
 impl Recording {

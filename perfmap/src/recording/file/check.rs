@@ -31,6 +31,7 @@ pub(super) fn check(recording: &Recording) -> Checked {
         earlier,
         source: _,
         gpu: _,
+        translations: _,
     } = recording;
     let Meta { root, outside, own_surroundings, .. } = meta;
     outside.iter().try_for_each(|process| within(process.0, processes.len(), "process"))?;
