@@ -53,10 +53,11 @@ pub enum Kind {
     Peer = 16,
     Resumed = 17,
     Plaintext = 20,
+    Ask = 21,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 18] = [
+    pub const ALL: [Kind; 19] = [
         Kind::Fork,
         Kind::Exec,
         Kind::Exit,
@@ -75,6 +76,7 @@ impl Kind {
         Kind::Peer,
         Kind::Resumed,
         Kind::Plaintext,
+        Kind::Ask,
     ];
 
     pub fn from_u32(value: u32) -> Option<Kind> {
@@ -434,6 +436,43 @@ impl TlsFunction {
     }
 }
 
+/// Somebody asked for what an event loop does in a later turn: header, fields, then the stack's variable parts.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Ask {
+    pub header: Header,
+    /// Of libuv; 0: not known.
+    pub handle: u64,
+    /// What the handle belongs to, as the program says; 0: not known.
+    pub wrap: u64,
+    /// Of a timer: when it runs out, at the latest.
+    pub due: u64,
+    /// An [`AskFunction`].
+    pub what: u32,
+    pub has_stack: u32,
+    pub stack: StackHead,
+}
+
+/// A probed function in which somebody asks for something: the cookie of its probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u64)]
+pub enum AskFunction {
+    /// A handle for a connection is made.
+    Made = 32,
+    /// The connection of a handle is opened: the next one that its thread opens.
+    Connects = 33,
+    /// A connection that is open is given to another request.
+    Reused = 34,
+    /// A timer is set.
+    Timer = 35,
+}
+
+impl AskFunction {
+    pub fn from_u32(value: u32) -> Option<AskFunction> {
+        [Self::Made, Self::Connects, Self::Reused, Self::Timer].into_iter().find(|known| *known as u32 == value)
+    }
+}
+
 /// Sums of file I/O of one call site: header (`at` = last call), fields, then a stack where the site is new.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
@@ -621,6 +660,7 @@ plain! {
     Message = 232,
     FileIo = 224,
     Plaintext = 224,
+    Ask = 216,
     PythonCode = 72,
     Resumed = 48,
     PythonLayout = 80,

@@ -34,6 +34,7 @@ enum kind {
 	KIND_PEER,
 	KIND_RESUMED,
 	KIND_PLAINTEXT = 20,
+	KIND_ASK = 21,
 };
 enum loss {
 	LOSS_RING_SAMPLE,
@@ -93,6 +94,13 @@ enum tls_function {
 	TLS_GO_READ,
 	TLS_GO_WRITE,
 	TLS_GO_RETURN,
+};
+/* The same of functions in which somebody asks for what an event loop does later. */
+enum ask {
+	ASK_MADE = 32,
+	ASK_CONNECTS,
+	ASK_REUSED,
+	ASK_TIMER,
 };
 enum {
 	BLOCK_EARLY_WAKE = 1,
@@ -209,6 +217,12 @@ struct plaintext_record {
 	u32 captured, flags;
 	struct stack_head stack;
 };
+struct ask_record {
+	struct header header;
+	u64 handle, wrap, due;
+	u32 what, has_stack;
+	struct stack_head stack;
+};
 struct file_io_record {
 	struct header header;
 	u64 first, bytes, calls, site;
@@ -269,6 +283,7 @@ SIZE(socket_seen_record, 96);
 SIZE(socket_state_record, 104);
 SIZE(message_record, 232);
 SIZE(plaintext_record, 224);
+SIZE(ask_record, 216);
 SIZE(file_io_record, 224);
 SIZE(python_code_record, 72);
 SIZE(resumed_record, 48);

@@ -45,6 +45,7 @@ pub enum Record<'a> {
     SocketState(wire::SocketState),
     Message(wire::Message, Option<RawStack<'a>>, &'a [u8]),
     Plaintext(wire::Plaintext, Option<RawStack<'a>>, &'a [u8]),
+    Ask(wire::Ask, Option<RawStack<'a>>),
     FileIo(wire::FileIo, Option<RawStack<'a>>),
     PythonCode {
         code: wire::PythonCode,
@@ -105,6 +106,11 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
             let (stack, rest) = stack(bytes, size_of::<wire::Plaintext>(), &record.stack)?;
             let plaintext = rest.get(..record.captured as usize).ok_or(Malformed)?;
             Record::Plaintext(record, (record.flags & wire::PLAINTEXT_STACK != 0).then_some(stack), plaintext)
+        }
+        wire::Kind::Ask => {
+            let ask: wire::Ask = fixed(bytes)?;
+            let (stack, _) = stack(bytes, size_of::<wire::Ask>(), &ask.stack)?;
+            Record::Ask(ask, (ask.has_stack != 0).then_some(stack))
         }
         wire::Kind::FileIo => {
             let io: wire::FileIo = fixed(bytes)?;

@@ -82,7 +82,7 @@ fn built(
     let services = services::Services::new(recording, &correlated.flows, &has_project);
     let interpreter_lock = interpreter_lock::InterpreterLock::new(recording, correlated, resolved);
     let embedded_database = embedded_database::stacks(resolved);
-    let loops = loops::Loops::new(recording, correlated, resolved);
+    let loops = loops::Loops::new(recording, correlated, resolved, |stack| !project.stack(Some(stack)).is_empty());
     let inside = inside::Inside::new(recording, resolved, &mut project, &services, &points, &has_project);
     let queries = queries::Queries::new(&correlated.flows);
     let known = known::Known {

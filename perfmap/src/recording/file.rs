@@ -14,14 +14,14 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{
-    Baseline, Call, Code, Earlier, Event, Frame, Losses, Meta, Module, Process, PythonFrame, Recording, Socket, Source,
+    Ask, Baseline, Call, Code, Earlier, Event, Frame, Losses, Meta, Module, Process, PythonFrame, Recording, Socket, Source,
     Stack, Surroundings, Symbol, Task, Turn,
 };
 
 /// The line feed shows transfers in text mode, the zero byte keeps tools from taking it for text.
 const MAGIC: [u8; 8] = *b"perfmap\n";
 /// Bumped whenever a type of the recording changes; a test pins the bytes that this version gives.
-pub const FORMAT_VERSION: u32 = 6;
+pub const FORMAT_VERSION: u32 = 7;
 /// Magic, version, length of the content when decompressed.
 const HEADER: usize = 8 + 4 + 8;
 /// Longest content that is read: some ten times what a ten-minute profile at 999 Hz of 16 CPUs takes.
@@ -70,6 +70,7 @@ struct Content<'a> {
     events: &'a [Event],
     losses: &'a Losses,
     turns: &'a [Turn],
+    asks: &'a [Ask],
     earlier: &'a Earlier,
     source: &'a Option<Source>,
 }
@@ -118,6 +119,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         events,
         losses,
         turns,
+        asks,
         earlier,
         source,
     } = recording;
@@ -147,6 +149,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         events,
         losses,
         turns,
+        asks,
         earlier,
         source,
     };
