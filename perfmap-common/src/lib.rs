@@ -436,7 +436,8 @@ impl TlsFunction {
     }
 }
 
-/// Somebody asked for what an event loop does in a later turn: header, fields, then the stack's variable parts.
+/// Somebody asked for what an event loop does in a later turn: header, fields, then the stack's variable parts and
+/// `captured` bytes.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct Ask {
@@ -450,8 +451,13 @@ pub struct Ask {
     /// An [`AskFunction`].
     pub what: u32,
     pub has_stack: u32,
+    /// Bytes of what `wrap` points to, behind the stack.
+    pub captured: u32,
+    pub reserved: u32,
     pub stack: StackHead,
 }
+/// Of the object that a connection belongs to: Node's has its TLS library's object within some 200 bytes.
+pub const WRAP_BYTES: usize = 512;
 
 /// A probed function in which somebody asks for something: the cookie of its probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -660,7 +666,7 @@ plain! {
     Message = 232,
     FileIo = 224,
     Plaintext = 224,
-    Ask = 216,
+    Ask = 224,
     PythonCode = 72,
     Resumed = 48,
     PythonLayout = 80,

@@ -172,7 +172,8 @@ static __always_inline void leave_go(struct pt_regs *ctx) {
 static __always_inline void emit_ask(u32 slot, u32 what, u64 handle, u64 wrap, u64 due) {
 	u32 context = CONTEXT_PROBE + slot;
 	struct scratch *scratch = scratch_of(context);
-	if (!scratch)
+	struct plaintext *object = bpf_map_lookup_elem(&plaintexts, &slot);
+	if (!scratch || !object)
 		return;
 	u64 id = bpf_get_current_pid_tgid();
 	struct ask_record *record = &scratch->record.ask;
@@ -186,7 +187,10 @@ static __always_inline void emit_ask(u32 slot, u32 what, u64 handle, u64 wrap, u
 		record->has_stack = 1;
 		take_stack(&record->stack, scratch, context, id >> 32);
 	}
-	emit_with_stack(record, sizeof(*record), &record->stack, scratch, context, 0, 0, LOSS_RING_MESSAGE);
+	/* Over TLS that is another object than the handle's. */
+	if (what == ASK_REUSED && !bpf_probe_read_user(object->bytes, WRAP_BYTES, (void *)wrap))
+		record->captured = WRAP_BYTES;
+	emit_with_stack(record, sizeof(*record), &record->stack, scratch, context, object->bytes, record->captured, LOSS_RING_MESSAGE);
 }
 
 /* libuv's functions, which make a connection, open it, or set a timer; and Node's, which gives a connection that is open

@@ -11,6 +11,7 @@
 #define MAX_STRING_BYTES 512
 #define WAIT_CLASSES 8
 #define MAX_AWAITS 32
+#define WRAP_BYTES 512
 #define RESUMED_ROUNDS 10
 #define ROUND_STARTED 254
 #define ROUND_MAIN 255
@@ -220,7 +221,7 @@ struct plaintext_record {
 struct ask_record {
 	struct header header;
 	u64 handle, wrap, due;
-	u32 what, has_stack;
+	u32 what, has_stack, captured, reserved;
 	struct stack_head stack;
 };
 struct file_io_record {
@@ -283,7 +284,7 @@ SIZE(socket_seen_record, 96);
 SIZE(socket_state_record, 104);
 SIZE(message_record, 232);
 SIZE(plaintext_record, 224);
-SIZE(ask_record, 216);
+SIZE(ask_record, 224);
 SIZE(file_io_record, 224);
 SIZE(python_code_record, 72);
 SIZE(resumed_record, 48);

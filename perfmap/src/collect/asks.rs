@@ -63,14 +63,14 @@ impl Asks {
         let by = handle.made.take()?;
         handle.socket = Some(socket);
         self.of_socket.insert(socket, key);
-        Some(ask(by, socket))
+        Some(send(by, socket))
     }
 
     /// A connection that is open is given to another request.
     pub fn reused(&self, wrap: Key, by: Asker) -> Option<Ask> {
         let address = *self.wraps.get(&wrap)?;
         let socket = self.handles.get(&Key { pid: wrap.pid, address })?.socket?;
-        Some(ask(by, socket))
+        Some(send(by, socket))
     }
 
     /// The socket is gone, and its handle with it.
@@ -112,7 +112,8 @@ impl Asks {
     }
 }
 
-fn ask((at, task, stack): Asker, socket: SocketId) -> Ask {
+/// Something was asked for that goes over the socket.
+pub fn send((at, task, stack): Asker, socket: SocketId) -> Ask {
     Ask { at, task, stack, what: Asked::Send(socket) }
 }
 
@@ -132,7 +133,7 @@ mod tests {
         asks.made(HANDLE, WRAP.address, by(1, 1));
         asks.connects(70, HANDLE);
         assert_eq!(asks.opened(71, SocketId(4)), None, "another thread's connection");
-        assert_eq!(asks.opened(70, SocketId(3)), Some(ask(by(1, 1), SocketId(3))));
+        assert_eq!(asks.opened(70, SocketId(3)), Some(send(by(1, 1), SocketId(3))));
         asks
     }
 
@@ -145,7 +146,7 @@ mod tests {
     #[test]
     fn an_open_connection_is_asked_for_again() {
         let mut asks = opened();
-        assert_eq!(asks.reused(WRAP, by(5, 2)), Some(ask(by(5, 2), SocketId(3))));
+        assert_eq!(asks.reused(WRAP, by(5, 2)), Some(send(by(5, 2), SocketId(3))));
         assert_eq!(asks.reused(HANDLE, by(5, 2)), None, "nothing belongs to a handle");
         asks.gone(SocketId(3));
         assert_eq!(asks.reused(WRAP, by(6, 2)), None, "its socket is gone");
@@ -159,7 +160,7 @@ mod tests {
         assert_eq!(asks.reused(WRAP, by(10, 2)), None, "the handle is another one's now");
         asks.gone(SocketId(3));
         asks.connects(70, HANDLE);
-        assert_eq!(asks.opened(70, SocketId(5)), Some(ask(by(9, 9), SocketId(5))));
+        assert_eq!(asks.opened(70, SocketId(5)), Some(send(by(9, 9), SocketId(5))));
         let other = Key { pid: 8, ..HANDLE };
         asks.made(other, 0, by(11, 3));
         asks.exited(70, Some(7));

@@ -16,7 +16,7 @@ use std::collections::{HashMap, VecDeque};
 use perfmap_common as wire;
 
 use super::{
-    asks::{Asks, Key},
+    asks::{self, Asks, Key},
     containers::Runtimes,
     decode::{RawStack, Record, decode},
     habitats::Habitats,
@@ -294,7 +294,7 @@ impl Recorder {
                     self.asked(asked);
                 }
             }
-            Record::Ask(ask, raw) => self.ask(&ask, raw.as_ref()),
+            Record::Ask(ask, raw, object) => self.ask(&ask, raw.as_ref(), object),
             Record::Message(message, raw, payload) => self.message(&message, raw.as_ref(), payload),
             Record::Plaintext(record, raw, plaintext) => self.plaintext(&record, raw.as_ref(), plaintext),
             Record::Resumed(resumed, frames) => self.resumed(&resumed, frames),
@@ -308,7 +308,7 @@ impl Recorder {
         }
     }
 
-    fn ask(&mut self, ask: &wire::Ask, raw: Option<&RawStack<'_>>) {
+    fn ask(&mut self, ask: &wire::Ask, raw: Option<&RawStack<'_>>, object: &[u8]) {
         let header = &ask.header;
         let Some(task) = self.tree.task(header.tid) else { return self.unknown_task() };
         let (at, stack) = (self.at(header.at), raw.map(|raw| self.stack(header, raw)));
@@ -319,7 +319,8 @@ impl Recorder {
             (wire::AskFunction::Made, Some(by)) => self.pending_asks.made(key(ask.handle), ask.wrap, by),
             (wire::AskFunction::Connects, _) => self.pending_asks.connects(header.tid, key(ask.handle)),
             (wire::AskFunction::Reused, Some(by)) => {
-                let asked = self.pending_asks.reused(key(ask.wrap), by);
+                let tls = || self.plaintexts.of_object(header.pid, object).map(|socket| asks::send(by, socket));
+                let asked = self.pending_asks.reused(key(ask.wrap), by).or_else(tls);
                 self.asked(asked);
             }
             (wire::AskFunction::Timer, Some((at, task, stack))) => {
