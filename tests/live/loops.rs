@@ -9,6 +9,19 @@ fn traced(workload: &str, variant: &str) -> Result<Traced> {
     Ok(traced)
 }
 
+/// Node's start is a storm, and on a busy machine its events can find no room, which is said. Then once more.
+fn traced_whole(workload: &str, variant: &str) -> Result<Traced> {
+    let mut last = traced(workload, variant)?;
+    for _ in 0..2 {
+        if !losses_said(&last.map()?) {
+            break;
+        }
+        eprintln!("AGAIN: {workload} {variant} lost events on this busy machine");
+        last = traced(workload, variant)?;
+    }
+    Ok(last)
+}
+
 /// What functions own together, against what the program measured of one of them.
 fn owns(map: &Map, truth: &Truth, functions: &[&str], measured: &str) -> Result<()> {
     let got: f64 = functions.iter().map(|function| map.wall_of(function)).sum();
@@ -18,7 +31,8 @@ fn owns(map: &Map, truth: &Truth, functions: &[&str], measured: &str) -> Result<
 }
 
 fn under(map: &Map, outer: &str, inner: &str) -> Result<()> {
-    ensure!(map.nested(outer, inner), "{inner} is not under {outer}, which waited for it");
+    let places = || map.of(inner).map(|step| step.above.join(" > ")).collect::<Vec<_>>().join("; ");
+    ensure!(map.nested(outer, inner), "{inner} is not under {outer}, which waited for it, but under {}", places());
     Ok(())
 }
 
@@ -133,7 +147,7 @@ fn node_fetch(variant: &str) -> Result<()> {
     if !has_node() {
         return Ok(());
     }
-    let traced = traced("w43_node", variant)?;
+    let traced = traced_whole("w43_node", variant)?;
     let (map, truth) = (traced.map()?, traced.truth()?);
     only_own_files(&map)?;
     // Without what Node itself computes before an answer reaches the function, and where it had to open another connection
@@ -192,7 +206,7 @@ fn node_without_names() -> Result<()> {
     Ok(())
 }
 
-/// Node's start is a storm on a busy machine: what was not seen has to be said.
+/// What was not seen has to be said.
 fn losses_said(map: &Map) -> bool {
     let losses = map.warnings();
     losses.contains("messages dropped") || losses.contains("thinned")
@@ -204,7 +218,7 @@ fn node_http(variant: &str) -> Result<()> {
     if !has_node() {
         return Ok(());
     }
-    let traced = traced("w64_node_http", variant)?;
+    let traced = traced_whole("w64_node_http", variant)?;
     let (map, truth) = (traced.map()?, traced.truth()?);
     only_own_files(&map)?;
     // What the server waits in each answer is the least that its client does.
