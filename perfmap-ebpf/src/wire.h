@@ -35,7 +35,8 @@ enum kind {
 	KIND_PEER,
 	KIND_RESUMED,
 	KIND_PLAINTEXT = 20,
-	KIND_ASK = 21,
+	KIND_MEMORY = 21,
+	KIND_ASK = 22,
 };
 enum loss {
 	LOSS_RING_SAMPLE,
@@ -48,6 +49,7 @@ enum loss {
 	LOSS_PYTHON_UNREADABLE,
 	LOSS_SITE_TABLE,
 	LOSS_PAYLOAD_UNREADABLE,
+	LOSS_RING_MEMORY,
 	LOSS_SLOTS,
 };
 enum object {
@@ -168,6 +170,11 @@ struct sample_record {
 	struct header header;
 	struct stack_head stack;
 };
+struct memory_record {
+	struct header header;
+	s64 change, resident;
+	struct stack_head stack;
+};
 struct block_record {
 	struct header header;
 	u64 off, wake;
@@ -277,6 +284,7 @@ SIZE(exit_record, 56);
 SIZE(stack_head, 160);
 SIZE(python_frame, 32);
 SIZE(sample_record, 184);
+SIZE(memory_record, 200);
 SIZE(block_record, 88);
 SIZE(call_record, 232);
 SIZE(short_waits_record, 272);

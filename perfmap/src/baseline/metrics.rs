@@ -19,6 +19,7 @@ pub fn metrics(outcome: &Outcome, trips: [u64; 2]) -> Metrics {
         is_counted: recording.meta.backend != PLAIN_BACKEND,
         http_round_trips: trips[0],
         db_round_trips: trips[1],
+        gpu: recording.gpu.used(),
         lost: recording.losses.total(),
         probe_cost: recording.meta.bpf_cost.iter().map(|(_, _, time)| *time).sum(),
         ..Metrics::default()

@@ -45,7 +45,8 @@ pub fn points(look: &Look) -> Vec<Point> {
 fn reuses(look: &Look) -> Option<Vec<Point>> {
     let [outer, inner] = look.functions(NODE);
     let (outer, inner) = (outer?, inner?);
-    let code = look.bytes_at(outer.address, usize::try_from(outer.size).ok().filter(|_| outer.size <= MAX_FUNCTION)?)?;
+    let code =
+        look.bytes_at(outer.address, usize::try_from(outer.size).ok().filter(|_| outer.size <= MAX_FUNCTION)?)?;
     let places = leads_to(&code, outer.address, inner.address);
     let point = |address: &u64| Some(Point { offset: look.offset_of(*address)?, cookie: AskFunction::Reused as u64 });
     (places.len() <= MAX_JUMPS).then(|| places.iter().filter_map(point).collect())

@@ -14,8 +14,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{
-    Ask, Baseline, Call, Code, Earlier, Event, Frame, Losses, Meta, Module, Process, PythonFrame, Recording, Socket, Source,
-    Stack, Surroundings, Symbol, Task, Turn,
+    Ask, Baseline, Call, Code, Earlier, Event, Frame, Gpu, Losses, Meta, Module, Process, PythonFrame, Recording,
+    Socket, Source, Stack, Surroundings, Symbol, Task, Turn,
 };
 
 /// The line feed shows transfers in text mode, the zero byte keeps tools from taking it for text.
@@ -73,6 +73,7 @@ struct Content<'a> {
     asks: &'a [Ask],
     earlier: &'a Earlier,
     source: &'a Option<Source>,
+    gpu: &'a Gpu,
 }
 
 pub fn encode(recording: &Recording) -> Result<Vec<u8>, FileError> {
@@ -122,6 +123,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         asks,
         earlier,
         source,
+        gpu,
     } = recording;
     let lossy;
     let meta = if is_text(meta) {
@@ -152,6 +154,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         asks,
         earlier,
         source,
+        gpu,
     };
     let content = postcard::to_stdvec(&content).map_err(|error| FileError::Encode { why: error.to_string() })?;
     if content.len() as u64 > MAX_CONTENT {

@@ -30,7 +30,8 @@ impl JavaMethod<'_> {
     pub fn source(self) -> String {
         let (package, name) = self.class.rsplit_once('.').unwrap_or(("", self.class));
         // A `$` at the beginning is a part of the name.
-        let outermost = name.char_indices().skip(1).find(|(_, sign)| *sign == '$').map_or(name, |(end, _)| &name[..end]);
+        let outermost =
+            name.char_indices().skip(1).find(|(_, sign)| *sign == '$').map_or(name, |(end, _)| &name[..end]);
         let directory = package.replace('.', "/");
         if directory.is_empty() { outermost.to_owned() } else { format!("{directory}/{outermost}") }
     }

@@ -92,7 +92,7 @@ fn answers(recording: &Recording) -> FxHashMap<SocketId, Vec<Nanos>> {
     let messages = || {
         recording.events.iter().filter_map(|event| match event {
             Event::Message(message) => Some(message).filter(|message| asked.contains(&message.socket)),
-            Event::Sample(_) | Event::OffCpu(_) | Event::ShortWaits(_) | Event::FileIo(_) => None,
+            Event::Sample(_) | Event::OffCpu(_) | Event::ShortWaits(_) | Event::FileIo(_) | Event::Memory(_) => None,
         })
     };
     let readable = messages().filter(|message| message.layer == Layer::Plaintext).map(|message| message.socket);

@@ -3,8 +3,8 @@
 
 use super::{FileError, corrupt};
 use crate::recording::{
-    Asked, Call, CallId, Earlier, Endpoint, Event, Frame, HeldLock, Meta, OnObject, ProcessId, Recording, SocketId, Stack,
-    StackId, TaskId, Waker,
+    Asked, Call, CallId, Earlier, Endpoint, Event, Frame, HeldLock, Meta, OnObject, ProcessId, Recording, SocketId,
+    Stack, StackId, TaskId, Waker,
 };
 
 type Checked = Result<(), FileError>;
@@ -31,6 +31,7 @@ pub(super) fn check(recording: &Recording) -> Checked {
         asks,
         earlier,
         source: _,
+        gpu: _,
     } = recording;
     let Meta { root, outside, own_surroundings, .. } = meta;
     outside.iter().try_for_each(|process| within(process.0, processes.len(), "process"))?;
@@ -141,6 +142,7 @@ impl Recording {
         self.known_task(event.task())?;
         match event {
             Event::Sample(sample) => self.known_stack(Some(sample.stack)),
+            Event::Memory(memory) => self.known_stack(Some(memory.stack)),
             Event::OffCpu(off) => {
                 if let Some(Waker { task: Some(task), .. }) = off.waker {
                     self.known_task(task)?;
