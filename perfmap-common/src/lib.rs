@@ -54,10 +54,11 @@ pub enum Kind {
     Resumed = 17,
     Plaintext = 20,
     Memory = 21,
+    Ask = 22,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 19] = [
+    pub const ALL: [Kind; 20] = [
         Kind::Fork,
         Kind::Exec,
         Kind::Exit,
@@ -77,6 +78,7 @@ impl Kind {
         Kind::Resumed,
         Kind::Plaintext,
         Kind::Memory,
+        Kind::Ask,
     ];
 
     pub fn from_u32(value: u32) -> Option<Kind> {
@@ -455,6 +457,49 @@ impl TlsFunction {
     }
 }
 
+/// Somebody asked for what an event loop does in a later turn: header, fields, then the stack's variable parts and
+/// `captured` bytes.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Ask {
+    pub header: Header,
+    /// Of libuv; 0: not known.
+    pub handle: u64,
+    /// What the handle belongs to, as the program says; 0: not known.
+    pub wrap: u64,
+    /// Of a timer: when it runs out, at the latest.
+    pub due: u64,
+    /// An [`AskFunction`].
+    pub what: u32,
+    pub has_stack: u32,
+    /// Bytes of what `wrap` points to, behind the stack.
+    pub captured: u32,
+    pub reserved: u32,
+    pub stack: StackHead,
+}
+/// Of the object that a connection belongs to: Node's has its TLS library's object within some 200 bytes.
+pub const WRAP_BYTES: usize = 512;
+
+/// A probed function in which somebody asks for something: the cookie of its probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u64)]
+pub enum AskFunction {
+    /// A handle for a connection is made.
+    Made = 32,
+    /// The connection of a handle is opened: the next one that its thread opens.
+    Connects = 33,
+    /// A connection that is open is given to another request.
+    Reused = 34,
+    /// A timer is set.
+    Timer = 35,
+}
+
+impl AskFunction {
+    pub fn from_u32(value: u32) -> Option<AskFunction> {
+        [Self::Made, Self::Connects, Self::Reused, Self::Timer].into_iter().find(|known| *known as u32 == value)
+    }
+}
+
 /// Sums of file I/O of one call site: header (`at` = last call), fields, then a stack where the site is new.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
@@ -646,6 +691,7 @@ plain! {
     Message = 232,
     FileIo = 224,
     Plaintext = 224,
+    Ask = 224,
     PythonCode = 72,
     Resumed = 48,
     PythonLayout = 80,

@@ -10,6 +10,8 @@
 #define SYS_CLOSE 3
 #define SYS_OPEN 2
 #define SYS_OPENAT 257
+#define SYS_ACCEPT 43
+#define SYS_ACCEPT4 288
 /* How long a sum goes on before the whole stack is looked at again: two callers of one library function look alike to
  * the cheap look. */
 #define SITE_RECHECK_NS 200000
@@ -195,6 +197,8 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result) {
 	if (!state)
 		return 0;
 	u32 call = regs->orig_ax;
+	if ((call == SYS_ACCEPT4 || call == SYS_ACCEPT) && result >= 0)
+		state->accepted = 1;
 	if (state->on_socket) {
 		state->on_socket = 0;
 		if (call == 40 && result > 0) /* sendfile to a socket: the file was read */

@@ -205,7 +205,77 @@ static __always_inline void leave_go(struct pt_regs *ctx) {
 	bpf_map_delete_elem(&go_calls, &goroutine);
 }
 
-/* One program for both, so that all probes of a library are one link. The cookie: which function begins, or that one
+/* Shorter timers than this are no wait that anybody looks for, and a program may set thousands of them. */
+#define LEAST_TIMER_MS 4
+
+static __always_inline void emit_ask(u32 slot, u32 what, u64 handle, u64 wrap, u64 due) {
+	u32 context = CONTEXT_PROBE + slot;
+	struct scratch *scratch = scratch_of(context);
+	struct plaintext *object = bpf_map_lookup_elem(&plaintexts, &slot);
+	if (!scratch || !object)
+		return;
+	u64 id = bpf_get_current_pid_tgid();
+	struct ask_record *record = &scratch->record.ask;
+	__builtin_memset(record, 0, sizeof(*record));
+	fill_header(&record->header, KIND_ASK, id >> 32, (u32)id, bpf_ktime_get_ns());
+	record->handle = handle;
+	record->wrap = wrap;
+	record->due = due;
+	record->what = what;
+	if (what != ASK_CONNECTS) {
+		record->has_stack = 1;
+		take_stack(&record->stack, scratch, context, id >> 32);
+	}
+	/* Over TLS that is another object than the handle's. */
+	if (what == ASK_REUSED && !bpf_probe_read_user(object->bytes, WRAP_BYTES, (void *)wrap))
+		record->captured = WRAP_BYTES;
+	emit_with_stack(record, sizeof(*record), &record->stack, scratch, context, object->bytes, record->captured, LOSS_RING_MESSAGE);
+}
+
+/* libuv's functions, which make a connection, open it, or set a timer; and Node's, which gives a connection that is open
+ * to another request. What is asked for happens in a later turn of the loop, with nobody of the program's on the stack. */
+static __always_inline void ask(struct pt_regs *ctx, struct task_state *state, u64 function) {
+	u64 handle = 0, wrap = 0, due = 0;
+	if (settings.counting_only)
+		return;
+	switch (function) {
+	case ASK_MADE: /* uv_tcp_init(loop, handle) */
+		if (state->accepted) { /* for the connection that was accepted just now */
+			state->accepted = 0;
+			return;
+		}
+		handle = ctx->si;
+		bpf_probe_read_user(&wrap, sizeof(wrap), (void *)handle); /* its first field: whose it is */
+		break;
+	case ASK_CONNECTS: /* uv_tcp_connect(request, handle, …) */
+		handle = ctx->si;
+		break;
+	case ASK_REUSED:
+		wrap = ctx->di;
+		break;
+	case ASK_TIMER: /* uv_timer_start(handle, callback, milliseconds, …) */
+		handle = ctx->di;
+		if (ctx->dx < LEAST_TIMER_MS || ctx->dx > 1ull << 40)
+			return;
+		due = bpf_ktime_get_ns() + ctx->dx * 1000000;
+		break;
+	}
+	u32 zero = 0;
+	struct probe_slots *slots = bpf_map_lookup_elem(&probe_slots, &zero);
+	if (!slots)
+		return;
+	if (!__sync_val_compare_and_swap(&slots->taken[0], 0, 1)) {
+		emit_ask(0, function, handle, wrap, due);
+		slots->taken[0] = 0;
+	} else if (!__sync_val_compare_and_swap(&slots->taken[1], 0, 1)) {
+		emit_ask(1, function, handle, wrap, due);
+		slots->taken[1] = 0;
+	} else {
+		lose(LOSS_RING_MESSAGE);
+	}
+}
+
+/* One program for all, so that all probes of a library are one link. The cookie: which function begins, or that one
  * returns. */
 SEC("uprobe")
 int on_tls(struct pt_regs *ctx) {
@@ -229,6 +299,12 @@ int on_tls(struct pt_regs *ctx) {
 		break;
 	case TLS_RUSTLS_WRITE:
 		enter_rustls_write(ctx, state);
+		break;
+	case ASK_MADE:
+	case ASK_CONNECTS:
+	case ASK_REUSED:
+	case ASK_TIMER:
+		ask(ctx, state, function);
 		break;
 	default:
 		enter(ctx, state, function);

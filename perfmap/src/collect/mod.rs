@@ -6,6 +6,8 @@
 //! them; both are joined.
 
 mod adopt;
+mod ask_functions;
+mod asks;
 mod called;
 mod clock;
 mod connections;

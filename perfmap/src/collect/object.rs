@@ -17,7 +17,7 @@ use super::{
     CollectError, Mode, Plan, pid_namespace,
     probes::{ADOPTION, PROBES, When, attach, run_once},
     tls_functions::ProbePoints,
-    tls_multi::Maps,
+    tls_multi::{Maps, Point},
     tls_probes,
     tls_probes::Probes,
 };
@@ -78,6 +78,12 @@ impl Object {
     pub fn probe_tls(&mut self, file: &fs::File, functions: &[&ProbePoints]) -> Result<(), String> {
         let probes = self.tls.as_mut().map_err(|why| why.clone())?;
         probes.set(&mut self.ebpf, file, functions)
+    }
+
+    /// Sets probes where an event loop's library is asked for something; else the reason.
+    pub fn probe_asks(&mut self, file: &fs::File, points: &[Point]) -> Result<(), String> {
+        let probes = self.tls.as_mut().map_err(|why| why.clone())?;
+        probes.set_points(&mut self.ebpf, file, points)
     }
 
     pub fn ring(&mut self) -> Result<RingBuf<MapData>, CollectError> {

@@ -161,6 +161,13 @@ impl Plaintexts {
         }
     }
 
+    /// The socket of the connection that an object in the process's memory points to.
+    pub fn of_object(&self, pid: u32, object: &[u8]) -> Option<SocketId> {
+        let words = object.chunks_exact(8).filter_map(|word| word.try_into().ok().map(u64::from_ne_bytes));
+        let mut known = words.filter_map(|connection| self.connections.get(&Key { pid, connection })?.socket);
+        known.next()
+    }
+
     /// The socket's end was read: completes what ends with it.
     pub fn ended(&mut self, socket: SocketId, at: Nanos) -> Option<(SocketId, Vec<Seen>)> {
         let connection = self.connections.get_mut(self.of_socket.get(&socket)?)?;

@@ -9,6 +9,7 @@ use std::{collections::BTreeSet, fs::File};
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 use perfmap_common::TlsFunction;
 
+use super::{ask_functions, tls_multi::Point};
 use crate::unwind::elf::{Found, Look, Mangled};
 
 /// Longest function that is decoded. OpenSSL's are 30 to 500 bytes, with all that was inlined; GnuTLS's up to 1100.
@@ -33,6 +34,8 @@ pub struct TlsFile {
     pub has: Option<Result<Vec<ProbePoints>, NoPoints>>,
     /// What it calls in a library that another file has.
     pub calls: BTreeSet<TlsFunction>,
+    /// Where an event loop's library in it is asked for something.
+    pub asks: Vec<Point>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
@@ -81,6 +84,10 @@ const GO_BUILD: (&str, &[u8; 14], u8) = (".go.buildinfo", b"\xff Go buildinf:", 
 /// Total on any file: one that is not a program has nothing to do with TLS.
 pub fn look(file: &File) -> TlsFile {
     let Ok(look) = Look::new(file) else { return TlsFile::default() };
+    TlsFile { asks: ask_functions::points(&look), ..functions(&look) }
+}
+
+fn functions(look: &Look) -> TlsFile {
     let [write, read, write_ex, read_ex] = look.functions(OPENSSL.map(|(name, _)| name));
     let openssl = (write.is_some() && read.is_some()).then_some(vec![write, read, write_ex, read_ex]);
     let gnutls = || {
@@ -102,7 +109,7 @@ pub fn look(file: &File) -> TlsFile {
     let functions = |table: &[TlsFunction], symbols: Vec<Option<Found>>| {
         let found = table.iter().zip(symbols).filter_map(|(function, symbol)| Some((*function, symbol?)));
         // All or none: with one of them in the dark, requests would be seen without their answers.
-        found.map(|(function, symbol)| probe_points(&look, function, symbol)).collect()
+        found.map(|(function, symbol)| probe_points(look, function, symbol)).collect()
     };
     let of = |table: &[(&str, TlsFunction)]| table.iter().map(|(_, function)| *function).collect::<Vec<_>>();
     let has = match openssl {
@@ -116,12 +123,12 @@ pub fn look(file: &File) -> TlsFile {
         },
     };
     if has.is_some() {
-        return TlsFile { has, calls: BTreeSet::new() };
+        return TlsFile { has, ..TlsFile::default() };
     }
     let of_openssl = OPENSSL.into_iter().zip(look.imports(OPENSSL.map(|(name, _)| name)));
     let of_gnutls = GNUTLS.into_iter().zip(look.imports(GNUTLS.map(|(name, _)| name)));
     let calls = of_openssl.chain(of_gnutls).filter(|(_, imports)| *imports);
-    TlsFile { has: None, calls: calls.map(|((_, function), _)| function).collect() }
+    TlsFile { calls: calls.map(|((_, function), _)| function).collect(), ..TlsFile::default() }
 }
 
 fn probe_points(look: &Look, function: TlsFunction, symbol: Found) -> Result<ProbePoints, NoPoints> {

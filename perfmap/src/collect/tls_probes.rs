@@ -86,7 +86,7 @@ impl Probes {
         self.multi.as_ref().map(|multi| multi.descriptor().as_fd())
     }
 
-    fn set_points(&mut self, ebpf: &mut Ebpf, file: &File, points: &[Point]) -> Result<(), Refused> {
+    pub fn set_points(&mut self, ebpf: &mut Ebpf, file: &File, points: &[Point]) -> Result<(), Refused> {
         if let Some(multi) = &self.multi {
             match multi.attach(file, points) {
                 Ok(link) => {

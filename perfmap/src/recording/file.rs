@@ -14,8 +14,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{
-    Baseline, Call, Code, Earlier, Event, Frame, Gpu, Losses, Meta, Module, Process, PythonFrame, Recording, Socket,
-    Source, Stack, Surroundings, Symbol, Task, Translation, Turn,
+    Ask, Baseline, Call, Code, Earlier, Event, Frame, Gpu, Losses, Meta, Module, Process, PythonFrame, Recording,
+    Socket, Source, Stack, Surroundings, Symbol, Task, Translation, Turn,
 };
 
 /// The line feed shows transfers in text mode, the zero byte keeps tools from taking it for text.
@@ -70,6 +70,7 @@ struct Content<'a> {
     events: &'a [Event],
     losses: &'a Losses,
     turns: &'a [Turn],
+    asks: &'a [Ask],
     earlier: &'a Earlier,
     source: &'a Option<Source>,
     gpu: &'a Gpu,
@@ -125,6 +126,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         events,
         losses,
         turns,
+        asks,
         earlier,
         source,
         gpu,
@@ -156,6 +158,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         events,
         losses,
         turns,
+        asks,
         earlier,
         source,
         gpu,

@@ -4,6 +4,7 @@
 //! clock, no network, the same recording gives the same bytes out. Events hold interned stacks and task ids that
 //! survive the reuse of thread ids. No payload bytes and no header values are kept: messages carry protocol marks.
 
+mod ask;
 mod baseline;
 mod earlier;
 mod event;
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use ask::{Ask, Asked};
 pub use baseline::{Baseline, GpuUse, Metrics};
 pub use earlier::{
     Earlier, Endpoint, Fold, Folded, Gone, Latencies, OTHER_REQUESTS, Requests, Spoken, Sureness, Tally,
@@ -142,6 +144,8 @@ pub struct Recording {
     pub losses: Losses,
     /// Sorted by `at`.
     pub turns: Vec<Turn>,
+    /// Sorted by `at`.
+    pub asks: Vec<Ask>,
     /// What is known of the time before the origin.
     pub earlier: Earlier,
     /// None: nobody looked.
