@@ -42,6 +42,8 @@ pub struct Outside {
     pub failed_requests: u64,
     pub file_read: u64,
     pub file_written: u64,
+    /// Bytes by which resident memory grew.
+    pub memory_delta: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -127,6 +129,7 @@ pub struct Step {
     pub db_round_trips: u64,
     pub file_read: u64,
     pub file_written: u64,
+    /// Bytes by which resident memory grew in it, less what it gave back.
     pub memory_delta: i64,
     pub call: Option<PeerCall>,
     /// Half width of the 95 % interval of the wall share that sampling leaves, in percentage points.
