@@ -10,6 +10,8 @@ mod find;
 mod follow;
 mod index;
 mod language;
+#[cfg(test)]
+mod laws;
 mod look;
 mod modules;
 mod parse;

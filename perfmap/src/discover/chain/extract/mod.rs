@@ -9,6 +9,7 @@ mod define;
 pub(super) mod expression;
 mod import;
 mod types;
+mod value;
 
 use super::{
     facts::{Attribute, Call, Facts, Function, Value},

@@ -25,6 +25,22 @@ pub(super) fn find(index: &Index, whole: &HashMap<usize, Rc<Facts>>, seen: &[See
             judge(index, one.at, one.language, facts, call, findings);
         }
     }
+    // The functions that set up the chain's routes: in Go, Rust and Node the clients are made there.
+    let mut setting_up: Vec<At> = index
+        .routes
+        .iter()
+        .filter(|route| route.registered.function != 0 && seen.iter().any(|one| one.at == route.handler))
+        .map(|route| route.registered)
+        .collect();
+    setting_up.sort_unstable();
+    setting_up.dedup();
+    for at in setting_up {
+        let language = index.files.get(at.file).and_then(|file| file.language);
+        let (Some(facts), Some(language)) = (whole.get(&at.file), language) else { continue };
+        for call in facts.functions.get(at.function).iter().flat_map(|function| &function.calls) {
+            judge(index, at, language, facts, call, findings);
+        }
+    }
     // The tops of the files of the chain, and of those that they import.
     let mut files: BTreeSet<usize> = seen.iter().map(|one| one.at.file).collect();
     let imported: Vec<usize> = files

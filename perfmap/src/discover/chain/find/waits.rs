@@ -72,20 +72,17 @@ fn name(call: &Call) -> String {
     call.path.get(call.path.len().saturating_sub(2)..).unwrap_or_default().join(".")
 }
 
-/// In Node all code runs on the loop; elsewhere async functions do. Go and Java have no such loop in their functions.
+/// In Node all code runs on the loop; elsewhere async functions and what they call do. Go and Java have no such loop.
 fn blocking(seen: &Seen<'_>, findings: &mut Findings<'_>) {
-    let on_loop = match seen.language {
-        Language::Python | Language::Rust | Language::CSharp => seen.function.is_async,
+    let always = match seen.language {
+        Language::Python | Language::Rust | Language::CSharp => false,
         Language::JavaScript | Language::TypeScript | Language::Tsx => true,
-        Language::Go | Language::Java => false,
+        Language::Go | Language::Java => return,
     };
-    if !on_loop {
-        return;
-    }
     for effect in &seen.effects {
         let call = &effect.call;
         // What is awaited yields; what is handed to a thread does not hold this one.
-        if !effect.holds_thread() || call.awaited || call.concurrent {
+        if !(always || effect.on_loop) || !effect.holds_thread() || call.awaited || call.concurrent {
             continue;
         }
         let asked = match effect.what {
@@ -96,7 +93,11 @@ fn blocking(seen: &Seen<'_>, findings: &mut Findings<'_>) {
             What::Client(_) | What::TempFile | What::Limiter | What::Batch(_) | What::Cache | What::Nothing => false,
         };
         if asked {
-            let place = if seen.function.is_async { "in an async function" } else { "on the event loop" };
+            let place = match (seen.function.is_async, always) {
+                (true, _) => "in an async function",
+                (false, true) => "on the event loop",
+                (false, false) => "in a function that an async one calls",
+            };
             findings.add("sync_io_in_async", seen.at, call.line, format!("{}() {place}", effect.short()));
         }
     }

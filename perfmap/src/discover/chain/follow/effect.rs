@@ -24,6 +24,8 @@ pub(in super::super) struct Effect {
     /// A caller repeats it, one after the other.
     pub repeated: bool,
     pub concurrent: bool,
+    /// In the thread of an event loop, as far as the callers show.
+    pub on_loop: bool,
 }
 
 impl Follower<'_> {
@@ -73,6 +75,7 @@ impl Follower<'_> {
             target: target.clone(),
             repeated: around.repeated && !around.concurrent,
             concurrent: around.concurrent || call.concurrent,
+            on_loop: around.on_loop || facts.functions.get(at.function).is_some_and(|function| function.is_async),
         });
         let Some(kind) = kind else { return false };
         let Some(child) = self.step(at, call, kind, name, target, id, number) else { return true };

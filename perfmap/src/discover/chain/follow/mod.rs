@@ -66,6 +66,10 @@ struct Around {
     /// A caller repeats it, one after the other.
     repeated: bool,
     concurrent: bool,
+    /// Below an async function, in its thread.
+    on_loop: bool,
+    /// The called function runs somewhere else: handed to a pool, or in another service.
+    elsewhere: bool,
 }
 
 struct Follower<'a> {
@@ -125,6 +129,10 @@ impl<'a> Follower<'a> {
     fn visit(&mut self, at: At, id: &str, around: Around) {
         let facts = self.facts(at.file);
         let Some(function) = facts.functions.get(at.function) else { return };
+        for route in self.index.routes.iter().filter(|route| route.handler == at) {
+            // Where it is set up its clients may be made too.
+            self.facts(route.registered.file);
+        }
         self.open.push(at);
         self.done.insert(at, id.to_owned());
         self.visited.push(at);
@@ -184,6 +192,9 @@ impl<'a> Follower<'a> {
             depth: around.depth + 1,
             repeated: around.repeated || call.in_loop && !together,
             concurrent: around.concurrent || together,
+            on_loop: !around.elsewhere
+                && (around.on_loop || self.index.function(from).is_some_and(|from| from.is_async)),
+            elsewhere: false,
             ..around
         };
         self.descend(from, call, to, &child, around);
@@ -225,6 +236,7 @@ impl<'a> Follower<'a> {
     fn repeat(&mut self, at: At, around: Around) {
         for effect in self.effects.iter_mut().filter(|effect| effect.at == at) {
             effect.repeated |= around.repeated && !around.concurrent;
+            effect.on_loop |= around.on_loop;
         }
     }
 
@@ -250,7 +262,7 @@ impl<'a> Follower<'a> {
                 },
                 Value::Text(_) | Value::Number(_) | Value::Call(..) | Value::Other => continue,
             };
-            self.follow_call(at, call, to, id, number, around);
+            self.follow_call(at, call, to, id, number, Around { elsewhere: true, ..around });
         }
     }
 

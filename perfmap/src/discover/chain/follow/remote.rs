@@ -67,6 +67,8 @@ impl Follower<'_> {
             services: around.services + 1,
             repeated: around.repeated || call.in_loop && !together,
             concurrent: around.concurrent || together,
+            on_loop: false,
+            elsewhere: false,
         };
         self.descend(at, call, to, &child, around);
     }

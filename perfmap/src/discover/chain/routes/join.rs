@@ -20,6 +20,8 @@ pub(in crate::discover::chain) struct Route {
     /// With `{}` for what varies.
     pub path: String,
     pub handler: At,
+    /// The function that sets it up.
+    pub registered: At,
     pub service: Option<usize>,
 }
 
@@ -54,7 +56,13 @@ pub(in crate::discover::chain) fn all(index: &Index) -> Vec<Route> {
             for prefix in prefixes(index, &above, file, raw) {
                 if routes.len() < MOST_ROUTES {
                     let path = url::template(&format!("{prefix}/{}", raw.path));
-                    routes.push(Route { method: raw.method.clone(), path, handler, service: one.service });
+                    routes.push(Route {
+                        method: raw.method.clone(),
+                        path,
+                        handler,
+                        registered: At { file, function: raw.within },
+                        service: one.service,
+                    });
                 }
             }
         }
