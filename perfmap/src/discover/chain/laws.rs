@@ -109,6 +109,20 @@ fn an_entry_point_is_found_by_any_of_its_names() {
 }
 
 #[test]
+fn a_test_leads_to_the_handlers_that_it_asks() {
+    for (root, name, handler) in
+        [("python_fastapi", "test_health", "health"), ("java_spring", "finds", "OrderController.find")]
+    {
+        let index = Index::build(&sources().join(root), &Topology::default());
+        let entry = index.entry(&function(None, None, name)).unwrap();
+        assert_eq!(entry.kind, crate::recording::EntryKind::Test);
+        let chain = index.follow(&entry).chain;
+        let step = chain.iter().find(|step| step.function == handler);
+        assert_eq!(step.map(|step| step.id.as_str()), Some("1.1.1"), "{root}: {chain:?}");
+    }
+}
+
+#[test]
 fn a_file_that_is_gone_or_changed_does_no_harm() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.py");

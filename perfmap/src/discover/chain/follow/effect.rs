@@ -46,6 +46,11 @@ impl Follower<'_> {
         let Some(what) = what else { return false };
         let name = parts.join(".");
         let url = self.url_of(at, facts, call);
+        // Only what a variable is called says that it is a client: then an address must say it too.
+        let guessed = parts.len() == 2 && parts.first().is_some_and(|first| first.ends_with("client"));
+        if guessed && url.is_none() && matches!(what, What::Does(SourceKind::HttpCall, _)) {
+            return false;
+        }
         let kind = match what {
             What::Does(kind, _) | What::Batch(kind) => Some(kind),
             What::Opens | What::Syncs | What::TempFile => Some(SourceKind::FileIo),
@@ -93,7 +98,12 @@ impl Follower<'_> {
         let text = call.args.iter().find_map(|arg| match &arg.value {
             Value::Text(text) => url::parse(text).map(|_| text.clone()),
             Value::Name(parts) => self.text_behind(at, facts, parts).filter(|text| url::parse(text).is_some()),
-            Value::Call(..) | Value::Number(_) | Value::Function(_) | Value::Other => None,
+            // `mockMvc.perform(get("/x"))`
+            Value::Call(_, Some(last)) => match last.as_ref() {
+                Value::Text(text) => url::parse(text).map(|_| text.clone()),
+                _ => None,
+            },
+            Value::Call(_, None) | Value::Number(_) | Value::Function(_) | Value::Other => None,
         });
         // Rust and some clients of Java say the URL earlier in the chain.
         let text = text.or_else(|| {
@@ -197,7 +207,8 @@ pub(super) fn method_of(call: &Call) -> Option<String> {
     let argument = call.args.iter().find_map(|arg| match &arg.value {
         Value::Text(text) => known(text).filter(|_| arg.name.as_deref().is_none_or(|name| name == "method")),
         Value::Name(parts) => parts.last().and_then(|last| known(last.trim_start_matches("Method"))),
-        Value::Call(..) | Value::Number(_) | Value::Function(_) | Value::Other => None,
+        Value::Call(parts, Some(_)) => parts.last().and_then(|last| known(last)),
+        Value::Call(_, None) | Value::Number(_) | Value::Function(_) | Value::Other => None,
     });
     argument.or_else(|| {
         call.path.iter().rev().find_map(|part| {

@@ -78,8 +78,9 @@ struct Follower<'a> {
     whole: HashMap<usize, Rc<Facts>>,
     /// Functions that are being followed now.
     open: Vec<At>,
-    /// Where a function was followed first, and whether all of it was.
-    done: HashMap<At, String>,
+    /// Functions that were followed.
+    done: BTreeSet<At>,
+    callees: HashMap<At, BTreeSet<At>>,
     effects: Vec<Effect>,
     visited: Vec<At>,
     /// What was said, so that it is said once.
@@ -96,7 +97,8 @@ impl<'a> Follower<'a> {
             parsers: Parsers::default(),
             whole: HashMap::new(),
             open: Vec::new(),
-            done: HashMap::new(),
+            done: BTreeSet::new(),
+            callees: HashMap::new(),
             effects: Vec::new(),
             visited: Vec::new(),
             said: BTreeSet::new(),
@@ -134,7 +136,7 @@ impl<'a> Follower<'a> {
             self.facts(route.registered.file);
         }
         self.open.push(at);
-        self.done.insert(at, id.to_owned());
+        self.done.insert(at);
         self.visited.push(at);
         let mut number = 0;
         let mut done = vec![false; function.calls.len()];
@@ -210,12 +212,9 @@ impl<'a> Follower<'a> {
             self.unresolved_at(from, call, "recursion, cut here");
             return;
         }
-        if let Some(first) = self.done.get(&to) {
-            // The same code again: its calls are listed once, its repetition counts.
-            let first = first.clone();
-            if self.calls_something(to) {
-                self.say(format!("{child}: calls as in {first}"));
-            }
+        self.callees.entry(from).or_default().insert(to);
+        if self.done.contains(&to) {
+            // The same code again: its calls are listed once, that they are repeated counts.
             self.repeat(to, around);
             return;
         }
@@ -232,11 +231,22 @@ impl<'a> Follower<'a> {
         self.facts(at.file).functions.get(at.function).is_some_and(|function| !function.calls.is_empty())
     }
 
-    /// What a function did when it was followed first, it does again in a loop now.
+    /// What a function and all below it did when they were followed first, they do again in a loop now.
     fn repeat(&mut self, at: At, around: Around) {
-        for effect in self.effects.iter_mut().filter(|effect| effect.at == at) {
-            effect.repeated |= around.repeated && !around.concurrent;
-            effect.on_loop |= around.on_loop;
+        let again = around.repeated && !around.concurrent;
+        if !again && !around.on_loop {
+            return;
+        }
+        let mut below = BTreeSet::new();
+        let mut open = vec![at];
+        while let Some(one) = open.pop() {
+            if below.insert(one) {
+                open.extend(self.callees.get(&one).into_iter().flatten());
+            }
+        }
+        for effect in self.effects.iter_mut().filter(|effect| below.contains(&effect.at)) {
+            effect.repeated |= again;
+            effect.on_loop |= around.on_loop && effect.at == at;
         }
     }
 

@@ -27,6 +27,7 @@ pub(super) const ROWS: &[Row] = &[
     ("**.OkHttpClient.**.execute", Does(HttpCall, Thread)),
     ("**.HttpClients.createDefault|custom", Client(Some(2))),
     ("**.openConnection", Does(HttpCall, Thread)),
+    ("**.MockMvc|mockMvc|mvc.perform", Does(HttpCall, Thread)),
     // gRPC
     ("**.ManagedChannelBuilder.**", Client(None)),
     ("**.*Stub|*BlockingStub|stub|blockingStub.*", Does(GrpcCall, Thread)),

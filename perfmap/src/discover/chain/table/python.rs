@@ -33,6 +33,8 @@ pub(super) const ROWS: &[Row] = &[
         "**.http_client|httpx_client|http_session|aiohttp_session.get|post|put|delete|patch|request",
         Does(HttpCall, Nothing),
     ),
+    // A test's client; what has no address among its arguments is something else.
+    ("client|test_client|api_client|async_client.get|post|put|delete|patch", Does(HttpCall, Nothing)),
     // gRPC
     ("grpc.insecure_channel|secure_channel", Client(None)),
     ("grpc.aio.insecure_channel|secure_channel", Client(None)),
