@@ -7,6 +7,8 @@ mod attach;
 mod completions;
 mod console;
 mod container_roots;
+mod discover;
+mod discovered;
 mod doctor;
 mod errors;
 mod pipeline;
@@ -49,6 +51,7 @@ fn dispatch(command: Subcommand, console: &Console) -> Result<u8, Failure> {
     match command {
         Subcommand::Trace(typed) => trace::trace(&typed, console),
         Subcommand::Attach(typed) => attach::attach(&typed, console),
+        Subcommand::Discover(typed) => discover::discover(&typed, console),
         Subcommand::Report(typed) => replay::replay(&typed, console),
         Subcommand::Doctor => doctor::doctor(console),
         Subcommand::Completions { shell } => completions::completions(shell),

@@ -27,6 +27,13 @@ const FORMS: &str = "pid:N, port:N, container:ID, unit:NAME, or the path of a pr
 struct Settings {
     #[serde(default)]
     services: BTreeMap<String, String>,
+    /// `discover` reads these two.
+    #[serde(default)]
+    #[expect(dead_code, reason = "known, so that they are not refused")]
+    commands: toml::Table,
+    #[serde(default)]
+    #[expect(dead_code, reason = "known, so that they are not refused")]
+    targets: toml::Table,
 }
 
 /// `root`: of the project that the working directory lies in.
@@ -61,11 +68,11 @@ fn from_file(services: &mut Vec<NamedService>, root: &Path, owner: Option<Owner>
     };
     let at = path.display().to_string();
     let text = std::str::from_utf8(&bytes).map_err(|_| refused(format!("{at} is not text (UTF-8)"), ""))?;
-    let Settings { services: table } = toml::from_str(text).map_err(|error| {
+    let Settings { services: table, .. } = toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(0, |span| text.get(..span.start).unwrap_or(text).matches('\n').count()) + 1;
         refused(
             format!("{at}, line {line}: {}", error.message()),
-            "it holds one table, [services], with lines like: api = \"port:8001\"",
+            "it holds [services], with lines like: api = \"port:8001\"; and [commands], [targets] (see docs/discovery.md)",
         )
     })?;
     for (name, selector) in &table {
