@@ -70,7 +70,8 @@ pub struct Place {
 
 impl Place {
     pub fn of(here: &Path, invocation: &Invocation) -> Place {
-        let home = invocation.environment.iter().find(|(name, _)| name == "HOME").map(|(_, value)| PathBuf::from(value));
+        let home =
+            invocation.environment.iter().find(|(name, _)| name == "HOME").map(|(_, value)| PathBuf::from(value));
         let root = target::discover_project(here, home.as_deref(), &[], &[]).main.unwrap_or_else(|| here.to_owned());
         let near = here.strip_prefix(&root).map(|near| near.to_string_lossy().into_owned()).unwrap_or_default();
         Place { root, near, owner: invocation.owner.map(|(uid, gid)| Owner { uid, gid }) }
@@ -93,9 +94,12 @@ fn write(script: &Script, out: &Path, owner: Option<Owner>, console: &Console) -
     let mut new = Vec::new();
     for (name, text) in &script.files {
         match read_bounded(&out.join(name), owner, SCRIPT_LIMIT) {
-            Err(Failure::NotFound { .. }) => new.push(OutputFile { name: name.clone(), bytes: text.clone().into_bytes() }),
+            Err(Failure::NotFound { .. }) => {
+                new.push(OutputFile { name: name.clone(), bytes: text.clone().into_bytes() })
+            }
             Ok(there) if there == text.as_bytes() => {}
-            Ok(_) => console.note(&format!("{} is kept as it is; delete it to have it written anew", out.join(name).display())),
+            Ok(_) => console
+                .note(&format!("{} is kept as it is; delete it to have it written anew", out.join(name).display())),
             Err(other) => return Err(other),
         }
     }
@@ -133,7 +137,9 @@ pub fn chosen(
     let place = Place::of(here, invocation);
     let found = match place.look(&name) {
         Ok(found) => found,
-        Err(Failure::NotFound { .. } | Failure::Usage { .. }) if !discover::target::is_unmistakable(&name) && runs() => {
+        Err(Failure::NotFound { .. } | Failure::Usage { .. })
+            if !discover::target::is_unmistakable(&name) && runs() =>
+        {
             return Ok(None);
         }
         Err(other) => return Err(other),
@@ -187,7 +193,8 @@ fn as_command(command: &[OsString], here: &Path, invocation: &Invocation) -> tar
 
 /// One word, or a method and a route, without `--` before it.
 fn target_name(raw: &[OsString], command: &[OsString]) -> Option<String> {
-    let after_dashes = raw.len().checked_sub(command.len() + 1).and_then(|at| raw.get(at)).is_some_and(|word| word == "--");
+    let after_dashes =
+        raw.len().checked_sub(command.len() + 1).and_then(|at| raw.get(at)).is_some_and(|word| word == "--");
     if after_dashes {
         return None;
     }

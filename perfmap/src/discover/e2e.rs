@@ -26,11 +26,14 @@ struct TestFile {
     cases: Vec<Case>,
 }
 
+/// The line of a test file that has to do with the entry.
+type Pass = fn(&Repository<'_>, &Entry, &TestFile) -> Option<u32>;
+
 /// Stops at the first that is found, in the order of the protocol; of several, tests that say they are end to end come
 /// first.
 pub fn find(repository: &Repository<'_>, entry: &Entry) -> Option<FoundTest> {
     let files = test_files(repository, &entry.point.file);
-    let passes: [(TestSource, fn(&Repository<'_>, &Entry, &TestFile) -> Option<u32>); 3] =
+    let passes: [(TestSource, Pass); 3] =
         [(TestSource::Route, by_route), (TestSource::Function, by_function), (TestSource::Module, by_module)];
     passes.into_iter().find_map(|(source, pass)| {
         files.iter().find_map(|file| {
@@ -67,9 +70,7 @@ fn test_files(repository: &Repository<'_>, entry: &str) -> Vec<TestFile> {
 /// 0: its path says that it is end to end; 2: that it is for a unit.
 fn rank(path: &str) -> u8 {
     let lower = path.to_ascii_lowercase();
-    let has = |wanted: &[&str]| {
-        lower.split(|c: char| !c.is_ascii_alphanumeric()).any(|part| wanted.contains(&part))
-    };
+    let has = |wanted: &[&str]| lower.split(|c: char| !c.is_ascii_alphanumeric()).any(|part| wanted.contains(&part));
     let java = stem(path).ends_with("IT") || stem(path).ends_with("IntegrationTest");
     if java || has(&["e2e", "integration", "functional", "acceptance", "system", "end2end"]) {
         0
@@ -92,9 +93,9 @@ fn by_route(_: &Repository<'_>, entry: &Entry, file: &TestFile) -> Option<u32> {
             Some((word, rest)) if is_verb(word) => (Some(word), rest),
             Some(_) | None => (None, literal.text),
         };
-        let said = own_method
-            .or(Some(literal.callee).filter(|callee| is_verb(callee)))
-            .or(before.filter(|before| is_verb(before.text) && literal.line - before.line <= 1).map(|before| before.text));
+        let said = own_method.or(Some(literal.callee).filter(|callee| is_verb(callee))).or(before
+            .filter(|before| is_verb(before.text) && literal.line - before.line <= 1)
+            .map(|before| before.text));
         let same_method = match (method, said) {
             (Some(wanted), Some(said)) => wanted.eq_ignore_ascii_case(said),
             (Some(_) | None, Some(_) | None) => true,

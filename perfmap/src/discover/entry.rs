@@ -37,7 +37,9 @@ pub struct Entry {
 #[derive(Debug, Clone)]
 pub enum How {
     /// `base`: of the URL that was typed.
-    Request { base: Option<String> },
+    Request {
+        base: Option<String>,
+    },
     Call,
     Run(Runnable),
     Test(Case),
@@ -171,15 +173,23 @@ impl Repository<'_> {
 }
 
 fn test(file: String, case: Case, definition: Option<Definition>) -> Entry {
-    let point =
-        EntryPoint { kind: EntryKind::Test, file, line: case.line, route: None, function: case.name.clone() };
+    let point = EntryPoint { kind: EntryKind::Test, file, line: case.line, route: None, function: case.name.clone() };
     Entry { point, definition, how: How::Test(case), warnings: Vec::new() }
 }
 
 /// What a queue calls: `@celery.task`, `@shared_task`, `@dramatiq.actor`, `@KafkaListener` …
 fn is_consumer(text: &str, definition: &Definition) -> bool {
-    const MARKS: [&str; 9] =
-        ["task", "shared_task", "actor", "job", "consumer", "KafkaListener", "RabbitListener", "SqsListener", "Process"];
+    const MARKS: [&str; 9] = [
+        "task",
+        "shared_task",
+        "actor",
+        "job",
+        "consumer",
+        "KafkaListener",
+        "RabbitListener",
+        "SqsListener",
+        "Process",
+    ];
     let lines: Vec<&str> = text.lines().take(definition.line.saturating_sub(1) as usize).collect();
     let above = lines.iter().rev().take_while(|line| !line.trim().is_empty()).take(5);
     above.filter_map(|line| line.trim().strip_prefix('@')).any(|line| {

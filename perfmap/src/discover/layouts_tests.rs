@@ -203,7 +203,14 @@ fn the_project_itself() {
     assert!(commands.iter().any(|text| text.starts_with("test ci exec cargo xtask test")), "{commands:#?}");
     assert!(commands.iter().any(|text| text.starts_with("test runbook cargo xtask test")), "{commands:#?}");
     // What lies below `tests` is not taken for the project's own.
-    assert!(found.topology.services.iter().all(|service| !service.path.starts_with("tests/layouts")), "{:?}", found.topology);
-    let live = discover(&root(), "", "tests/live/backends.rs:20").expect("a live test's file");
-    assert!(live.entry.file == "tests/live/backends.rs", "{:?}", live.entry);
+    assert!(
+        found.topology.services.iter().all(|service| !service.path.starts_with("tests/layouts")),
+        "{:?}",
+        found.topology
+    );
+    let name = "discover::tree::tests::links_lead_nowhere";
+    let found = discover(&root(), "perfmap", name).expect("its own test");
+    assert_eq!((found.entry.kind, found.entry.file.as_str()), (EntryKind::Test, "perfmap/src/discover/tree.rs"));
+    let TestCommand::Found(test) = &found.test else { panic!("{:?}", found.test) };
+    assert_eq!(test.run.line(), format!("cargo test -p perfmap --lib {name} -- --exact --nocapture"));
 }

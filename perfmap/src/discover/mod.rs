@@ -55,7 +55,8 @@ pub fn discover(root: &Path, near: &str, typed: &str) -> Result<Discovery, Disco
     let found = existing_test(&repository, &entry);
     let e2e_test = given(settings.e2e()).or_else(|| found.clone());
     let mut warnings = entry.warnings.clone();
-    let known = script::Known { repository: &repository, commands: &commands, topology: &topology, root: &root_text, typed };
+    let known =
+        script::Known { repository: &repository, commands: &commands, topology: &topology, root: &root_text, typed };
     let test = match given(settings.of_target(typed)).or(found) {
         Some(test) => TestCommand::Found(test),
         None => match script::script(&known, &entry) {

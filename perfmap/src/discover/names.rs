@@ -15,7 +15,8 @@ pub fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Vec
         .filter(|name| !name.is_empty() && name.len() <= LONGEST)
         .filter_map(|name| {
             let lower = name.to_lowercase();
-            let contained = typed.len() >= 4 && (lower.contains(&typed) || (lower.len() >= 4 && typed.contains(&lower)));
+            let contained =
+                typed.len() >= 4 && (lower.contains(&typed) || (lower.len() >= 4 && typed.contains(&lower)));
             let near = lower.len().abs_diff(typed.len()) <= allowed * 4;
             let distance = if near { strsim::osa_distance(&typed, &lower) } else { usize::MAX };
             (distance <= allowed).then_some(distance).or(contained.then_some(allowed + 1)).map(|score| (score, name))

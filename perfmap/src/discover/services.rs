@@ -6,7 +6,7 @@ mod ports;
 
 pub use compose::files as compose_files;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     found::{Evidence, Stack},
@@ -18,7 +18,8 @@ use super::{
 const HOMES: [&str; 5] = ["services", "apps", "packages", "microservices", "cmd"];
 const MOST: usize = 1000;
 
-/// Sorted by name. Where several sources name one directory, compose says its name and all of them its ports.
+/// Sorted by name. Where several sources name one directory, compose says its name and all of them its ports, what is
+/// published outside first.
 pub fn services(tree: &Tree, stacks: &[Stack]) -> Topology {
     let mut by_path: BTreeMap<String, ServiceCode> = BTreeMap::new();
     for found in compose::services(tree) {
@@ -31,8 +32,8 @@ pub fn services(tree: &Tree, stacks: &[Stack]) -> Topology {
     for service in by_path.values_mut() {
         let path = service.path.to_string_lossy().into_owned();
         service.ports.extend(ports::exposed(tree, &path));
-        service.ports.sort_unstable();
-        service.ports.dedup();
+        let mut seen = BTreeSet::new();
+        service.ports.retain(|port| seen.insert(*port));
     }
     let mut services: Vec<ServiceCode> = by_path.into_values().take(MOST).collect();
     services.sort_by(|left, right| (&left.name, &left.path).cmp(&(&right.name, &right.path)));

@@ -27,7 +27,8 @@ pub fn parse(typed: &str) -> Target {
     if let Some((base, route)) = url(rest) {
         return Target::Route { method, base: Some(base), route };
     }
-    if rest.starts_with('/') && !rest.contains("::") && (method.is_some() || Language::of(without_line(rest)).is_none()) {
+    if rest.starts_with('/') && !rest.contains("::") && (method.is_some() || Language::of(without_line(rest)).is_none())
+    {
         return Target::Route { method, base: None, route: rest.to_owned() };
     }
     if let Some((file, function)) = typed.split_once("::") {
@@ -43,9 +44,8 @@ pub fn parse(typed: &str) -> Target {
         let module = |text: &str| {
             !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '/' | '-' | '@'))
         };
-        let function = |text: &str| {
-            !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '$'))
-        };
+        let function =
+            |text: &str| !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '$'));
         // `test:e2e` is the name of a script more often than a function of a module; names are looked for first.
         if module(left) && function(right) && !left.contains(':') {
             return Target::Qualified { module: left.to_owned(), function: right.to_owned() };

@@ -324,7 +324,10 @@ mod tests {
 
     #[test]
     fn parts_of_paths() {
-        assert_eq!((parent("a/b/c.py"), name("a/b/c.py"), stem("a/b/c.py"), extension("a/b/c.py")), ("a/b", "c.py", "c", "py"));
+        assert_eq!(
+            (parent("a/b/c.py"), name("a/b/c.py"), stem("a/b/c.py"), extension("a/b/c.py")),
+            ("a/b", "c.py", "c", "py")
+        );
         assert_eq!((parent("c"), name("c"), stem(".env"), extension("c")), ("", "c", ".env", ""));
         assert!(is_below("a/b", "a") && !is_below("ab", "a") && is_below("x", ""));
     }

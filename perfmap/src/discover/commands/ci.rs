@@ -10,8 +10,14 @@ use crate::discover::{
 fn is_ci(path: &str) -> bool {
     let directory = parent(path);
     match name(path) {
-        ".gitlab-ci.yml" | ".travis.yml" | "azure-pipelines.yml" | "bitbucket-pipelines.yml" | ".drone.yml" | "Jenkinsfile"
-        | "appveyor.yml" | ".woodpecker.yml" => true,
+        ".gitlab-ci.yml"
+        | ".travis.yml"
+        | "azure-pipelines.yml"
+        | "bitbucket-pipelines.yml"
+        | ".drone.yml"
+        | "Jenkinsfile"
+        | "appveyor.yml"
+        | ".woodpecker.yml" => true,
         _ => match directory {
             ".github/workflows" | ".circleci" | ".buildkite" | ".gitlab" | ".woodpecker" | ".forgejo/workflows"
             | ".gitea/workflows" => matches!(extension(path), "yml" | "yaml"),
@@ -58,7 +64,11 @@ fn command_of(line: &str) -> &str {
 
 fn plain_directory(given: &str) -> String {
     let given = given.trim().trim_matches(['"', '\'']).trim_start_matches("./").trim_end_matches('/');
-    if given == "." || given.starts_with('/') || given.contains("..") || given.contains("${") { String::new() } else { given.to_owned() }
+    if given == "." || given.starts_with('/') || given.contains("..") || given.contains("${") {
+        String::new()
+    } else {
+        given.to_owned()
+    }
 }
 
 /// The step's command was the line before.

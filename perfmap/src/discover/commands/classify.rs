@@ -21,14 +21,15 @@ fn one(part: &str) -> Option<CommandKind> {
     let option = |wanted: &str| words.iter().any(|word| *word == wanted || word.starts_with(&format!("{wanted}=")));
     let test = || {
         let end_to_end = words.iter().any(|word| {
-            word.split(['/', ':', '-', '_', '.', '=']).any(|part| matches!(part, "e2e" | "integration" | "acceptance" | "functional"))
+            word.split(['/', ':', '-', '_', '.', '='])
+                .any(|part| matches!(part, "e2e" | "integration" | "acceptance" | "functional"))
         });
         Some(if end_to_end { CommandKind::E2eTest } else { CommandKind::Test })
     };
     match program {
         "pytest" | "py.test" if option("--benchmark-only") => Some(CommandKind::Benchmark),
-        "pytest" | "py.test" | "tox" | "nox" | "jest" | "mocha" | "ava" | "rspec" | "phpunit" | "unittest" | "playwright"
-        | "cypress" | "bats" | "behave" => test(),
+        "pytest" | "py.test" | "tox" | "nox" | "jest" | "mocha" | "ava" | "rspec" | "phpunit" | "unittest"
+        | "playwright" | "cypress" | "bats" | "behave" => test(),
         "vitest" if first == "bench" => Some(CommandKind::Benchmark),
         "vitest" => test(),
         "manage.py" | "django-admin" => match first {
@@ -41,7 +42,8 @@ fn one(part: &str) -> Option<CommandKind> {
             Some(CommandKind::Start)
         }
         "npm" | "pnpm" | "yarn" | "bun" => {
-            let plain: Vec<&str> = arguments.iter().copied().filter(|word| !matches!(*word, "run" | "run-script")).collect();
+            let plain: Vec<&str> =
+                arguments.iter().copied().filter(|word| !matches!(*word, "run" | "run-script")).collect();
             match plain.first().copied().unwrap_or_default() {
                 "t" => test(),
                 "install" | "ci" | "add" | "exec" | "publish" | "set" | "config" => None,
@@ -90,12 +92,13 @@ fn one(part: &str) -> Option<CommandKind> {
                 runs(&["build", "assemble", "bootJar"]).then_some(CommandKind::Build)
             }
         }
-        "dotnet" | "rake" | "rails" | "composer" | "make" | "just" | "task" | "hatch" | "pdm" | "poe" | "invoke" | "inv" => {
+        "dotnet" | "rake" | "rails" | "composer" | "make" | "just" | "task" | "hatch" | "pdm" | "poe" | "invoke"
+        | "inv" => {
             let name = arguments.iter().copied().find(|word| *word != "run").unwrap_or_default();
             super::kind_by_name(name)
         }
-        "uvicorn" | "gunicorn" | "hypercorn" | "daphne" | "granian" | "celery" | "rq" | "dramatiq" | "nodemon" | "tsx"
-        | "puma" | "unicorn" | "sidekiq" => Some(CommandKind::Start),
+        "uvicorn" | "gunicorn" | "hypercorn" | "daphne" | "granian" | "celery" | "rq" | "dramatiq" | "nodemon"
+        | "tsx" | "puma" | "unicorn" | "sidekiq" => Some(CommandKind::Start),
         "flask" | "fastapi" if has(&["run", "dev"]) => Some(CommandKind::Start),
         "nest" | "next" | "vite" => match first {
             "build" => Some(CommandKind::Build),

@@ -45,7 +45,13 @@ fn scripts(tree: &Tree, stack: &Stack) -> Vec<FoundCommand> {
                 (manager, name) => format!("{manager} run {name}"),
             };
             let evidence = Evidence::at(file.clone(), line_of(name));
-            Some(FoundCommand { kind, source: CommandSource::Manifest, line, directory: stack.directory.clone(), evidence })
+            Some(FoundCommand {
+                kind,
+                source: CommandSource::Manifest,
+                line,
+                directory: stack.directory.clone(),
+                evidence,
+            })
         })
         .collect()
 }

@@ -47,7 +47,13 @@ fn command(line: &str, source: CommandSource, directory: &str, evidence: Evidenc
     if line.len() > LONGEST_LINE || line.chars().any(char::is_control) {
         return None;
     }
-    Some(FoundCommand { kind: kind_of(line)?, source, line: line.to_owned(), directory: directory.to_owned(), evidence })
+    Some(FoundCommand {
+        kind: kind_of(line)?,
+        source,
+        line: line.to_owned(),
+        directory: directory.to_owned(),
+        evidence,
+    })
 }
 
 /// Numbered from 1.

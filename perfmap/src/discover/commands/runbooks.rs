@@ -10,8 +10,12 @@ fn is_runbook(path: &str) -> bool {
     let known = ["readme", "contributing", "development", "developing", "hacking", "runbook", "testing", "makefile"];
     let stem = stem(path).to_ascii_lowercase();
     let marked = known.iter().any(|name| stem == *name);
-    let placed = !parent(path).contains('/') || parent(path).split('/').any(|part| part == "docs" || part == "runbooks");
-    matches!(extension(path), "md" | "rst" | "txt" | "adoc") && marked && placed && !crate::discover::stacks::is_sample(parent(path))
+    let placed =
+        !parent(path).contains('/') || parent(path).split('/').any(|part| part == "docs" || part == "runbooks");
+    matches!(extension(path), "md" | "rst" | "txt" | "adoc")
+        && marked
+        && placed
+        && !crate::discover::stacks::is_sample(parent(path))
 }
 
 pub fn commands(tree: &Tree) -> Vec<FoundCommand> {

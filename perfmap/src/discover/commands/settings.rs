@@ -54,7 +54,10 @@ impl Settings {
         let Some(text) = tree.read(FILE) else { return Ok(Settings::default()) };
         let read: Settings = toml::from_str(&text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            SettingsError { line: before.matches('\n').count() + 1, what: error.message().lines().next().unwrap_or_default().to_owned() }
+            SettingsError {
+                line: before.matches('\n').count() + 1,
+                what: error.message().lines().next().unwrap_or_default().to_owned(),
+            }
         })?;
         Ok(Settings { text, ..read })
     }

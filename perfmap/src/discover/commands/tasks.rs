@@ -8,10 +8,13 @@ use crate::discover::{
     tree::{Tree, name, parent},
 };
 
+/// Line, command, and what it is for.
+type Task = (u32, String, CommandKind, CommandSource);
+
 pub fn commands(tree: &Tree) -> Vec<FoundCommand> {
     let mut found = Vec::new();
     for file in tree.files().filter(|file| !is_sample(parent(file))) {
-        let of: fn(&str) -> Vec<(u32, String, CommandKind, CommandSource)> = match name(file) {
+        let of: fn(&str) -> Vec<Task> = match name(file) {
             "Makefile" | "makefile" | "GNUmakefile" => |text| targets(text, "make"),
             "justfile" | "Justfile" | ".justfile" => |text| targets(text, "just"),
             "tox.ini" => tox,
@@ -26,7 +29,7 @@ pub fn commands(tree: &Tree) -> Vec<FoundCommand> {
     found
 }
 
-fn targets(text: &str, program: &str) -> Vec<(u32, String, CommandKind, CommandSource)> {
+fn targets(text: &str, program: &str) -> Vec<Task> {
     let target = |line: &str| {
         let (name, rest) = line.split_once(':')?;
         let name = name.split_whitespace().next()?.trim_start_matches('@');
@@ -36,28 +39,38 @@ fn targets(text: &str, program: &str) -> Vec<(u32, String, CommandKind, CommandS
     };
     let named = numbered(text).filter_map(|(number, line)| Some((number, target(line)?)));
     named
-        .filter_map(|(number, name)| Some((number, format!("{program} {name}"), kind_by_name(&name)?, CommandSource::TaskRunner)))
+        .filter_map(|(number, name)| {
+            Some((number, format!("{program} {name}"), kind_by_name(&name)?, CommandSource::TaskRunner))
+        })
         .collect()
 }
 
-fn tox(text: &str) -> Vec<(u32, String, CommandKind, CommandSource)> {
-    let mut environment = "";
+fn tox(text: &str) -> Vec<Task> {
+    let (mut environment, mut key) = ("", "");
     let mut found = Vec::new();
     for (number, line) in numbered(text) {
+        if !line.starts_with(char::is_whitespace) && !line.trim().is_empty() {
+            key = line.split('=').next().unwrap_or_default().trim();
+        }
         if let Some(section) = line.trim().strip_prefix('[') {
             environment = section.split(']').next().unwrap_or_default();
         }
         let of = environment.strip_prefix("testenv");
         let code = line.trim().strip_prefix("commands").map_or(line.trim(), |rest| rest.trim_start_matches([' ', '=']));
-        if let (Some(of), Some(kind)) = (of, super::kind_of(code)) {
+        if let (Some(of), Some(kind), "commands") = (of, super::kind_of(code), key) {
             let select = of.strip_prefix(':').filter(|name| !name.contains('{')).map(|name| format!(" -e {name}"));
-            found.push((number, format!("tox run{}", select.unwrap_or_default()), kind, CommandSource::TestEnvironment));
+            found.push((
+                number,
+                format!("tox run{}", select.unwrap_or_default()),
+                kind,
+                CommandSource::TestEnvironment,
+            ));
         }
     }
     found
 }
 
-fn nox(text: &str) -> Vec<(u32, String, CommandKind, CommandSource)> {
+fn nox(text: &str) -> Vec<Task> {
     let mut decorated = None;
     let mut found = Vec::new();
     for (number, line) in numbered(text) {

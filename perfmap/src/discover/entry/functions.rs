@@ -18,7 +18,10 @@ impl Repository<'_> {
         let end = format!("/{path}");
         let fits = |file: &&str| {
             let plain = file.strip_suffix(extension(file)).map_or(*file, |plain| plain.trim_end_matches('.'));
-            let package = ["/__init__", "/index", "/mod"].iter().find_map(|end| plain.strip_suffix(end)).unwrap_or(plain);
+            let package =
+                ["/__init__", "/index", "/mod"].iter().find_map(|end| plain.strip_suffix(end)).unwrap_or(plain);
+            // A package of Go is a directory.
+            let package = if file.ends_with(".go") { parent(file) } else { package };
             Language::of(file).is_some() && [plain, package].iter().any(|plain| *plain == path || plain.ends_with(&end))
         };
         let mut files: Vec<&str> = self.tree.files().filter(fits).collect();
@@ -47,7 +50,8 @@ impl Repository<'_> {
             let Ok((language, text)) = self.read(file) else { continue };
             // Definitions cost more than a look for the last part of the name; nearest names are only needed at the end.
             let all = definitions(language, &text);
-            let cases = if stacks::may_hold_tests(file) { stacks::cases(language, file, &text, &all) } else { Vec::new() };
+            let cases =
+                if stacks::may_hold_tests(file) { stacks::cases(language, file, &text, &all) } else { Vec::new() };
             if let Some(case) = cases.iter().find(|case| names_case(typed, &case.name)) {
                 return Ok(test(file.to_owned(), case.clone(), None));
             }

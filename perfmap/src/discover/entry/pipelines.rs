@@ -4,7 +4,7 @@ use super::{Entry, How, Repository};
 use crate::{
     discover::{
         found::{Evidence, Language, Runnable},
-        source::{definitions::definitions, first_word},
+        source::definitions::definitions,
         stacks::{self, CargoManifest, Package, interpreter},
         tree::{extension, join, name, parent, stem},
     },
@@ -29,7 +29,9 @@ impl Repository<'_> {
         let program: Vec<String> = match (Language::of(file), stack) {
             (Some(Language::Python), Some(stack)) => interpreter(stack),
             (Some(Language::Python), None) => vec!["python3".to_owned()],
-            (Some(Language::Node), _) if matches!(extension(file), "ts" | "mts" | "tsx") => vec!["npx".into(), "tsx".into()],
+            (Some(Language::Node), _) if matches!(extension(file), "ts" | "mts" | "tsx") => {
+                vec!["npx".into(), "tsx".into()]
+            }
             (Some(Language::Node), _) => vec!["node".to_owned()],
             (Some(Language::Go), _) => {
                 let package = match parent(inside) {
@@ -50,7 +52,8 @@ impl Repository<'_> {
         let text = self.tree.read(file).unwrap_or_default();
         let all = Language::of(file).map(|language| definitions(language, &text)).unwrap_or_default();
         let main = all.into_iter().find(|found| found.qualified == "main");
-        let (line, function) = main.as_ref().map_or((1, stem(file).to_owned()), |found| (found.line, found.qualified.clone()));
+        let (line, function) =
+            main.as_ref().map_or((1, stem(file).to_owned()), |found| (found.line, found.qualified.clone()));
         pipeline(Evidence::at(file, line), function, run)
     }
 
@@ -79,7 +82,10 @@ impl Repository<'_> {
             let line = |word: &str| {
                 let text = self.tree.read(file).unwrap_or_default();
                 let quoted = format!("\"{word}\"");
-                let named = |line: &str| line.contains(&quoted) || first_word(line.trim_start()) == word;
+                let sets = |line: &str| {
+                    line.trim_start().strip_prefix(word).is_some_and(|rest| rest.trim_start().starts_with('='))
+                };
+                let named = |line: &str| line.contains(&quoted) || sets(line);
                 text.lines().position(named).and_then(|at| u32::try_from(at + 1).ok()).unwrap_or(0)
             };
             match stack.language {
@@ -91,7 +97,8 @@ impl Repository<'_> {
                 }
                 Language::Python => {
                     let manifest = join(&stack.directory, "pyproject.toml");
-                    let table = self.tree.read(&manifest).and_then(|text| text.parse::<toml::Table>().ok()).unwrap_or_default();
+                    let table =
+                        self.tree.read(&manifest).and_then(|text| text.parse::<toml::Table>().ok()).unwrap_or_default();
                     let project = table.get("project").and_then(|project| project.get("scripts"));
                     let poetry = table.get("tool").and_then(|tool| tool.get("poetry")?.get("scripts"));
                     for (name, _) in project.or(poetry).and_then(|scripts| scripts.as_table()).into_iter().flatten() {
@@ -122,7 +129,10 @@ impl Repository<'_> {
             let program = if name(file) == "Makefile" { "make" } else { "just" };
             for (number, line) in (1_u32..).zip(self.tree.read(file).unwrap_or_default().lines()) {
                 let Some((target, rest)) = line.split_once(':') else { continue };
-                if !target.is_empty() && !rest.starts_with('=') && target.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+                if !target.is_empty()
+                    && !rest.starts_with('=')
+                    && target.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+                {
                     let words = vec![program.to_owned(), target.to_owned()];
                     let run = Runnable { words, directory: parent(file).to_owned() };
                     found.push((target.to_owned(), Evidence::at(file, number), run));
@@ -134,14 +144,14 @@ impl Repository<'_> {
 
     /// A line of a crontab whose command has the word.
     fn cron(&self, typed: &str) -> Option<Entry> {
-        let is_table = |file: &&str| {
-            name(file) == "crontab" || extension(file) == "cron" || parent(file).ends_with("cron.d")
-        };
+        let is_table =
+            |file: &&str| name(file) == "crontab" || extension(file) == "cron" || parent(file).ends_with("cron.d");
         self.tree.files().filter(is_table).find_map(|file| {
             let text = self.tree.read(file)?;
             (1_u32..).zip(text.lines()).find_map(|(number, line)| {
                 let command = command_of_cron(line)?;
-                let named = command.split(|c: char| c.is_whitespace() || matches!(c, '/' | '.')).any(|word| word == typed);
+                let named =
+                    command.split(|c: char| c.is_whitespace() || matches!(c, '/' | '.')).any(|word| word == typed);
                 if !named && command != typed && line.trim() != typed {
                     return None;
                 }
@@ -165,12 +175,18 @@ impl Repository<'_> {
         let module = words.iter().position(|word| *word == "-m").and_then(|at| words.get(at + 1));
         let module = module.map(|module| module.replace('.', "/"));
         let of_module = module.and_then(|path| {
-            let places = [format!("{path}.py"), format!("{path}/__main__.py"), format!("src/{path}.py"), format!("src/{path}/__main__.py")];
+            let places = [
+                format!("{path}.py"),
+                format!("{path}/__main__.py"),
+                format!("src/{path}.py"),
+                format!("src/{path}/__main__.py"),
+            ];
             places.into_iter().map(|place| join(self.near, &place)).find(|place| self.tree.has(place))
         });
         let plain = words.iter().map(|word| join(self.near, word.trim_start_matches("./")));
         let file = of_module.or_else(|| plain.into_iter().find(|word| self.tree.has(word)))?;
-        let run = Runnable { words: words.iter().map(|word| (*word).to_owned()).collect(), directory: self.near.to_owned() };
+        let run =
+            Runnable { words: words.iter().map(|word| (*word).to_owned()).collect(), directory: self.near.to_owned() };
         Some(self.of_file(&file, run))
     }
 }
@@ -184,7 +200,7 @@ fn pipeline(evidence: Evidence, function: String, run: Runnable) -> Entry {
 /// `#!/usr/bin/env bash` → `bash`; a script without one is for `sh`.
 fn shell_of(text: &str) -> Option<String> {
     let first = text.lines().next().unwrap_or_default();
-    let Some(line) = first.strip_prefix("#!") else { return None };
+    let line = first.strip_prefix("#!")?;
     let words: Vec<&str> = line.split_whitespace().collect();
     let program = words.iter().find(|word| !word.ends_with("/env") && !word.starts_with('-'))?;
     Some(name(program).to_owned())

@@ -46,9 +46,8 @@ fn next_function(definitions: &[Definition], line: u32) -> Option<&Definition> {
 impl Repository<'_> {
     pub(super) fn route(&self, method: Option<&str>, base: Option<&str>, wanted: &str) -> Result<Entry, DiscoverError> {
         let (candidates, prefixes) = self.declared();
-        let fits_method = |route: &Route| {
-            method.is_none() || route.method.is_none() || route.method.as_deref() == method
-        };
+        let fits_method =
+            |route: &Route| method.is_none() || route.method.is_none() || route.method.as_deref() == method;
         let mut fitting: Vec<((Fit, u8), &Candidate)> = candidates
             .iter()
             .filter(|candidate| fits_method(&candidate.route))

@@ -37,7 +37,7 @@ fn split(parameters: &str) -> Vec<String> {
             Some(_) | None => parts.push(String::new()),
         }
     }
-    let trimmed = parts.iter().map(|part| part.trim().split_whitespace().collect::<Vec<_>>().join(" "));
+    let trimmed = parts.iter().map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
     trimmed.filter(|part| !part.is_empty()).take(30).collect()
 }
 
@@ -99,8 +99,8 @@ fn go(parts: &[String]) -> Vec<Argument> {
             "string" => "\"x\"".to_owned(),
             "bool" => "true".to_owned(),
             "context.Context" => "context.Background()".to_owned(),
-            "int" | "int8" | "int16" | "int32" | "int64" | "uint" | "uint8" | "uint16" | "uint32" | "uint64" | "float32"
-            | "float64" | "byte" | "rune" => "1".to_owned(),
+            "int" | "int8" | "int16" | "int32" | "int64" | "uint" | "uint8" | "uint16" | "uint32" | "uint64"
+            | "float32" | "float64" | "byte" | "rune" => "1".to_owned(),
             kind if kind.starts_with("[]") || kind.starts_with("map[") => format!("{kind}{{}}"),
             // The zero value of whatever it is.
             kind => format!("*new({kind})"),
@@ -168,7 +168,10 @@ mod tests {
         let expected = "ctx=context.Background(); a=1; b=1; names=[]string{}; o=*new(*Order)";
         assert_eq!(of(Language::Go, go), expected);
         assert_eq!(of(Language::Rust, "&self, name: &str, mut n: Vec<(u8, u8)>"), "name=\"x\"; n=Default::default()");
-        assert_eq!(of(Language::Java, "@Valid final Order o, int n, Map<String, Integer> m"), "o=null; n=1; m=java.util.Map.of()");
+        assert_eq!(
+            of(Language::Java, "@Valid final Order o, int n, Map<String, Integer> m"),
+            "o=null; n=1; m=java.util.Map.of()"
+        );
         assert_eq!(of(Language::Python, ""), "");
     }
 }

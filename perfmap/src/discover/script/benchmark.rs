@@ -67,7 +67,8 @@ impl Of<'_> {
         let owner = self.owner(&mut draft)?;
         let (lines, _) = self.guessed(Language::Python, &mut draft, "#");
         let by_name = arguments(Language::Python, &self.definition.parameters);
-        let lines: String = by_name.iter().zip(lines).map(|(argument, line)| format!("    {:?}: {line}\n", argument.name)).collect();
+        let lines: String =
+            by_name.iter().zip(lines).map(|(argument, line)| format!("    {:?}: {line}\n", argument.name)).collect();
         let module = module_of(self.stack, self.file);
         let object = owner.map_or(String::new(), |owner| {
             let path: String = owner.split('.').map(|part| format!(".{part}")).collect();
@@ -100,7 +101,10 @@ impl Of<'_> {
         let pick = |name: &str| format!("(module[{name:?}] ?? module.default?.[{name:?}] ?? module.default)");
         let name = &self.definition.name;
         let function = match owner {
-            Some(owner) => format!("const object = new ({})(); // guessed: how the object is made\nconst call = () => object[{name:?}](...given);", pick(owner)),
+            Some(owner) => format!(
+                "const object = new ({})(); // guessed: how the object is made\nconst call = () => object[{name:?}](...given);",
+                pick(owner)
+            ),
             None => format!("const call = () => {}(...given);", pick(name)),
         };
         let text = format!(
@@ -124,18 +128,23 @@ impl Of<'_> {
         let (lines, _) = self.guessed(Language::Go, &mut draft, "//");
         let lines: String = lines.iter().map(|line| format!("\t\t\t{line}\n")).collect();
         let context = if lines.contains("context.") { "import \"context\"\n" } else { "" };
-        let receiver = owner.map_or(String::new(), |owner| format!("\tvar object {owner} // guessed: how it is made\n"));
+        let receiver =
+            owner.map_or(String::new(), |owner| format!("\tvar object {owner} // guessed: how it is made\n"));
         let function = owner.map_or(self.definition.name.clone(), |_| format!("object.{}", self.definition.name));
         let bench = format!(
             "package {package}\n\nimport \"testing\"\n{context}\nfunc BenchmarkPerfmapTarget(b *testing.B) {{\n{receiver}\tfor i := 0; i < b.N; i++ {{\n\t\t{function}(\n{lines}\t\t)\n\t}}\n}}\n"
         );
         let place = format!("{}/{}", self.known.root, join(parent(self.file), "perfmap_target_test.go"));
         let overlay = serde_json::json!({ "Replace": { place: "HERE/profile_bench_test.go" } }).to_string();
-        draft.line(&format!("printf '%s\\n' {} | sed \"s|HERE|$here|\" > \"$here/overlay.json\"", shell::quoted(&overlay)));
-        let package = match parent(self.file.strip_prefix(&self.stack.directory).unwrap_or(self.file).trim_start_matches('/')) {
-            "" => ".".to_owned(),
-            directory => format!("./{directory}"),
-        };
+        draft.line(&format!(
+            "printf '%s\\n' {} | sed \"s|HERE|$here|\" > \"$here/overlay.json\"",
+            shell::quoted(&overlay)
+        ));
+        let package =
+            match parent(self.file.strip_prefix(&self.stack.directory).unwrap_or(self.file).trim_start_matches('/')) {
+                "" => ".".to_owned(),
+                directory => format!("./{directory}"),
+            };
         draft.line(&format!(
             "exec go test -overlay=\"$here/overlay.json\" -run='^$' -bench='^BenchmarkPerfmapTarget$' {}",
             shell::quoted(&package)
@@ -149,14 +158,16 @@ impl Of<'_> {
         let package = self.stack.name.clone().ok_or(NoBenchmark::Private)?;
         let library = tree.has(&join(&self.stack.directory, "src/lib.rs"));
         let inside = self.file.strip_prefix(&self.stack.directory).unwrap_or(self.file).trim_start_matches('/');
-        let module = inside.strip_prefix("src/").and_then(|path| path.strip_suffix(".rs")).ok_or(NoBenchmark::Private)?;
+        let module =
+            inside.strip_prefix("src/").and_then(|path| path.strip_suffix(".rs")).ok_or(NoBenchmark::Private)?;
         if !library || module == "main" || self.definition.before.split_whitespace().next() != Some("pub") {
             return Err(NoBenchmark::Private);
         }
         if self.definition.kind != Kind::Function || self.definition.is_async {
             return Err(NoBenchmark::Method);
         }
-        let module: String = module.split('/').filter(|part| !matches!(*part, "lib" | "mod")).map(|part| format!("::{part}")).collect();
+        let module: String =
+            module.split('/').filter(|part| !matches!(*part, "lib" | "mod")).map(|part| format!("::{part}")).collect();
         let mut draft = self.draft("times its calls in a release build");
         let (lines, _) = self.guessed(Language::Rust, &mut draft, "//");
         let lines: String = lines.iter().map(|line| format!("            {line}\n")).collect();
@@ -165,11 +176,17 @@ impl Of<'_> {
             module.trim_start_matches("::").to_owned() + if module.is_empty() { "" } else { "::" },
             self.definition.name
         );
-        let place = if self.stack.directory.is_empty() { self.known.root.to_owned() } else { format!("{}/{}", self.known.root, self.stack.directory) };
+        let place = if self.stack.directory.is_empty() {
+            self.known.root.to_owned()
+        } else {
+            format!("{}/{}", self.known.root, self.stack.directory)
+        };
         let manifest = format!(
             "[package]\nname = \"perfmap-target\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\n[[bin]]\nname = \"perfmap-target\"\npath = \"profile_bench.rs\"\n\n[dependencies]\ntarget = {{ package = {package:?}, path = {place:?} }}\n\n[profile.release]\ndebug = \"line-tables-only\"\n\n[workspace]\n"
         );
-        draft.line("exec cargo run --quiet --release --manifest-path \"$here/Cargo.toml\" --target-dir \"$here/target\"");
+        draft.line(
+            "exec cargo run --quiet --release --manifest-path \"$here/Cargo.toml\" --target-dir \"$here/target\"",
+        );
         Ok(draft.done(vec![("Cargo.toml".into(), manifest), ("profile_bench.rs".into(), main)]))
     }
 
@@ -200,14 +217,20 @@ impl Of<'_> {
         );
         let maven = self.stack.manager.name == "maven";
         let tree = self.known.repository.tree;
-        let wrapper = |name: &str| tree.has(&join(&self.stack.directory, name));
-        let (build, classes) = match (maven, wrapper("mvnw"), wrapper("gradlew")) {
-            (true, true, _) => ("./mvnw -q compile", "target/classes"),
-            (true, false, _) => ("mvn -q compile", "target/classes"),
-            (false, _, true) => ("./gradlew -q classes", "build/classes/java/main"),
-            (false, _, false) => ("gradle -q classes", "build/classes/java/main"),
+        let (program, wrapper, task, classes) = if maven {
+            ("mvn", "mvnw", "compile", "target/classes")
+        } else {
+            ("gradle", "gradlew", "classes", "build/classes/java/main")
         };
-        draft.line(build);
+        let above = self.stack.directory.split('/').filter(|part| !part.is_empty()).count();
+        let mut places =
+            (0..=above).map(|up| (up, self.stack.directory.rsplitn(up + 1, '/').nth(up).unwrap_or_default()));
+        let found = places.find(|(_, directory)| tree.has(&join(directory, wrapper)));
+        let program = found.map_or(program.to_owned(), |(up, _)| match up {
+            0 => format!("./{wrapper}"),
+            up => format!("{}{wrapper}", "../".repeat(up)),
+        });
+        draft.line(&format!("{program} -q {task}"));
         draft.guess(&format!("CLASSES={classes}"), "libraries that the class needs are to be added here");
         draft.line("exec java -cp \"$CLASSES\" \"$here/ProfileBench.java\"");
         Ok(draft.done(vec![("ProfileBench.java".into(), source)]))

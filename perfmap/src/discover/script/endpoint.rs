@@ -1,13 +1,7 @@
 //! A route → requests with curl, and their times; the service is started first where nothing answers and it is known how.
 
 use super::{Draft, Known, shell, start_of};
-use crate::discover::{
-    entry::Entry,
-    found::Script,
-    services,
-    source::routes::segments,
-    stacks,
-};
+use crate::discover::{entry::Entry, found::Script, services, source::routes::segments, stacks};
 
 const REQUESTS: u32 = 20;
 
@@ -66,7 +60,8 @@ pub fn script(known: &Known<'_>, entry: &Entry, base: Option<&str>) -> Script {
         }
     }
     draft.line(&format!("METHOD={}", shell::quoted(method)));
-    let filled: String = segments(path).iter().map(|part| format!("/{}", if part == "{}" { "1" } else { part })).collect();
+    let filled: String =
+        segments(path).iter().map(|part| format!("/{}", if part == "{}" { "1" } else { part })).collect();
     let filled = if filled.is_empty() { "/".to_owned() } else { filled };
     // Some frameworks answer a missing slash at the end with a redirect.
     let filled = if path.len() > 1 && path.ends_with('/') { format!("{filled}/") } else { filled };

@@ -90,7 +90,9 @@ fn start_of<'a>(known: &'a Known<'_>, file: &str) -> Option<&'a FoundCommand> {
     };
     let here = known.commands.iter().filter(plain).filter(|command| command.directory == directory);
     // Celery and its kind answer no requests.
-    here.into_iter().find(|command| !["celery", "worker", "rq ", "dramatiq", "sidekiq"].iter().any(|word| command.line.contains(word)))
+    here.into_iter().find(|command| {
+        !["celery", "worker", "rq ", "dramatiq", "sidekiq"].iter().any(|word| command.line.contains(word))
+    })
 }
 
 #[cfg(test)]

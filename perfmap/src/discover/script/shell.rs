@@ -34,8 +34,8 @@ pub fn words(line: &str) -> Option<Vec<String>> {
                     }
                 }
             }
-            '$' | '`' | '\\' | '|' | '&' | ';' | '<' | '>' | '(' | ')' | '*' | '?' | '~' | '#' | '\n' | '!' | '{' | '['
-            => return None,
+            '$' | '`' | '\\' | '|' | '&' | ';' | '<' | '>' | '(' | ')' | '*' | '?' | '~' | '#' | '\n' | '!' | '{'
+            | '[' => return None,
             plain => word.get_or_insert_default().push(plain),
         }
     }

@@ -111,7 +111,7 @@ services:
 ";
         let found = of_file("deploy/compose.yml", text);
         let shown: Vec<_> = found.iter().map(|s| format!("{} {} {:?}", s.name, s.path.display(), s.ports)).collect();
-        assert_eq!(shown, ["api deploy/services/api [8001, 80, 9, 81, 8002, 9000, 8080]", "web deploy/web []"]);
+        assert_eq!(shown, ["api deploy/services/api [8001, 80, 9, 8002, 81, 9000, 8080]", "web deploy/web []"]);
         assert_eq!(found[0].evidence, "deploy/compose.yml: services.api");
     }
 
@@ -119,7 +119,8 @@ services:
     fn aliases_do_not_multiply() {
         let mut text = String::from("a: &a [x, x, x, x, x, x, x, x, x, x]\n");
         for (name, of) in ["a", "b", "c", "d", "e", "f", "g", "h"].windows(2).map(|pair| (pair[1], pair[0])) {
-            text += &format!("{name}: &{name} [*{of}, *{of}, *{of}, *{of}, *{of}, *{of}, *{of}, *{of}, *{of}, *{of}]\n");
+            text +=
+                &format!("{name}: &{name} [*{of}, *{of}, *{of}, *{of}, *{of}, *{of}, *{of}, *{of}, *{of}, *{of}]\n");
         }
         assert_eq!(of_file("compose.yml", &text), []);
     }

@@ -14,11 +14,9 @@ pub fn of_compose(value: &Value) -> Vec<u16> {
             found.dedup();
             found
         }
-        Value::Mapping(table) => ["target", "published"]
-            .iter()
-            .filter_map(|key| table.get(*key))
-            .flat_map(of_compose)
-            .collect(),
+        Value::Mapping(table) => {
+            ["published", "target"].iter().filter_map(|key| table.get(*key)).flat_map(of_compose).collect()
+        }
         Value::Null | Value::Bool(_) | Value::Sequence(_) | Value::Tagged(_) => Vec::new(),
     }
 }
@@ -44,8 +42,5 @@ pub fn of_command(words: &[String]) -> Vec<u16> {
 pub fn exposed(tree: &Tree, directory: &str) -> Vec<u16> {
     let text = tree.read(&join(directory, "Dockerfile")).unwrap_or_default();
     let lines = text.lines().filter_map(|line| line.trim().strip_prefix("EXPOSE "));
-    lines
-        .flat_map(str::split_whitespace)
-        .filter_map(|port| port.split('/').next()?.parse().ok())
-        .collect()
+    lines.flat_map(str::split_whitespace).filter_map(|port| port.split('/').next()?.parse().ok()).collect()
 }

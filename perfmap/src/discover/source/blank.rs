@@ -30,9 +30,7 @@ impl Scan<'_> {
         while let Some(byte) = self.from.get(self.at).copied() {
             let hash_comments = matches!(self.language, Python | Ruby | Php);
             let c_comments = !matches!(self.language, Python | Ruby);
-            if hash_comments && byte == b'#' {
-                self.until(0, b"\n", false);
-            } else if c_comments && self.starts(b"//") {
+            if (hash_comments && byte == b'#') || (c_comments && self.starts(b"//")) {
                 self.until(0, b"\n", false);
             } else if c_comments && self.starts(b"/*") {
                 self.until(2, b"*/", false);
@@ -112,7 +110,8 @@ impl Scan<'_> {
             None => None,
         };
         // Of `<'a, 'b>` the second quote is no end: a character is one, or one of several bytes.
-        let length = length.filter(|length| *length == 1 || rest.first().is_some_and(|byte| *byte >= 0x80 || *byte == b'\\'));
+        let length =
+            length.filter(|length| *length == 1 || rest.first().is_some_and(|byte| *byte >= 0x80 || *byte == b'\\'));
         match length {
             Some(length) => {
                 self.blank(self.at + 1, self.at + 1 + length);
@@ -125,7 +124,11 @@ impl Scan<'_> {
 
     fn raw_string(&mut self) -> bool {
         let begins = self.from.get(self.at) == Some(&b'r')
-            && self.at.checked_sub(1).and_then(|at| self.from.get(at)).is_none_or(|byte| !super::is_word(*byte) || *byte == b'b');
+            && self
+                .at
+                .checked_sub(1)
+                .and_then(|at| self.from.get(at))
+                .is_none_or(|byte| !super::is_word(*byte) || *byte == b'b');
         let hashes = self.from.get(self.at + 1..).unwrap_or_default().iter().take_while(|byte| **byte == b'#').count();
         if !begins || self.from.get(self.at + 1 + hashes) != Some(&b'"') {
             return false;

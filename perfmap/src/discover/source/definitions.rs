@@ -55,7 +55,7 @@ pub fn definitions(language: Language, text: &str) -> Vec<Definition> {
 
 /// The innermost function around a line.
 pub fn around(definitions: &[Definition], line: u32) -> Option<&Definition> {
-    definitions.iter().filter(|found| found.is_function() && found.line <= line && line <= found.end).next_back()
+    definitions.iter().rfind(|found| found.is_function() && found.line <= line && line <= found.end)
 }
 
 fn by_indentation(text: &str, blank: &str) -> Vec<Definition> {
@@ -97,7 +97,16 @@ fn by_indentation(text: &str, blank: &str) -> Vec<Definition> {
         let parameters = if is_class { String::new() } else { parameters(text, blank, from) };
         open.push((indent, found.len()));
         let before = String::new();
-        found.push(Definition { name: name.into(), qualified, line: number, end: number, parameters, kind, is_async, before });
+        found.push(Definition {
+            name: name.into(),
+            qualified,
+            line: number,
+            end: number,
+            parameters,
+            kind,
+            is_async,
+            before,
+        });
     }
     for (_, index) in open {
         end(&mut found, index, last_code);
@@ -112,7 +121,9 @@ fn end(found: &mut [Definition], index: usize, line: u32) {
 }
 
 fn parameters(text: &str, blank: &str, from: usize) -> String {
-    let Some(open) = blank.get(from..).and_then(|rest| rest.find('(')).map(|at| from + at) else { return String::new() };
+    let Some(open) = blank.get(from..).and_then(|rest| rest.find('(')).map(|at| from + at) else {
+        return String::new();
+    };
     let inside = bracketed(blank, open, LONGEST_PARAMETERS);
     text.get(open + 1..open + 1 + inside.len()).unwrap_or_default().to_owned()
 }
@@ -208,7 +219,16 @@ fn definition(
     let parameters = if kind == Kind::Container { String::new() } else { parameters(text, blank, from) };
     let rest = blank.get(from..).unwrap_or_default().lines().next().unwrap_or_default();
     let is_async = before.split_whitespace().any(|word| word == "async") || rest.trim_start().starts_with("= async");
-    Definition { name: name.into(), qualified, line, end: line, parameters, kind, is_async, before: before.trim().into() }
+    Definition {
+        name: name.into(),
+        qualified,
+        line,
+        end: line,
+        parameters,
+        kind,
+        is_async,
+        before: before.trim().into(),
+    }
 }
 
 fn header(language: Language, line: &str, in_container: bool) -> Option<Header<'_>> {
@@ -232,9 +252,32 @@ fn header(language: Language, line: &str, in_container: bool) -> Option<Header<'
 
 /// Words that may stand before `fn`, `class` …; anything else makes the line no definition.
 const MODIFIERS: [&str; 26] = [
-    "pub", "crate", "async", "const", "unsafe", "extern", "export", "default", "declare", "abstract", "public", "private",
-    "protected", "internal", "static", "final", "sealed", "partial", "readonly", "override", "strictfp", "virtual", "in",
-    "super", "self", "non-sealed",
+    "pub",
+    "crate",
+    "async",
+    "const",
+    "unsafe",
+    "extern",
+    "export",
+    "default",
+    "declare",
+    "abstract",
+    "public",
+    "private",
+    "protected",
+    "internal",
+    "static",
+    "final",
+    "sealed",
+    "partial",
+    "readonly",
+    "override",
+    "strictfp",
+    "virtual",
+    "in",
+    "super",
+    "self",
+    "non-sealed",
 ];
 
 fn keyword<'a>(line: &'a str, keywords: &[&str], kind: Kind) -> Option<Header<'a>> {
@@ -309,22 +352,47 @@ fn arrow(line: &str) -> Option<Header<'_>> {
 }
 
 const NO_METHODS: [&str; 18] = [
-    "if", "for", "while", "switch", "catch", "return", "new", "throw", "else", "do", "try", "synchronized", "await", "super",
-    "this", "function", "yield", "when",
+    "if",
+    "for",
+    "while",
+    "switch",
+    "catch",
+    "return",
+    "new",
+    "throw",
+    "else",
+    "do",
+    "try",
+    "synchronized",
+    "await",
+    "super",
+    "this",
+    "function",
+    "yield",
+    "when",
 ];
 
 /// `public Order create(@Valid Body body) {`, `async create(body: Body): Promise<Order> {`.
 fn method(line: &str) -> Option<Header<'_>> {
     let open = line.find('(')?;
     let before = line.get(..open)?.trim_end();
-    if line.trim_start().starts_with(['@', '.', '}']) || before.contains(['=', '.', ';']) || line.trim_end().ends_with(';') {
+    if line.trim_start().starts_with(['@', '.', '}'])
+        || before.contains(['=', '.', ';'])
+        || line.trim_end().ends_with(';')
+    {
         return None;
     }
     let name = super::word_before(before, before.len());
     let modifiers = before.get(..before.len() - name.len())?;
     let first = first_word(before.trim_start());
     let no_method = name.is_empty() || NO_METHODS.contains(&name) || NO_METHODS.contains(&first);
-    (!no_method).then_some(Header { name, name_end: before.len(), kind: Kind::Method, before: modifiers, receiver: None })
+    (!no_method).then_some(Header {
+        name,
+        name_end: before.len(),
+        kind: Kind::Method,
+        before: modifiers,
+        receiver: None,
+    })
 }
 
 /// The definition that a target names: by its whole qualified name, or by its last parts.
@@ -339,7 +407,6 @@ pub fn by_name<'a>(definitions: &'a [Definition], name: &str) -> Option<&'a Defi
         .or_else(|| definitions.iter().find(inside))
         .filter(|found| found.is_function() || found.kind == Kind::Container)
 }
-
 
 #[cfg(test)]
 #[path = "definitions_tests.rs"]

@@ -33,8 +33,7 @@ urlpatterns = [
     path('api/', include('shop.urls')),
 ]
 ";
-    let expected =
-        ["2: * orders/<int:pk>/ Named(\"OrderDetail\")", "3: * ^old/$ Named(\"old_view\")", "prefix api/"];
+    let expected = ["2: * orders/<int:pk>/ Named(\"OrderDetail\")", "3: * ^old/$ Named(\"old_view\")", "prefix api/"];
     assert_eq!(found(Language::Python, django), expected);
 }
 

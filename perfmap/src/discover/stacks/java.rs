@@ -53,7 +53,12 @@ pub fn detect(tree: &Tree, manifest: &str) -> Option<Stack> {
     let files: Vec<String> = std::iter::once(manifest.to_owned()).chain(above).collect();
     let junit = ["junit-jupiter", "junit.jupiter", "useJUnitPlatform", "spring-boot-starter-test", "junit"];
     let junit = junit.iter().find_map(|word| mention(tree, &files, word));
-    let frameworks = [("spring-boot-starter-web", "spring"), ("org.springframework.boot", "spring"), ("quarkus", "quarkus"), ("micronaut", "micronaut")];
+    let frameworks = [
+        ("spring-boot-starter-web", "spring"),
+        ("org.springframework.boot", "spring"),
+        ("quarkus", "quarkus"),
+        ("micronaut", "micronaut"),
+    ];
     let mut found = Vec::new();
     for (word, name) in frameworks {
         let known = found.iter().any(|tool: &crate::discover::found::Tool| tool.name == name);
@@ -83,7 +88,8 @@ pub fn cases(text: &str, definitions: &[Definition]) -> Vec<Case> {
         let above = lines.get(..found.line.saturating_sub(1) as usize).unwrap_or_default().iter().rev();
         let own = lines.get(found.line.saturating_sub(1) as usize).into_iter();
         let annotations = above.take_while(|line| line.trim_start().starts_with('@')).take(8);
-        own.chain(annotations).any(|line| ["@Test", "@ParameterizedTest", "@RepeatedTest"].iter().any(|mark| line.contains(mark)))
+        own.chain(annotations)
+            .any(|line| ["@Test", "@ParameterizedTest", "@RepeatedTest"].iter().any(|mark| line.contains(mark)))
     };
     let tests = definitions.iter().filter(|found| found.is_function() && is_test(found));
     tests.map(|found| Case { name: found.qualified.clone(), line: found.line, end: found.end }).collect()
@@ -103,7 +109,11 @@ pub fn run_test(tree: &Tree, stack: &Stack, file: &str, case: Option<&Case>) -> 
     let maven = stack.manager.name == "maven";
     let wrapper = upwards(tree, &stack.directory, &[if maven { "mvnw" } else { "gradlew" }]);
     // From where the wrapper lies the whole build is seen, and a module is named within it.
-    let settings = if maven { top_pom(tree, &stack.directory) } else { upwards(tree, &stack.directory, &["settings.gradle", "settings.gradle.kts"]) };
+    let settings = if maven {
+        top_pom(tree, &stack.directory)
+    } else {
+        upwards(tree, &stack.directory, &["settings.gradle", "settings.gradle.kts"])
+    };
     let from = wrapper.as_deref().or(settings.as_deref()).map_or(stack.directory.as_str(), parent).to_owned();
     let module = inside(&from, &stack.directory).to_owned();
     let module = if stack.directory == from { String::new() } else { module };
@@ -117,7 +127,12 @@ pub fn run_test(tree: &Tree, stack: &Stack, file: &str, case: Option<&Case>) -> 
     let all = if maven {
         let mut all = words([program, "-q"]);
         if !module.is_empty() {
-            all.extend(["-pl".to_owned(), module, "-am".to_owned(), "-Dsurefire.failIfNoSpecifiedTests=false".to_owned()]);
+            all.extend([
+                "-pl".to_owned(),
+                module,
+                "-am".to_owned(),
+                "-Dsurefire.failIfNoSpecifiedTests=false".to_owned(),
+            ]);
         }
         // Integration tests are failsafe's, by their names.
         let (property, phase) = if stem(file).ends_with("IT") { ("it.test", "verify") } else { ("test", "test") };

@@ -21,10 +21,7 @@ pub fn mention(tree: &Tree, files: &[String], word: &str) -> Option<Evidence> {
 
 /// Those of a list that the files name.
 pub fn mentioned(tree: &Tree, files: &[String], names: &[&'static str]) -> Vec<Tool> {
-    names
-        .iter()
-        .filter_map(|name| Some(Tool { name, evidence: mention(tree, files, name)? }))
-        .collect()
+    names.iter().filter_map(|name| Some(Tool { name, evidence: mention(tree, files, name)? })).collect()
 }
 
 /// The nearest directory, from this one up to the root, that has a file of one of these names.
@@ -49,8 +46,10 @@ pub fn directories(tree: &Tree, base: &str, patterns: &[String], manifest: &str)
         match pattern.strip_suffix("/**") {
             Some(front) => crate::discover::tree::is_below(directory, front),
             None => {
-                let (own, wanted): (Vec<&str>, Vec<&str>) = (directory.split('/').collect(), pattern.split('/').collect());
-                own.len() == wanted.len() && own.iter().zip(&wanted).all(|(own, wanted)| own == wanted || part_fits(own, wanted))
+                let (own, wanted): (Vec<&str>, Vec<&str>) =
+                    (directory.split('/').collect(), pattern.split('/').collect());
+                own.len() == wanted.len()
+                    && own.iter().zip(&wanted).all(|(own, wanted)| own == wanted || part_fits(own, wanted))
             }
         }
     };

@@ -88,7 +88,16 @@ fn without_manifest(tree: &Tree, known: &[Stack]) -> Vec<Stack> {
 /// Directories whose manifests are not the project's own, unless it names them.
 pub fn is_sample(directory: &str) -> bool {
     const NAMES: [&str; 10] = [
-        "tests", "test", "testdata", "fixtures", "__fixtures__", "examples", "example", "samples", "templates", "third_party",
+        "tests",
+        "test",
+        "testdata",
+        "fixtures",
+        "__fixtures__",
+        "examples",
+        "example",
+        "samples",
+        "templates",
+        "third_party",
     ];
     directory.split('/').any(|part| NAMES.contains(&part))
 }
@@ -155,7 +164,11 @@ pub fn imports(stack: &Stack, test: &str, text: &str, entry: &str) -> Option<u32
 
 /// The words with the case's file relative to the directory that the command runs in.
 fn inside<'a>(directory: &str, file: &'a str) -> &'a str {
-    if directory.is_empty() { file } else { file.strip_prefix(directory).map_or(file, |rest| rest.trim_start_matches('/')) }
+    if directory.is_empty() {
+        file
+    } else {
+        file.strip_prefix(directory).map_or(file, |rest| rest.trim_start_matches('/'))
+    }
 }
 
 fn words<const N: usize>(words: [&str; N]) -> Vec<String> {

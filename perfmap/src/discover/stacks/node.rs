@@ -15,7 +15,8 @@ use crate::discover::{
     tree::{Tree, join, name, parent},
 };
 
-const FRAMEWORKS: [&str; 9] = ["express", "fastify", "koa", "hono", "next", "@nestjs/core", "bullmq", "amqplib", "kafkajs"];
+const FRAMEWORKS: [&str; 9] =
+    ["express", "fastify", "koa", "hono", "next", "@nestjs/core", "bullmq", "amqplib", "kafkajs"];
 
 /// package.json, as far as it is needed. What has another shape than expected counts as absent.
 #[derive(Debug, Default, Deserialize)]
@@ -112,9 +113,9 @@ pub fn plain(tree: &Tree, file: &str) -> Stack {
 }
 
 fn manager(tree: &Tree, directory: &str, package: &Package) -> Tool {
-    let named = ["pnpm", "yarn", "bun", "npm"].into_iter().find(|name| {
-        package.manager.as_deref().is_some_and(|manager| manager.split('@').next() == Some(name))
-    });
+    let named = ["pnpm", "yarn", "bun", "npm"]
+        .into_iter()
+        .find(|name| package.manager.as_deref().is_some_and(|manager| manager.split('@').next() == Some(name)));
     if let Some(name) = named {
         let file = join(directory, "package.json");
         let evidence = mention(tree, std::slice::from_ref(&file), "packageManager").unwrap_or(Evidence::file(file));
@@ -134,13 +135,14 @@ fn manager(tree: &Tree, directory: &str, package: &Package) -> Tool {
 }
 
 fn test_tools(tree: &Tree, directory: &str, package: &Package, files: &[String]) -> Vec<Tool> {
-    let scripts: String = package.scripts.iter().filter_map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n");
+    let scripts: String = package.scripts.values().filter_map(|line| line.as_str()).collect::<Vec<_>>().join("\n");
     let own = files.first().cloned().unwrap_or_else(|| join(directory, "package.json"));
     let at = |word: &str| mention(tree, std::slice::from_ref(&own), word).unwrap_or(Evidence::file(own.clone()));
     let in_scripts = |word: &str| scripts.split(|c: char| c.is_whitespace() || c == '/').any(|part| part == word);
     let runners = ["vitest", "jest", "mocha", "ava"];
     // What a script runs comes before what is only installed.
-    let mut found: Vec<Tool> = runners.into_iter().filter(|name| in_scripts(name)).map(|name| tool(name, at(name))).collect();
+    let mut found: Vec<Tool> =
+        runners.into_iter().filter(|name| in_scripts(name)).map(|name| tool(name, at(name))).collect();
     if scripts.contains("node --test") || scripts.contains("--test ") {
         found.push(tool("node:test", at("--test")));
     }
@@ -164,7 +166,9 @@ pub fn is_test_file(path: &str) -> bool {
 
 /// `it('…')` and `test('…')`; each ends where the next begins.
 pub fn cases(text: &str) -> Vec<Case> {
-    let named = literals(text).into_iter().filter(|literal| matches!(literal.callee, "it" | "test") && !literal.text.is_empty());
+    let named = literals(text)
+        .into_iter()
+        .filter(|literal| matches!(literal.callee, "it" | "test") && !literal.text.is_empty());
     let mut found: Vec<Case> =
         named.map(|literal| Case { name: literal.text.to_owned(), line: literal.line, end: u32::MAX }).collect();
     let next: Vec<u32> = found.iter().skip(1).map(|case| case.line.saturating_sub(1)).collect();

@@ -14,7 +14,18 @@ use crate::discover::{
 const MANIFESTS: [&str; 7] =
     ["pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", "Pipfile", "tox.ini", "manage.py"];
 const FRAMEWORKS: [&str; 12] = [
-    "fastapi", "flask", "django", "starlette", "aiohttp", "tornado", "sanic", "celery", "rq", "dramatiq", "litestar", "click",
+    "fastapi",
+    "flask",
+    "django",
+    "starlette",
+    "aiohttp",
+    "tornado",
+    "sanic",
+    "celery",
+    "rq",
+    "dramatiq",
+    "litestar",
+    "click",
 ];
 const MOST_FILES_LOOKED_AT: usize = 200;
 
@@ -76,7 +87,13 @@ fn project_name(tree: &Tree, directory: &str) -> Option<String> {
 }
 
 fn manager(tree: &Tree, directory: &str) -> Tool {
-    let locks = [("uv.lock", "uv"), ("poetry.lock", "poetry"), ("pdm.lock", "pdm"), ("hatch.toml", "hatch"), ("Pipfile", "pipenv")];
+    let locks = [
+        ("uv.lock", "uv"),
+        ("poetry.lock", "poetry"),
+        ("pdm.lock", "pdm"),
+        ("hatch.toml", "hatch"),
+        ("Pipfile", "pipenv"),
+    ];
     for (lock, name) in locks {
         if let Some(file) = upwards(tree, directory, &[lock]) {
             return tool(name, Evidence::file(file));
@@ -113,7 +130,8 @@ fn test_tools(tree: &Tree, directory: &str, files: &[String], frameworks: &[Tool
     let mut found = Vec::new();
     let settings = ["pytest.ini", "conftest.py", "tests/conftest.py", ".pytest.ini"];
     let settings = settings.iter().map(|name| join(directory, name)).find(|file| tree.has(file));
-    let tests = || tree.below(directory).filter(|file| is_test_file(file)).take(MOST_FILES_LOOKED_AT).map(str::to_owned);
+    let tests =
+        || tree.below(directory).filter(|file| is_test_file(file)).take(MOST_FILES_LOOKED_AT).map(str::to_owned);
     let pytest = mention(tree, files, "pytest")
         .or(settings.map(Evidence::file))
         .or_else(|| mention(tree, &tests().collect::<Vec<_>>(), "pytest"));
@@ -219,7 +237,8 @@ pub fn imports(stack: &Stack, text: &str, entry: &str) -> Option<u32> {
         let Some(rest) = code.strip_prefix("from ").or_else(|| code.strip_prefix("import ")) else { return false };
         let named = rest.split_whitespace().next().unwrap_or_default().trim_end_matches(',');
         let dotted = format!(".{named}");
-        let same = |whole: &str| !named.is_empty() && (whole == named || whole.ends_with(&dotted) && named.contains('.'));
+        let same =
+            |whole: &str| !named.is_empty() && (whole == named || whole.ends_with(&dotted) && named.contains('.'));
         let from_package = code.starts_with("from ")
             && (same(package) || (package.is_empty() && named == "."))
             && word_positions(rest.split_once("import").map_or("", |(_, names)| names), last).next().is_some();

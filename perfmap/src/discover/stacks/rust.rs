@@ -101,7 +101,8 @@ pub fn cases(path: &str, text: &str, definitions: &[Definition]) -> Vec<Case> {
     let module = module_of(path);
     tests
         .map(|found| {
-            let name = if module.is_empty() { found.qualified.clone() } else { format!("{module}::{}", found.qualified) };
+            let name =
+                if module.is_empty() { found.qualified.clone() } else { format!("{module}::{}", found.qualified) };
             Case { name, line: found.line, end: found.end }
         })
         .collect()
@@ -138,7 +139,9 @@ pub fn run_test(tree: &Tree, stacks: &[Stack], stack: &Stack, file: &str, case: 
     let inside = inside(&stack.directory, file);
     match target_of(&read, inside) {
         Some(name) => select.extend(["--test".to_owned(), name]),
-        None if inside.starts_with("src/") && tree.has(&join(&stack.directory, "src/lib.rs")) => select.push("--lib".into()),
+        None if inside.starts_with("src/") && tree.has(&join(&stack.directory, "src/lib.rs")) => {
+            select.push("--lib".into())
+        }
         None => {}
     }
     let nextest = stack.test_tools.iter().any(|tool| tool.name == "nextest");

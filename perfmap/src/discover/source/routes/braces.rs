@@ -135,7 +135,8 @@ fn handlers_of(text: &str) -> impl Iterator<Item = (String, Handler)> {
         word_positions(text, word).filter_map(move |at| {
             let inside = text.get(at + word.len()..)?.trim_start().strip_prefix('(')?;
             // Actix: get().to(handler)
-            let inside = inside.strip_prefix(')').map_or(Some(inside), |rest| rest.split_once(".to(").map(|(_, to)| to))?;
+            let inside =
+                inside.strip_prefix(')').map_or(Some(inside), |rest| rest.split_once(".to(").map(|(_, to)| to))?;
             let path_end = inside.bytes().position(|byte| !is_word(byte) && byte != b':').unwrap_or(inside.len());
             let path = inside.get(..path_end)?;
             let handler = match inside.trim_start().starts_with(['|', 'm']) && inside.contains('|') && path.len() < 2 {

@@ -15,7 +15,7 @@ pub struct Fit {
 pub fn segments(path: &str) -> Vec<String> {
     let path = path.split(['?', '#']).next().unwrap_or_default();
     let path = path.trim_start_matches('^').trim_end_matches('$');
-    let whole = |part: &str| is_parameter(part).then_some("{}".to_owned()).unwrap_or(part.to_owned());
+    let whole = |part: &str| if is_parameter(part) { "{}".to_owned() } else { part.to_owned() };
     path.split('/').filter(|part| !part.is_empty()).map(whole).collect()
 }
 
