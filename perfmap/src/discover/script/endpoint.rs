@@ -1,6 +1,9 @@
 //! A route → requests with curl, and their times; the service is started first where nothing answers and it is known how.
 
-use super::{Draft, Known, shell, start_of};
+use super::{
+    Draft, Known, shell,
+    start::{Start, start},
+};
 use crate::discover::{entry::Entry, found::Script, services, source::routes::segments, stacks};
 
 const REQUESTS: u32 = 20;
@@ -40,15 +43,23 @@ pub fn script(known: &Known<'_>, entry: &Entry, base: Option<&str>) -> Script {
     let stack = stacks::of_file(known.repository.stacks, &entry.point.file);
     let directory = stack.map_or("", |stack| &stack.directory);
     let mut draft = Draft::new(known, &format!("times {REQUESTS} requests with curl"), directory);
-    let start = start_of(known, &entry.point.file);
-    match start {
-        Some(start) => {
-            draft.line(&format!("# {}", shell::comment(&start.evidence.to_string())));
-            draft.line(&format!("START={}", shell::quoted(&start.line)));
+    let start = start(known, entry);
+    let started_by = match &start {
+        Start::Said(command) => {
+            draft.line(&format!("# {}", shell::comment(&command.evidence.to_string())));
+            draft.line(&format!("START={}", shell::quoted(&command.line)));
+            Some(command.line.as_str())
         }
-        None => draft.guess("START=''", "the repository does not say how the service is started; put the command here"),
-    }
-    let port = port_of(known, entry, start.map(|start| start.line.as_str()));
+        Start::Guessed(line, why) => {
+            draft.guess(&format!("START={}", shell::quoted(line)), &format!("how it is started; {why}"));
+            Some(line.as_str())
+        }
+        Start::Unknown => {
+            draft.guess("START=''", "the repository does not say how the service is started; put the command here");
+            None
+        }
+    };
+    let port = port_of(known, entry, started_by);
     match (base, port) {
         (Some(base), _) => draft.line(&format!("BASE=${{BASE_URL:-{}}}", shell::quoted(base))),
         (None, Port::Said(port, by)) => {

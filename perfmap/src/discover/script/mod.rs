@@ -7,11 +7,11 @@ mod arguments;
 mod benchmark;
 mod endpoint;
 pub mod shell;
+mod start;
 
 use super::{
     entry::{Entry, How, Repository},
-    found::{CommandKind, CommandSource, FoundCommand, NoBenchmark, Script},
-    stacks,
+    found::{FoundCommand, NoBenchmark, Script},
     topology::Topology,
 };
 
@@ -77,22 +77,6 @@ impl Draft {
         let files = std::iter::once((NAME.to_owned(), text)).chain(more).collect();
         Script { files, guessed, directory }
     }
-}
-
-/// How the service that a file belongs to is started, as far as the repository says it.
-fn start_of<'a>(known: &'a Known<'_>, file: &str) -> Option<&'a FoundCommand> {
-    let directory = stacks::of_file(known.repository.stacks, file).map_or("", |stack| stack.directory.as_str());
-    let plain = |command: &&FoundCommand| {
-        command.kind == CommandKind::Start
-            && command.source != CommandSource::Compose
-            && !command.line.contains("docker")
-            && !["&", "|", ">", "<"].iter().any(|mark| command.line.contains(mark))
-    };
-    let here = known.commands.iter().filter(plain).filter(|command| command.directory == directory);
-    // Celery and its kind answer no requests.
-    here.into_iter().find(|command| {
-        !["celery", "worker", "rq ", "dramatiq", "sidekiq"].iter().any(|word| command.line.contains(word))
-    })
 }
 
 #[cfg(test)]
