@@ -41,6 +41,11 @@ fn one(part: &str) -> Option<CommandKind> {
         "node" if first.ends_with("server.js") || first.ends_with("main.js") || first.ends_with("app.js") => {
             Some(CommandKind::Start)
         }
+        "python" | "python3"
+            if ["server.py", "app.py", "main.py", "wsgi.py"].iter().any(|end| first.ends_with(end)) =>
+        {
+            Some(CommandKind::Start)
+        }
         "npm" | "pnpm" | "yarn" | "bun" => {
             let plain: Vec<&str> =
                 arguments.iter().copied().filter(|word| !matches!(*word, "run" | "run-script")).collect();
