@@ -11,6 +11,7 @@ use super::{
     console::Console,
     container_roots,
     errors::Failure,
+    norms::norms,
     pipeline::{self, Destination},
     plan::{OutputPlan, WAIT_THRESHOLD, detail, follow_peers, output_plan},
     services::named_services,
@@ -33,6 +34,7 @@ struct AttachPlan {
     project: target::Project,
     /// The names that the user gave, the strongest first.
     services: Vec<NamedService>,
+    norms: Vec<String>,
     collect: collect::Plan,
     output: OutputPlan,
     /// As it would be typed.
@@ -67,6 +69,7 @@ fn attach_plan(typed: &AttachArgs, here: &Path, invocation: &Invocation) -> Resu
     let mut project = target::discover_project(here, home, &[], &typed.app);
     let owner = invocation.owner.map(|(uid, gid)| files::Owner { uid, gid });
     let services = named_services(&typed.service, here, project.main.as_deref(), owner)?;
+    let norms = norms(None, project.main.as_deref(), owner)?;
     if let Some(main) = &project.main {
         // What is watched has nothing to do with the directory that it is watched from.
         project.roots.retain(|root| root != main);
@@ -80,6 +83,7 @@ fn attach_plan(typed: &AttachArgs, here: &Path, invocation: &Invocation) -> Resu
         owner,
         project,
         services,
+        norms,
         collect: collect::Plan {
             mode: Mode::Profile,
             sample_hz: typed.freq,
@@ -166,6 +170,7 @@ fn complete(plan: &AttachPlan, outcome: Outcome) -> Recording {
     meta.project_roots.clone_from(&plan.project.roots);
     meta.app_globs.clone_from(&plan.project.app_globs);
     meta.services.clone_from(&plan.services);
+    meta.norms.clone_from(&plan.norms);
     let gone = plan.pids.iter().filter(|pid| {
         let of_pid = |process: &&crate::recording::Process| process.pid == **pid;
         recording.processes.iter().find(of_pid).is_none_or(|process| process.died.is_some())

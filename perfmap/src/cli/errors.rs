@@ -7,7 +7,7 @@ use crate::{
     baseline::{BaselineFileError, Phase},
     collect::CollectError,
     recording::{Ending, file::FileError},
-    report::files::FilesError,
+    report::{diff::LoadError, files::FilesError},
     target::{IdentityError, LaunchError, SelectError, signal_name},
 };
 
@@ -19,6 +19,9 @@ pub enum Failure {
     NotFound { path: PathBuf, nearest: Vec<String> },
     #[error("{}: {error}", path.display())]
     Recording { path: PathBuf, error: FileError },
+    /// One side of a comparison.
+    #[error("{}: {error}", path.display())]
+    Side { path: PathBuf, error: LoadError },
     #[error("{}: {error}", path.display())]
     BaselineFile { path: PathBuf, error: BaselineFileError },
     #[error("{}: {error}", path.display())]
@@ -62,6 +65,7 @@ impl Failure {
             Failure::Usage { .. }
             | Failure::NotFound { .. }
             | Failure::Recording { .. }
+            | Failure::Side { .. }
             | Failure::BaselineFile { .. }
             | Failure::Input { .. }
             | Failure::Select(_)
@@ -88,6 +92,9 @@ impl Failure {
             }
             Failure::Launch(LaunchError::Failed { .. }) => None,
             Failure::Recording { .. } => Some("a recording is the recording.perfmap that perfmap trace writes".into()),
+            Failure::Side { .. } => Some(
+                "it compares profile_result or performance_map files (YAML or JSON) and recording.perfmap files".into(),
+            ),
             Failure::BaselineFile { .. } => Some(
                 "a baseline file is the baseline.json that perfmap trace writes; leave the option out to measure"
                     .into(),

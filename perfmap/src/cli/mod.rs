@@ -7,10 +7,13 @@ mod attach;
 mod completions;
 mod console;
 mod container_roots;
+mod diff;
 mod discover;
 mod discovered;
 mod doctor;
 mod errors;
+mod fail_on;
+mod norms;
 mod pipeline;
 mod plan;
 mod play;
@@ -53,6 +56,7 @@ fn dispatch(command: Subcommand, console: &Console) -> Result<u8, Failure> {
         Subcommand::Attach(typed) => attach::attach(&typed, console),
         Subcommand::Discover(typed) => discover::discover(&typed, console),
         Subcommand::Report(typed) => replay::replay(&typed, console),
+        Subcommand::Diff(typed) => diff::diff(&typed, console),
         Subcommand::Doctor => doctor::doctor(console),
         Subcommand::Completions { shell } => completions::completions(shell),
         Subcommand::Man => completions::man(),

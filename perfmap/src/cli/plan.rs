@@ -8,6 +8,8 @@ use std::{
 use super::{
     args::{Backend, Format, TraceArgs},
     errors::Failure,
+    fail_on::{self, Condition},
+    norms::norms,
     services::named_services,
 };
 use crate::{
@@ -51,6 +53,9 @@ pub struct TracePlan {
     /// Services that run already and that the command talks to.
     pub follow_peers: FollowPeers,
     pub output: OutputPlan,
+    pub fail_on: Vec<Condition>,
+    /// As they go into the recording.
+    pub norms: Vec<String>,
 }
 
 /// What `trace` and `report` have in common.
@@ -113,6 +118,8 @@ pub fn trace_plan(
     let home = command.variable("HOME").map(PathBuf::from);
     let project = target::discover_project(working_directory, home.as_deref(), &command.argv, &typed.app);
     let services = named_services(&typed.service, working_directory, project.main.as_deref(), owner)?;
+    let fail_on = fail_on::conditions(&typed.fail_on)?;
+    let norms = norms(typed.norms.as_deref(), project.main.as_deref(), owner)?;
     let follow_peers = follow_peers(&typed.follow_peers)?;
     let on_command_line = named_services(&typed.service, working_directory, None, owner)?;
     let added = added(&services, on_command_line, &follow_peers);
@@ -139,6 +146,8 @@ pub fn trace_plan(
         backend: typed.backend,
         follow_peers,
         output,
+        fail_on,
+        norms,
     })
 }
 

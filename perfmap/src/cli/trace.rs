@@ -134,6 +134,7 @@ fn complete(plan: &TracePlan, baseline: Option<Baseline>, outcome: Outcome, prog
     meta.project_roots = plan.project.roots.clone();
     meta.app_globs = plan.project.app_globs.clone();
     meta.services.clone_from(&plan.services);
+    meta.norms.clone_from(&plan.norms);
     recording.baseline = baseline;
     let outside = recording.meta.outside.clone();
     add_projects(&mut recording, |id| outside.binary_search(&id).is_ok());
@@ -163,6 +164,7 @@ fn finish(plan: &TracePlan, recording: &Recording, console: &Console, progress: 
     let more = raw_files(plan, recording)?;
     let products = pipeline::products(recording, &plan.output);
     drop(stage);
+    let holding = products.holding(&plan.fail_on, recording);
     let to = Destination { directory: &plan.out, owner: plan.owner };
     pipeline::deliver(recording, products, more, &plan.output, to, console)?;
     let meta = &recording.meta;
@@ -171,7 +173,9 @@ fn finish(plan: &TracePlan, recording: &Recording, console: &Console, progress: 
         // The report has it among its warnings; a quiet run has no report.
         console.without_report(&format!("the profiled run ended with {}", errors::ending_text(meta.ending)));
     }
-    Ok(code)
+    // How the command ended comes first.
+    let failed = pipeline::fail(&holding, console);
+    Ok(if code != 0 { code } else { failed.unwrap_or(0) })
 }
 
 pub fn recording_file(recording: &Recording) -> Result<OutputFile, Failure> {

@@ -10,6 +10,7 @@ mod clock;
 mod connections;
 mod containers;
 mod decode;
+mod gpu;
 mod habitats;
 mod item;
 mod mappings;

@@ -17,6 +17,7 @@ use super::{
     CollectError, Control, Mode, Outcome, Plan, Progress,
     adopt::Adoption,
     clock::{children_cpu, monotonic_ns, own_cpu},
+    gpu::GpuWatch,
     item::Item,
     mappings::{Change, Mappings},
     memory::MemoryWatch,
@@ -153,6 +154,7 @@ async fn collect(
     let mut watch = Watch::new(plan, &object, origin);
     let mut running = held.map(Held::release).transpose()?;
     let mut memory = MemoryWatch::default();
+    let mut gpu = GpuWatch::default();
     let mut aborted = false;
     let ending = loop {
         let busy = feed.drain()?;
@@ -163,6 +165,8 @@ async fn collect(
         if plan.mode == Mode::Count {
             memory.tick(monotonic_ns(), &feed.alive);
         }
+        let now = monotonic_ns();
+        gpu.tick(now, Nanos(now.saturating_sub(origin)), &feed.alive);
         match &mut running {
             Some(running) => {
                 if let Some(ending) = ended(running)? {
@@ -186,6 +190,7 @@ async fn collect(
     object.stop();
     feed.drain()?;
     let _ = feed.sender.send(Item::OpenSockets(object.socket_sums()));
+    let missing = std::mem::take(&mut object.missing);
     let mut losses = object.losses();
     losses.add(Loss::NoTaskStorage, feed.adoption.refused);
     let lost_mappings = feed.mappings.as_ref().map_or(0, |mappings| mappings.lost);
@@ -201,7 +206,9 @@ async fn collect(
     let thinned = thinned.into_iter().map(|step| Thinned { at: step.at.since(before), ..step }).collect();
     let meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
     recording.meta = Meta { thinned, ..meta };
+    recording.gpu = gpu.into_seen();
     recording.meta.notes = tls_notes::notes(&recording, |pid| libraries.of_process(pid));
+    recording.meta.notes.extend(missing);
     Ok(Outcome { recording, files, memory: memory.curve(), peers, tls_libraries: libraries.into_used() })
 }
 

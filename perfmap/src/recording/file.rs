@@ -14,14 +14,14 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{
-    Baseline, Call, Code, Earlier, Event, Frame, Losses, Meta, Module, Process, PythonFrame, Recording, Socket, Source,
-    Stack, Surroundings, Symbol, Task, Turn,
+    Baseline, Call, Code, Earlier, Event, Frame, Gpu, Losses, Meta, Module, Process, PythonFrame, Recording, Socket,
+    Source, Stack, Surroundings, Symbol, Task, Turn,
 };
 
 /// The line feed shows transfers in text mode, the zero byte keeps tools from taking it for text.
 const MAGIC: [u8; 8] = *b"perfmap\n";
 /// Bumped whenever a type of the recording changes; a test pins the bytes that this version gives.
-pub const FORMAT_VERSION: u32 = 6;
+pub const FORMAT_VERSION: u32 = 7;
 /// Magic, version, length of the content when decompressed.
 const HEADER: usize = 8 + 4 + 8;
 /// Longest content that is read: some ten times what a ten-minute profile at 999 Hz of 16 CPUs takes.
@@ -72,6 +72,12 @@ struct Content<'a> {
     turns: &'a [Turn],
     earlier: &'a Earlier,
     source: &'a Option<Source>,
+    gpu: &'a Gpu,
+}
+
+/// By its first bytes alone.
+pub fn is_recording(bytes: &[u8]) -> bool {
+    bytes.starts_with(&MAGIC)
 }
 
 pub fn encode(recording: &Recording) -> Result<Vec<u8>, FileError> {
@@ -120,6 +126,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         turns,
         earlier,
         source,
+        gpu,
     } = recording;
     let lossy;
     let meta = if is_text(meta) {
@@ -149,6 +156,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         turns,
         earlier,
         source,
+        gpu,
     };
     let content = postcard::to_stdvec(&content).map_err(|error| FileError::Encode { why: error.to_string() })?;
     if content.len() as u64 > MAX_CONTENT {

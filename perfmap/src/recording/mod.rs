@@ -8,6 +8,7 @@ mod baseline;
 mod earlier;
 mod event;
 pub mod file;
+mod gpu;
 mod loss;
 mod process;
 mod socket;
@@ -26,9 +27,10 @@ pub use earlier::{
     Earlier, Endpoint, Fold, Folded, Gone, Latencies, OTHER_REQUESTS, Requests, Spoken, Sureness, Tally,
 };
 pub use event::{
-    Call, CallId, CallStep, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Mark, Message, OffCpu, OffState,
-    OnObject, Sample, ShortWaits, WaitClass, Waker, WebMethod, Wire,
+    Call, CallId, CallStep, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Mark, Memory, Message, OffCpu,
+    OffState, OnObject, Sample, ShortWaits, WaitClass, Waker, WebMethod, Wire,
 };
+pub use gpu::{Gpu, GpuReading};
 pub use loss::{Loss, Losses};
 pub use process::{Ending, Image, Process, ProcessId, Task, TaskId};
 pub use socket::{Address, Family, Role, Socket, SocketId, StateChange, TcpState};
@@ -81,6 +83,8 @@ pub struct Meta {
     pub app_globs: Vec<String>,
     /// Names that the user gave to services, the strongest first.
     pub services: Vec<NamedService>,
+    /// What operations usually take, where the user says so: TOML of a `[norms]` table each, the strongest last.
+    pub norms: Vec<String>,
     /// Where perfmap itself ran: what the program shares with it says nothing about the program.
     pub own_surroundings: Option<SurroundingsId>,
     pub backend: String,
@@ -142,6 +146,8 @@ pub struct Recording {
     pub earlier: Earlier,
     /// None: nobody looked.
     pub source: Option<Source>,
+    /// Empty where the target used no NVIDIA device.
+    pub gpu: Gpu,
 }
 
 impl Recording {

@@ -30,6 +30,7 @@ pub(super) fn check(recording: &Recording) -> Checked {
         turns,
         earlier,
         source: _,
+        gpu: _,
     } = recording;
     let Meta { root, outside, own_surroundings, .. } = meta;
     outside.iter().try_for_each(|process| within(process.0, processes.len(), "process"))?;
@@ -129,6 +130,7 @@ impl Recording {
         self.known_task(event.task())?;
         match event {
             Event::Sample(sample) => self.known_stack(Some(sample.stack)),
+            Event::Memory(memory) => self.known_stack(Some(memory.stack)),
             Event::OffCpu(off) => {
                 if let Some(Waker { task: Some(task), .. }) = off.waker {
                     self.known_task(task)?;

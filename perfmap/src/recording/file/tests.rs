@@ -60,7 +60,12 @@ fn sample() -> Recording {
         throttled: true,
         held: Some(HeldLock { holder: task, interpreter: true }),
     };
-    let marks = vec![Mark::TlsRecord { content: 23, length: 53 }, Mark::TlsDesync, Mark::Upgraded];
+    let marks = vec![
+        Mark::TlsRecord { content: 23, length: 53 },
+        Mark::TlsDesync,
+        Mark::Upgraded,
+        Mark::Tokens { hashes: vec![7, 1 << 30], whole: true },
+    ];
     let steps = [
         CallStep::Request {
             method: Some(WebMethod("GET".into())),
@@ -134,6 +139,7 @@ fn sample() -> Recording {
         meta: Meta {
             command: vec!["a".into()],
             services: selectors.map(|is| NamedService { name: "s".into(), is }).to_vec(),
+            norms: vec!["n".into()],
             own_surroundings: Some(SurroundingsId(0)),
             working_directory: "/w".into(),
             project_roots: vec!["/w".into()],
@@ -268,6 +274,10 @@ fn sample() -> Recording {
             .to_vec(),
         earlier: earlier(),
         source: Some(source()),
+        gpu: Gpu {
+            devices: vec![(1, "g".into())],
+            readings: vec![GpuReading { at: Nanos(1), device: 1, busy_pct: 50, memory: 9 }],
+        },
     }
 }
 
@@ -365,7 +375,7 @@ fn comes_back_as_it_was() {
 /// `FORMAT_VERSION` and write the new fingerprint down.
 #[test]
 fn the_format_is_pinned() {
-    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (6, 4733771849383530398));
+    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (7, 11196647884203756858));
 }
 
 #[test]
