@@ -170,7 +170,7 @@ pub fn chosen(
         console.warning(&warning_text(warning));
     }
     let entry = &found.entry;
-    console.line(&format!("{name}: {} at {}:{}", entry.function, entry.file, entry.line));
+    console.line(&format!("{name}: {} at {}:{}", report::visible(&entry.function), entry.file, entry.line));
     let line: Vec<String> = argv.iter().map(|word| shell::quoted(word)).collect();
     console.line(&format!("runs {}: {why}", report::visible(&line.join(" "))));
     Ok(Some(Chosen {

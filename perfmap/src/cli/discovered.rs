@@ -9,6 +9,7 @@ use crate::{
         CommandKind, CommandSource, Discovery, Language, NoBenchmark, Stack, TestCommand, Tool, Warning,
     },
     recording::{EntryKind, TestSource},
+    report,
 };
 
 #[derive(Debug, Serialize)]
@@ -245,7 +246,7 @@ pub fn warning_text(warning: &Warning) -> String {
              were; name one in perfmap.toml ([commands], e2e = \"…\")"
                 .to_owned()
         }
-        Warning::Ambiguous { others } => format!("other routes fit as well: {}", others.join(", ")),
+        Warning::Ambiguous { others } => format!("other routes fit as well: {}", report::visible(&others.join(", "))),
         Warning::HandlerUnknown => {
             "the function that answers the route could not be named; the location is where the route is declared".to_owned()
         }

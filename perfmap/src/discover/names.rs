@@ -12,7 +12,7 @@ pub fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Vec
     let mut scored: Vec<(usize, &str)> = names
         .into_iter()
         .take(LOOKED_AT)
-        .filter(|name| !name.is_empty() && name.len() <= LONGEST)
+        .filter(|name| !name.is_empty() && name.len() <= LONGEST && !name.chars().any(char::is_control))
         .filter_map(|name| {
             let lower = name.to_lowercase();
             let contained =

@@ -117,7 +117,8 @@ impl Of<'_> {
         Ok(draft.done(vec![("profile_bench.mjs".into(), text)]))
     }
 
-    /// Beside the package's own tests without being written there: as an overlay of its directory.
+    /// Beside the package's own tests without being written there: as an overlay of its directory, of which `go vet`
+    /// does not know.
     fn go(&self) -> Result<Script, NoBenchmark> {
         let text = self.known.repository.tree.read(self.file).unwrap_or_default();
         let package = text.lines().find_map(|line| line.strip_prefix("package ")).map(|name| name.trim().to_owned());
@@ -146,7 +147,7 @@ impl Of<'_> {
                 directory => format!("./{directory}"),
             };
         draft.line(&format!(
-            "exec go test -overlay=\"$here/overlay.json\" -run='^$' -bench='^BenchmarkPerfmapTarget$' {}",
+            "exec go test -vet=off -overlay=\"$here/overlay.json\" -run='^$' -bench='^BenchmarkPerfmapTarget$' {}",
             shell::quoted(&package)
         ));
         Ok(draft.done(vec![("profile_bench_test.go".into(), bench)]))
