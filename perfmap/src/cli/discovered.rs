@@ -8,7 +8,7 @@ use crate::{
     discover::found::{
         CommandKind, CommandSource, Discovery, Language, NoBenchmark, Stack, TestCommand, Tool, Warning,
     },
-    recording::{EntryKind, TestSource},
+    recording::{EntryKind, SourceFinding, SourceKind, SourceStep, TestSource},
     report,
 };
 
@@ -26,6 +26,12 @@ struct Body {
     test_command: Option<TestOut>,
     e2e_test: E2eOut,
     services: Vec<ServiceOut>,
+    /// Depth first, the entry first.
+    call_chain: Vec<StepOut>,
+    /// What a run is to be asked about.
+    findings: Vec<FindingOut>,
+    /// Calls that could not be followed, and why.
+    unresolved: Vec<String>,
     stacks: Vec<StackOut>,
     commands: Vec<CommandOut>,
     warnings: Vec<String>,
@@ -71,6 +77,31 @@ struct ServiceOut {
 }
 
 #[derive(Debug, Serialize)]
+struct StepOut {
+    id: String,
+    function: String,
+    location: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<String>,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calls: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    in_loop: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    awaited: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct FindingOut {
+    suspicion: String,
+    function: String,
+    location: String,
+    what: String,
+}
+
+#[derive(Debug, Serialize)]
 struct StackOut {
     path: String,
     language: &'static str,
@@ -99,7 +130,7 @@ struct CommandOut {
 
 impl Document {
     pub fn of(found: &Discovery, script: Option<&Path>) -> Document {
-        let Discovery { target, entry, stacks, commands, topology, test, e2e_test, warnings } = found;
+        let Discovery { target, entry, stacks, commands, topology, test, e2e_test, followed, warnings } = found;
         let entry_point_info = EntryOut {
             kind: match entry.kind {
                 EntryKind::ApiEndpoint => "api_endpoint",
@@ -140,11 +171,48 @@ impl Document {
             test_command: test_out(test, script),
             e2e_test,
             services: services.collect(),
+            call_chain: followed.chain.iter().map(step_out).collect(),
+            findings: followed.findings.iter().map(finding_out).collect(),
+            unresolved: followed.unresolved.clone(),
             stacks: stacks.iter().map(stack_out).collect(),
             commands: commands.collect(),
             warnings: warnings.iter().map(warning_text).collect(),
         };
         Document { discovery: body }
+    }
+}
+
+fn step_out(step: &SourceStep) -> StepOut {
+    StepOut {
+        id: step.id.clone(),
+        function: step.function.clone(),
+        location: format!("{}:{}", step.file, step.line),
+        service: step.service.clone(),
+        kind: match step.kind {
+            SourceKind::FunctionCall => "function_call",
+            SourceKind::HttpCall => "http_call",
+            SourceKind::GrpcCall => "grpc_call",
+            SourceKind::DbQuery => "db_query",
+            SourceKind::CacheOp => "cache_op",
+            SourceKind::QueueOp => "queue_op",
+            SourceKind::FileIo => "file_io",
+            SourceKind::LockWait => "lock_wait",
+            SourceKind::Sleep => "sleep",
+            SourceKind::Subprocess => "subprocess",
+            SourceKind::Gpu => "gpu",
+        },
+        calls: step.target.clone(),
+        in_loop: step.in_loop,
+        awaited: step.awaited,
+    }
+}
+
+fn finding_out(finding: &SourceFinding) -> FindingOut {
+    FindingOut {
+        suspicion: finding.rule.clone(),
+        function: finding.function.clone(),
+        location: format!("{}:{}", finding.file, finding.line),
+        what: finding.what.clone(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::recording::{EntryPoint, TestSource};
 
-use super::topology::Topology;
+use super::{chain::Followed, topology::Topology};
 
 /// Where something was read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -202,5 +202,7 @@ pub struct Discovery {
     pub topology: Topology,
     pub test: TestCommand,
     pub e2e_test: Option<FoundTest>,
+    /// The calls from the entry on.
+    pub followed: Followed,
     pub warnings: Vec<Warning>,
 }

@@ -72,7 +72,9 @@ pub fn discover(root: &Path, near: &str, typed: &str) -> Result<Discovery, Disco
         warnings.push(Warning::TooManyFiles);
     }
     let Entry { point, .. } = entry;
-    Ok(Discovery { target: typed.to_owned(), entry: point, stacks, commands, topology, test, e2e_test, warnings })
+    let followed = chain::Index::build(root, &topology).follow(&point);
+    let target = typed.to_owned();
+    Ok(Discovery { target, entry: point, stacks, commands, topology, test, e2e_test, followed, warnings })
 }
 
 /// A target that is a test is its own; the user named it.
@@ -91,13 +93,14 @@ fn given(line: Option<(&str, Evidence)>) -> Option<FoundTest> {
     Some(FoundTest { run: Runnable { words, directory: String::new() }, source: TestSource::User, evidence })
 }
 
-/// What of it goes into the recording. The chain of calls is added by `chain::follow`.
+/// What of it goes into the recording.
 pub fn source(found: &Discovery) -> Source {
     let e2e_test = match &found.e2e_test {
         Some(test) => E2eTest { command: Some(test.run.line()), source: test.source },
         None => E2eTest { command: None, source: TestSource::None },
     };
-    Source { entry: Some(found.entry.clone()), e2e_test: Some(e2e_test), ..Source::default() }
+    let chain::Followed { chain, findings, unresolved } = found.followed.clone();
+    Source { entry: Some(found.entry.clone()), e2e_test: Some(e2e_test), chain, findings, unresolved }
 }
 
 /// Why there is no command, for who wants to give one.

@@ -73,7 +73,10 @@ pub(super) fn sources(root: &Path) -> Tree {
         .git_global(false)
         .follow_links(false)
         .max_depth(Some(MOST_DEPTH))
-        .filter_entry(|entry| entry.depth() == 0 || !left_out(entry))
+        // What the walker reads of its own accord: at a link it would read what that leads to, without end.
+        .git_ignore(has_plain_rules(root))
+        .ignore(has_plain_rules(root))
+        .filter_entry(|entry| entry.depth() == 0 || !left_out(entry) && has_plain_rules(entry.path()))
         .build();
     for entry in walk {
         let Ok(entry) = entry else {
@@ -112,6 +115,14 @@ pub(super) fn sources(root: &Path) -> Tree {
         }
     }
     tree
+}
+
+/// The directory's files of rules are files, of a size that people write.
+fn has_plain_rules(directory: &Path) -> bool {
+    [".gitignore", ".ignore"].iter().all(|name| match directory.join(name).symlink_metadata() {
+        Ok(rules) => rules.is_file() && rules.len() <= MOST_BYTES,
+        Err(_) => true,
+    })
 }
 
 fn left_out(entry: &DirEntry) -> bool {
@@ -169,6 +180,9 @@ mod tests {
             std::fs::write(full, "x").unwrap();
         }
         std::fs::write(dir.path().join(".gitignore"), "out/\n").unwrap();
+        // Read as rules, it would never end.
+        std::fs::create_dir(dir.path().join("trap")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", dir.path().join("trap/.gitignore")).unwrap();
         std::fs::write(dir.path().join("go.mod"), "module example.com/shop\n\ngo 1.22\n").unwrap();
         std::fs::write(dir.path().join("big.py"), vec![b'#'; (1 << 20) + 1]).unwrap();
         std::os::unix::fs::symlink(outside.path(), dir.path().join("linked")).unwrap();
