@@ -60,7 +60,7 @@ fn works(index: &Index, seen: &Seen<'_>, call: &Call) -> bool {
         // What no table knows and the project does not have is a message loop as likely as a request.
         None => {
             index.functions.contains_key(call.last())
-                && !matches!(call.last(), "json" | "text" | "read" | "close" | "next")
+                && !matches!(call.last(), "json" | "text" | "read" | "close" | "next" | "sleep" | "delay")
         }
     }
 }
