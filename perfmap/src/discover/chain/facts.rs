@@ -71,6 +71,8 @@ pub(super) struct Import {
 pub(super) struct Call {
     pub path: Parts,
     pub line: u32,
+    /// Where it ends in the file: calls run in this order.
+    pub end: usize,
     pub args: Vec<Arg>,
     pub in_loop: bool,
     /// Names that change with each turn of the innermost loop.

@@ -54,7 +54,12 @@ impl Index {
     pub(super) fn look(&self, file: usize, facts: &Facts, function: usize, path: &[String]) -> Meaning {
         let found = self.find(Scope { file, facts, function }, path, MOST_HOPS);
         match found {
-            Meaning::Outside(parts) => self.by_likeness(file, &parts).unwrap_or(Meaning::Outside(parts)),
+            // What an import or a type has said more about is no guess.
+            Meaning::Outside(parts)
+                if parts == path && !facts.imports.iter().any(|import| Some(&import.local) == path.first()) =>
+            {
+                self.by_likeness(file, &parts).unwrap_or(Meaning::Outside(parts))
+            }
             found => found,
         }
     }
@@ -383,7 +388,9 @@ impl Index {
     /// `user_service.load()` where `UserService` alone has a method `load`.
     fn by_likeness(&self, file: usize, parts: &[String]) -> Option<Meaning> {
         let (method, before) = parts.split_last()?;
-        let receiver = plain(before.last()?);
+        // A variable or field; a type is known by its name or not at all.
+        let name = before.last().filter(|name| name.starts_with(|c: char| c.is_lowercase() || c == '_'))?;
+        let receiver = plain(name);
         let language = self.files.get(file)?.language?;
         if receiver.len() < 3 {
             return None;

@@ -92,7 +92,7 @@ impl<'t> Walk<'t> {
         }
         let joins = path.last().is_some_and(|last| matches!(last.as_str(), "join!" | "try_join!" | "select!"));
         let args = self.reader.args(node);
-        self.push_call(Call { path, line: line_of(node), args, ..Call::default() }, ahead);
+        self.push_call(Call { path, line: line_of(node), end: node.end_byte(), args, ..Call::default() }, ahead);
         self.at.concurrent |= joins;
         let tree = node.named_children(&mut node.walk()).find(|child| child.kind() == "token_tree");
         let mut open: Vec<_> = tree.into_iter().map(|tree| (tree, 0)).collect();
@@ -111,6 +111,7 @@ impl<'t> Walk<'t> {
                             let call = Call {
                                 path: std::mem::take(&mut parts),
                                 line: line_of(child),
+                                end: child.end_byte(),
                                 args,
                                 ..Call::default()
                             };

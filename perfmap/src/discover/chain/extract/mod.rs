@@ -261,7 +261,7 @@ impl<'t> Walk<'t> {
         }
         let makes = matches!(node.kind(), "new_expression" | "object_creation_expression" | "composite_literal");
         let line = line_of(node);
-        self.push_call(Call { path, line, args, makes, ..Call::default() }, ahead);
+        self.push_call(Call { path, line, end: node.end_byte(), args, makes, ..Call::default() }, ahead);
     }
 
     fn push_call(&mut self, call: Call, ahead: Ahead) {

@@ -2,7 +2,7 @@
 
 use super::{Findings, Seen, mentions};
 use crate::{
-    discover::chain::{facts::Call, language::Language, table::What},
+    discover::chain::{facts::Call, index::Index, language::Language, table::What},
     recording::SourceKind,
 };
 
@@ -24,11 +24,11 @@ fn awaits(seen: &Seen<'_>, findings: &mut Findings<'_>) {
     let waits =
         |call: &&Call| call.awaited && !call.concurrent && call.receiver_of.is_none_or(|_| true) && !gathers(call);
     let awaited: Vec<&Call> = seen.function.calls.iter().filter(waits).collect();
-    if let Some(call) = awaited.iter().find(|call| call.in_loop && works(seen, call)) {
+    if let Some(call) = awaited.iter().find(|call| call.in_loop && works(findings.index, seen, call)) {
         findings.add("sequential_awaits", seen.at, call.line, format!("await {}() in a loop", name(call)));
     }
     let mut before: Option<&Call> = None;
-    for call in awaited.iter().filter(|call| !call.in_loop && works(seen, call)) {
+    for call in awaited.iter().filter(|call| !call.in_loop && works(findings.index, seen, call)) {
         if let Some(earlier) = before {
             let needs = |bound: &String| {
                 call.args.iter().any(|arg| mentions(&arg.value, bound)) || call.path.first() == Some(bound)
@@ -44,7 +44,7 @@ fn awaits(seen: &Seen<'_>, findings: &mut Findings<'_>) {
 }
 
 /// A wait for something outside, or for a function of the project, not for a bare future or a body already here.
-fn works(seen: &Seen<'_>, call: &Call) -> bool {
+fn works(index: &Index, seen: &Seen<'_>, call: &Call) -> bool {
     let effect = seen.effects.iter().find(|effect| effect.call.line == call.line && effect.call.path == call.path);
     match effect {
         Some(effect) => matches!(
@@ -57,10 +57,11 @@ fn works(seen: &Seen<'_>, call: &Call) -> bool {
                     | SourceKind::QueueOp
             )
         ),
-        None => !matches!(
-            call.last(),
-            "json" | "text" | "read" | "sleep" | "close" | "aclose" | "wait" | "arrayBuffer" | "blob" | "next" | "lock"
-        ),
+        // What no table knows and the project does not have is a message loop as likely as a request.
+        None => {
+            index.functions.contains_key(call.last())
+                && !matches!(call.last(), "json" | "text" | "read" | "close" | "next" | "sleep" | "delay")
+        }
     }
 }
 

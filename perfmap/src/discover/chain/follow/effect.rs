@@ -4,7 +4,7 @@ use super::{
     super::{
         facts::{Call, Facts, Value},
         index::At,
-        table::{self, What},
+        table::What,
         url::{self, Url},
     },
     Around, Follower,
@@ -39,17 +39,15 @@ impl Follower<'_> {
         id: &str,
         number: &mut usize,
         around: Around,
-    ) -> bool {
-        let Some(language) = self.index.files.get(at.file).and_then(|file| file.language) else { return false };
+    ) {
         // What a variable is called counts where nothing is known of what it holds.
-        let what = table::classify(language, parts).or_else(|| table::classify(language, &call.path));
-        let Some(what) = what else { return false };
+        let Some(what) = self.what(at, facts, call) else { return };
         let name = parts.join(".");
         let url = self.url_of(at, facts, call);
         // Only what a variable is called says that it is a client: then an address must say it too.
         let guessed = parts.len() == 2 && parts.first().is_some_and(|first| first.ends_with("client"));
         if guessed && url.is_none() && matches!(what, What::Does(SourceKind::HttpCall, _)) {
-            return false;
+            return;
         }
         let kind = match what {
             What::Does(kind, _) | What::Batch(kind) => Some(kind),
@@ -82,15 +80,14 @@ impl Follower<'_> {
             concurrent: around.concurrent || call.concurrent,
             on_loop: around.on_loop || facts.functions.get(at.function).is_some_and(|function| function.is_async),
         });
-        let Some(kind) = kind else { return false };
-        let Some(child) = self.step(at, call, kind, name, target, id, number) else { return true };
+        let Some(kind) = kind else { return };
+        let Some(child) = self.step(at, call, kind, name, target, id, number) else { return };
         if kind == SourceKind::HttpCall {
             match url {
                 Some(url) => self.remote(at, call, &url, &child, around),
                 None => self.unresolved_at(at, call, "its URL is not in the source"),
             }
         }
-        true
     }
 
     /// The URL among a call's arguments, with the base of its client or variable before it.

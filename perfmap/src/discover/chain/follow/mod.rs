@@ -139,48 +139,61 @@ impl<'a> Follower<'a> {
         self.done.insert(at);
         self.visited.push(at);
         let mut number = 0;
-        let mut done = vec![false; function.calls.len()];
-        for (index, call) in function.calls.iter().enumerate() {
+        // `a.b().c()` is one operation where `c` is known: what comes before it in the chain is none of its own.
+        let mut chained: Vec<bool> = Vec::with_capacity(function.calls.len());
+        let mut operates: Vec<bool> = Vec::with_capacity(function.calls.len());
+        for call in &function.calls {
+            let what = self.what(at, &facts, call);
+            let within = call.receiver_of.and_then(|outer| operates.get(outer)).copied().unwrap_or(false);
+            operates.push(within || what.is_some_and(|what| matches!(what, What::Does(..) | What::Batch(_))));
+            // A client made in the middle of a chain is worth its own look: `httpx.Client().get(url)`.
+            let own = matches!(what, Some(What::Client(_) | What::Opens | What::TempFile));
+            // Nor is a function of ours, whose own calls count: `self.session().query(…)`.
+            let ours = within
+                && matches!(
+                    self.index.look(at.file, &facts, at.function, &call.path),
+                    Meaning::Function(_) | Meaning::Class(..)
+                );
+            chained.push(within && !own && !ours);
+        }
+        // As they run: arguments before the call that takes them.
+        let mut order: Vec<usize> = (0..function.calls.len()).collect();
+        order.sort_by_key(|index| function.calls.get(*index).map(|call| call.end));
+        for index in order {
             if self.out.chain.len() >= MOST_STEPS {
                 self.cut = true;
                 break;
             }
-            // `a.b().c()`: the whole chain was one operation.
-            if call.receiver_of.is_some_and(|outer| done.get(outer).copied().unwrap_or(false))
-                && !makes_client(self, at, &facts, call)
-            {
-                if let Some(done) = done.get_mut(index) {
-                    *done = true;
-                }
-                continue;
-            }
-            let was = self.call(at, &facts, call, id, &mut number, around);
-            if let Some(done) = done.get_mut(index) {
-                *done = was;
+            let Some(call) = function.calls.get(index) else { continue };
+            if !chained.get(index).copied().unwrap_or(false) {
+                self.call(at, &facts, call, id, &mut number, around);
             }
             self.handed_over(at, &facts, call, id, &mut number, around);
         }
         self.open.pop();
     }
 
-    /// Whether the call was an operation of a library, all of its chain with it.
-    fn call(&mut self, at: At, facts: &Facts, call: &Call, id: &str, number: &mut usize, around: Around) -> bool {
+    /// What a call of a foreign name does.
+    fn what(&self, at: At, facts: &Facts, call: &Call) -> Option<What> {
+        let language = self.index.files.get(at.file)?.language?;
         match self.index.look(at.file, facts, at.function, &call.path) {
-            Meaning::Function(to) => {
-                self.follow_call(at, call, to, id, number, around);
-                false
+            Meaning::Outside(parts) => {
+                table::classify(language, &parts).or_else(|| table::classify(language, &call.path))
             }
+            Meaning::Function(_) | Meaning::Class(..) | Meaning::Many(_) => None,
+        }
+    }
+
+    fn call(&mut self, at: At, facts: &Facts, call: &Call, id: &str, number: &mut usize, around: Around) {
+        match self.index.look(at.file, facts, at.function, &call.path) {
+            Meaning::Function(to) => self.follow_call(at, call, to, id, number, around),
             Meaning::Class(file, class) => {
                 if let Some(to) = self.index.constructor(file, class) {
                     self.follow_call(at, call, to, id, number, around);
                 }
-                false
             }
             Meaning::Outside(parts) => self.foreign(at, facts, call, &parts, id, number, around),
-            Meaning::Many(count) => {
-                self.unresolved_at(at, call, &format!("{count} functions could be meant"));
-                false
-            }
+            Meaning::Many(count) => self.unresolved_at(at, call, &format!("{count} functions could be meant")),
         }
     }
 
@@ -356,16 +369,5 @@ impl<'a> Follower<'a> {
             self.out.unresolved.push(format!("and {} more", self.more_unresolved));
         }
         self.out
-    }
-}
-
-/// A client made in the middle of a chain is worth its own look: `httpx.Client().get(url)`.
-fn makes_client(walk: &Follower<'_>, at: At, facts: &Facts, call: &Call) -> bool {
-    let language = walk.index.files.get(at.file).and_then(|file| file.language);
-    match (language, walk.index.look(at.file, facts, at.function, &call.path)) {
-        (Some(language), Meaning::Outside(parts)) => {
-            matches!(table::classify(language, &parts), Some(What::Client(_) | What::Opens | What::TempFile))
-        }
-        _ => false,
     }
 }

@@ -32,7 +32,7 @@ pub(super) const ROWS: &[Row] = &[
         "**.db|DB|tx|conn|pool|database.Query|QueryRow|Exec|QueryContext|QueryRowContext|ExecContext|Select|Get|NamedExec|Begin|BeginTx|Find|First|Create|Save|Where|Raw|Queryx",
         Does(DbQuery, Thread),
     ),
-    ("**.db|DB|tx.**.Find|First|Create|Save|Scan|Take|Count|Updates|Delete", Does(DbQuery, Thread)),
+    ("**.db|DB|tx.**.Find|First|Create|Save|Take|Count|Updates|Delete", Does(DbQuery, Thread)),
     ("**.collection|coll.FindOne|Find|InsertOne|UpdateOne|DeleteOne|Aggregate", Does(DbQuery, Thread)),
     // Caches
     ("redis.NewClient|NewClusterClient", Client(None)),
