@@ -12,6 +12,8 @@ pub(crate) mod fixture;
 mod hot;
 mod norms;
 pub mod parts;
+pub mod replay;
+mod root_cause;
 mod rules;
 pub mod suspicions;
 #[cfg(test)]
@@ -57,7 +59,8 @@ pub fn analyze(recording: &Recording, resolved: &Resolved, correlated: &Correlat
     let norms = Norms::of(recording);
     let wrong_tool = wrong_tool::indicators(map, &candidates, &top, &suspicions, &norms);
     let conclusion = verdict::conclude(class, &top, &suspicions, &wrong_tool, &warnings, recording.events.len() as u64);
-    Analysis { class, detail, top, suspicions, root_cause: vec![], wrong_tool, escalation, conclusion, warnings }
+    let root_cause = root_cause::chain(map, &top, &suspicions);
+    Analysis { class, detail, top, suspicions, root_cause, wrong_tool, escalation, conclusion, warnings }
 }
 
 fn classify(map: &Map, candidates: &[Candidate<'_>]) -> (Class, Detail, Vec<Bottleneck>) {

@@ -100,7 +100,8 @@ impl Plaintexts {
         }
         let connection = self.connections.entry(key).or_insert_with(|| Connection::new(&self.key));
         connection.task = Some(task);
-        let marks = connection.decoder.feed(direction, plaintext, record.bytes);
+        let mut marks = connection.decoder.feed(direction, plaintext, record.bytes);
+        connection.decoder.imprint(direction, plaintext, record.bytes, &mut marks);
         let seen = Seen { at, task, direction, bytes: record.bytes, marks, stack };
         if let Some(socket) = connection.socket {
             return Some((socket, vec![seen]));

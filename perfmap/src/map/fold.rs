@@ -40,6 +40,7 @@ pub(super) struct Remainder {
     pub file_read: u64,
     pub file_written: u64,
     pub memory_delta: i64,
+    pub calls: Vec<u32>,
 }
 
 impl Remainder {
@@ -55,6 +56,7 @@ impl Remainder {
             file_read: node.file_read,
             file_written: node.file_written,
             memory_delta: node.memory,
+            calls: node.round_trips.clone(),
         }
     }
 }
@@ -177,6 +179,7 @@ impl Folding<'_> {
             memory_delta: node.memory,
             call: self.call(trips, node.earlier),
             error_pct: if beside { 0.0 } else { self.error_pct(node.sampled, sampled) },
+            calls: sorted(&node.round_trips),
             children: Vec::new(),
         };
         let counts = [step.http_round_trips, step.db_round_trips, step.failed_requests];
@@ -357,6 +360,7 @@ fn fold(into: &mut Pending, child: Pending) {
     step.file_written = step.file_written.saturating_add(child.step.file_written);
     step.memory_delta = step.memory_delta.saturating_add(child.step.memory_delta);
     // Only import frames bring any: they keep their parents no more than themselves.
+    take_calls(&mut step.calls, &child.step.calls);
 }
 
 /// Of a program's deep stack, only functions at which it parts, or that do something themselves, tell anything: one that
@@ -377,6 +381,7 @@ fn only_the_telling(step: &mut Step) {
     step.file_read = step.file_read.saturating_add(child.file_read);
     step.file_written = step.file_written.saturating_add(child.file_written);
     step.memory_delta = step.memory_delta.saturating_add(child.memory_delta);
+    take_calls(&mut step.calls, &child.calls);
     step.children = child.children;
 }
 
@@ -415,6 +420,7 @@ fn fold_into_remainder(remainder: &mut Remainder, child: Pending) {
     remainder.file_read = remainder.file_read.saturating_add(child.step.file_read);
     remainder.file_written = remainder.file_written.saturating_add(child.step.file_written);
     remainder.memory_delta = remainder.memory_delta.saturating_add(child.step.memory_delta);
+    take_calls(&mut remainder.calls, &child.step.calls);
 }
 
 fn add_counts(into: &mut Remainder, other: &Remainder) {
@@ -424,6 +430,18 @@ fn add_counts(into: &mut Remainder, other: &Remainder) {
     into.file_read = into.file_read.saturating_add(other.file_read);
     into.file_written = into.file_written.saturating_add(other.file_written);
     into.memory_delta = into.memory_delta.saturating_add(other.memory_delta);
+    take_calls(&mut into.calls, &other.calls);
+}
+
+fn take_calls(into: &mut Vec<u32>, calls: &[u32]) {
+    into.extend(calls);
+    into.sort_unstable();
+}
+
+fn sorted(calls: &[u32]) -> Vec<u32> {
+    let mut calls = calls.to_vec();
+    calls.sort_unstable();
+    calls
 }
 
 fn sort(steps: &mut [Step]) {

@@ -136,6 +136,7 @@ fn built(
         file_read: remainder.file_read,
         file_written: remainder.file_written,
         memory_delta: remainder.memory_delta,
+        calls: remainder.calls.clone(),
         top: outside::top(recording, resolved, &outside),
     };
     let served = served::served(&known);
@@ -144,7 +145,20 @@ fn built(
     let earlier = recording.earlier.length;
     let nameless = correlated.flows.round_trips.iter().filter(|trip| is_nameless(trip)).count() as u64;
     let services = services.names;
-    let map = Map { wall, earlier, steps, outside, idle, served, peers, locks, nameless, services, closure_error };
+    let map = Map {
+        wall,
+        earlier,
+        steps,
+        outside,
+        idle,
+        served,
+        peers,
+        peer_names,
+        locks,
+        nameless,
+        services,
+        closure_error,
+    };
     Built { map, remainder, pieces }
 }
 

@@ -217,6 +217,12 @@ pub enum Mark {
         stream: u32,
         step: CallStep,
     },
+    /// Words and values of the transfer, each as a hash under a key that is not kept: equal ones are equal within one
+    /// run. Bounded; `whole`: there were no others.
+    Tokens {
+        hashes: Vec<u32>,
+        whole: bool,
+    },
 }
 
 /// The protocols that are read: requests and their answers.

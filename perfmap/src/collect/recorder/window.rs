@@ -331,5 +331,6 @@ fn text(mark: &Mark) -> usize {
             of_request.as_ref().map_or(0, method) + of(operation) + of(host)
         }
         Mark::Call { .. } | Mark::TlsRecord { .. } | Mark::TlsDesync | Mark::Upgraded => 0,
+        Mark::Tokens { hashes, .. } => heap(hashes.len() * size_of::<u32>()),
     }
 }
