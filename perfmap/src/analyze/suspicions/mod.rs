@@ -48,7 +48,7 @@ pub enum Answer {
     NotEnough(String),
 }
 
-/// Rules that look at what others confirmed come behind them.
+/// Of equal gain, in this order.
 pub const RULES: &[Rule] = &[
     Rule {
         id: "connection_per_request",
@@ -64,6 +64,16 @@ pub const RULES: &[Rule] = &[
     Rule { id: "sequential_awaits", category: Category::AsyncPatterns, judge: rules::sequential_awaits::judge },
     Rule { id: "n_plus_one_queries", category: Category::Architecture, judge: rules::n_plus_one_queries::judge },
     Rule { id: "sequential_http_calls", category: Category::Architecture, judge: rules::sequential_http_calls::judge },
+    Rule { id: "batch_unused", category: Category::Architecture, judge: rules::unused::batch },
+    Rule { id: "cache_unused", category: Category::Architecture, judge: rules::unused::cache },
+    Rule { id: "repeated_computation", category: Category::RedundantWork, judge: rules::repeated_computation::judge },
+    Rule { id: "pool_exhaustion", category: Category::ConnectionManagement, judge: rules::pool_exhaustion::judge },
+    Rule {
+        id: "default_limit_reached",
+        category: Category::Configuration,
+        judge: rules::pool_exhaustion::default_limit,
+    },
+    Rule { id: "rate_limiting", category: Category::Concurrency, judge: rules::rate_limiting::judge },
     Rule { id: "delayed_ack_stall", category: Category::Environment, judge: rules::delayed_ack_stall::judge },
     Rule { id: rules::lock_contention::ID, category: Category::Concurrency, judge: rules::lock_contention::judge },
     Rule {
