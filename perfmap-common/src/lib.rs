@@ -53,10 +53,11 @@ pub enum Kind {
     Peer = 16,
     Resumed = 17,
     Plaintext = 20,
+    Memory = 21,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 18] = [
+    pub const ALL: [Kind; 19] = [
         Kind::Fork,
         Kind::Exec,
         Kind::Exit,
@@ -75,6 +76,7 @@ impl Kind {
         Kind::Peer,
         Kind::Resumed,
         Kind::Plaintext,
+        Kind::Memory,
     ];
 
     pub fn from_u32(value: u32) -> Option<Kind> {
@@ -96,8 +98,9 @@ pub enum LossSlot {
     PythonUnreadable = 7,
     SiteTable = 8,
     PayloadUnreadable = 9,
+    RingMemory = 10,
 }
-pub const LOSS_SLOTS: usize = 10;
+pub const LOSS_SLOTS: usize = 11;
 
 /// Who and when; `task` is the subject, which is not always the running one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -239,6 +242,18 @@ pub struct PythonFrame {
 #[repr(C)]
 pub struct Sample {
     pub header: Header,
+    pub stack: StackHead,
+}
+
+/// A change of a process's resident memory since the last one told: header, fields, then the stack of who was at it.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Memory {
+    pub header: Header,
+    /// Bytes.
+    pub change: i64,
+    /// Bytes that are resident now, as far as the kernel's per-CPU counters have been brought together.
+    pub resident: i64,
     pub stack: StackHead,
 }
 
@@ -613,6 +628,7 @@ plain! {
     StackHead = 160,
     PythonFrame = 32,
     Sample = 184,
+    Memory = 200,
     Block = 88,
     Call = 232,
     ShortWaits = 272,

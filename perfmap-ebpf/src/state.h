@@ -146,6 +146,7 @@ enum context {
 	CONTEXT_SWITCH, /* in the scheduler */
 	CONTEXT_PROBE,	/* in a probe of user code, which can be preempted for another one */
 	CONTEXT_PROBE_2,
+	CONTEXT_MEMORY, /* where the kernel counts pages */
 	CONTEXTS,
 };
 
@@ -173,6 +174,7 @@ struct scratch {
 	u32 reserved;
 	union {
 		struct sample_record sample;
+		struct memory_record memory;
 		struct call_record call;
 		struct short_waits_record short_waits;
 		struct message_record message;

@@ -34,6 +34,7 @@ enum kind {
 	KIND_PEER,
 	KIND_RESUMED,
 	KIND_PLAINTEXT = 20,
+	KIND_MEMORY = 21,
 };
 enum loss {
 	LOSS_RING_SAMPLE,
@@ -46,6 +47,7 @@ enum loss {
 	LOSS_PYTHON_UNREADABLE,
 	LOSS_SITE_TABLE,
 	LOSS_PAYLOAD_UNREADABLE,
+	LOSS_RING_MEMORY,
 	LOSS_SLOTS,
 };
 enum object {
@@ -159,6 +161,11 @@ struct sample_record {
 	struct header header;
 	struct stack_head stack;
 };
+struct memory_record {
+	struct header header;
+	s64 change, resident;
+	struct stack_head stack;
+};
 struct block_record {
 	struct header header;
 	u64 off, wake;
@@ -262,6 +269,7 @@ SIZE(exit_record, 56);
 SIZE(stack_head, 160);
 SIZE(python_frame, 32);
 SIZE(sample_record, 184);
+SIZE(memory_record, 200);
 SIZE(block_record, 88);
 SIZE(call_record, 232);
 SIZE(short_waits_record, 272);

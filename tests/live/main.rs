@@ -16,6 +16,7 @@ mod limits;
 mod load;
 mod locks;
 mod loops;
+mod memory;
 mod names;
 mod native;
 mod peers;

@@ -4,7 +4,7 @@
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use crate::{
-    map::{self, Location, Map, Step},
+    map::{self, Location, Map, Step, WaitCause, Waits},
     recording::{Event, Nanos, Recording},
     resolve::Resolved,
 };
@@ -26,6 +26,7 @@ pub struct Hot {
     pub steps: Vec<String>,
     /// Own time on the CPU: none of its children's.
     pub cpu: Nanos,
+    /// Of the wall time without waits for a CPU: what it would be on a machine with nothing else to do.
     pub share_pct: f64,
 }
 
@@ -54,6 +55,7 @@ pub fn functions(map: &Map) -> Vec<Hot> {
     for step in &map.steps {
         collect(step, &mut found);
     }
+    let base = map.wall.since(queued(map));
     let mut all: Vec<Hot> = found
         .into_iter()
         .filter(|(_, (cpu, _))| *cpu > Nanos::ZERO)
@@ -63,11 +65,21 @@ pub fn functions(map: &Map) -> Vec<Hot> {
             service,
             steps,
             cpu,
-            share_pct: super::share_pct(cpu, map.wall),
+            share_pct: super::share_pct(cpu, base),
         })
         .collect();
     all.sort_by_key(|hot| Reverse(hot.cpu));
     all
+}
+
+/// On the chain of waits: ready to run, but without a CPU or without quota.
+fn queued(map: &Map) -> Nanos {
+    let of = |waits: &Waits| waits.of(WaitCause::RunQueue).plus(waits.of(WaitCause::Throttled));
+    fn below(step: &Step, of: &impl Fn(&Waits) -> Nanos) -> Nanos {
+        let own = if step.beside { Nanos::ZERO } else { of(&step.own_waits) };
+        own.plus(step.children.iter().map(|child| below(child, of)).sum())
+    }
+    map.steps.iter().map(|step| below(step, &of)).sum::<Nanos>().plus(of(&map.outside.waits))
 }
 
 type Found<'m> = BTreeMap<(usize, &'m str, Option<&'m Location>), (Nanos, Vec<String>)>;
@@ -127,6 +139,17 @@ mod tests {
         assert_eq!((found[0].function.as_str(), found[0].cpu), ("parse", ms(1100)));
         assert_eq!(found[0].steps, ["2", "3"]);
         assert_eq!((found[1].function.as_str(), found[1].service), ("extract_text", 1));
+    }
+
+    #[test]
+    fn a_busy_machine_makes_no_function_cooler() {
+        let share = |map: &Map| functions(map)[0].share_pct;
+        let calm = share(&map());
+        let mut busy = map();
+        busy.wall = busy.wall.plus(ms(5000));
+        busy.steps[0].own_waits.add(WaitCause::RunQueue, ms(4000));
+        busy.outside.waits.add(WaitCause::Throttled, ms(1000));
+        assert!((share(&busy) - calm).abs() < 1e-9, "{} {calm}", share(&busy));
     }
 
     #[test]

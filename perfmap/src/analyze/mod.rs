@@ -58,7 +58,7 @@ pub fn analyze(recording: &Recording, resolved: &Resolved, correlated: &Correlat
     let escalation = escalation::steps(recording, resolved, map);
     let norms = Norms::of(recording);
     let wrong_tool = wrong_tool::indicators(map, &candidates, &top, &suspicions, &norms);
-    let conclusion = verdict::conclude(class, &top, &suspicions, &wrong_tool, &warnings);
+    let conclusion = verdict::conclude(class, &top, &suspicions, &wrong_tool, &warnings, recording.events.len() as u64);
     let root_cause = root_cause::chain(map, &top, &suspicions);
     Analysis { class, detail, top, suspicions, root_cause, wrong_tool, escalation, conclusion, warnings }
 }

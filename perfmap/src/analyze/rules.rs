@@ -51,13 +51,16 @@ fn class(map: &Map, candidate: &Candidate<'_>) -> Class {
     if is_mostly(cpu, candidate.time) {
         return Class::Cpu;
     }
+    // What it waits for is its turn to compute.
+    if matches!(longest, Some((WaitCause::Lock, length)) if length > cpu) && waits_for_interpreter(map, candidate.step)
+    {
+        return Class::Cpu;
+    }
     let network = network_class(map, candidate.step);
     if let Some(class) = candidate.step.and_then(|step| class_of_kind(step.kind, network)) {
         return class;
     }
     match longest {
-        // What it waits for is its turn to compute.
-        Some((WaitCause::Lock, length)) if length > cpu && waits_for_interpreter(map, candidate.step) => Class::Cpu,
         Some((cause, length)) if length > cpu => class_of_wait(cause, network),
         _ if cpu > Nanos::ZERO => Class::Cpu,
         _ => Class::Unknown,

@@ -69,8 +69,11 @@ fn who_waits_for_the_interpreter_waits_to_compute() {
     if let Some(waiter) = &mut map.locks[0].waiter {
         waiter.function = "f".into();
     }
-    let found = of(&map);
-    assert_eq!((found.class, found.detail), (Class::Cpu, Detail::ForInterpreter { time: ms(600) }));
+    for kind in [StepKind::FunctionCall, StepKind::LockWait] {
+        map.steps[0].kind = kind;
+        let found = of(&map);
+        assert_eq!((found.class, found.detail), (Class::Cpu, Detail::ForInterpreter { time: ms(600) }));
+    }
     map.locks[0].interpreter = false;
     assert_eq!(of(&map).class, Class::Lock);
 }

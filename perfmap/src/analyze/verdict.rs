@@ -8,6 +8,9 @@ use super::{
 };
 use crate::analyze::baseline::Metric;
 
+/// Fewer lost events than this share move no figure.
+const LOST_PCT: f64 = 1.0;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Recommendation {
     /// A cause is confirmed, or a step is large enough to be worth work, and the figures can be trusted.
@@ -47,13 +50,14 @@ pub(super) fn conclude(
     suspicions: &[Suspicion],
     wrong_tool: &[Indicator],
     warnings: &[Warning],
+    events: u64,
 ) -> Conclusion {
     if !wrong_tool.is_empty() {
         let reasons = wrong_tool.iter().cloned().map(Reason::WrongTool).collect();
         return Conclusion { recommendation: Recommendation::Block, reasons };
     }
     let mut reasons: Vec<Reason> =
-        warnings.iter().filter(|warning| is_doubt(warning, class)).cloned().map(Reason::Doubtful).collect();
+        warnings.iter().filter(|warning| is_doubt(warning, class, events)).cloned().map(Reason::Doubtful).collect();
     let count = suspicions.iter().filter(|one| one.verdict == Verdict::Confirmed).count() as u64;
     let step = top.iter().find(|one| one.step.is_some() && one.share_pct > ACTIONABLE_PCT);
     let mut found = vec![];
@@ -76,15 +80,15 @@ pub(super) fn conclude(
 }
 
 /// Whether the shares may be wrong because of it; the others say what is missing beside them.
-fn is_doubt(warning: &Warning, class: Class) -> bool {
+fn is_doubt(warning: &Warning, class: Class, events: u64) -> bool {
     match warning {
         Warning::Interrupted
         | Warning::CommandFailed { .. }
         | Warning::CommandKilled { .. }
         | Warning::Overhead { .. }
         | Warning::ProbeTime { .. }
-        | Warning::NotClosed { .. }
-        | Warning::Lost { .. } => true,
+        | Warning::NotClosed { .. } => true,
+        Warning::Lost { count, .. } => *count as f64 > events as f64 * LOST_PCT / 100.0,
         Warning::UnstableBaseline { metric, .. } => *metric == Metric::Wall,
         // Waits are measured one by one; shares of CPU time are sampled.
         Warning::FewSamples { .. } => class == Class::Cpu,
@@ -124,7 +128,7 @@ mod tests {
     }
 
     fn of(top: &[Bottleneck], suspicions: &[Suspicion], warnings: &[Warning]) -> (Recommendation, usize) {
-        let found = conclude(Class::Cpu, top, suspicions, &[], warnings);
+        let found = conclude(Class::Cpu, top, suspicions, &[], warnings, 1000);
         (found.recommendation, found.reasons.len())
     }
 
@@ -136,10 +140,13 @@ mod tests {
         assert_eq!(of(&[step(60.0)], &dismissed, &[Warning::NoBaseline]), (Recommendation::Proceed, 1));
         assert_eq!(of(&[step(60.0)], &confirmed, &[Warning::Interrupted]), (Recommendation::Concerns, 3));
         assert_eq!(of(&[step(60.0)], &confirmed, &[Warning::FewSamples { samples: 3 }]), (Recommendation::Concerns, 3));
+        let lost = |count| [Warning::Lost { kind: crate::recording::Loss::RingFullMessage, count }];
+        assert_eq!(of(&[step(60.0)], &confirmed, &lost(9)), (Recommendation::Proceed, 2));
+        assert_eq!(of(&[step(60.0)], &confirmed, &lost(11)), (Recommendation::Concerns, 3));
         assert_eq!(of(&[step(9.0)], &dismissed, &[]), (Recommendation::Concerns, 1));
-        assert_eq!(conclude(Class::Unknown, &[], &[], &[], &[]).reasons, [Reason::NothingMeasured]);
+        assert_eq!(conclude(Class::Unknown, &[], &[], &[], &[], 0).reasons, [Reason::NothingMeasured]);
         let indicator = Indicator::AlreadyOptimized { dismissed: 1, largest_pct: 9.0 };
-        let blocked = conclude(Class::Cpu, &[step(60.0)], &confirmed, std::slice::from_ref(&indicator), &[]);
+        let blocked = conclude(Class::Cpu, &[step(60.0)], &confirmed, std::slice::from_ref(&indicator), &[], 0);
         assert_eq!(
             blocked,
             Conclusion { recommendation: Recommendation::Block, reasons: vec![Reason::WrongTool(indicator)] }

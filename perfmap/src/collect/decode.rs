@@ -38,6 +38,7 @@ pub enum Record<'a> {
     /// For the first thread alone.
     Peer,
     Sample(wire::Header, RawStack<'a>),
+    Memory(wire::Memory, RawStack<'a>),
     Block(wire::Block),
     Call(wire::Call, RawStack<'a>),
     ShortWaits(wire::ShortWaits, RawStack<'a>),
@@ -83,6 +84,11 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
             } else {
                 Record::FaultStack(sample.header, stack)
             }
+        }
+        wire::Kind::Memory => {
+            let memory: wire::Memory = fixed(bytes)?;
+            let (stack, _) = stack(bytes, size_of::<wire::Memory>(), &memory.stack)?;
+            Record::Memory(memory, stack)
         }
         wire::Kind::Call => {
             let call: wire::Call = fixed(bytes)?;

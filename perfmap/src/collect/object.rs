@@ -33,6 +33,8 @@ pub struct Object {
     pub live: Live,
     /// Those in TLS libraries; else why there are no programs for them.
     tls: Result<Probes, String>,
+    /// What is not known for want of a program, and why: for the report.
+    pub missing: Vec<String>,
 }
 
 impl Object {
@@ -55,11 +57,15 @@ impl Object {
         live.set(&first(plan))?;
         let btf =
             Btf::from_sys_fs().map_err(|error| CollectError::Unsupported { what: format!("kernel BTF: {error}") })?;
+        let mut missing = Vec::new();
         for probe in PROBES.iter().filter(|probe| probe.when == When::Always || !counting) {
-            attach(&mut ebpf, probe, &btf, plan.sample_hz, cpus)?;
+            match attach(&mut ebpf, probe, &btf, plan.sample_hz, cpus) {
+                Err(error) if !probe.is_required() => missing.push(format!("no {}: {error}", probe.gives)),
+                attached => attached?,
+            }
         }
         let tls = maps.map_err(|error| error.to_string()).and_then(|maps| Probes::load(&mut ebpf, OBJECT, &maps, &btf));
-        Ok(Object { ebpf, live, tls })
+        Ok(Object { ebpf, live, tls, missing })
     }
 
     /// Sets the probes of some functions of a TLS library; else the reason.
@@ -167,6 +173,7 @@ impl Object {
             (wire::LossSlot::PythonUnreadable, Loss::PythonUnreadable),
             (wire::LossSlot::SiteTable, Loss::SiteTableFull),
             (wire::LossSlot::PayloadUnreadable, Loss::PayloadUnreadable),
+            (wire::LossSlot::RingMemory, Loss::RingFullMemory),
         ];
         let mut losses = Losses::default();
         let counters = self.ebpf.map("losses").and_then(|map| PerCpuArray::<_, u64>::try_from(map).ok());

@@ -33,8 +33,8 @@ use window::Past;
 use crate::{
     protocol::RunKey,
     recording::{
-        Call, CallId, Direction, Event, FileIo, FileOperation, Layer, Loss, Losses, Message, Meta, Nanos, Recording,
-        Sample, StackId, Turn, TurnKind,
+        Call, CallId, Direction, Event, FileIo, FileOperation, Layer, Loss, Losses, Memory, Message, Meta, Nanos,
+        Recording, Sample, StackId, Turn, TurnKind,
     },
     unwind::{KernelSymbols, Mapping, ModuleFiles},
 };
@@ -245,6 +245,12 @@ impl Recorder {
                 let Some(task) = self.tree.task(header.tid) else { return self.unknown_task() };
                 let stack = self.stack(&header, &raw);
                 self.event(Event::Sample(Sample { at: self.at(header.at), task, stack }));
+            }
+            Record::Memory(memory, raw) => {
+                let Some(task) = self.tree.task(memory.header.tid) else { return self.unknown_task() };
+                let stack = self.stack(&memory.header, &raw);
+                let (at, resident) = (self.at(memory.header.at), u64::try_from(memory.resident).unwrap_or(0));
+                self.event(Event::Memory(Memory { at, task, change: memory.change, resident, stack }));
             }
             Record::FaultStack(header, raw) => {
                 let stack = self.stack(&header, &raw);

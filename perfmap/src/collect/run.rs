@@ -190,6 +190,7 @@ async fn collect(
     object.stop();
     feed.drain()?;
     let _ = feed.sender.send(Item::OpenSockets(object.socket_sums()));
+    let missing = std::mem::take(&mut object.missing);
     let mut losses = object.losses();
     losses.add(Loss::NoTaskStorage, feed.adoption.refused);
     let lost_mappings = feed.mappings.as_ref().map_or(0, |mappings| mappings.lost);
@@ -207,6 +208,7 @@ async fn collect(
     recording.meta = Meta { thinned, ..meta };
     recording.gpu = gpu.into_seen();
     recording.meta.notes = tls_notes::notes(&recording, |pid| libraries.of_process(pid));
+    recording.meta.notes.extend(missing);
     Ok(Outcome { recording, files, memory: memory.curve(), peers, tls_libraries: libraries.into_used() })
 }
 

@@ -66,6 +66,7 @@ impl Volume {
         self.bytes += length;
         let stack = match kind {
             wire::Kind::Sample | wire::Kind::FaultStack => wire::Sample::read(entry).map(|sample| sample.stack),
+            wire::Kind::Memory => wire::Memory::read(entry).map(|memory| memory.stack),
             wire::Kind::Call => wire::Call::read(entry).map(|call| call.stack),
             wire::Kind::ShortWaits => wire::ShortWaits::read(entry).map(|waits| waits.stack),
             wire::Kind::Message => wire::Message::read(entry).map(|message| {

@@ -79,7 +79,7 @@ pub(super) fn waits(recording: &Recording, flows: &Flows, senders: &Senders) -> 
         .iter()
         .filter_map(|event| match event {
             Event::OffCpu(off) => Some(known.wait(off)),
-            Event::Sample(_) | Event::ShortWaits(_) | Event::Message(_) | Event::FileIo(_) => None,
+            Event::Sample(_) | Event::ShortWaits(_) | Event::Message(_) | Event::FileIo(_) | Event::Memory(_) => None,
         })
         .collect()
 }

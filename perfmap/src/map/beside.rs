@@ -53,6 +53,12 @@ pub(super) fn counts(known: &Known<'_>, tree: &mut Tree, visits: &[Vec<Visit>]) 
             };
             *sum = sum.saturating_add(io.bytes);
         }
+        if let Event::Memory(memory) = event
+            && let Some(node) = attribute(known, tree, visits, memory.task, [memory.at; 2], Some(memory.stack))
+        {
+            let node = tree.node(node);
+            node.memory = node.memory.saturating_add(memory.change);
+        }
     }
 }
 

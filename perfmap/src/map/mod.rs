@@ -135,6 +135,7 @@ fn built(
         failed_requests: remainder.failed_requests,
         file_read: remainder.file_read,
         file_written: remainder.file_written,
+        memory_delta: remainder.memory_delta,
         calls: remainder.calls.clone(),
         top: outside::top(recording, resolved, &outside),
     };

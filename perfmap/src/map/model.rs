@@ -44,6 +44,8 @@ pub struct Outside {
     pub failed_requests: u64,
     pub file_read: u64,
     pub file_written: u64,
+    /// Bytes by which resident memory grew.
+    pub memory_delta: i64,
     /// As [`Step::calls`], of nobody's step.
     pub calls: Vec<u32>,
 }
@@ -131,6 +133,7 @@ pub struct Step {
     pub db_round_trips: u64,
     pub file_read: u64,
     pub file_written: u64,
+    /// Bytes by which resident memory grew in it, less what it gave back.
     pub memory_delta: i64,
     pub call: Option<PeerCall>,
     /// Half width of the 95 % interval of the wall share that sampling leaves, in percentage points.

@@ -27,8 +27,8 @@ pub use earlier::{
     Earlier, Endpoint, Fold, Folded, Gone, Latencies, OTHER_REQUESTS, Requests, Spoken, Sureness, Tally,
 };
 pub use event::{
-    Call, CallId, CallStep, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Mark, Message, OffCpu, OffState,
-    OnObject, Sample, ShortWaits, WaitClass, Waker, WebMethod, Wire,
+    Call, CallId, CallStep, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Mark, Memory, Message, OffCpu,
+    OffState, OnObject, Sample, ShortWaits, WaitClass, Waker, WebMethod, Wire,
 };
 pub use gpu::{Gpu, GpuReading};
 pub use loss::{Loss, Losses};

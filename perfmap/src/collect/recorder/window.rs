@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::Recorder;
 use crate::recording::{
-    Call, CallId, CallStep, Earlier, Event, FileIo, FileOperation, Fold, Folded, Loss, Mark, Message, Nanos, OnObject,
-    ProcessId, Recording, Requests, SocketId, StackId, Turn, WebMethod,
+    Call, CallId, CallStep, Earlier, Event, FileIo, FileOperation, Fold, Folded, Loss, Mark, Memory, Message, Nanos,
+    OnObject, ProcessId, Recording, Requests, SocketId, StackId, Turn, WebMethod,
 };
 
 /// How much is kept in detail.
@@ -33,6 +33,8 @@ type Files = BTreeMap<(ProcessId, FileOperation, Option<StackId>), FileIo>;
 pub(super) struct Past {
     pub earlier: Earlier,
     pub files: Files,
+    /// Its changes, with the last reading of the first.
+    pub memory: BTreeMap<(ProcessId, StackId), Memory>,
 }
 
 impl Recorder {
@@ -126,9 +128,13 @@ impl Recorder {
         folded
     }
 
-    /// Only sums of files are worth keeping.
+    /// Only sums of files and of memory are worth keeping.
     fn past_event(&mut self, event: Event) {
-        let Event::FileIo(io) = event else { return };
+        let io = match event {
+            Event::FileIo(io) => io,
+            Event::Memory(memory) => return self.past_memory(memory),
+            Event::Sample(_) | Event::OffCpu(_) | Event::ShortWaits(_) | Event::Message(_) => return,
+        };
         let Some(task) = self.tree.tasks.get(io.task.0 as usize) else { return };
         let key = (task.process, io.operation, io.stack);
         match self.past.files.get_mut(&key) {
@@ -138,6 +144,16 @@ impl Recorder {
             }
             None => {
                 self.past.files.insert(key, io);
+            }
+        }
+    }
+
+    fn past_memory(&mut self, memory: Memory) {
+        let Some(task) = self.tree.tasks.get(memory.task.0 as usize) else { return };
+        match self.past.memory.get_mut(&(task.process, memory.stack)) {
+            Some(sum) => sum.change = sum.change.saturating_add(memory.change),
+            None => {
+                self.past.memory.insert((task.process, memory.stack), memory);
             }
         }
     }
@@ -201,6 +217,7 @@ impl Recorder {
         for event in &mut self.events {
             match event {
                 Event::Sample(event) => visit(&mut event.stack),
+                Event::Memory(event) => visit(&mut event.stack),
                 Event::OffCpu(event) => event.stack.iter_mut().for_each(&mut *visit),
                 Event::ShortWaits(event) => event.stack.iter_mut().for_each(&mut *visit),
                 Event::Message(event) => event.stack.iter_mut().for_each(&mut *visit),
@@ -213,7 +230,7 @@ impl Recorder {
         self.fault_stacks.values_mut().for_each(|(_, stack)| visit(stack));
         self.sites.values_mut().for_each(&mut *visit);
         self.plaintexts.stacks().for_each(&mut *visit);
-        let Past { earlier, files } = &mut self.past;
+        let Past { earlier, files, memory } = &mut self.past;
         let mut moved = |mut stack: Option<StackId>| {
             stack.iter_mut().for_each(&mut *visit);
             stack
@@ -223,6 +240,13 @@ impl Recorder {
             .map(|((process, operation, stack), io)| {
                 let stack = moved(stack);
                 ((process, operation, stack), FileIo { stack, ..io })
+            })
+            .collect();
+        *memory = std::mem::take(memory)
+            .into_iter()
+            .filter_map(|((process, stack), of)| {
+                let stack = moved(Some(stack))?;
+                Some(((process, stack), Memory { stack, ..of }))
             })
             .collect();
         earlier.requests = std::mem::take(&mut earlier.requests)
@@ -235,13 +259,14 @@ impl Recorder {
 impl Past {
     /// The recording counts from the end of what was given up: what began before began there.
     pub fn finish(self, recording: &mut Recording) {
-        let Past { earlier, files } = self;
+        let Past { earlier, files, memory } = self;
         let by = earlier.length;
         recording.earlier = earlier;
         if by == Nanos::ZERO {
             return;
         }
         recording.events.extend(files.into_values().map(Event::FileIo));
+        recording.events.extend(memory.into_values().map(Event::Memory));
         let shift = |at: &mut Nanos| *at = at.since(by);
         let Recording { processes, tasks, sockets, calls, events, turns, .. } = recording;
         for process in processes {
@@ -263,6 +288,7 @@ impl Past {
         for event in events {
             match event {
                 Event::Sample(event) => shift(&mut event.at),
+                Event::Memory(event) => shift(&mut event.at),
                 Event::OffCpu(event) => [&mut event.off, &mut event.woken, &mut event.on].into_iter().for_each(shift),
                 Event::ShortWaits(event) => [&mut event.from, &mut event.to].into_iter().for_each(shift),
                 Event::Message(event) => shift(&mut event.at),
@@ -282,7 +308,7 @@ fn is_under_way(event: &Event, folded: &Folded) -> bool {
 /// About the memory that it takes.
 pub(super) fn size(event: &Event) -> usize {
     let more = match event {
-        Event::Sample(_) | Event::FileIo(_) => 0,
+        Event::Sample(_) | Event::FileIo(_) | Event::Memory(_) => 0,
         Event::OffCpu(wait) => wait.waker.as_ref().map_or(0, |waker| heap(waker.comm.len())),
         Event::ShortWaits(waits) => heap(size_of_val(waits.blocked.as_slice())),
         Event::Message(Message { marks, .. }) => {

@@ -87,6 +87,11 @@ impl Trips {
 fn message(event: &Event) -> Option<&Message> {
     match event {
         Event::Message(message) if message.layer == Layer::Wire => Some(message),
-        Event::Message(_) | Event::Sample(_) | Event::OffCpu(_) | Event::ShortWaits(_) | Event::FileIo(_) => None,
+        Event::Message(_)
+        | Event::Sample(_)
+        | Event::OffCpu(_)
+        | Event::ShortWaits(_)
+        | Event::FileIo(_)
+        | Event::Memory(_) => None,
     }
 }

@@ -130,6 +130,7 @@ impl Recording {
         self.known_task(event.task())?;
         match event {
             Event::Sample(sample) => self.known_stack(Some(sample.stack)),
+            Event::Memory(memory) => self.known_stack(Some(memory.stack)),
             Event::OffCpu(off) => {
                 if let Some(Waker { task: Some(task), .. }) = off.waker {
                     self.known_task(task)?;

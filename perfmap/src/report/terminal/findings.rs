@@ -84,20 +84,19 @@ fn told(page: &mut Page, map: &Map, some: &[&Suspicion], verbose: bool) {
         }
         let name = subject(page, one);
         let wide = page.width() >= SIDE_BY_SIDE;
-        let indent = if wide {
+        if wide {
             line.push(Style::Plain, &padded(&name, subjects));
             page.hanging(line, LABEL + ids + subjects, &text);
-            LABEL + ids + subjects
         } else {
             line.push(Style::Plain, &name);
             page.line(&line);
             page.hanging(Line::of(Style::Plain, &" ".repeat(LABEL + 2)), LABEL + 2, &text);
-            LABEL + 2
-        };
+        }
         if verbose {
             for evidence in &one.evidence {
-                let line = Line::of(Style::Dim, &padded("", indent));
-                page.hanging(line, indent, &finding::evidence(evidence));
+                let mut line = Line::of(Style::Plain, &" ".repeat(LABEL + 2));
+                line.push(Style::Dim, "· ");
+                page.hanging(line, LABEL + 4, &finding::evidence(evidence));
             }
         }
         if let Some(change) = &one.change {

@@ -29,7 +29,7 @@ fn suspicion(map: &Map, hot: Hot, lines: &Lines) -> Suspicion {
     let importing_pct = lines.importing as f64 / lines.samples.max(1) as f64 * 100.0;
     let mut evidence = vec![
         Evidence::held_against(
-            "own CPU time, share of the wall time",
+            "own CPU time, share of the wall time without waits for a CPU",
             Value::Percent(hot.share_pct),
             Value::Percent(HOT_PCT),
         ),

@@ -18,13 +18,13 @@ pub fn judge(facts: &Facts<'_>) -> Answer {
     let run_queue = in_steps.plus(map.outside.waits.of(WaitCause::RunQueue));
     let queue_pct = share_pct(run_queue, map.wall);
     let interpreter = gil_contention::worst(map);
-    let (interpreter_time, mut of_interpreter, steps) = interpreter.unwrap_or((Nanos::ZERO, vec![], vec![]));
+    let (interpreter_time, of_interpreter) = interpreter.unwrap_or((Nanos::ZERO, vec![]));
     let interpreter_pct = share_pct(interpreter_time, map.wall).min(100.0);
     if queue_pct.max(interpreter_pct) < SUSPECTED_PCT {
         return Answer::Quiet;
     }
     let limit = Value::Percent(CONTENDED_PCT);
-    let mut evidence = vec![
+    let evidence = vec![
         Evidence::held_against(
             "ready to run, but without a CPU: share of the wall time",
             Value::Percent(queue_pct),
@@ -40,8 +40,7 @@ pub fn judge(facts: &Facts<'_>) -> Answer {
     let by_interpreter = interpreter_pct > CONTENDED_PCT && interpreter_pct >= queue_pct;
     let confirmed = by_interpreter || queue_pct > CONTENDED_PCT;
     if by_interpreter {
-        affected = steps;
-        evidence.append(&mut of_interpreter);
+        affected = of_interpreter;
     }
     let note = if by_interpreter {
         format!("for {interpreter_pct:.0} % of the wall time threads waited for the interpreter that another had")

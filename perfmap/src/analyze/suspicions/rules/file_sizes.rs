@@ -134,7 +134,7 @@ fn in_file_calls(facts: &Facts<'_>, stacks: &Stacks<'_>, step: &Step, operation:
                     .places(sample.stack)
                     .any(|(_, place)| place.language == Language::Kernel && names.contains(&place.function.as_str()))
         }
-        Event::OffCpu(_) | Event::ShortWaits(_) | Event::Message(_) | Event::FileIo(_) => false,
+        Event::OffCpu(_) | Event::ShortWaits(_) | Event::Message(_) | Event::FileIo(_) | Event::Memory(_) => false,
     };
     let samples = facts.recording.events.iter().filter(in_call).count() as u64;
     Nanos(samples.saturating_mul(1_000_000_000 / u64::from(facts.recording.meta.sample_hz.max(1))))

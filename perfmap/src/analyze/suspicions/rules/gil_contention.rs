@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    super::{Answer, Category, Evidence, Facts, Suspicion, Verdict},
+    super::{Answer, Category, Facts, Suspicion, Verdict},
     lock_contention::{CONTENDED_PCT, contended, figures, main_side},
     steps,
 };
@@ -35,12 +35,12 @@ pub fn interpreters(map: &Map) -> Vec<(usize, Vec<&Lock>)> {
 }
 
 /// The largest of all services, with its steps.
-pub fn worst(map: &Map) -> Option<(Nanos, Vec<Evidence>, Vec<String>)> {
+pub fn worst(map: &Map) -> Option<(Nanos, Vec<String>)> {
     let all = interpreters(map).into_iter().map(|(service, rows)| (contended(&rows), service, rows));
     let (length, service, rows) = all.reduce(|a, b| if b.0 > a.0 { b } else { a })?;
     let waiter = main_side(&rows, |lock| lock.waiter.as_ref());
     let affected = waiter.map(|side| steps::of_function(map, service, &side.function)).unwrap_or_default();
-    Some((length, figures(map, &rows, length), affected))
+    Some((length, affected))
 }
 
 fn suspicion(map: &Map, service: usize, rows: &[&Lock]) -> Suspicion {

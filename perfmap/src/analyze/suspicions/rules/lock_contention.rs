@@ -71,10 +71,16 @@ pub fn figures(map: &Map, rows: &[&Lock], contended: Nanos) -> Vec<Evidence> {
         ("held by", main_side(rows, |lock| lock.holder.as_ref())),
     ] {
         if let Some(side) = side {
-            evidence.push(Evidence::new(what, Value::Text(side.stack.join(" > "))));
+            evidence.push(Evidence::new(what, Value::Text(innermost(&side.stack))));
         }
     }
     evidence
+}
+
+/// The end of a stack; the map's table of locks has all of it.
+fn innermost(stack: &[String]) -> String {
+    const FRAMES: usize = 8;
+    stack.get(stack.len().saturating_sub(FRAMES)..).unwrap_or_default().join(" > ")
 }
 
 fn suspicion(map: &Map, rows: &[&Lock], contended: Nanos) -> Suspicion {
