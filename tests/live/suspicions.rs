@@ -158,6 +158,11 @@ fn dns_per_request() -> Result<()> {
 }
 
 #[test]
+fn tls_full_handshake() -> Result<()> {
+    twins("tls_full_handshake")
+}
+
+#[test]
 fn pool_exhaustion() -> Result<()> {
     twins("pool_exhaustion")
 }

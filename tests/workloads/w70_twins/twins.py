@@ -254,6 +254,23 @@ def dns_per_request_good():
         c.close()
 
 
+def shake_hands(resume):
+    tls, session = trusting(), None
+    for i in range(12):
+        with tls.wrap_socket(socket.create_connection(("127.0.0.1", HTTPS)), session=session) as s:
+            s.sendall(b"GET /t/1/item/%d HTTP/1.1\r\nHost: localhost\r\n\r\n" % i)
+            s.recv(65536)
+            session = s.session if resume else None
+
+
+def tls_full_handshake_bad():
+    shake_hands(False)
+
+
+def tls_full_handshake_good():
+    shake_hands(True)
+
+
 def take(pool, i):
     c = pool.acquire()
     get(c, "/t/20/item/%d" % i)

@@ -14,6 +14,8 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_local;
+#[cfg(test)]
 mod told;
 mod types;
 
@@ -56,6 +58,11 @@ pub const RULES: &[Rule] = &[
         judge: rules::connection_per_request::judge,
     },
     Rule { id: "dns_per_request", category: Category::ConnectionManagement, judge: rules::dns_per_request::judge },
+    Rule {
+        id: "tls_full_handshake",
+        category: Category::ConnectionManagement,
+        judge: rules::tls_full_handshake::judge,
+    },
     Rule { id: "repeated_request", category: Category::DataFlow, judge: rules::repeated::requests },
     Rule { id: "repeated_query", category: Category::DataFlow, judge: rules::repeated::queries },
     Rule { id: "tiny_io", category: Category::DataFlow, judge: rules::file_sizes::tiny },

@@ -7,6 +7,7 @@ use crate::map::Location;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pattern {
     KeepConnection,
+    ResumeSession,
     KeepName,
     Overlap,
     Gather,
@@ -53,6 +54,7 @@ pub(crate) fn change(pattern: Pattern, location: Option<&Location>, function: &s
 fn hint(pattern: Pattern, function: &str) -> String {
     match pattern {
         Pattern::KeepConnection => format!("Make one client outside {function} and use it for all requests."),
+        Pattern::ResumeSession => format!("Resume the TLS sessions of {function}'s connections, or keep these open."),
         Pattern::KeepName => format!("Keep the connections or the resolved addresses that {function} uses."),
         Pattern::Overlap => format!("Let the calls of {function} be under way together."),
         Pattern::Gather => format!("Start what {function} awaits before it awaits the first."),
@@ -92,6 +94,13 @@ fn sketch(pattern: Pattern, language: Language) -> (&'static str, &'static str) 
             "let client = reqwest::Client::new(); // one for the program\nclient.get(url).send()",
         ),
         (Pattern::KeepConnection, Other) => ("open, ask, close: for each request", "open once; ask, ask, …; close"),
+        (Pattern::ResumeSession, Python) => (
+            "tls.wrap_socket(s, server_hostname=host)",
+            "tls.wrap_socket(s, server_hostname=host, session=last.session)",
+        ),
+        (Pattern::ResumeSession, _) => {
+            ("a new TLS context for each connection", "one TLS context that keeps its sessions")
+        }
         (Pattern::KeepName, _) => ("look up, connect, ask: for each request", "look up and connect once; ask, ask, …"),
         (Pattern::Overlap, Python) => (
             "results = [call(item) for item in items]",

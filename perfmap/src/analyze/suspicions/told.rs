@@ -223,6 +223,15 @@ impl Run {
         }));
     }
 
+    /// TLS records (content, length) of one transfer.
+    pub fn records(&mut self, at: u64, socket: SocketId, direction: Direction, records: &[(u8, u16)]) {
+        self.sends(at, socket);
+        if let Some(Event::Message(message)) = self.recording.events.last_mut() {
+            let mark = |(content, length): &(u8, u16)| Mark::TlsRecord { content: *content, length: *length };
+            (message.direction, message.marks) = (direction, records.iter().map(mark).collect());
+        }
+    }
+
     pub fn sends(&mut self, at: u64, socket: SocketId) {
         self.recording.events.push(Event::Message(Message {
             at: ms(at),

@@ -20,4 +20,5 @@ pub(super) mod sequential_awaits;
 pub(super) mod sequential_http_calls;
 mod steps;
 pub(super) mod sync_io_in_async;
+pub(super) mod tls_full_handshake;
 pub(super) mod unused;

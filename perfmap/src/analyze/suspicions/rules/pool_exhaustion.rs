@@ -25,7 +25,7 @@ const LIMIT: (&str, Category) = ("default_limit_reached", Category::Configuratio
 const TIMES: usize = 3;
 /// Shorter ones are the pool's own lock.
 const LEAST: Nanos = Nanos(1_000_000);
-/// Of the waits, so many percent fall into times when all places are taken.
+/// In so many percent of the waits all places are taken at some time.
 const TAKEN_PCT: usize = 80;
 /// Sizes that pools and clients have unless told otherwise: SQLAlchemy 5, HikariCP, node-postgres and asyncpg 10,
 /// SQLAlchemy with its overflow 15, requests' adapters 10, aiohttp and httpx 100.
@@ -122,9 +122,13 @@ fn of_step(facts: &Facts<'_>, process: ProcessId, waiting: &Waiting<'_>) -> Opti
     let (peer, trips) = by_peer.into_iter().max_by_key(|(_, trips)| time(trips))?;
     let spans = calls::spans(facts, &trips);
     let limit = replay::width(&spans);
-    let under_way = |at: Nanos| spans.iter().filter(|span| span.from <= at && span.to >= at).count();
-    // Between two calls on one connection there is a moment without any.
-    let taken = waiting.spans.iter().filter(|wait| under_way(middle(wait)) + 1 >= limit).count();
+    // At its beginning or later: between two calls on one connection there are moments without any.
+    let all_taken = |wait: &&Span| {
+        let during: Vec<Span> =
+            spans.iter().filter(|span| span.from < wait.to && span.to > wait.from).copied().collect();
+        replay::width(&during) >= limit
+    };
+    let taken = waiting.spans.iter().filter(all_taken).count();
     let confirmed = taken * 100 >= waiting.spans.len() * TAKEN_PCT;
     let name = calls::peer_name(facts, Some(peer));
     let waited: Nanos = waiting.spans.iter().map(|span| span.length()).sum();
@@ -162,8 +166,4 @@ fn of_step(facts: &Facts<'_>, process: ProcessId, waiting: &Waiting<'_>) -> Opti
         one.change = Some(sketch::change(Pattern::LargerPool, one.location.as_ref(), &waiting.step.function));
     }
     Some((one, limit))
-}
-
-fn middle(span: &Span) -> Nanos {
-    Nanos(span.from.0 + span.length().0 / 2)
 }
