@@ -74,6 +74,7 @@ struct task_state {
 	u64 opaque_socket, opaque_messages[2], opaque_bytes[2];
 	struct file_sum io[2];
 	struct tls_call tls;
+	u64 accepted; /* 1: a connection was taken, and nobody has made a handle since */
 };
 
 struct {
@@ -180,6 +181,7 @@ struct scratch {
 		struct message_record message;
 		struct file_io_record file_io;
 		struct plaintext_record plaintext;
+		struct ask_record ask;
 		struct resumed_record resumed;
 	} record;
 };

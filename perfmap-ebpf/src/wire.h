@@ -11,6 +11,7 @@
 #define MAX_STRING_BYTES 512
 #define WAIT_CLASSES 8
 #define MAX_AWAITS 32
+#define WRAP_BYTES 512
 #define RESUMED_ROUNDS 10
 #define ROUND_STARTED 254
 #define ROUND_MAIN 255
@@ -35,6 +36,7 @@ enum kind {
 	KIND_RESUMED,
 	KIND_PLAINTEXT = 20,
 	KIND_MEMORY = 21,
+	KIND_ASK = 22,
 };
 enum loss {
 	LOSS_RING_SAMPLE,
@@ -83,6 +85,7 @@ enum {
 enum {
 	PLAINTEXT_SENT = 1,
 	PLAINTEXT_STACK = 2,
+	PLAINTEXT_RUSTLS = 4,
 };
 /* Cookies of the probes: how a function takes its arguments and says what it moved. */
 enum tls_function {
@@ -95,6 +98,15 @@ enum tls_function {
 	TLS_GO_READ,
 	TLS_GO_WRITE,
 	TLS_GO_RETURN,
+	TLS_RUSTLS_READ,
+	TLS_RUSTLS_WRITE,
+};
+/* The same of functions in which somebody asks for what an event loop does later. */
+enum ask {
+	ASK_MADE = 32,
+	ASK_CONNECTS,
+	ASK_REUSED,
+	ASK_TIMER,
 };
 enum {
 	BLOCK_EARLY_WAKE = 1,
@@ -216,6 +228,12 @@ struct plaintext_record {
 	u32 captured, flags;
 	struct stack_head stack;
 };
+struct ask_record {
+	struct header header;
+	u64 handle, wrap, due;
+	u32 what, has_stack, captured, reserved;
+	struct stack_head stack;
+};
 struct file_io_record {
 	struct header header;
 	u64 first, bytes, calls, site;
@@ -248,7 +266,7 @@ struct socket_sums {
 };
 struct settings {
 	u64 wait_threshold_ns, short_waits_every_ns, file_io_every_ns;
-	u32 counting_only, follow;
+	u32 counting_only, follow, pid_namespace, reserved;
 };
 struct live_settings {
 	u64 wait_threshold_ns;
@@ -277,12 +295,13 @@ SIZE(socket_seen_record, 96);
 SIZE(socket_state_record, 104);
 SIZE(message_record, 232);
 SIZE(plaintext_record, 224);
+SIZE(ask_record, 224);
 SIZE(file_io_record, 224);
 SIZE(python_code_record, 72);
 SIZE(resumed_record, 48);
 SIZE(python_layout, 80);
 SIZE(socket_sums, 72);
-SIZE(settings, 32);
+SIZE(settings, 40);
 SIZE(live_settings, 24);
 SIZE(adopt_record, 56);
 SIZE(far_end, 48);

@@ -12,6 +12,7 @@ mod gpu;
 mod halves;
 mod http;
 mod http2;
+mod java;
 mod limits;
 mod load;
 mod locks;

@@ -190,6 +190,9 @@ pub struct TraceArgs {
     /// What operations usually take, over the usual norms: a TOML file (see also perfmap.toml)
     #[arg(long, value_name = "FILE")]
     pub norms: Option<PathBuf>,
+    /// For tests: probes in TLS libraries one by one, as on kernels before 6.6
+    #[arg(long, hide = true)]
+    pub single_probes: bool,
     /// The command and its arguments, after --
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,

@@ -6,7 +6,7 @@ use super::{
     container_roots,
     errors::{self, Failure},
     pipeline::{self, Destination},
-    plan::{BaselinePlan, TracePlan, trace_plan, words},
+    plan::{BaselinePlan, TracePlan, check_followed, trace_plan, words},
     progress::Progress,
     read::read_bounded,
     runner::{Purpose, Runner},
@@ -32,6 +32,7 @@ pub fn trace(typed: &TraceArgs, console: &Console) -> Result<u8, Failure> {
         console.note("the environment of your shell could not be read: the command runs with sudo's, and a plain PATH");
     }
     let plan = trace_plan(typed, &working_directory, invocation)?;
+    check_followed(&plan.follow_peers)?;
     let reused = match &plan.baseline {
         BaselinePlan::Reuse(path) => Some(reuse(path, &plan, console)?),
         BaselinePlan::Measure(_) | BaselinePlan::None => None,

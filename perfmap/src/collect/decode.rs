@@ -46,6 +46,7 @@ pub enum Record<'a> {
     SocketState(wire::SocketState),
     Message(wire::Message, Option<RawStack<'a>>, &'a [u8]),
     Plaintext(wire::Plaintext, Option<RawStack<'a>>, &'a [u8]),
+    Ask(wire::Ask, Option<RawStack<'a>>, &'a [u8]),
     FileIo(wire::FileIo, Option<RawStack<'a>>),
     PythonCode {
         code: wire::PythonCode,
@@ -111,6 +112,12 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
             let (stack, rest) = stack(bytes, size_of::<wire::Plaintext>(), &record.stack)?;
             let plaintext = rest.get(..record.captured as usize).ok_or(Malformed)?;
             Record::Plaintext(record, (record.flags & wire::PLAINTEXT_STACK != 0).then_some(stack), plaintext)
+        }
+        wire::Kind::Ask => {
+            let ask: wire::Ask = fixed(bytes)?;
+            let (stack, rest) = stack(bytes, size_of::<wire::Ask>(), &ask.stack)?;
+            let object = rest.get(..ask.captured as usize).ok_or(Malformed)?;
+            Record::Ask(ask, (ask.has_stack != 0).then_some(stack), object)
         }
         wire::Kind::FileIo => {
             let io: wire::FileIo = fixed(bytes)?;

@@ -14,10 +14,10 @@ use perfmap_common as wire;
 use perfmap_common::Plain;
 
 use super::{
-    CollectError, Mode, Plan,
+    CollectError, Mode, Plan, pid_namespace,
     probes::{ADOPTION, PROBES, When, attach, run_once},
     tls_functions::ProbePoints,
-    tls_multi::Maps,
+    tls_multi::{Maps, Point},
     tls_probes,
     tls_probes::Probes,
 };
@@ -47,6 +47,8 @@ impl Object {
             file_io_every_ns: 10_000_000,
             counting_only: counting.into(),
             follow: plan.peers.kernel(plan.mode) as u32,
+            pid_namespace: pid_namespace::setting(),
+            reserved: 0,
         };
         let mut ebpf = open(settings)?;
         let maps = Maps::of(&ebpf);
@@ -64,7 +66,11 @@ impl Object {
                 attached => attached?,
             }
         }
-        let tls = maps.map_err(|error| error.to_string()).and_then(|maps| Probes::load(&mut ebpf, OBJECT, &maps, &btf));
+        let tls = if plan.single_probes {
+            Probes::load_single(&mut ebpf)
+        } else {
+            maps.map_err(|error| error.to_string()).and_then(|maps| Probes::load(&mut ebpf, OBJECT, &maps, &btf))
+        };
         Ok(Object { ebpf, live, tls, missing })
     }
 
@@ -72,6 +78,12 @@ impl Object {
     pub fn probe_tls(&mut self, file: &fs::File, functions: &[&ProbePoints]) -> Result<(), String> {
         let probes = self.tls.as_mut().map_err(|why| why.clone())?;
         probes.set(&mut self.ebpf, file, functions)
+    }
+
+    /// Sets probes where an event loop's library is asked for something; else the reason.
+    pub fn probe_asks(&mut self, file: &fs::File, points: &[Point]) -> Result<(), String> {
+        let probes = self.tls.as_mut().map_err(|why| why.clone())?;
+        probes.set_points(&mut self.ebpf, file, points)
     }
 
     pub fn ring(&mut self) -> Result<RingBuf<MapData>, CollectError> {

@@ -174,6 +174,8 @@ pub fn probe() -> Vec<ProbeResult> {
         file_io_every_ns: 10_000_000,
         counting_only: 0,
         follow: wire::Follow::None as u32,
+        pid_namespace: super::pid_namespace::setting(),
+        reserved: 0,
     };
     let loaded = object::open(settings).and_then(|ebpf| {
         let btf =

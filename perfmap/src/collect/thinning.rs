@@ -77,6 +77,7 @@ impl Volume {
                 message.stack
             }),
             wire::Kind::Plaintext => wire::Plaintext::read(entry).map(|message| message.stack),
+            wire::Kind::Ask => wire::Ask::read(entry).map(|ask| ask.stack),
             wire::Kind::FileIo => wire::FileIo::read(entry).filter(|io| io.has_stack != 0).map(|io| io.stack),
             wire::Kind::Fork
             | wire::Kind::Exec

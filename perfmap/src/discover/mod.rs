@@ -2,4 +2,5 @@
 //!
 //! Reads files of the repository and runs nothing. What it finds goes into the recording (`recording::Source`).
 
+pub mod chain;
 pub mod topology;

@@ -14,8 +14,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{
-    Baseline, Call, Code, Earlier, Event, Frame, Gpu, Losses, Meta, Module, Process, PythonFrame, Recording, Socket,
-    Source, Stack, Surroundings, Symbol, Task, Turn,
+    Ask, Baseline, Call, Code, Earlier, Event, Frame, Gpu, Losses, Meta, Module, Process, PythonFrame, Recording,
+    Socket, Source, Stack, Surroundings, Symbol, Task, Translation, Turn,
 };
 
 /// The line feed shows transfers in text mode, the zero byte keeps tools from taking it for text.
@@ -70,9 +70,11 @@ struct Content<'a> {
     events: &'a [Event],
     losses: &'a Losses,
     turns: &'a [Turn],
+    asks: &'a [Ask],
     earlier: &'a Earlier,
     source: &'a Option<Source>,
     gpu: &'a Gpu,
+    translations: &'a [Translation],
 }
 
 /// By its first bytes alone.
@@ -124,9 +126,11 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         events,
         losses,
         turns,
+        asks,
         earlier,
         source,
         gpu,
+        translations,
     } = recording;
     let lossy;
     let meta = if is_text(meta) {
@@ -154,9 +158,11 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         events,
         losses,
         turns,
+        asks,
         earlier,
         source,
         gpu,
+        translations,
     };
     let content = postcard::to_stdvec(&content).map_err(|error| FileError::Encode { why: error.to_string() })?;
     if content.len() as u64 > MAX_CONTENT {

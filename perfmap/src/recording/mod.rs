@@ -4,6 +4,7 @@
 //! clock, no network, the same recording gives the same bytes out. Events hold interned stacks and task ids that
 //! survive the reuse of thread ids. No payload bytes and no header values are kept: messages carry protocol marks.
 
+mod ask;
 mod baseline;
 mod earlier;
 mod event;
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use ask::{Ask, Asked};
 pub use baseline::{Baseline, GpuUse, Metrics};
 pub use earlier::{
     Earlier, Endpoint, Fold, Folded, Gone, Latencies, OTHER_REQUESTS, Requests, Spoken, Sureness, Tally,
@@ -33,7 +35,7 @@ pub use event::{
 pub use gpu::{Gpu, GpuReading};
 pub use loss::{Loss, Losses};
 pub use process::{Ending, Image, Process, ProcessId, Task, TaskId};
-pub use socket::{Address, Family, Role, Socket, SocketId, StateChange, TcpState};
+pub use socket::{Address, Ends, Family, Role, Socket, SocketId, StateChange, TcpState, Translation};
 pub use source::{E2eTest, EntryKind, EntryPoint, Source, SourceFinding, SourceKind, SourceStep, TestSource};
 pub use stack::{
     Code, CodeId, Frame, FrameId, KernelSymbolId, Module, ModuleId, PythonFrame, PythonFrameId, Stack, StackEnd,
@@ -142,12 +144,16 @@ pub struct Recording {
     pub losses: Losses,
     /// Sorted by `at`.
     pub turns: Vec<Turn>,
+    /// Sorted by `at`.
+    pub asks: Vec<Ask>,
     /// What is known of the time before the origin.
     pub earlier: Earlier,
     /// None: nobody looked.
     pub source: Option<Source>,
     /// Empty where the target used no NVIDIA device.
     pub gpu: Gpu,
+    /// Of connections that are older than the recording.
+    pub translations: Vec<Translation>,
 }
 
 impl Recording {

@@ -6,6 +6,8 @@
 mod extents;
 mod names;
 
+pub use names::Mangled;
+
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::ops::Range;
