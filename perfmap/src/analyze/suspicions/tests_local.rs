@@ -203,6 +203,12 @@ fn refused_for_asking_too_often() {
         own.wait(n * 100, n * 100 + 50, Cause::Sleep, stack);
     }
     assert_eq!(own.verdict("rate_limiting"), Some(Confirmed));
+    let mut plain = run();
+    let stack = plain.stack(&[("time.sleep", 1), ("test_of_rate_limits", 2), ("load", 8)]);
+    for n in 0..4 {
+        plain.wait(n * 100, n * 100 + 50, Cause::Sleep, stack);
+    }
+    assert!(plain.judged("rate_limiting").is_empty());
 }
 
 #[test]

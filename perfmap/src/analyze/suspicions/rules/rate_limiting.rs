@@ -22,7 +22,7 @@ const TOO_MANY_REQUESTS: u16 = 429;
 /// So many refusals, or sleeps, are no chance.
 const TIMES: usize = 3;
 /// Parts of the names of functions that hold back.
-const HOLD_BACK: [&str; 6] = ["throttle", "rate_limit", "ratelimit", "limiter", "backoff", "back_off"];
+const HOLD_BACK: [&str; 4] = ["throttle", "limiter", "backoff", "back_off"];
 
 pub(crate) fn judge(facts: &Facts<'_>) -> Answer {
     let mut by_peer: BTreeMap<Option<usize>, Vec<Made<'_>>> = BTreeMap::new();
