@@ -5,6 +5,7 @@ mod backends;
 mod children;
 mod containers;
 mod databases;
+mod discover;
 mod example;
 mod faults;
 mod files;

@@ -1,6 +1,9 @@
 //! What was typed → what will be done, every decision taken and checked before anything is started.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use super::{
     args::{Backend, Format, TraceArgs},
@@ -82,13 +85,34 @@ impl TracePlan {
     }
 }
 
-pub fn trace_plan(typed: &TraceArgs, working_directory: &Path, invocation: Invocation) -> Result<TracePlan, Failure> {
+/// What is run, where, and after what its results are named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    pub argv: Vec<OsString>,
+    pub directory: PathBuf,
+    pub name: String,
+}
+
+impl Wanted {
+    /// The command as it was typed.
+    pub fn typed(command: &[OsString], working_directory: &Path) -> Wanted {
+        let words: Vec<String> = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        Wanted { argv: command.to_vec(), directory: working_directory.to_owned(), name: report::name_of(&words) }
+    }
+}
+
+pub fn trace_plan(
+    typed: &TraceArgs,
+    wanted: Wanted,
+    working_directory: &Path,
+    invocation: Invocation,
+) -> Result<TracePlan, Failure> {
     let Invocation { identity, environment, source: _, owner } = invocation;
     let owner = owner.map(|(uid, gid)| Owner { uid, gid });
     let output = output_plan(typed.format, typed.print.as_deref(), typed.min_share)?;
     let command = Command {
-        argv: typed.command.clone(),
-        working_directory: working_directory.to_owned(),
+        argv: wanted.argv,
+        working_directory: wanted.directory,
         identity,
         environment,
         stdout_to_stderr: output.print,
@@ -109,7 +133,7 @@ pub fn trace_plan(typed: &TraceArgs, working_directory: &Path, invocation: Invoc
     };
     let out = match &typed.out {
         Some(directory) => working_directory.join(directory),
-        None => working_directory.join(".optimization").join(report::slug(&report::name_of(&words(&command)))),
+        None => working_directory.join(".optimization").join(report::slug(&wanted.name)),
     };
     Ok(TracePlan {
         command,
@@ -237,7 +261,9 @@ mod tests {
             source: EnvironmentSource::Own,
             owner: Some((1000, 1000)),
         };
-        trace_plan(&typed(words).expect("parses"), Path::new("/srv/app"), invocation)
+        let (typed, here) = (typed(words).expect("parses"), Path::new("/srv/app"));
+        let wanted = Wanted::typed(&typed.command, here);
+        trace_plan(&typed, wanted, here, invocation)
     }
 
     #[test]
