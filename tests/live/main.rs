@@ -28,6 +28,7 @@ mod report;
 mod services;
 mod sqlite;
 mod storms;
+mod suspicions;
 mod threads;
 mod tls;
 mod tls_proxy;
