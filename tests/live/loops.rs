@@ -148,7 +148,6 @@ fn uvloop() -> Result<()> {
         ("phase_at_once", "worker"),
         ("worker", "application"),
         ("phase_mixed", "fetch_a"),
-        ("phase_mixed", "fetch_b"),
         ("fetch_slow", "application"),
         ("phase_blocked", "hog"),
         ("phases", "nap"),
