@@ -22,7 +22,7 @@ use crate::{
 };
 use answers::Answer;
 use asks::Asks;
-use thread::{Life, Loop, Poll, Transfer, Turn};
+use thread::{Life, Loop, Main, Poll, Transfer, Turn};
 
 /// Coroutines that wait for one another; deeper chains end here.
 const MAX_CHAIN: usize = 8;
@@ -132,7 +132,7 @@ impl Loops {
             }
         }
         of_task.values_mut().for_each(Loop::finish);
-        let coroutines = |task: TaskId| of_task.get(&task).is_some_and(|of| !of.turns.is_empty());
+        let coroutines = |task: TaskId| of_task.get(&task).is_some_and(|of| of.queue_known);
         loops.answers = answers::answers(recording, correlated, &loops.asks, coroutines);
         for (task, of) in &mut of_task {
             of.process = process(*task);
@@ -154,7 +154,7 @@ impl Loops {
         if of.turns.is_empty() {
             return self.by_descriptor(of, index, from).or_else(|| self.by_timer(task, of, index));
         }
-        self.explain(of, index, serving)
+        self.explain(of, index, from, serving)
     }
 
     /// The request that was out and was answered first; none: nothing is known to have been waited for.
@@ -206,9 +206,9 @@ impl Loops {
         self.sleeps.get(stack.0 as usize).copied().unwrap_or(false)
     }
 
-    fn explain(&self, of: &Loop, index: usize, serving: Option<Serving>) -> Option<Owner> {
+    fn explain(&self, of: &Loop, index: usize, from: Nanos, serving: Option<Serving>) -> Option<Owner> {
         let poll = of.polls.get(index)?;
-        let main = serving.map(|serving| serving.coroutine).or(poll.main.map(|(coroutine, _)| coroutine));
+        let main = serving.map(|serving| serving.coroutine).or(poll.main.map(|main| main.coroutine));
         let mut stacks = Vec::new();
         let mut chain: Vec<Life> = Vec::new();
         let mut now = match main {
@@ -233,8 +233,9 @@ impl Loops {
             now = next;
         }
         let Some(turn) = last else {
-            let (_, stack) = poll.main.filter(|_| serving.is_none())?;
-            return Some(Owner { stacks: vec![stack], wait: poll.wait, by: By::Waker, asked: false });
+            let main = poll.main.filter(|_| serving.is_none())?;
+            let alone = Owner { stacks: vec![main.stack], wait: poll.wait, by: By::Waker, asked: false };
+            return Some(self.answered_below(of, index, from, main).unwrap_or(alone));
         };
         let end = (turn.burst as usize).saturating_sub(1).max(index);
         let end_poll = of.polls.get(end).unwrap_or(poll);
@@ -262,6 +263,15 @@ impl Loops {
             None => By::Waker,
         };
         Some(Owner { stacks, wait: ended.wait, by, asked: false })
+    }
+
+    /// The loop's queue is not known: where its main coroutine waits for others, the one whose request is answered next.
+    fn answered_below(&self, of: &Loop, index: usize, from: Nanos, main: Main) -> Option<Owner> {
+        let waits = main.of_tasks || self.waits_for_others.get(main.stack.0 as usize).copied().unwrap_or(false);
+        let Owner { stacks, wait, by, asked: _ } =
+            self.by_descriptor(of, index, from).filter(|_| waits && !of.queue_known)?;
+        let stacks = std::iter::once(main.stack).chain(stacks).collect();
+        Some(Owner { stacks, wait, by, asked: false })
     }
 
     /// The coroutine whose turn resumed the one that `turn` is of, as it was during `poll`.

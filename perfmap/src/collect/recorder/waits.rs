@@ -146,12 +146,12 @@ impl Recorder {
         let Some((call, poll)) = self.polls.get(&header.tid).copied() else { return };
         let Some(stack) = self.stacks.resumed(header.pid, frames, poll) else { return };
         let kind = match resumed.round {
-            wire::ROUND_MAIN => TurnKind::Main,
+            wire::ROUND_MAIN => TurnKind::Main { of_tasks: resumed.of_tasks != 0 },
             wire::ROUND_STARTED => TurnKind::Started,
             round => TurnKind::Resumed { round, of_tasks: resumed.of_tasks != 0 },
         };
         // What the loop ran for while it polled: that is where it waited.
-        if kind == TurnKind::Main
+        if matches!(kind, TurnKind::Main { .. })
             && let Some(call) = call.and_then(|CallId(call)| self.calls.get_mut(call as usize))
         {
             call.stack = Some(stack);

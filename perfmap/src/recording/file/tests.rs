@@ -269,9 +269,14 @@ fn sample() -> Recording {
             .map(|loss| (loss, 300))
             .into(),
         ),
-        turns: [TurnKind::Ran, TurnKind::Started, TurnKind::Main, TurnKind::Resumed { round: 3, of_tasks: true }]
-            .map(|kind| Turn { at: Nanos(3), task, coroutine: CoroutineId(1 << 40), stack: StackId(0), kind })
-            .to_vec(),
+        turns: [
+            TurnKind::Ran,
+            TurnKind::Started,
+            TurnKind::Main { of_tasks: true },
+            TurnKind::Resumed { round: 3, of_tasks: true },
+        ]
+        .map(|kind| Turn { at: Nanos(3), task, coroutine: CoroutineId(1 << 40), stack: StackId(0), kind })
+        .to_vec(),
         asks: [Asked::Send(SocketId(0)), Asked::Timer { due: Nanos(9) }]
             .map(|what| Ask { at: Nanos(3), task, stack: StackId(0), what })
             .to_vec(),
