@@ -186,7 +186,8 @@ fn three_services_deep() -> Result<()> {
 /// A client, a proxy that only copies bytes (as docker-proxy does for published ports), and two services behind it.
 fn through_a_proxy(variant: &str, proxy: &str) -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
-    let traced = Trace::workload("w65_proxy_copy", &[variant])?.passes()?;
+    // Functions lie side by side in one thread: at 99 Hz a sample more or less is a tenth of one.
+    let traced = Trace::workload("w65_proxy_copy", &[variant])?.options(&["--freq", "999"]).passes()?;
     let (map, truth) = (traced.map()?, traced.truth()?);
     for want in truth.json["http"]["peers"].as_array().context("truth without http.peers")? {
         let (port, trips) = (want["port"].as_u64().context("a port")?, want["round_trips"].as_u64());
