@@ -118,6 +118,22 @@ struct {
 	__type(value, struct python_layout);
 } python_processes SHARED;
 
+/* Programs of Go whose goroutines can be told. Key tgid. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u32);
+	__type(value, struct go_layout);
+} go_processes SHARED;
+/* Where a goroutine was last seen to wait, mixed to one number. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct goroutine);
+	__type(value, u64);
+} go_waits SHARED;
+
 /* What user space thins while the target runs, where the probes cost too much. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -155,6 +171,9 @@ enum context {
 #define CODE_FROM 40
 #define CODE_BYTES 112
 
+/* The beginning of runtime.g, up to the reason of its wait: at 184 in the versions that are known. */
+#define GO_G_BYTES 192
+
 struct python_walk {
 	u64 frame, thread, coroutine;
 	u32 count, flags, pid, reserved;
@@ -179,7 +198,9 @@ struct scratch {
 		struct file_io_record file_io;
 		struct plaintext_record plaintext;
 		struct resumed_record resumed;
+		struct goroutine_record goroutine;
 	} record;
+	u64 g[GO_G_BYTES / 8];
 };
 /* Apart, because no value of a per-CPU map may be larger than 32 KiB. */
 struct user_stack {

@@ -34,6 +34,7 @@ enum kind {
 	KIND_PEER,
 	KIND_RESUMED,
 	KIND_PLAINTEXT = 20,
+	KIND_GOROUTINE = 24,
 };
 enum loss {
 	LOSS_RING_SAMPLE,
@@ -47,6 +48,13 @@ enum loss {
 	LOSS_SITE_TABLE,
 	LOSS_PAYLOAD_UNREADABLE,
 	LOSS_SLOTS,
+};
+enum goroutine_what {
+	GOROUTINE_WAITS = 1,
+	GOROUTINE_GOES_ON,
+	GOROUTINE_ENDED,
+	GOROUTINE_ASKS,
+	GOROUTINE_WRITES,
 };
 enum object {
 	OBJECT_NONE,
@@ -93,6 +101,8 @@ enum tls_function {
 	TLS_GO_READ,
 	TLS_GO_WRITE,
 	TLS_GO_RETURN,
+	GO_ASKS,
+	GO_WRITES,
 };
 enum {
 	BLOCK_EARLY_WAKE = 1,
@@ -226,6 +236,19 @@ struct resumed_record {
 	u64 coroutine;
 	u32 frames, round, of_tasks, reserved;
 };
+struct goroutine_record {
+	struct header header;
+	u64 goroutine, connection;
+	u32 what, reason;
+	struct stack_head stack;
+};
+struct go_layout {
+	u64 goroutines;
+	s64 thread_local_g;
+	u32 g_status, g_id, g_reason, g_frame;
+	u64 looked;
+	u32 from, reserved;
+};
 struct python_layout {
 	u64 runtime;
 	u32 version, tss_key, thread_frame, has_cframe, cframe_current;
@@ -272,6 +295,8 @@ SIZE(plaintext_record, 224);
 SIZE(file_io_record, 224);
 SIZE(python_code_record, 72);
 SIZE(resumed_record, 48);
+SIZE(goroutine_record, 208);
+SIZE(go_layout, 48);
 SIZE(python_layout, 80);
 SIZE(socket_sums, 72);
 SIZE(settings, 32);

@@ -10,6 +10,8 @@ mod clock;
 mod connections;
 mod containers;
 mod decode;
+mod go_programs;
+mod goroutines;
 mod habitats;
 mod item;
 mod mappings;

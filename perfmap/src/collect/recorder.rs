@@ -18,6 +18,7 @@ use perfmap_common as wire;
 use super::{
     containers::Runtimes,
     decode::{RawStack, Record, decode},
+    goroutines::Goroutines,
     habitats::Habitats,
     item::Item,
     mappings::{Change, What},
@@ -62,6 +63,7 @@ pub struct Recorder {
     /// The last wait for one of several descriptors, by tid: its call, where that is kept, and its stack.
     polls: HashMap<u32, (Option<CallId>, StackId)>,
     turns: Vec<Turn>,
+    goroutines: Goroutines,
     sites: HashMap<u64, StackId>,
     losses: Losses,
     detail: Detail,
@@ -97,6 +99,7 @@ impl Recorder {
             fault_stacks: HashMap::new(),
             polls: HashMap::new(),
             turns: Vec::new(),
+            goroutines: Goroutines::default(),
             sites: HashMap::new(),
             losses: Losses::default(),
             detail,
@@ -113,6 +116,7 @@ impl Recorder {
                 self.changes.make_contiguous().sort_by_key(|change| change.at);
             }
             Item::Python { pid, layout } => self.stacks.python(pid, &layout),
+            Item::Go { pid, reasons } => self.goroutines.found(pid, reasons),
             Item::Image { pid, seen, root } => {
                 // Of one that was gone already, what it inherited holds.
                 if root.is_some() {
@@ -190,7 +194,9 @@ impl Recorder {
     fn stack(&mut self, header: &wire::Header, raw: &RawStack<'_>) -> StackId {
         self.apply_changes(header.at);
         let stack = self.stacks.intern(header.pid, raw);
-        if raw.coroutine != 0 {
+        if self.goroutines.is_go(header.pid) {
+            self.ran_goroutine(header, raw.coroutine);
+        } else if raw.coroutine != 0 {
             self.turn(header, raw.coroutine, stack, TurnKind::Ran);
         }
         stack
@@ -217,6 +223,7 @@ impl Recorder {
                 let surroundings = self.habitats.of(&seen.whereabouts, before);
                 self.tree.exec(&exec, seen, surroundings, at);
                 self.stacks.executed(exec.header.pid);
+                self.goroutines.gone(exec.header.pid);
                 self.open_waits.remove(&exec.header.tid);
                 self.open_waits.remove(&(exec.value as u32));
                 self.polls.remove(&exec.header.tid);
@@ -229,6 +236,7 @@ impl Recorder {
                 self.plaintexts.exited(exit.header.tid, over);
                 if let Some(pid) = over {
                     self.stacks.exited(pid);
+                    self.goroutines.gone(pid);
                 }
             }
             Record::Rename(rename) => {
@@ -284,6 +292,7 @@ impl Recorder {
             Record::Message(message, raw, payload) => self.message(&message, raw.as_ref(), payload),
             Record::Plaintext(record, raw, plaintext) => self.plaintext(&record, raw.as_ref(), plaintext),
             Record::Resumed(resumed, frames) => self.resumed(&resumed, frames),
+            Record::Goroutine(seen, what, raw) => self.goroutine(&seen, what, &raw),
             Record::FileIo(io, raw) => self.file_io(&io, raw.as_ref()),
             Record::PythonCode { code, name, file, table } => {
                 let variable = [name, file, table].concat();
@@ -351,6 +360,7 @@ impl Recorder {
             turns: self.turns,
             ..Recording::default()
         };
+        self.goroutines.into_tasks(&mut recording);
         self.past.finish(&mut recording);
         recording.events.sort_by_key(Event::at);
         (recording, parts.files)

@@ -60,6 +60,12 @@ const GO: [(&str, TlsFunction); 2] =
     [("crypto/tls.(*Conn).Read", TlsFunction::GoRead), ("crypto/tls.(*Conn).Write", TlsFunction::GoWrite)];
 const GO_BUILD: (&str, &[u8; 14], u8) = (".go.buildinfo", b"\xff Go buildinf:", 2);
 
+/// Where a request is handed over to the goroutine that writes it. At the entry alone: nothing is known of their returns.
+const GO_REQUESTS: [(&str, TlsFunction); 2] = [
+    ("net/http.(*persistConn).roundTrip", TlsFunction::GoAsks),
+    ("net/http.persistConnWriter.Write", TlsFunction::GoWrites),
+];
+
 /// Total on any file: one that is not a program has nothing to do with TLS.
 pub fn look(file: &File) -> TlsFile {
     let Ok(look) = Look::new(file) else { return TlsFile::default() };
@@ -80,13 +86,17 @@ pub fn look(file: &File) -> TlsFile {
     let functions = |table: &[(&str, TlsFunction)], symbols: Vec<Option<Found>>| {
         let found = table.iter().zip(symbols).filter_map(|((_, function), symbol)| Some((*function, symbol?)));
         // All or none: with one of them in the dark, requests would be seen without their answers.
-        found.map(|(function, symbol)| probe_points(&look, function, symbol)).collect()
+        found.map(|(function, symbol)| probe_points(&look, function, symbol)).collect::<Result<Vec<_>, _>>()
     };
     let has = match openssl {
         Some(symbols) => Some(functions(&OPENSSL, symbols)),
         None => match gnutls() {
             Some(symbols) => Some(functions(&GNUTLS, symbols)),
-            None => go().map(|symbols| functions(&GO, symbols)),
+            None => go().map(|symbols| {
+                let mut points = functions(&GO, symbols)?;
+                points.extend(requests(&look));
+                Ok(points)
+            }),
         },
     };
     if has.is_some() {
@@ -96,6 +106,16 @@ pub fn look(file: &File) -> TlsFile {
     let of_gnutls = GNUTLS.into_iter().zip(look.imports(GNUTLS.map(|(name, _)| name)));
     let calls = of_openssl.chain(of_gnutls).filter(|(_, imports)| *imports);
     TlsFile { has: None, calls: calls.map(|((_, function), _)| function).collect() }
+}
+
+/// Both or none.
+fn requests(look: &Look) -> Vec<ProbePoints> {
+    let found = look.functions(GO_REQUESTS.map(|(name, _)| name));
+    let points = GO_REQUESTS.into_iter().zip(found).map(|((_, function), found)| {
+        let entry = look.offset_of(found?.address)?;
+        Some(ProbePoints { function, entry, returns: Vec::new() })
+    });
+    points.collect::<Option<_>>().unwrap_or_default()
 }
 
 fn probe_points(look: &Look, function: TlsFunction, symbol: Found) -> Result<ProbePoints, NoPoints> {

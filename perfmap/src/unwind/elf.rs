@@ -5,6 +5,7 @@
 
 mod extents;
 mod names;
+mod thread_local;
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::Recorder;
+use crate::collect::goroutines::Fact;
 use crate::recording::{
     Call, CallId, CallStep, Earlier, Event, FileIo, FileOperation, Fold, Folded, Loss, Mark, Message, Nanos, OnObject,
     ProcessId, Recording, Requests, SocketId, StackId, Turn, WebMethod,
@@ -100,12 +101,14 @@ impl Recorder {
         self.open_waits.retain(|_, waits| !waits.is_empty());
         self.give_up_calls(until);
         self.turns.retain(|turn| turn.at >= until);
+        self.goroutines.facts.retain(|fact| fact.at >= until);
         self.past.earlier.length = until;
         self.past.earlier.events += (before - self.events.len()) as u64;
         self.events.shrink_to_fit();
         self.give_up_stacks();
         let events: usize = self.events.iter().map(size).sum();
         self.held = events + self.calls.len() * size_of::<Call>() + self.turns.len() * size_of::<Turn>();
+        self.held += self.goroutines.facts.len() * size_of::<Fact>();
     }
 
     /// Lends the reading all that it looks at.
@@ -209,6 +212,7 @@ impl Recorder {
         }
         self.calls.iter_mut().filter_map(|call| call.stack.as_mut()).for_each(&mut *visit);
         self.turns.iter_mut().for_each(|turn| visit(&mut turn.stack));
+        self.goroutines.stacks().for_each(&mut *visit);
         self.polls.values_mut().for_each(|(_, stack)| visit(stack));
         self.fault_stacks.values_mut().for_each(|(_, stack)| visit(stack));
         self.sites.values_mut().for_each(&mut *visit);
