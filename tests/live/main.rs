@@ -8,6 +8,7 @@ mod databases;
 mod example;
 mod faults;
 mod files;
+mod golang;
 mod halves;
 mod http;
 mod http2;

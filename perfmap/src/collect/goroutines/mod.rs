@@ -43,13 +43,24 @@ pub enum What {
     /// A system call of the scheduler's returned.
     Schedules,
     /// No thread runs it: it waits.
-    Waits { goroutine: Goroutine, stack: StackId, reason: Reason },
+    Waits {
+        goroutine: Goroutine,
+        stack: StackId,
+        reason: Reason,
+    },
     /// It is known to have waited before.
     GoesOn(Goroutine),
     Ended(Goroutine),
     /// It hands a request over to the one that writes for the connection.
-    Asks { goroutine: Goroutine, stack: StackId, connection: u64 },
-    Writes { goroutine: Goroutine, connection: u64 },
+    Asks {
+        goroutine: Goroutine,
+        stack: StackId,
+        connection: u64,
+    },
+    Writes {
+        goroutine: Goroutine,
+        connection: u64,
+    },
 }
 
 impl What {

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     recording::{
-        Call, CallId, Direction, Event, Layer, Message, Nanos, OffCpu, OffState, OnObject, ProcessId, Recording,
-        SocketId, Task, TaskId, Waker,
+        Call, CallId, Direction, Event, Layer, Nanos, OffCpu, OffState, OnObject, ProcessId, Recording, SocketId, Task,
+        TaskId, Waker,
     },
     unwind::go::Reason,
 };
@@ -37,13 +37,21 @@ struct Ran {
     process: BTreeMap<TaskId, ProcessId>,
     /// Where a first thread's rest goes.
     rest: BTreeMap<TaskId, TaskId>,
+    /// When a goroutine was first told of.
+    seen: BTreeMap<(ProcessId, Goroutine), Nanos>,
+    /// By thread, in order of time: transfers.
+    transfers: BTreeMap<TaskId, Vec<(Nanos, SocketId, Direction)>>,
+    /// By thread, in order of time: when its scheduler's sleep ended, and who woke it when.
+    woken: BTreeMap<TaskId, Vec<(Nanos, Option<(TaskId, Nanos)>)>>,
 }
 
 impl Ran {
     fn stint(&self, thread: TaskId, at: Nanos) -> Option<&Stint> {
         let stints = self.stints.get(&thread)?;
-        let stint = stints.get(stints.partition_point(|stint| stint.to < at))?;
-        (stint.from <= at).then_some(stint)
+        let next = stints.partition_point(|stint| stint.to <= at);
+        // At the end of one, unless another one begins just then.
+        let found = stints.get(next).filter(|stint| stint.from <= at);
+        found.or_else(|| stints.get(next.checked_sub(1)?).filter(|stint| stint.to == at))
     }
 
     fn goroutine(&self, thread: TaskId, goroutine: Goroutine) -> Option<TaskId> {
@@ -54,6 +62,13 @@ impl Ran {
     fn at(&self, thread: TaskId, at: Nanos) -> TaskId {
         let stint = self.stint(thread, at).and_then(|stint| self.goroutine(thread, stint.goroutine));
         stint.unwrap_or_else(|| self.rest.get(&thread).copied().unwrap_or(thread))
+    }
+
+    /// What the thread transferred in the stint.
+    fn transfers(&self, stint: &Stint) -> &[(Nanos, SocketId, Direction)] {
+        let all = self.transfers.get(&stint.thread).map_or(&[][..], Vec::as_slice);
+        let first = all.partition_point(|(at, _, _)| *at < stint.from);
+        &all[first..first + all[first..].partition_point(|(at, _, _)| *at <= stint.to)]
     }
 
     fn rest(&self, thread: TaskId) -> TaskId {
@@ -77,12 +92,12 @@ pub fn turn_into_tasks(mut facts: Vec<Fact>, recording: &mut Recording) {
         of_process.entry(task.process).or_default().push(fact);
     }
     let idle: Vec<bool> = recording.events.iter().map(|event| is_idle(event, recording, &scheduler)).collect();
-    let mut ran = Ran::default();
+    let mut ran = Ran { transfers: transfers(recording), woken: woken(recording, &idle), ..Ran::default() };
     let mut goroutines = Vec::new();
     for (process, facts) in &of_process {
         goroutines.extend(of(*process, facts, recording, &idle, end, &mut ran));
     }
-    let asked = asked(&of_process, recording, &ran);
+    let asked = asked(&of_process, &ran);
     let made = goroutines.iter().flat_map(|goroutine| goroutine.events(recording, &ran, &asked)).collect::<Vec<_>>();
     attribute(recording, &idle, &ran, &asked);
     for (mut off, call) in made {
@@ -92,6 +107,32 @@ pub fn turn_into_tasks(mut facts: Vec<Fact>, recording: &mut Recording) {
         }
         recording.events.push(Event::OffCpu(off));
     }
+}
+
+fn transfers(recording: &Recording) -> BTreeMap<TaskId, Vec<(Nanos, SocketId, Direction)>> {
+    let mut found: BTreeMap<TaskId, Vec<_>> = BTreeMap::new();
+    for event in &recording.events {
+        if let Event::Message(message) = event
+            && message.layer == Layer::Wire
+            && message.bytes > 0
+        {
+            found.entry(message.task).or_default().push((message.at, message.socket, message.direction));
+        }
+    }
+    found.values_mut().for_each(|of_thread| of_thread.sort_unstable());
+    found
+}
+
+fn woken(recording: &Recording, idle: &[bool]) -> BTreeMap<TaskId, Vec<(Nanos, Option<(TaskId, Nanos)>)>> {
+    let mut found: BTreeMap<TaskId, Vec<_>> = BTreeMap::new();
+    for (event, _) in recording.events.iter().zip(idle).filter(|(_, idle)| **idle) {
+        if let Event::OffCpu(off) = event {
+            let by = off.waker.as_ref().and_then(|waker| Some((waker.task?, off.woken)));
+            found.entry(off.task).or_default().push((off.on, by));
+        }
+    }
+    found.values_mut().for_each(|of_thread| of_thread.sort_unstable());
+    found
 }
 
 /// The scheduler slept, and with it nobody that ran.
@@ -180,6 +221,7 @@ fn of(
             }
         };
         ran.task.insert((process, goroutine), task);
+        ran.seen.insert((process, goroutine), own.first().map_or(born, |fact| fact.at));
         let waits = waits(&own, &stints, born, died);
         found.push(Life { process, task, stints, waits, goroutine, end });
     }
@@ -195,21 +237,13 @@ fn subject(what: &What) -> Option<Goroutine> {
 }
 
 /// Requests of goroutines, by the connection that another one wrote for.
-fn asked(
-    of_process: &BTreeMap<ProcessId, Vec<Fact>>,
-    recording: &Recording,
-    ran: &Ran,
-) -> BTreeMap<(ProcessId, SocketId), Vec<Asked>> {
-    let mut sent: BTreeMap<TaskId, Vec<(Nanos, SocketId)>> = BTreeMap::new();
+fn asked(of_process: &BTreeMap<ProcessId, Vec<Fact>>, ran: &Ran) -> BTreeMap<(ProcessId, SocketId), Vec<Asked>> {
     let mut received: BTreeMap<SocketId, Vec<Nanos>> = BTreeMap::new();
-    for message in recording.events.iter().filter_map(wire) {
-        match message.direction {
-            Direction::Sent => sent.entry(message.task).or_default().push((message.at, message.socket)),
-            Direction::Received if message.bytes > 0 => received.entry(message.socket).or_default().push(message.at),
-            Direction::Received => {}
+    for (at, socket, direction) in ran.transfers.values().flatten() {
+        if *direction == Direction::Received {
+            received.entry(*socket).or_default().push(*at);
         }
     }
-    sent.values_mut().for_each(|of_task| of_task.sort_unstable());
     received.values_mut().for_each(|of_socket| of_socket.sort_unstable());
     let mut found: BTreeMap<(ProcessId, SocketId), Vec<Asked>> = BTreeMap::new();
     for (process, facts) in of_process {
@@ -222,11 +256,11 @@ fn asked(
                 What::Writes { goroutine, connection } => {
                     // A body goes in several writes.
                     let Some((at, by, stack)) = asks.remove(&connection) else { continue };
-                    let still = ran.stint(fact.thread, fact.at).filter(|stint| stint.goroutine == goroutine);
-                    let until = still.map_or(fact.at, |stint| stint.to);
-                    let sends = sent.get(&fact.thread).map_or(&[][..], Vec::as_slice);
-                    let next = sends.get(sends.partition_point(|(at, _)| *at < fact.at));
-                    let Some((when, socket)) = next.filter(|(at, _)| *at <= until) else { continue };
+                    let stint = ran.stint(fact.thread, fact.at).filter(|stint| stint.goroutine == goroutine);
+                    let transfers = stint.map_or(&[][..], |stint| ran.transfers(stint));
+                    let next =
+                        transfers.iter().find(|(at, _, direction)| *at >= fact.at && *direction == Direction::Sent);
+                    let Some((when, socket, _)) = next else { continue };
                     let answers = received.get(socket).map_or(&[][..], Vec::as_slice);
                     let answered = answers.get(answers.partition_point(|at| at <= when)).copied();
                     let asked = Asked {
@@ -245,13 +279,6 @@ fn asked(
     found
 }
 
-fn wire(event: &Event) -> Option<&Message> {
-    match event {
-        Event::Message(message) if message.layer == Layer::Wire => Some(message),
-        Event::Message(_) | Event::Sample(_) | Event::OffCpu(_) | Event::ShortWaits(_) | Event::FileIo(_) => None,
-    }
-}
-
 impl Life {
     /// Its waits as the events and calls of a task: what the runtime does for it a thread would do by itself.
     fn events(
@@ -267,18 +294,26 @@ impl Life {
             .filter(|asked| asked.goroutine == self.goroutine)
             .collect();
         own.sort_by_key(|asked| asked.at);
-        self.waits.iter().map(|wait| self.event(wait, &own, recording, ran)).collect()
+        self.waits.iter().map(|wait| self.event(wait, &own, asked, recording, ran)).collect()
     }
 
-    fn event(&self, wait: &Wait, asked: &[&Asked], recording: &Recording, ran: &Ran) -> (OffCpu, Option<Call>) {
+    fn event(
+        &self,
+        wait: &Wait,
+        own: &[&Asked],
+        asked: &BTreeMap<(ProcessId, SocketId), Vec<Asked>>,
+        recording: &Recording,
+        ran: &Ran,
+    ) -> (OffCpu, Option<Call>) {
         let reason = wait.at.map_or(Reason::Runtime, |(_, reason)| reason);
         let stack = wait.at.map(|(stack, _)| stack);
-        let answer = asked[..asked.partition_point(|asked| asked.at <= wait.from)].last();
+        let answer = own[..own.partition_point(|asked| asked.at <= wait.from)].last();
         let answer = answer.filter(|asked| wait.from <= asked.answered && reason == Reason::Goroutine);
         let by = match (reason, answer) {
-            (Reason::Lock | Reason::Goroutine, None) => self.waker(wait, recording, ran),
-            (Reason::Lock | Reason::Goroutine, Some(_))
-            | (Reason::Sleep | Reason::Descriptor | Reason::Runtime, _) => None,
+            (Reason::Lock | Reason::Goroutine, None) => self.waker(wait, asked, ran),
+            (Reason::Lock | Reason::Goroutine, Some(_)) | (Reason::Sleep | Reason::Descriptor | Reason::Runtime, _) => {
+                None
+            }
         };
         let call = |number, arguments, object| {
             Some(Call { task: self.task, returned: wait.to, number, result: 1, arguments, object, stack })
@@ -288,8 +323,14 @@ impl Life {
                 (Some(RECVFROM), call(RECVFROM, [0; 3], OnObject::Socket(asked.socket)))
             }
             (Reason::Goroutine, None) => (Some(READ), call(READ, [0; 3], OnObject::Anonymous(0))),
-            // Of one descriptor: what it then reads says which.
-            (Reason::Descriptor, _) => (Some(POLL), call(POLL, [0, 1, 0], OnObject::None)),
+            (Reason::Descriptor, _) => {
+                match self.stints.get(wait.until.unwrap_or(usize::MAX)).map(|stint| ran.transfers(stint)) {
+                    Some([(_, socket, Direction::Received), ..]) => {
+                        (Some(RECVFROM), call(RECVFROM, [0; 3], OnObject::Socket(*socket)))
+                    }
+                    Some(_) | None => (Some(POLL), call(POLL, [0, 1, 0], OnObject::None)),
+                }
+            }
             (Reason::Sleep, _) => (Some(NANOSLEEP), None),
             (Reason::Lock, _) => (Some(FUTEX), None),
             (Reason::Runtime, _) => (None, None),
@@ -319,30 +360,48 @@ impl Life {
         (off, call)
     }
 
-    /// The goroutine that ran before it on the thread that went on with it: who makes another one ready hands its thread
-    /// over. Where that thread slept until then, the one that ran on the thread that woke it.
-    fn waker(&self, wait: &Wait, recording: &Recording, ran: &Ran) -> Option<TaskId> {
+    /// Who made it ready: the goroutine that ran before it on the thread that went on with it, because that hands its thread
+    /// over; where the thread slept until then, the one that ran on the thread that woke it; else one that ran beside it
+    /// when it went on.
+    fn waker(&self, wait: &Wait, asked: &BTreeMap<(ProcessId, SocketId), Vec<Asked>>, ran: &Ran) -> Option<TaskId> {
         let stint = self.stints.get(wait.until?)?;
-        if let Some(before) = stint.after {
-            return ran.goroutine(stint.thread, before);
-        }
-        let slept = recording.events.iter().find_map(|event| match event {
-            Event::OffCpu(off) if off.task == stint.thread && off.on == stint.from => off.waker.as_ref().map(|waker| (waker.task, off.woken)),
-            _ => None,
+        let stints = ran.stints.get(&stint.thread)?;
+        let before = stints[..stints.partition_point(|other| other.from < stint.from)].last();
+        let before = before.filter(|before| stint.after == Some(before.goroutine));
+        let woken = ran.woken.get(&stint.thread).map_or(&[][..], Vec::as_slice);
+        let by = woken.get(woken.partition_point(|(on, _)| *on < stint.from)).filter(|(on, _)| *on == stint.from);
+        let on_its_thread = || {
+            let (thread, at) = by?.1?;
+            ran.stint(thread, at).or_else(|| ran.stint(thread, at.since(WAKES_WITHIN)))
+        };
+        let beside = || {
+            let of_process = ran.stints.iter().filter(|(thread, _)| ran.process.get(thread) == Some(&self.process));
+            let nearest = of_process
+                .filter_map(|(_, stints)| stints[..stints.partition_point(|other| other.from < stint.to)].last());
+            let near =
+                nearest.filter(|other| other.to.plus(WAKES_WITHIN) >= stint.from && self.could_wake(wait, other, ran));
+            near.max_by_key(|other| (other.from, other.thread))
+        };
+        let could = |other: &&Stint| self.could_wake(wait, other, ran);
+        let by = before.filter(could).or_else(|| on_its_thread().filter(could)).or_else(beside)?;
+        // Who reads for others passes the answer on, and only whom it was for wakes anybody else.
+        let read = ran.transfers(by).iter().rev().find(|(_, _, direction)| *direction == Direction::Received);
+        let reads_for = read.and_then(|(at, socket, _)| {
+            let of_socket = asked.get(&(self.process, *socket))?;
+            of_socket[..of_socket.partition_point(|asked| asked.at <= *at)].last()
         });
-        let (Some(by), woken) = slept? else { return None };
-        let near = ran.stint(by, woken).or_else(|| ran.stint(by, woken.since(WAKES_WITHIN)))?;
-        ran.goroutine(by, near.goroutine).filter(|task| *task != self.task)
+        let by = reads_for.map_or(by.goroutine, |asked| asked.goroutine);
+        ran.task.get(&(self.process, by)).copied().filter(|task| *task != self.task)
+    }
+
+    fn could_wake(&self, wait: &Wait, other: &Stint, ran: &Ran) -> bool {
+        let seen = ran.seen.get(&(self.process, other.goroutine));
+        other.goroutine != self.goroutine && seen.is_some_and(|seen| *seen < wait.to) && other.to >= wait.from
     }
 }
 
 /// What threads did becomes what goroutines did.
-fn attribute(
-    recording: &mut Recording,
-    idle: &[bool],
-    ran: &Ran,
-    asked: &BTreeMap<(ProcessId, SocketId), Vec<Asked>>,
-) {
+fn attribute(recording: &mut Recording, idle: &[bool], ran: &Ran, asked: &BTreeMap<(ProcessId, SocketId), Vec<Asked>>) {
     let Recording { tasks, events, calls, .. } = recording;
     let mut moved: Vec<Option<TaskId>> = vec![None; calls.len()];
     for (event, idle) in events.iter_mut().zip(idle) {
@@ -378,8 +437,7 @@ fn attribute(
     for (call, moved) in calls.iter_mut().zip(moved) {
         call.task = moved.unwrap_or_else(|| ran.at(call.task, call.returned));
     }
-    let made: Vec<Option<TaskId>> =
-        tasks.iter().map(|task| Some(ran.at(task.maker?, task.born))).collect();
+    let made: Vec<Option<TaskId>> = tasks.iter().map(|task| Some(ran.at(task.maker?, task.born))).collect();
     let leaders: BTreeSet<TaskId> = ran.rest.keys().copied().collect();
     for (index, (task, maker)) in tasks.iter_mut().zip(made).enumerate() {
         // Whom one of another process made.

@@ -23,6 +23,19 @@ impl Look {
         search(&elf, &self.blocks, [".symtab", ".strtab"], &names).unwrap_or([None; N])
     }
 
+    /// The variables of these names, all from the full table.
+    pub fn variables<const N: usize>(&self, names: [&str; N]) -> [Option<Found>; N] {
+        let mut found = [None; N];
+        if let Ok(elf) = parse(&self.blocks) {
+            symbols(&elf, &self.blocks, [".symtab", ".strtab"], &names, |which, symbol| {
+                if !symbol.function && symbol.defined {
+                    found[which].get_or_insert(Found { address: symbol.address, size: symbol.size });
+                }
+            });
+        }
+        found
+    }
+
     /// Which of these names the file takes from others.
     pub fn imports<const N: usize>(&self, names: [&str; N]) -> [bool; N] {
         let mut imports = [false; N];

@@ -97,7 +97,7 @@ fn examine(file: &File) -> Program {
     let Some(offsets) = layout::offsets(version) else {
         return Program::Refused(format!("the goroutines of Go {version} are not known"));
     };
-    let Ok([Some(goroutines), Some(reasons)]) = look.symbols(["runtime.allgs", "runtime.waitReasonStrings"]) else {
+    let [Some(goroutines), Some(reasons)] = look.variables(["runtime.allgs", "runtime.waitReasonStrings"]) else {
         return Program::Refused("it has no symbols".to_owned());
     };
     let Some(thread_local_g) = look.thread_local("runtime.tlsg") else {

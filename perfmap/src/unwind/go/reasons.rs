@@ -53,8 +53,15 @@ mod tests {
 
     #[test]
     fn words_of_several_releases() {
-        let words: [&[u8]; 7] =
-            [b"", b"IO wait", b"chan receive (nil chan)", b"select (no cases)", b"sleep", b"GC worker (idle)", b"sync.Mutex.Lock"];
+        let words: [&[u8]; 7] = [
+            b"",
+            b"IO wait",
+            b"chan receive (nil chan)",
+            b"select (no cases)",
+            b"sleep",
+            b"GC worker (idle)",
+            b"sync.Mutex.Lock",
+        ];
         let reasons = Reasons::of(words.into_iter());
         let of: Vec<Reason> = (0..8).map(|number| reasons.get(number)).collect();
         use Reason::{Descriptor, Goroutine, Lock, Runtime, Sleep};
