@@ -521,11 +521,13 @@ pub enum GoroutineWhat {
     Asks = 4,
     /// It writes what others ask on `connection`.
     Writes = 5,
+    /// It ran since it was last told of, and waits where it did.
+    WaitsAgain = 6,
 }
 
 impl GoroutineWhat {
     pub fn from_u32(value: u32) -> Option<GoroutineWhat> {
-        let all = [Self::Waits, Self::GoesOn, Self::Ended, Self::Asks, Self::Writes];
+        let all = [Self::Waits, Self::GoesOn, Self::Ended, Self::Asks, Self::Writes, Self::WaitsAgain];
         all.into_iter().find(|what| *what as u32 == value)
     }
 }
@@ -547,7 +549,8 @@ pub struct GoLayout {
     /// The kernel side's own: when all were looked at last, and which is next.
     pub looked: u64,
     pub from: u32,
-    pub reserved: u32,
+    /// Offset of the count of its runs, one byte; 0: there is none that is known.
+    pub g_runs: u32,
 }
 
 /// How to walk one process's Python frames; value of the `python_processes` map, key tgid. Offsets in bytes.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (MIT OR Apache-2.0) AND GPL-2.0 */
 /* Where goroutines wait that no thread runs. Such a wait is no system call: nothing that the kernel sees tells it. But a
  * thread that finds no work goes to sleep in one, and by then what waits lies in the runtime's own list, each goroutine with
- * the stack pointer, instruction and frame that it will go on with. One that was there at the last look as well, and is where
- * it was, is not told again; that it went on and came back in between is then not known.
+ * the stack pointer, instruction and frame that it will go on with. One that was there at the last look as well, and has not
+ * run since (the runtime counts its runs, in one byte), is not told again.
  *
  * A structure counts as a goroutine only where it names itself (g.sched.g) and its stack pointer lies in its own stack. */
 #ifndef PERFMAP_GO_WAITS_H
@@ -62,11 +62,13 @@ static long look_at_one(u32 index, struct go_look *look) {
 	BOUND(at_reason, GO_G_BYTES - 1);
 	u32 status = *(u32 *)((u8 *)g + at_status) & ~G_SCANNED, reason = *((u8 *)g + at_reason);
 	struct goroutine key = {.address = *(u64 *)((u8 *)g + at_id), .pid = look->pid};
-	u64 *before = bpf_map_lookup_elem(&go_waits, &key);
+	u32 at_runs = layout->g_runs;
+	BOUND(at_runs, GO_G_BYTES - 1);
+	struct goroutine_record *record = &scratch->record.goroutine;
+	struct go_wait *before = bpf_map_lookup_elem(&go_waits, &key);
 	if (status != G_WAITING) {
 		if (!before)
 			return 0;
-		struct goroutine_record *record = &scratch->record.goroutine;
 		fill_goroutine(record, key.address, status == G_DEAD ? GOROUTINE_ENDED : GOROUTINE_GOES_ON);
 		if (bpf_ringbuf_output(&events, record, sizeof(*record), BPF_RB_NO_WAKEUP))
 			lose(LOSS_RING_WAIT);
@@ -76,9 +78,18 @@ static long look_at_one(u32 index, struct go_look *look) {
 	}
 	if (g[G_SP] <= g[G_STACK_LOW] || g[G_SP] >= g[G_STACK_HIGH])
 		return 0;
-	u64 now = go_mix(go_mix(go_mix(reason, g[G_SP]), g[G_PC]), address);
-	if (before && *before == now)
+	struct go_wait now = {.place = go_mix(go_mix(go_mix(reason, g[G_SP]), g[G_PC]), address)};
+	now.runs = at_runs ? *((u8 *)g + at_runs) : 0;
+	if (before && before->place == now.place) {
+		if (before->runs == now.runs)
+			return 0;
+		fill_goroutine(record, key.address, GOROUTINE_WAITS_AGAIN);
+		if (bpf_ringbuf_output(&events, record, sizeof(*record), BPF_RB_NO_WAKEUP))
+			lose(LOSS_RING_WAIT);
+		else
+			before->runs = now.runs;
 		return 0;
+	}
 	look->told++;
 	if (!tell_wait(look, key.address, reason, layout->g_frame / 8))
 		bpf_map_update_elem(&go_waits, &key, &now, BPF_ANY);

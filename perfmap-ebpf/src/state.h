@@ -126,12 +126,16 @@ struct {
 	__type(key, u32);
 	__type(value, struct go_layout);
 } go_processes SHARED;
-/* Where a goroutine was last seen to wait, mixed to one number. */
+/* Where a goroutine was last seen to wait, mixed to one number, and the count of its runs then. */
+struct go_wait {
+	u64 place;
+	u32 runs, zero;
+};
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 65536);
 	__type(key, struct goroutine);
-	__type(value, u64);
+	__type(value, struct go_wait);
 } go_waits SHARED;
 
 /* What user space thins while the target runs, where the probes cost too much. */
@@ -171,8 +175,8 @@ enum context {
 #define CODE_FROM 40
 #define CODE_BYTES 112
 
-/* The beginning of runtime.g, up to the reason of its wait: at 184 in the versions that are known. */
-#define GO_G_BYTES 192
+/* The beginning of runtime.g, as far as it is read: the count of its runs is at 199 in 1.24. */
+#define GO_G_BYTES 200
 
 struct python_walk {
 	u64 frame, thread, coroutine;

@@ -55,6 +55,7 @@ enum goroutine_what {
 	GOROUTINE_ENDED,
 	GOROUTINE_ASKS,
 	GOROUTINE_WRITES,
+	GOROUTINE_WAITS_AGAIN,
 };
 enum object {
 	OBJECT_NONE,
@@ -247,7 +248,7 @@ struct go_layout {
 	s64 thread_local_g;
 	u32 g_status, g_id, g_reason, g_frame;
 	u64 looked;
-	u32 from, reserved;
+	u32 from, g_runs;
 };
 struct python_layout {
 	u64 runtime;

@@ -78,6 +78,8 @@ impl What {
 pub struct Goroutines {
     /// By pid.
     programs: HashMap<u32, Reasons>,
+    /// Where each was last seen to wait.
+    places: HashMap<(u32, Goroutine), (StackId, Reason)>,
     pub facts: Vec<Fact>,
 }
 
@@ -88,7 +90,9 @@ impl Goroutines {
 
     /// It is another program now, or none.
     pub fn gone(&mut self, pid: u32) {
-        self.programs.remove(&pid);
+        if self.programs.remove(&pid).is_some() {
+            self.places.retain(|(of, _), _| *of != pid);
+        }
     }
 
     pub fn is_go(&self, pid: u32) -> bool {
@@ -101,32 +105,46 @@ impl Goroutines {
         self.facts.push(Fact { at, thread, what });
     }
 
-    /// `stack`: of one that waits or asks.
+    /// `stack`: of one that waits or asks; without, that says nothing.
     pub fn seen(
         &mut self,
         at: Nanos,
         thread: TaskId,
         record: &wire::Goroutine,
         what: wire::GoroutineWhat,
-        stack: StackId,
+        stack: Option<StackId>,
     ) {
         let Some(reasons) = self.programs.get(&record.header.pid) else { return };
         let (goroutine, connection) = (Goroutine(record.goroutine), record.connection);
-        let what = match what {
-            wire::GoroutineWhat::Waits => What::Waits { goroutine, stack, reason: reasons.get(record.reason) },
-            wire::GoroutineWhat::GoesOn => What::GoesOn(goroutine),
-            wire::GoroutineWhat::Ended => What::Ended(goroutine),
-            wire::GoroutineWhat::Asks => What::Asks { goroutine, stack, connection },
-            wire::GoroutineWhat::Writes => What::Writes { goroutine, connection },
+        let place = (record.header.pid, goroutine);
+        let what = match (what, stack) {
+            (wire::GoroutineWhat::Waits | wire::GoroutineWhat::Asks, None) => return,
+            (wire::GoroutineWhat::Waits, Some(stack)) => {
+                let reason = reasons.get(record.reason);
+                self.places.insert(place, (stack, reason));
+                What::Waits { goroutine, stack, reason }
+            }
+            (wire::GoroutineWhat::WaitsAgain, _) => match self.places.get(&place).copied() {
+                Some((stack, reason)) => What::Waits { goroutine, stack, reason },
+                None => What::GoesOn(goroutine),
+            },
+            (wire::GoroutineWhat::GoesOn, _) => What::GoesOn(goroutine),
+            (wire::GoroutineWhat::Ended, _) => {
+                self.places.remove(&place);
+                What::Ended(goroutine)
+            }
+            (wire::GoroutineWhat::Asks, Some(stack)) => What::Asks { goroutine, stack, connection },
+            (wire::GoroutineWhat::Writes, _) => What::Writes { goroutine, connection },
         };
         self.facts.push(Fact { at, thread, what });
     }
 
     pub fn stacks(&mut self) -> impl Iterator<Item = &mut StackId> {
-        self.facts.iter_mut().filter_map(|fact| match &mut fact.what {
+        let places = self.places.values_mut().map(|(stack, _)| stack);
+        places.chain(self.facts.iter_mut().filter_map(|fact| match &mut fact.what {
             What::Waits { stack, .. } | What::Asks { stack, .. } => Some(stack),
             What::Runs(_) | What::Schedules | What::GoesOn(_) | What::Ended(_) | What::Writes { .. } => None,
-        })
+        }))
     }
 
     /// Makes tasks of them.

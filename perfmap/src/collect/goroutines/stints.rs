@@ -7,7 +7,13 @@
 use std::collections::BTreeMap;
 
 use super::{Fact, Goroutine, MAIN, What};
-use crate::recording::{Nanos, TaskId};
+use crate::{
+    recording::{Nanos, TaskId},
+    unwind::go::Reason,
+};
+
+/// Goroutines that ran between two sleeps of a thread without being seen; of more nothing is made up.
+const MAX_UNSEEN: usize = 4;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stint {
@@ -32,14 +38,16 @@ pub struct Thread {
 /// By thread, in order of time. `facts` are in order of time.
 pub fn stints(threads: &BTreeMap<TaskId, Thread>, facts: &[Fact]) -> BTreeMap<TaskId, Vec<Stint>> {
     let mut waits: BTreeMap<Goroutine, Vec<Nanos>> = BTreeMap::new();
-    let mut of_thread: BTreeMap<TaskId, (Vec<(Nanos, Goroutine)>, Vec<(Nanos, Goroutine)>)> = BTreeMap::new();
+    let mut of_thread: BTreeMap<TaskId, (Vec<(Nanos, Goroutine)>, Vec<(Nanos, Goroutine, bool)>)> = BTreeMap::new();
+    let mut ends_itself: BTreeMap<Goroutine, bool> = BTreeMap::new();
     for fact in facts {
         let (ran, told) = of_thread.entry(fact.thread).or_default();
         if let Some(goroutine) = fact.what.ran() {
             ran.push((fact.at, goroutine));
         }
-        if let What::Waits { goroutine, .. } = fact.what {
-            told.push((fact.at, goroutine));
+        if let What::Waits { goroutine, reason, .. } = fact.what {
+            let now = matches!(reason, Reason::Sleep | Reason::Descriptor);
+            told.push((fact.at, goroutine, ends_itself.insert(goroutine, now).unwrap_or(false)));
             waits.entry(goroutine).or_default().push(fact.at);
         }
     }
@@ -53,8 +61,8 @@ pub fn stints(threads: &BTreeMap<TaskId, Thread>, facts: &[Fact]) -> BTreeMap<Ta
 struct Of<'a> {
     task: TaskId,
     ran: &'a [(Nanos, Goroutine)],
-    /// Seen by this thread to wait.
-    told: &'a [(Nanos, Goroutine)],
+    /// Seen by this thread to wait; and whether it had waited for a timer or a descriptor before.
+    told: &'a [(Nanos, Goroutine, bool)],
     waits: &'a BTreeMap<Goroutine, Vec<Nanos>>,
 }
 
@@ -85,11 +93,20 @@ impl Of<'_> {
             seen.push((from, MAIN));
         }
         seen.extend_from_slice(&self.ran[inside(self.ran, from, to)]);
-        // One that went to sleep at the end of it, and that nothing else was seen of: the last thing that ran.
-        let mut asleep = self.told[inside(self.told, to, slept)].iter().map(|(_, goroutine)| *goroutine);
-        let unseen = |goroutine: &Goroutine| !seen.iter().any(|(_, other)| other == goroutine);
-        if let (Some(one), None) = (asleep.find(unseen), asleep.find(unseen)) {
-            seen.push((seen.last().map_or(from, |(at, _)| *at), one));
+        // Those that waited when the thread went to sleep, and had run since the last look without being seen. Whom a timer
+        // or a descriptor made ready came first: nobody on this thread did.
+        let first = self.told.partition_point(|(at, _, _)| *at < to);
+        let told = self.told[first..].iter().take_while(|(at, _, _)| *at <= slept);
+        let mut unseen: Vec<(bool, Goroutine)> = told
+            .filter(|(_, goroutine, _)| !seen.iter().any(|(_, other)| other == goroutine))
+            .map(|(_, goroutine, ended_itself)| (!ended_itself, *goroutine))
+            .collect();
+        if unseen.len() <= MAX_UNSEEN {
+            unseen.sort_by_key(|(later, _)| *later);
+            let last = seen.last().map_or(from, |(at, _)| *at);
+            let each = to.since(last).0 / (unseen.len() as u64).max(1);
+            let times = (0..).map(|index| last.plus(Nanos(each * index)));
+            seen.extend(times.zip(unseen.into_iter().map(|(_, goroutine)| goroutine)));
         }
         let Some((_, first)) = seen.first().copied() else { return };
         let (mut goroutine, mut begun, mut last) = (first, from, from);

@@ -151,7 +151,7 @@ impl Recorder {
     pub(super) fn goroutine(&mut self, seen: &wire::Goroutine, what: wire::GoroutineWhat, raw: &RawStack<'_>) {
         let Some(thread) = self.tree.task(seen.header.tid) else { return self.unknown_task() };
         self.apply_changes(seen.header.at);
-        let stack = self.stacks.intern(seen.header.pid, raw);
+        let stack = (raw.registers[16] != 0).then(|| self.stacks.intern(seen.header.pid, raw));
         self.held += size_of::<Fact>();
         self.goroutines.seen(self.at(seen.header.at), thread, seen, what, stack);
     }

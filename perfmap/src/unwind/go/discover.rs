@@ -110,6 +110,7 @@ fn examine(file: &File) -> Program {
         g_id: offsets.id,
         g_reason: offsets.reason,
         g_frame: offsets.frame,
+        g_runs: offsets.runs,
         ..GoLayout::default()
     };
     Program::Go { layout, reasons: (reasons.address, reasons.size), segments: look.segments() }
