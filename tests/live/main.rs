@@ -9,6 +9,7 @@ mod example;
 mod faults;
 mod files;
 mod golang;
+mod gpu;
 mod halves;
 mod http;
 mod http2;

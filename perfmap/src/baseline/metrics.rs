@@ -19,6 +19,7 @@ pub fn metrics(outcome: &Outcome, trips: [u64; 2]) -> Metrics {
         is_counted: recording.meta.backend != PLAIN_BACKEND,
         http_round_trips: trips[0],
         db_round_trips: trips[1],
+        gpu: recording.gpu.used(),
         lost: recording.losses.total(),
         probe_cost: recording.meta.bpf_cost.iter().map(|(_, _, time)| *time).sum(),
         ..Metrics::default()
@@ -61,27 +62,10 @@ fn difference(end: u64, start: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recording::{Nanos, Process, ProcessId, Role, TaskId};
+    use crate::recording::{Nanos, Process, ProcessId, TaskId};
 
     fn socket(family: Family, sent: u64, received: u64) -> Socket {
-        Socket {
-            family,
-            kind: 1,
-            kernel: 0,
-            peer_kernel: 0,
-            network: 0,
-            local: None,
-            remote: None,
-            role: Role::Unknown,
-            process: ProcessId(0),
-            first_seen: Nanos::ZERO,
-            states: vec![],
-            closed: None,
-            sent_bytes: sent,
-            received_bytes: received,
-            sent_messages: 0,
-            received_messages: 0,
-        }
+        Socket { family, kind: 1, sent_bytes: sent, received_bytes: received, ..Socket::unknown(ProcessId(0)) }
     }
 
     fn io(operation: FileOperation, bytes: u64) -> Event {

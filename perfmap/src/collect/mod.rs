@@ -12,6 +12,7 @@ mod containers;
 mod decode;
 mod go_programs;
 mod goroutines;
+mod gpu;
 mod habitats;
 mod item;
 mod mappings;

@@ -9,6 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::{
     CollectError, Control, Mode, Outcome, Plan, Progress,
     clock::{children_cpu, monotonic_ns, own_cpu},
+    gpu::GpuWatch,
     memory::MemoryWatch,
     process,
     run::Controller,
@@ -38,6 +39,7 @@ pub fn run_plain(
     let origin = monotonic_ns();
     let mut running = held.release()?;
     let mut memory = MemoryWatch::default();
+    let mut gpu = GpuWatch::default();
     let mut interrupted = false;
     let mut image = None;
     let ending = loop {
@@ -46,6 +48,7 @@ pub fn run_plain(
         if plan.mode == Mode::Count {
             memory.tick(now, &alive);
         }
+        gpu.tick(now, Nanos(now.saturating_sub(origin)), &alive);
         if image.is_none() && now.saturating_sub(origin) > 50_000_000 {
             image = Some(process::read(root));
         }
@@ -125,6 +128,7 @@ pub fn run_plain(
         processes: vec![process],
         tasks: vec![task],
         events: vec![Event::OffCpu(unknown)],
+        gpu: gpu.into_seen(),
         ..Recording::default()
     };
     Ok(Outcome {

@@ -18,6 +18,7 @@ use super::{
     adopt::Adoption,
     clock::{children_cpu, monotonic_ns, own_cpu},
     go_programs::GoPrograms,
+    gpu::GpuWatch,
     item::Item,
     mappings::{Change, Mappings},
     memory::MemoryWatch,
@@ -155,6 +156,7 @@ async fn collect(
     let mut watch = Watch::new(plan, &object, origin);
     let mut running = held.map(Held::release).transpose()?;
     let mut memory = MemoryWatch::default();
+    let mut gpu = GpuWatch::default();
     let mut aborted = false;
     let ending = loop {
         let busy = feed.drain()?;
@@ -165,6 +167,8 @@ async fn collect(
         if plan.mode == Mode::Count {
             memory.tick(monotonic_ns(), &feed.alive);
         }
+        let now = monotonic_ns();
+        gpu.tick(now, Nanos(now.saturating_sub(origin)), &feed.alive);
         match &mut running {
             Some(running) => {
                 if let Some(ending) = ended(running)? {
@@ -205,6 +209,7 @@ async fn collect(
     let thinned = thinned.into_iter().map(|step| Thinned { at: step.at.since(before), ..step }).collect();
     let meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
     recording.meta = Meta { thinned, ..meta };
+    recording.gpu = gpu.into_seen();
     recording.meta.notes = tls_notes::notes(&recording, |pid| libraries.of_process(pid));
     let wall = recording.meta.wall;
     let of_go = go.notes(&recording, wall);

@@ -101,7 +101,7 @@ impl Sockets {
     pub fn release(&mut self, sockets: &[SocketId]) {
         for id in sockets {
             if let Some(socket) = self.sockets.get_mut(id.0 as usize) {
-                *socket = nobody(socket.process);
+                *socket = Socket::unknown(socket.process);
                 self.free.push(*id);
             }
         }
@@ -134,17 +134,9 @@ impl Sockets {
                     kernel: record.kernel,
                     peer_kernel: record.peer,
                     network: record.netns,
-                    local: None,
-                    remote: None,
-                    role: Role::Unknown,
-                    process,
                     first_seen: at,
                     states: self.early.remove(&record.socket).unwrap_or_default(),
-                    closed: None,
-                    sent_bytes: 0,
-                    received_bytes: 0,
-                    sent_messages: 0,
-                    received_messages: 0,
+                    ..Socket::unknown(process)
                 };
                 let id = self.place(socket);
                 let decoder = decoder(record, &self.key).map(Box::new);
@@ -261,28 +253,6 @@ impl Sockets {
         socket.sent_bytes += sums.skipped_bytes[1];
         socket.received_messages += sums.skipped_messages[0];
         socket.sent_messages += sums.skipped_messages[1];
-    }
-}
-
-/// A place that no socket has.
-fn nobody(process: ProcessId) -> Socket {
-    Socket {
-        family: Family::Other(0),
-        kind: 0,
-        kernel: 0,
-        peer_kernel: 0,
-        network: 0,
-        local: None,
-        remote: None,
-        role: Role::Unknown,
-        process,
-        first_seen: Nanos::ZERO,
-        states: Vec::new(),
-        closed: None,
-        sent_bytes: 0,
-        received_bytes: 0,
-        sent_messages: 0,
-        received_messages: 0,
     }
 }
 

@@ -149,9 +149,7 @@ mod tests {
     use super::*;
     use crate::{
         correlate::{State, correlate, syscalls as call},
-        recording::{
-            Call, CallId, Event, Family, OffCpu, OffState, OnObject, Process, Role, StateChange, Task, TcpState::*,
-        },
+        recording::{Call, CallId, Event, Family, OffCpu, OffState, OnObject, Process, StateChange, Task, TcpState::*},
     };
 
     const POLLER: TaskId = TaskId(0);
@@ -207,22 +205,12 @@ mod tests {
                 change
             });
             self.0.sockets.push(Socket {
-                network: 0,
                 family: Family::Ipv4,
                 kind: 1,
-                kernel: 0,
-                peer_kernel: 0,
                 local,
                 remote,
-                role: Role::Unknown,
-                process: ProcessId(process),
-                first_seen: Nanos::ZERO,
                 states: states.collect(),
-                closed: None,
-                sent_bytes: 0,
-                received_bytes: 0,
-                sent_messages: 0,
-                received_messages: 0,
+                ..Socket::unknown(ProcessId(process))
             });
         }
 

@@ -3,7 +3,7 @@
 use super::{Cause, Wait, correlate, syscalls as call};
 use crate::recording::{
     Call, CallId, Direction, Event, Family, Layer, Message, Nanos, OffCpu, OffState, OnObject, Process, ProcessId,
-    Recording, Role, ShortWaits, Socket, SocketId, Task, TaskId, WaitClass, Waker,
+    Recording, ShortWaits, Socket, SocketId, Task, TaskId, WaitClass, Waker,
 };
 
 const MAIN: TaskId = TaskId(0);
@@ -188,18 +188,7 @@ pub(super) fn ends(recording: &mut Recording) -> (SocketId, SocketId) {
             kind: 1,
             kernel,
             peer_kernel,
-            network: 0,
-            local: None,
-            remote: None,
-            role: Role::Unknown,
-            process: ProcessId(process),
-            first_seen: Nanos::ZERO,
-            states: Vec::new(),
-            closed: None,
-            sent_bytes: 0,
-            received_bytes: 0,
-            sent_messages: 0,
-            received_messages: 0,
+            ..Socket::unknown(ProcessId(process))
         });
     }
     (SocketId(0), SocketId(1))

@@ -2,8 +2,8 @@
 //! holder, what a piece of on-CPU time consists of. Owns nothing and decides no owner.
 
 use super::{
-    inside::Inside, interpreter_lock::InterpreterLock, loops::Loops, model::WaitCause, points::Points,
-    project::Project, queries::Queries, services::Services, tree::Kind,
+    gpu_driver::GpuDriver, inside::Inside, interpreter_lock::InterpreterLock, loops::Loops, model::WaitCause,
+    points::Points, project::Project, queries::Queries, services::Services, tree::Kind,
 };
 use crate::{
     correlate::{Cause, Correlated, Wait, WaitId},
@@ -20,6 +20,7 @@ pub(super) struct Known<'a> {
     pub interpreter_lock: &'a InterpreterLock,
     /// By `StackId`.
     pub embedded_database: &'a [bool],
+    pub gpu_driver: &'a GpuDriver,
     /// By `ProcessId`: the project's functions were seen in it.
     pub has_project: &'a [bool],
     pub loops: &'a Loops,
@@ -76,6 +77,9 @@ impl Known<'_> {
         if self.is_embedded_database(wait) {
             return WaitCause::Db;
         }
+        if wait.stack.is_some_and(|stack| self.gpu_driver.is_within(stack.0 as usize)) {
+            return WaitCause::Gpu;
+        }
         cause(wait.cause)
     }
 
@@ -92,6 +96,9 @@ impl Known<'_> {
         from: Nanos,
         to: Nanos,
     ) -> Vec<(Kind, Nanos, Nanos)> {
+        if stack.is_some_and(|stack| self.gpu_driver.is_until_done(stack.0 as usize)) {
+            return vec![(Kind::Wait(WaitCause::Gpu), from, to)];
+        }
         let Some(short) = short.and_then(|short| self.correlated.shorts.get(short as usize)) else {
             return vec![(Kind::Cpu, from, to)];
         };

@@ -7,8 +7,8 @@ use crate::{
     correlate::{self, syscalls},
     recording::{
         Call, CallId, CallStep, CoroutineId, Direction, Event, Family, FileIo, FileOperation, HeldLock, Image, Layer,
-        Mark, Message, Meta, Nanos, OffCpu, OffState, OnObject, Process, ProcessId, Recording, Role, Sample,
-        ShortWaits, Socket, SocketId, StackId, Task, TaskId, Turn, TurnKind, WaitClass, Waker, WebMethod, Wire,
+        Mark, Message, Meta, Nanos, OffCpu, OffState, OnObject, Process, ProcessId, Recording, Sample, ShortWaits,
+        Socket, SocketId, StackId, Task, TaskId, Turn, TurnKind, WaitClass, Waker, WebMethod, Wire,
     },
     resolve::{Language, Place, PlaceId, Resolved},
 };
@@ -241,11 +241,7 @@ prop_compose! {
             calls: calls.into_iter().map(|(task, returned, number, result, object, stack)| Call {
                 task, returned, number, result, arguments: [0, 1, 2], object, stack,
             }).collect(),
-            sockets: (0..sockets).map(|_| Socket {
-                family: Family::Ipv4, kind: 1, kernel: 0, peer_kernel: 0, network: 0, local: None, remote: None,
-                role: Role::Unknown, process: ProcessId(0), first_seen: Nanos::ZERO, states: vec![], closed: None,
-                sent_bytes: 0, received_bytes: 0, sent_messages: 0, received_messages: 0,
-            }).collect(),
+            sockets: (0..sockets).map(|_| Socket { family: Family::Ipv4, kind: 1, ..Socket::unknown(ProcessId(0)) }).collect(),
             events,
             turns,
             ..Recording::default()

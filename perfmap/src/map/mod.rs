@@ -9,6 +9,7 @@ mod calls;
 mod embedded_database;
 mod fold;
 mod glob;
+mod gpu_driver;
 mod inside;
 mod interpreter_lock;
 mod known;
@@ -82,6 +83,7 @@ fn built(
     let services = services::Services::new(recording, &correlated.flows, &has_project);
     let interpreter_lock = interpreter_lock::InterpreterLock::new(recording, correlated, resolved);
     let embedded_database = embedded_database::stacks(resolved);
+    let gpu_driver = gpu_driver::GpuDriver::new(resolved);
     let loops = loops::Loops::new(recording, correlated, resolved);
     let inside = inside::Inside::new(recording, resolved, &mut project, &services, &points, &has_project);
     let queries = queries::Queries::new(&correlated.flows);
@@ -93,6 +95,7 @@ fn built(
         points: &points,
         interpreter_lock: &interpreter_lock,
         embedded_database: &embedded_database,
+        gpu_driver: &gpu_driver,
         has_project: &has_project,
         loops: &loops,
         inside: &inside,

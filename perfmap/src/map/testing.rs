@@ -341,20 +341,7 @@ impl Story {
         self.recording.sockets.push(Socket {
             family: Family::Ipv4,
             kind: 1,
-            kernel: 0,
-            peer_kernel: 0,
-            network: 0,
-            local: None,
-            remote: None,
-            role: Role::Unknown,
-            process: self.recording.task(task).process,
-            first_seen: Nanos::ZERO,
-            states: Vec::new(),
-            closed: None,
-            sent_bytes: 0,
-            received_bytes: 0,
-            sent_messages: 0,
-            received_messages: 0,
+            ..Socket::unknown(self.recording.task(task).process)
         });
         SocketId(self.recording.sockets.len() as u32 - 1)
     }

@@ -14,8 +14,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{
-    Baseline, Call, Code, Earlier, Event, Frame, Losses, Meta, Module, Process, PythonFrame, Recording, Socket, Source,
-    Stack, Surroundings, Symbol, Task, Turn,
+    Baseline, Call, Code, Earlier, Event, Frame, Gpu, Losses, Meta, Module, Process, PythonFrame, Recording, Socket,
+    Source, Stack, Surroundings, Symbol, Task, Turn,
 };
 
 /// The line feed shows transfers in text mode, the zero byte keeps tools from taking it for text.
@@ -72,6 +72,7 @@ struct Content<'a> {
     turns: &'a [Turn],
     earlier: &'a Earlier,
     source: &'a Option<Source>,
+    gpu: &'a Gpu,
 }
 
 pub fn encode(recording: &Recording) -> Result<Vec<u8>, FileError> {
@@ -120,6 +121,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         turns,
         earlier,
         source,
+        gpu,
     } = recording;
     let lossy;
     let meta = if is_text(meta) {
@@ -149,6 +151,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         turns,
         earlier,
         source,
+        gpu,
     };
     let content = postcard::to_stdvec(&content).map_err(|error| FileError::Encode { why: error.to_string() })?;
     if content.len() as u64 > MAX_CONTENT {

@@ -8,6 +8,7 @@ mod baseline;
 mod earlier;
 mod event;
 pub mod file;
+mod gpu;
 mod loss;
 mod process;
 mod socket;
@@ -29,6 +30,7 @@ pub use event::{
     Call, CallId, CallStep, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Mark, Message, OffCpu, OffState,
     OnObject, Sample, ShortWaits, WaitClass, Waker, WebMethod, Wire,
 };
+pub use gpu::{Gpu, GpuReading};
 pub use loss::{Loss, Losses};
 pub use process::{Ending, Image, Process, ProcessId, Task, TaskId};
 pub use socket::{Address, Family, Role, Socket, SocketId, StateChange, TcpState};
@@ -142,6 +144,8 @@ pub struct Recording {
     pub earlier: Earlier,
     /// None: nobody looked.
     pub source: Option<Source>,
+    /// Empty where the target used no NVIDIA device.
+    pub gpu: Gpu,
 }
 
 impl Recording {

@@ -60,6 +60,30 @@ pub struct Socket {
     pub received_messages: u64,
 }
 
+impl Socket {
+    /// One of which nothing is known but who used it first.
+    pub fn unknown(process: ProcessId) -> Self {
+        Self {
+            family: Family::Other(0),
+            kind: 0,
+            kernel: 0,
+            peer_kernel: 0,
+            network: 0,
+            local: None,
+            remote: None,
+            role: Role::Unknown,
+            process,
+            first_seen: Nanos::ZERO,
+            states: Vec::new(),
+            closed: None,
+            sent_bytes: 0,
+            received_bytes: 0,
+            sent_messages: 0,
+            received_messages: 0,
+        }
+    }
+}
+
 /// A TCP state change of this end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateChange {

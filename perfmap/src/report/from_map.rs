@@ -4,7 +4,7 @@ use crate::{
     analyze::baseline::{Metric, Spread},
     analyze::{Analysis, Bottleneck, Rank, baseline},
     map::{Counted, Latency, Lock, LockSide, Map, Outside, Peer, Served, Step, StepKind, WaitCause, Waits},
-    recording::{Baseline, Ending, Event, Nanos, Recording},
+    recording::{Baseline, Ending, Event, GpuUse, Nanos, Recording},
 };
 
 use super::{
@@ -63,11 +63,7 @@ fn baseline_out(runs: &Baseline) -> Option<BaselineOut> {
         net_write_bytes: counted(Metric::NetWritten),
         http_round_trips: counted(Metric::HttpRoundTrips),
         db_round_trips: counted(Metric::DbRoundTrips),
-        gpu: last.gpu.as_ref().map(|gpu| GpuOut {
-            utilization_pct: pct(gpu.utilization_pct),
-            memory_peak_mb: mib(gpu.memory_peak as f64),
-            device: gpu.device.clone(),
-        }),
+        gpu: last.gpu.as_ref().map(gpu_out),
         bpf_run_time_ms: (bpf > 0.0).then(|| ms_of(bpf)),
         memory_is_pss: runs.runs.iter().all(|run| run.memory_is_pss),
         reused_from: runs.reused_from.clone(),
@@ -115,6 +111,15 @@ fn profiled_run(recording: &Recording, map: &Map) -> ProfiledRun {
         signal,
         bpf_run_time_ms: (bpf > Nanos::ZERO).then(|| ms(bpf)),
         profiler_cpu_time_ms: (meta.own_cpu > Nanos::ZERO).then(|| ms(meta.own_cpu)),
+        gpu: recording.gpu.used().as_ref().map(gpu_out),
+    }
+}
+
+fn gpu_out(gpu: &GpuUse) -> GpuOut {
+    GpuOut {
+        utilization_pct: pct(gpu.utilization_pct),
+        memory_peak_mb: mib(gpu.memory_peak as f64),
+        device: gpu.device.clone(),
     }
 }
 

@@ -226,6 +226,9 @@ pub struct ProfiledRun {
     /// CPU time that perfmap itself used meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profiler_cpu_time_ms: Option<f64>,
+    /// The NVIDIA devices that the run used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<GpuOut>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -146,20 +146,14 @@ fn what_one_end_infers_the_other_may_have_read() {
         recording.sockets.push(Socket {
             family: Family::Ipv4,
             kind: 1,
-            kernel: 0,
-            peer_kernel: 0,
             local: Some(address(local)),
             remote: Some(address(remote)),
             role,
-            network: 0,
-            process,
-            first_seen: Nanos(0),
-            states: vec![],
-            closed: None,
             sent_bytes: 9,
             received_bytes: 9,
             sent_messages: 1,
             received_messages: 1,
+            ..Socket::unknown(process)
         });
         let (task, socket) = (TaskId(number as u32), SocketId(number as u32));
         let messages = End::new(role == Role::Client, 4, probed).messages;

@@ -70,20 +70,12 @@ impl Session {
         self.recording.sockets.push(Socket {
             family: Family::Ipv4,
             kind: 1,
-            kernel: 0,
-            peer_kernel: 0,
-            network: 0,
             local: Some(local),
             remote: Some(remote),
             role,
-            process: ProcessId(process),
             first_seen: Nanos(self.now),
             states,
-            closed: None,
-            sent_bytes: 0,
-            received_bytes: 0,
-            sent_messages: 0,
-            received_messages: 0,
+            ..Socket::unknown(ProcessId(process))
         });
         self.decoders.push(Decoder::new());
         self.recording.sockets.len() - 1

@@ -162,20 +162,9 @@ mod tests {
         Socket {
             family: Family::Ipv4,
             kind: 1,
-            kernel: 0,
-            peer_kernel: 0,
-            network: 0,
             local: Some(Address { ip: [1; 16], port }),
-            remote: None,
             role: Role::Server,
-            process: ProcessId(process),
-            first_seen: Nanos::ZERO,
-            states: Vec::new(),
-            closed: None,
-            sent_bytes: 0,
-            received_bytes: 0,
-            sent_messages: 0,
-            received_messages: 0,
+            ..Socket::unknown(ProcessId(process))
         }
     }
 

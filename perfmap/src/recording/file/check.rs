@@ -30,6 +30,7 @@ pub(super) fn check(recording: &Recording) -> Checked {
         turns,
         earlier,
         source: _,
+        gpu: _,
     } = recording;
     let Meta { root, outside, own_surroundings, .. } = meta;
     outside.iter().try_for_each(|process| within(process.0, processes.len(), "process"))?;

