@@ -43,6 +43,8 @@ use crate::{
 pub struct Recorder {
     /// CLOCK_MONOTONIC at the release of the target, or when watching began.
     origin: u64,
+    /// There is a root.
+    launched: bool,
     tree: Tree,
     sockets: Sockets,
     plaintexts: Plaintexts,
@@ -84,6 +86,7 @@ impl Recorder {
         let key = RunKey::default();
         Recorder {
             origin,
+            launched: root_pid.is_some(),
             tree: root_pid.map_or_else(Tree::default, Tree::with_root),
             sockets: Sockets::new(key.clone()),
             plaintexts: Plaintexts::new(key),
@@ -360,7 +363,7 @@ impl Recorder {
             turns: self.turns,
             ..Recording::default()
         };
-        self.goroutines.into_tasks(&mut recording);
+        self.goroutines.into_tasks(self.launched, &mut recording);
         self.past.finish(&mut recording);
         recording.events.sort_by_key(Event::at);
         (recording, parts.files)

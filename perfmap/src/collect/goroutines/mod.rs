@@ -6,6 +6,9 @@
 //! Knows nothing of functions' names. What was never seen (that it went on and came back between two looks) is not made up:
 //! then it is one wait.
 
+mod lives;
+mod ran;
+mod requests;
 mod stints;
 #[cfg(test)]
 mod tests;
@@ -147,8 +150,8 @@ impl Goroutines {
         }))
     }
 
-    /// Makes tasks of them.
-    pub fn into_tasks(self, recording: &mut Recording) {
-        turn_into_tasks::turn_into_tasks(self.facts, recording);
+    /// Makes tasks of them. `launched`: the recording's first process was, and seen from its start.
+    pub fn into_tasks(self, launched: bool, recording: &mut Recording) {
+        turn_into_tasks::turn_into_tasks(self.facts, launched, recording);
     }
 }

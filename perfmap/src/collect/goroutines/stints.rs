@@ -15,6 +15,11 @@ use crate::{
 /// Goroutines that ran between two sleeps of a thread without being seen; of more nothing is made up.
 const MAX_UNSEEN: usize = 4;
 
+/// The thread ran it.
+type Seen = (Nanos, Goroutine);
+/// The thread saw it waiting; whether it had waited for a timer or a descriptor before.
+type Told = (Nanos, Goroutine, bool);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stint {
     pub thread: TaskId,
@@ -38,7 +43,7 @@ pub struct Thread {
 /// By thread, in order of time. `facts` are in order of time.
 pub fn stints(threads: &BTreeMap<TaskId, Thread>, facts: &[Fact]) -> BTreeMap<TaskId, Vec<Stint>> {
     let mut waits: BTreeMap<Goroutine, Vec<Nanos>> = BTreeMap::new();
-    let mut of_thread: BTreeMap<TaskId, (Vec<(Nanos, Goroutine)>, Vec<(Nanos, Goroutine, bool)>)> = BTreeMap::new();
+    let mut of_thread: BTreeMap<TaskId, (Vec<Seen>, Vec<Told>)> = BTreeMap::new();
     let mut ends_itself: BTreeMap<Goroutine, bool> = BTreeMap::new();
     for fact in facts {
         let (ran, told) = of_thread.entry(fact.thread).or_default();
@@ -60,9 +65,8 @@ pub fn stints(threads: &BTreeMap<TaskId, Thread>, facts: &[Fact]) -> BTreeMap<Ta
 
 struct Of<'a> {
     task: TaskId,
-    ran: &'a [(Nanos, Goroutine)],
-    /// Seen by this thread to wait; and whether it had waited for a timer or a descriptor before.
-    told: &'a [(Nanos, Goroutine, bool)],
+    ran: &'a [Seen],
+    told: &'a [Told],
     waits: &'a BTreeMap<Goroutine, Vec<Nanos>>,
 }
 
@@ -84,11 +88,11 @@ impl Of<'_> {
         if from >= to {
             return;
         }
-        let inside = |all: &[(Nanos, Goroutine)], from: Nanos, to: Nanos| {
+        let inside = |all: &[Seen], from: Nanos, to: Nanos| {
             let first = all.partition_point(|(at, _)| *at < from);
             first..first + all[first..].partition_point(|(at, _)| *at <= to)
         };
-        let mut seen: Vec<(Nanos, Goroutine)> = Vec::new();
+        let mut seen: Vec<Seen> = Vec::new();
         if main {
             seen.push((from, MAIN));
         }

@@ -116,7 +116,7 @@ impl Story {
     fn told(&mut self) -> Told {
         let mut recording = std::mem::take(&mut self.recording);
         let goroutines = Goroutines { facts: std::mem::take(&mut self.facts), ..Goroutines::default() };
-        goroutines.into_tasks(&mut recording);
+        goroutines.into_tasks(true, &mut recording);
         Told(recording)
     }
 }

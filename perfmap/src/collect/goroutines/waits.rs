@@ -1,8 +1,8 @@
 //! One goroutine's stints and what was seen of it in between → its waits: where, for what, and who ended them.
 
-use super::{Fact, Goroutine, What, stints::Stint};
+use super::{Fact, What, stints::Stint};
 use crate::{
-    recording::{Nanos, SocketId, StackId},
+    recording::{Nanos, StackId},
     unwind::go::Reason,
 };
 
@@ -17,16 +17,6 @@ pub struct Wait {
     pub at: Option<(StackId, Reason)>,
     /// Index of the stint that ends it; none: nothing did.
     pub until: Option<usize>,
-}
-
-/// A request that a goroutine made on a connection, and when its answer began to arrive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asked {
-    pub at: Nanos,
-    pub goroutine: Goroutine,
-    pub stack: StackId,
-    pub socket: SocketId,
-    pub answered: Nanos,
 }
 
 /// When it lived, as far as it was seen. `own` are its facts, `stints` its stints, both in order of time; `end` is its
