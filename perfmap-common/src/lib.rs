@@ -53,11 +53,13 @@ pub enum Kind {
     Peer = 16,
     Resumed = 17,
     Plaintext = 20,
+    Memory = 21,
+    Ask = 22,
     Goroutine = 24,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 19] = [
+    pub const ALL: [Kind; 21] = [
         Kind::Fork,
         Kind::Exec,
         Kind::Exit,
@@ -76,6 +78,8 @@ impl Kind {
         Kind::Peer,
         Kind::Resumed,
         Kind::Plaintext,
+        Kind::Memory,
+        Kind::Ask,
         Kind::Goroutine,
     ];
 
@@ -98,8 +102,9 @@ pub enum LossSlot {
     PythonUnreadable = 7,
     SiteTable = 8,
     PayloadUnreadable = 9,
+    RingMemory = 10,
 }
-pub const LOSS_SLOTS: usize = 10;
+pub const LOSS_SLOTS: usize = 11;
 
 /// Who and when; `task` is the subject, which is not always the running one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -241,6 +246,18 @@ pub struct PythonFrame {
 #[repr(C)]
 pub struct Sample {
     pub header: Header,
+    pub stack: StackHead,
+}
+
+/// A change of a process's resident memory since the last one told: header, fields, then the stack of who was at it.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Memory {
+    pub header: Header,
+    /// Bytes.
+    pub change: i64,
+    /// Bytes that are resident now, as far as the kernel's per-CPU counters have been brought together.
+    pub resident: i64,
     pub stack: StackHead,
 }
 
@@ -406,6 +423,8 @@ pub struct Plaintext {
 pub const PLAINTEXT_SENT: u32 = 1;
 /// A stack was taken.
 pub const PLAINTEXT_STACK: u32 = 2;
+/// rustls: `connection` is the object's beginning where it was written, a part of it where it was read.
+pub const PLAINTEXT_RUSTLS: u32 = 4;
 
 /// A probed function of a TLS library: the cookie of its probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -419,10 +438,12 @@ pub enum TlsFunction {
     GnutlsSend = 6,
     GoRead = 7,
     GoWrite = 8,
+    RustlsRead = 10,
+    RustlsWrite = 11,
     /// Not of TLS: `net/http.(*persistConn).roundTrip`, at whose entry the goroutine is known that makes a request.
-    GoAsks = 10,
+    GoAsks = 12,
     /// `net/http.persistConnWriter.Write`: the one that writes for a connection.
-    GoWrites = 11,
+    GoWrites = 13,
 }
 
 impl TlsFunction {
@@ -435,8 +456,53 @@ impl TlsFunction {
             | Self::SslReadEx
             | Self::SslWriteEx
             | Self::GnutlsRecv
-            | Self::GnutlsSend => 0,
+            | Self::GnutlsSend
+            | Self::RustlsRead
+            | Self::RustlsWrite => 0,
         }
+    }
+}
+
+/// Somebody asked for what an event loop does in a later turn: header, fields, then the stack's variable parts and
+/// `captured` bytes.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Ask {
+    pub header: Header,
+    /// Of libuv; 0: not known.
+    pub handle: u64,
+    /// What the handle belongs to, as the program says; 0: not known.
+    pub wrap: u64,
+    /// Of a timer: when it runs out, at the latest.
+    pub due: u64,
+    /// An [`AskFunction`].
+    pub what: u32,
+    pub has_stack: u32,
+    /// Bytes of what `wrap` points to, behind the stack.
+    pub captured: u32,
+    pub reserved: u32,
+    pub stack: StackHead,
+}
+/// Of the object that a connection belongs to: Node's has its TLS library's object within some 200 bytes.
+pub const WRAP_BYTES: usize = 512;
+
+/// A probed function in which somebody asks for something: the cookie of its probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u64)]
+pub enum AskFunction {
+    /// A handle for a connection is made.
+    Made = 32,
+    /// The connection of a handle is opened: the next one that its thread opens.
+    Connects = 33,
+    /// A connection that is open is given to another request.
+    Reused = 34,
+    /// A timer is set.
+    Timer = 35,
+}
+
+impl AskFunction {
+    pub fn from_u32(value: u32) -> Option<AskFunction> {
+        [Self::Made, Self::Connects, Self::Reused, Self::Timer].into_iter().find(|known| *known as u32 == value)
     }
 }
 
@@ -624,6 +690,9 @@ pub struct Settings {
     pub counting_only: u32,
     /// `Follow`.
     pub follow: u32,
+    /// By whose numbers processes and threads are called: inode of a PID namespace; 0: the machine's own.
+    pub pid_namespace: u32,
+    pub reserved: u32,
 }
 
 /// What may change while the target runs: the one value of the `live` map, written before the first probe is attached.
@@ -680,6 +749,7 @@ plain! {
     StackHead = 160,
     PythonFrame = 32,
     Sample = 184,
+    Memory = 200,
     Block = 88,
     Call = 232,
     ShortWaits = 272,
@@ -688,13 +758,14 @@ plain! {
     Message = 232,
     FileIo = 224,
     Plaintext = 224,
+    Ask = 224,
     PythonCode = 72,
     Resumed = 48,
     Goroutine = 208,
     GoLayout = 48,
     PythonLayout = 80,
     SocketSums = 72,
-    Settings = 32,
+    Settings = 40,
     Adopt = 56,
     FarEnd = 48,
     LiveSettings = 24,

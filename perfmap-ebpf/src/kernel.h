@@ -102,6 +102,8 @@ struct task_struct {
 	int exit_code;
 	struct mm_struct *mm;
 	struct task_struct *real_parent;
+	struct task_struct *group_leader;
+	struct pid *thread_pid;
 	char comm[16];
 	struct signal_struct *signal;
 	struct files_struct *files;

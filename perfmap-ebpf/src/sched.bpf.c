@@ -55,8 +55,8 @@ int BPF_PROG(on_waking, struct task_struct *task) {
 	if (state->off && state->wake - state->off < settings.wait_threshold_ns)
 		return 0;
 	struct task_struct *waker = bpf_get_current_task_btf();
-	state->waker_pid = waker->tgid;
-	state->waker_tid = waker->pid;
+	state->waker_pid = pid_of(waker);
+	state->waker_tid = tid_of(waker);
 	state->waker_syscall = -1;
 	state->waker_descriptor = -1;
 	state->waker_comm[0] = 0;
@@ -79,17 +79,17 @@ static __always_inline void leave(struct task_struct *task, struct task_state *s
 	if (why && syscall_of(task) == SYS_FUTEX && !settings.counting_only)
 		look_at_lock(task, state);
 	if (why)
-		look_at_goroutines(task->tgid, syscall_of(task));
+		look_at_goroutines(pid_of(task), syscall_of(task));
 	/* Outside system calls no return will follow at which the stack could be taken: a page fault's is taken now. */
 	if (why == 0 || syscall_of(task) >= 0 || now - state->fault < FAULT_EVERY_NS)
 		return;
 	state->fault = now;
-	u32 pid = task->tgid;
+	u32 pid = pid_of(task);
 	struct scratch *scratch = scratch_of(CONTEXT_SWITCH);
 	if (!scratch || task->flags & PF_KTHREAD)
 		return;
 	struct sample_record *record = &scratch->record.sample;
-	fill_header(&record->header, KIND_FAULT_STACK, pid, task->pid, now);
+	fill_header(&record->header, KIND_FAULT_STACK, pid, tid_of(task), now);
 	take_stack(&record->stack, scratch, CONTEXT_SWITCH, pid);
 	emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_SWITCH, 0, 0, LOSS_RING_WAIT);
 }
@@ -105,7 +105,7 @@ static __always_inline void enter(struct task_struct *task, struct task_state *s
 	s32 call = syscall_of(task);
 	if (now - off >= limits->wait_threshold_ns) {
 		struct block_record record = {};
-		fill_header(&record.header, KIND_BLOCK, task->tgid, task->pid, now);
+		fill_header(&record.header, KIND_BLOCK, pid_of(task), tid_of(task), now);
 		record.off = off;
 		record.wake = wake;
 		record.state = state->state;

@@ -74,6 +74,7 @@ struct task_state {
 	u64 opaque_socket, opaque_messages[2], opaque_bytes[2];
 	struct file_sum io[2];
 	struct tls_call tls;
+	u64 accepted; /* 1: a connection was taken, and nobody has made a handle since */
 };
 
 struct {
@@ -166,6 +167,7 @@ enum context {
 	CONTEXT_SWITCH, /* in the scheduler */
 	CONTEXT_PROBE,	/* in a probe of user code, which can be preempted for another one */
 	CONTEXT_PROBE_2,
+	CONTEXT_MEMORY, /* where the kernel counts pages */
 	CONTEXTS,
 };
 
@@ -196,11 +198,13 @@ struct scratch {
 	u32 reserved;
 	union {
 		struct sample_record sample;
+		struct memory_record memory;
 		struct call_record call;
 		struct short_waits_record short_waits;
 		struct message_record message;
 		struct file_io_record file_io;
 		struct plaintext_record plaintext;
+		struct ask_record ask;
 		struct resumed_record resumed;
 		struct goroutine_record goroutine;
 	} record;

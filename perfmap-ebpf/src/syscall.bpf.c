@@ -10,6 +10,8 @@
 #define SYS_CLOSE 3
 #define SYS_OPEN 2
 #define SYS_OPENAT 257
+#define SYS_ACCEPT 43
+#define SYS_ACCEPT4 288
 /* How long a sum goes on before the whole stack is looked at again: two callers of one library function look alike to
  * the cheap look. */
 #define SITE_RECHECK_NS 200000
@@ -109,7 +111,7 @@ static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u3
 	if (sum->object != OBJECT_FILE)
 		return 0;
 	u64 now = bpf_ktime_get_ns();
-	u32 pid = bpf_get_current_pid_tgid() >> 32;
+	u32 pid = current_pid();
 	bool same = sum->site && sum->ip == regs->ip && sum->sp == regs->sp && sum->syscall == call;
 	u64 caller = sum->caller;
 	if (same && !settings.counting_only) {
@@ -168,7 +170,7 @@ static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u3
 }
 
 static __noinline int emit_short_waits(struct task_state *state) {
-	u32 pid = bpf_get_current_pid_tgid() >> 32;
+	u32 pid = current_pid();
 	struct scratch *scratch = scratch_of(CONTEXT_CALL);
 	if (!scratch || !state)
 		return 0;
@@ -195,6 +197,8 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result) {
 	if (!state)
 		return 0;
 	u32 call = regs->orig_ax;
+	if ((call == SYS_ACCEPT4 || call == SYS_ACCEPT) && result >= 0)
+		state->accepted = 1;
 	if (state->on_socket) {
 		state->on_socket = 0;
 		if (call == 40 && result > 0) /* sendfile to a socket: the file was read */

@@ -11,6 +11,7 @@
 #define MAX_STRING_BYTES 512
 #define WAIT_CLASSES 8
 #define MAX_AWAITS 32
+#define WRAP_BYTES 512
 #define RESUMED_ROUNDS 10
 #define ROUND_STARTED 254
 #define ROUND_MAIN 255
@@ -34,6 +35,8 @@ enum kind {
 	KIND_PEER,
 	KIND_RESUMED,
 	KIND_PLAINTEXT = 20,
+	KIND_MEMORY = 21,
+	KIND_ASK = 22,
 	KIND_GOROUTINE = 24,
 };
 enum loss {
@@ -47,6 +50,7 @@ enum loss {
 	LOSS_PYTHON_UNREADABLE,
 	LOSS_SITE_TABLE,
 	LOSS_PAYLOAD_UNREADABLE,
+	LOSS_RING_MEMORY,
 	LOSS_SLOTS,
 };
 enum goroutine_what {
@@ -90,6 +94,7 @@ enum {
 enum {
 	PLAINTEXT_SENT = 1,
 	PLAINTEXT_STACK = 2,
+	PLAINTEXT_RUSTLS = 4,
 };
 /* Cookies of the probes: how a function takes its arguments and says what it moved. */
 enum tls_function {
@@ -102,8 +107,17 @@ enum tls_function {
 	TLS_GO_READ,
 	TLS_GO_WRITE,
 	TLS_GO_RETURN,
+	TLS_RUSTLS_READ,
+	TLS_RUSTLS_WRITE,
 	GO_ASKS,
 	GO_WRITES,
+};
+/* The same of functions in which somebody asks for what an event loop does later. */
+enum ask {
+	ASK_MADE = 32,
+	ASK_CONNECTS,
+	ASK_REUSED,
+	ASK_TIMER,
 };
 enum {
 	BLOCK_EARLY_WAKE = 1,
@@ -170,6 +184,11 @@ struct sample_record {
 	struct header header;
 	struct stack_head stack;
 };
+struct memory_record {
+	struct header header;
+	s64 change, resident;
+	struct stack_head stack;
+};
 struct block_record {
 	struct header header;
 	u64 off, wake;
@@ -220,6 +239,12 @@ struct plaintext_record {
 	u32 captured, flags;
 	struct stack_head stack;
 };
+struct ask_record {
+	struct header header;
+	u64 handle, wrap, due;
+	u32 what, has_stack, captured, reserved;
+	struct stack_head stack;
+};
 struct file_io_record {
 	struct header header;
 	u64 first, bytes, calls, site;
@@ -265,7 +290,7 @@ struct socket_sums {
 };
 struct settings {
 	u64 wait_threshold_ns, short_waits_every_ns, file_io_every_ns;
-	u32 counting_only, follow;
+	u32 counting_only, follow, pid_namespace, reserved;
 };
 struct live_settings {
 	u64 wait_threshold_ns;
@@ -286,6 +311,7 @@ SIZE(exit_record, 56);
 SIZE(stack_head, 160);
 SIZE(python_frame, 32);
 SIZE(sample_record, 184);
+SIZE(memory_record, 200);
 SIZE(block_record, 88);
 SIZE(call_record, 232);
 SIZE(short_waits_record, 272);
@@ -293,6 +319,7 @@ SIZE(socket_seen_record, 96);
 SIZE(socket_state_record, 104);
 SIZE(message_record, 232);
 SIZE(plaintext_record, 224);
+SIZE(ask_record, 224);
 SIZE(file_io_record, 224);
 SIZE(python_code_record, 72);
 SIZE(resumed_record, 48);
@@ -300,7 +327,7 @@ SIZE(goroutine_record, 208);
 SIZE(go_layout, 48);
 SIZE(python_layout, 80);
 SIZE(socket_sums, 72);
-SIZE(settings, 32);
+SIZE(settings, 40);
 SIZE(live_settings, 24);
 SIZE(adopt_record, 56);
 SIZE(far_end, 48);

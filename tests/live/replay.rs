@@ -8,7 +8,15 @@ use std::{
     process::{Command, Output},
 };
 
-const FILES: [&str; 5] = ["performance_map.yaml", "wall.svg", "cpu.svg", "offcpu.svg", "profile.folded"];
+const FILES: [&str; 7] = [
+    "performance_map.yaml",
+    "profile_result.yaml",
+    "context.md",
+    "wall.svg",
+    "cpu.svg",
+    "offcpu.svg",
+    "profile.folded",
+];
 
 /// `perfmap report` as nobody, in a directory that nobody may write, with no path but the system's.
 fn report_as_nobody(recording: &Path, out: &Path) -> Result<Output> {

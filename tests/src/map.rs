@@ -27,6 +27,7 @@ pub struct Step {
     pub db_round_trips: u64,
     pub io_read_bytes: u64,
     pub io_write_bytes: u64,
+    pub memory_delta_mb: f64,
     /// Functions of the steps above, outermost first.
     pub above: Vec<String>,
 }
@@ -176,6 +177,7 @@ fn collect(list: &[Value], above: &mut Vec<String>, into: &mut Vec<Step>) -> Res
             db_round_trips: count("db_round_trips"),
             io_read_bytes: count("io_read_bytes"),
             io_write_bytes: count("io_write_bytes"),
+            memory_delta_mb: float("memory_delta_mb"),
             above: above.clone(),
         });
         if let Some(children) = step.get("children").and_then(Value::as_array) {

@@ -213,10 +213,23 @@ impl Traced {
 
     /// `check.py` on the map and the truth; its FAIL lines are the error.
     pub fn check(&self, items: &str) -> Result<()> {
+        self.check_file(&self.map_path(), items)
+    }
+
+    /// The same of what was concluded.
+    pub fn check_result(&self, items: &str) -> Result<()> {
+        self.check_file(&self.result_path(), items)
+    }
+
+    pub fn result_path(&self) -> PathBuf {
+        self.out.join("profile_result.yaml")
+    }
+
+    fn check_file(&self, file: &Path, items: &str) -> Result<()> {
         let truth = self.truth()?;
         let out = Command::new(places::python_with_yaml()?)
             .arg(places::workloads().join("check.py"))
-            .arg(self.map_path())
+            .arg(file)
             .arg(&truth.path)
             .arg(format!("--items={items}"))
             .output()

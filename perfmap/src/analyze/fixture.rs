@@ -42,6 +42,7 @@ pub fn step(id: &str, function: &str, wall: u64, own: u64) -> Step {
         memory_delta: 0,
         call: None,
         error_pct: 0.0,
+        calls: vec![],
         children: vec![],
     }
 }
@@ -188,6 +189,7 @@ pub fn map() -> Map {
             Peer { latency: Some(latency(121, 122, 124, 125)), ..peer(Some("mt-engine"), "127.0.0.1:8002", 13) },
             Peer { latency: Some(latency(908, 908, 908, 908)), ..peer(Some("tikal"), "127.0.0.1:8001", 1) },
         ],
+        peer_names: vec!["mt-engine".into(), "tikal".into()],
         services: vec!["api".into(), "tikal".into(), "mt-engine".into()],
         nameless: 0,
         closure_error: 0,

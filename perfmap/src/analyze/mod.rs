@@ -6,17 +6,29 @@
 
 pub mod baseline;
 mod candidate;
+mod escalation;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod hot;
+mod norms;
 pub mod parts;
+pub mod replay;
+mod root_cause;
 mod rules;
 pub mod suspicions;
 #[cfg(test)]
 mod tests;
 mod types;
+mod verdict;
 mod warnings;
+mod wrong_tool;
 
+pub use escalation::{Escalation, Level};
+pub use hot::{ENOUGH_SAMPLES, HOT_PCT, Line, Lines};
+pub use norms::{Norm, Norms, NormsError, Operation};
 pub use types::{Analysis, Bottleneck, CallProtocol, Class, Detail, Rank, Warning};
+pub use verdict::{Conclusion, Reason, Recommendation};
+pub use wrong_tool::Indicator;
 
 use crate::{
     correlate::Correlated,
@@ -42,21 +54,31 @@ pub fn analyze(recording: &Recording, resolved: &Resolved, correlated: &Correlat
     let suspicions = suspicions::suspicions(&Facts { recording, resolved, correlated, map });
     let warnings = warnings::all(recording, resolved, map);
     let candidates = candidate::ranked(map);
-    let Some(largest) = leading(map, &candidates) else {
-        return Analysis { class: Class::Unknown, detail: Detail::NothingMeasured, top: vec![], suspicions, warnings };
+    let (class, detail, top) = classify(map, &candidates);
+    let escalation = escalation::steps(recording, resolved, map);
+    let norms = Norms::of(recording);
+    let wrong_tool = wrong_tool::indicators(map, &candidates, &top, &suspicions, &norms);
+    let conclusion = verdict::conclude(class, &top, &suspicions, &wrong_tool, &warnings, recording.events.len() as u64);
+    let root_cause = root_cause::chain(map, &top, &suspicions);
+    Analysis { class, detail, top, suspicions, root_cause, wrong_tool, escalation, conclusion, warnings }
+}
+
+fn classify(map: &Map, candidates: &[Candidate<'_>]) -> (Class, Detail, Vec<Bottleneck>) {
+    let Some(largest) = leading(map, candidates) else {
+        return (Class::Unknown, Detail::NothingMeasured, vec![]);
     };
-    let top: Vec<Bottleneck> = disjoint(&candidates, TOP)
+    let top: Vec<Bottleneck> = disjoint(candidates, TOP)
         .into_iter()
         .filter(|candidate| candidate.share_pct >= NAMED_PCT)
         .map(|candidate| bottleneck(map, candidate))
         .collect();
     let (class, detail) = rules::judge(map, largest);
-    let (class, detail) = if is_actionable(map, &candidates, largest) {
-        (class, pattern(map, &candidates, class, largest.time).unwrap_or(detail))
+    let (class, detail) = if is_actionable(map, candidates, largest) {
+        (class, pattern(map, candidates, class, largest.time).unwrap_or(detail))
     } else {
         (Class::None, Detail::NothingStandsOut { largest: largest.time })
     };
-    Analysis { class, detail, top, suspicions, warnings }
+    (class, detail, top)
 }
 
 /// The largest candidate; but the remainder outside the project is no step, it is many functions of many libraries: up
@@ -119,6 +141,10 @@ fn bottleneck(map: &Map, candidate: &Candidate<'_>) -> Bottleneck {
         share_pct: candidate.share_pct,
         detail,
     }
+}
+
+pub(crate) fn share_pct(part: Nanos, whole: Nanos) -> f64 {
+    if whole == Nanos::ZERO { 0.0 } else { part.0 as f64 / whole.0 as f64 * 100.0 }
 }
 
 fn rank(share_pct: f64) -> Rank {

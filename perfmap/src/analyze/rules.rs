@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::{
-    map::{Map, Peer, PeerCall, Step, StepKind, WaitCause},
+    map::{Lock, Map, Peer, PeerCall, Step, StepKind, WaitCause},
     recording::Nanos,
 };
 
@@ -51,6 +51,11 @@ fn class(map: &Map, candidate: &Candidate<'_>) -> Class {
     if is_mostly(cpu, candidate.time) {
         return Class::Cpu;
     }
+    // What it waits for is its turn to compute.
+    if matches!(longest, Some((WaitCause::Lock, length)) if length > cpu) && waits_for_interpreter(map, candidate.step)
+    {
+        return Class::Cpu;
+    }
     let network = network_class(map, candidate.step);
     if let Some(class) = candidate.step.and_then(|step| class_of_kind(step.kind, network)) {
         return class;
@@ -68,7 +73,9 @@ fn detail(map: &Map, candidate: &Candidate<'_>, class: Class) -> Detail {
         return Detail::Outside { time, largest: map.outside.top.first().map(|(name, _)| name.clone()) };
     };
     if class == Class::Cpu {
-        return Detail::OnCpu { time };
+        let longest = candidate.parts.longest_wait();
+        let is_wait = longest.is_some_and(|(cause, length)| cause == WaitCause::Lock && length > candidate.parts.cpu);
+        return if is_wait { Detail::ForInterpreter { time } } else { Detail::OnCpu { time } };
     }
     if let Some(detail) = calls(step, time) {
         return detail;
@@ -80,6 +87,18 @@ fn detail(map: &Map, candidate: &Candidate<'_>, class: Class) -> Detail {
         Some((cause, _)) => Detail::Waiting { cause, time },
         None => Detail::Unexplained { time },
     }
+}
+
+/// The function's waits for locks are mostly for CPython's one.
+fn waits_for_interpreter(map: &Map, step: Option<&Step>) -> bool {
+    let Some(step) = step else { return false };
+    let is_its = |lock: &&Lock| {
+        lock.service == step.service && lock.waiter.as_ref().is_some_and(|side| side.function == step.function)
+    };
+    let sum = |interpreter: bool| -> Nanos {
+        map.locks.iter().filter(is_its).filter(|lock| lock.interpreter == interpreter).map(|lock| lock.waited).sum()
+    };
+    sum(true) > sum(false)
 }
 
 fn calls(step: &Step, time: Nanos) -> Option<Detail> {
@@ -136,7 +155,7 @@ fn is_named(peer: &Peer, name: &str) -> bool {
     peer.address == name || peer.service.as_deref() == Some(name)
 }
 
-fn is_external(map: &Map, peer: &Peer) -> bool {
+pub(super) fn is_external(map: &Map, peer: &Peer) -> bool {
     let traced = peer.service.as_ref().is_some_and(|service| map.services.contains(service));
     !peer.local && !traced && is_public_address(&peer.address)
 }

@@ -61,6 +61,24 @@ fn classes_by_the_largest_wait() {
 }
 
 #[test]
+fn who_waits_for_the_interpreter_waits_to_compute() {
+    let waiting = Step { own_cpu: ms(100), own_waits: waits(&[(WaitCause::Lock, 500)]), ..step("1", "f", 600, 600) };
+    let mut map = Map { locks: super::fixture::map().locks, ..one(waiting) };
+    map.locks[0].service = 0;
+    map.locks[0].interpreter = true;
+    if let Some(waiter) = &mut map.locks[0].waiter {
+        waiter.function = "f".into();
+    }
+    for kind in [StepKind::FunctionCall, StepKind::LockWait] {
+        map.steps[0].kind = kind;
+        let found = of(&map);
+        assert_eq!((found.class, found.detail), (Class::Cpu, Detail::ForInterpreter { time: ms(600) }));
+    }
+    map.locks[0].interpreter = false;
+    assert_eq!(of(&map).class, Class::Lock);
+}
+
+#[test]
 fn classes_by_kind() {
     let cases = [
         (StepKind::HttpCall, Class::IoNetwork),

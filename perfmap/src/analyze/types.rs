@@ -1,7 +1,11 @@
 //! What the analysis says, as closed types; `report` turns them into text.
 
 use crate::{
-    analyze::{baseline::Metric, suspicions::Suspicion},
+    analyze::{
+        Conclusion, Escalation, Indicator,
+        baseline::Metric,
+        suspicions::{Suspicion, Why},
+    },
     map::WaitCause,
     recording::{Loss, Nanos, Thinned, Unnamed},
 };
@@ -62,6 +66,10 @@ pub enum Detail {
     },
     Waiting {
         cause: WaitCause,
+        time: Nanos,
+    },
+    /// For its turn to compute, while another thread has CPython's interpreter.
+    ForInterpreter {
         time: Nanos,
     },
     FileIo {
@@ -177,5 +185,11 @@ pub struct Analysis {
     pub top: Vec<Bottleneck>,
     /// Confirmed ones first.
     pub suspicions: Vec<Suspicion>,
+    /// From the wall time down.
+    pub root_cause: Vec<Why>,
+    pub wrong_tool: Vec<Indicator>,
+    /// The levels of detail that were gone to.
+    pub escalation: Vec<Escalation>,
+    pub conclusion: Conclusion,
     pub warnings: Vec<Warning>,
 }

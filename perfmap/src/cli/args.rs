@@ -10,6 +10,7 @@ Examples:
   sudo perfmap trace --runs 5 -- ./target/release/import data.csv
   sudo perfmap attach --unit billing.service --duration 30s
   perfmap report .optimization/test_checkout/recording.perfmap
+  perfmap diff before/profile_result.yaml after/profile_result.yaml
   perfmap doctor";
 
 const TRACE_EXAMPLES: &str = "\
@@ -21,6 +22,7 @@ Examples:
   sudo perfmap trace --service api=port:8001 -- make check    a name for the service that listens there
   sudo perfmap trace --format json -o - -- make check | jq .  the map on standard output
   sudo perfmap trace --baseline-file .optimization/check/baseline.json -- make check
+  sudo perfmap trace --fail-on 'wall>5000' --fail-on confirmed=lock_contention -- make check     for CI
 
 The command runs as you, with your environment, though perfmap runs as root (--as-root keeps root).
 Services are named by --service, then by the [services] table of perfmap.toml in the project's root
@@ -28,7 +30,7 @@ Services are named by --service, then by the [services] table of perfmap.toml in
 It runs once to warm up, three times to measure (the baseline), and once profiled.
 
 Exit codes: the command's own; 2 wrong use, 3 the command fails before profiling, 4 no privilege or an unfit
-kernel, 5 output cannot be written, 126/127 the command cannot be run, 128+n killed by signal n, 130 Ctrl-C.";
+kernel, 5 output cannot be written, 6 a --fail-on condition holds, 126/127 the command cannot be run, 128+n killed by signal n, 130 Ctrl-C.";
 
 const ATTACH_EXAMPLES: &str = "\
 Examples:
@@ -48,8 +50,22 @@ Examples:
   perfmap report .optimization/test_checkout/recording.perfmap
   perfmap report recording.perfmap --out /tmp/again      the same files, byte for byte
   perfmap report recording.perfmap --format json -o -    the map on standard output
+  perfmap report -v recording.perfmap                    every suspicion with its figures
+  perfmap report recording.perfmap --fail-on class=CPU   exit code 6 where that holds
 
 Needs no root, no network, and none of the traced program's files.";
+
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  perfmap diff before/profile_result.yaml after/profile_result.yaml
+  perfmap diff before/recording.perfmap after/recording.perfmap
+  perfmap diff old.yaml new.yaml --format markdown >> \"$GITHUB_STEP_SUMMARY\"
+  perfmap diff old.yaml new.yaml --fail-on regression --fail-on suspicion
+
+Each side is a result, a map, or a recording. Whether a difference is more than noise is judged by the spread of the
+baseline runs on both sides (Welch's t-test at 95 %); without two runs on each, that is not known.
+
+Exit codes: 0 compared, 2 wrong use or not a file of perfmap's, 6 a --fail-on condition holds.";
 
 const DOCTOR_EXAMPLES: &str = "\
 Examples:
@@ -97,6 +113,9 @@ pub enum Subcommand {
     /// Make all outputs again from a recording
     #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArgs),
+    /// Compare two results: what became faster, slower, new or gone
+    #[command(after_help = DIFF_EXAMPLES)]
+    Diff(DiffArgs),
     /// Show what works on this machine, and how to mend what does not
     #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor,
@@ -165,6 +184,15 @@ pub struct TraceArgs {
     /// MiB of memory for what is kept in detail; of what came before, requests and bytes stay counted
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub detail_memory: u32,
+    /// End with exit code 6 where this holds: confirmed, confirmed=RULE, class=CLASS, wall>MS (repeatable)
+    #[arg(long, value_name = "CONDITION")]
+    pub fail_on: Vec<String>,
+    /// What operations usually take, over the usual norms: a TOML file (see also perfmap.toml)
+    #[arg(long, value_name = "FILE")]
+    pub norms: Option<PathBuf>,
+    /// For tests: probes in TLS libraries one by one, as on kernels before 6.6
+    #[arg(long, hide = true)]
+    pub single_probes: bool,
     /// The command and its arguments, after --
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
@@ -251,11 +279,43 @@ pub struct ReportArgs {
     /// `-`: print the map on standard output as well
     #[arg(short = 'o', value_name = "-")]
     pub print: Option<String>,
+    /// End with exit code 6 where this holds: confirmed, confirmed=RULE, class=CLASS, wall>MS (repeatable)
+    #[arg(long, value_name = "CONDITION")]
+    pub fail_on: Vec<String>,
+    /// What operations usually take, over the usual norms: a TOML file (see also perfmap.toml)
+    #[arg(long, value_name = "FILE")]
+    pub norms: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     Yaml,
+    Json,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct DiffArgs {
+    /// The result, map or recording from before
+    pub before: PathBuf,
+    /// The one from after
+    pub after: PathBuf,
+    #[arg(long, value_enum, default_value_t = DiffFormat::Terminal)]
+    pub format: DiffFormat,
+    /// End with exit code 6 where this holds: regression (the wall time), step (any step) or suspicion (a new one)
+    /// (repeatable)
+    #[arg(long, value_name = "CONDITION")]
+    pub fail_on: Vec<String>,
+    /// Of recordings: fold steps below this share of the wall time, in percent, into their parent
+    #[arg(long, value_name = "PCT", default_value_t = 1.0)]
+    pub min_share: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DiffFormat {
+    /// A table
+    Terminal,
+    /// For a pull request
+    Markdown,
     Json,
 }
 

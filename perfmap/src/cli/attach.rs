@@ -11,8 +11,9 @@ use super::{
     console::Console,
     container_roots,
     errors::Failure,
+    norms::norms,
     pipeline::{self, Destination},
-    plan::{OutputPlan, WAIT_THRESHOLD, detail, follow_peers, output_plan},
+    plan::{OutputPlan, WAIT_THRESHOLD, check_followed, detail, follow_peers, output_plan},
     services::named_services,
     trace::{add_projects, recording_file},
 };
@@ -33,6 +34,7 @@ struct AttachPlan {
     project: target::Project,
     /// The names that the user gave, the strongest first.
     services: Vec<NamedService>,
+    norms: Vec<String>,
     collect: collect::Plan,
     output: OutputPlan,
     /// As it would be typed.
@@ -67,6 +69,9 @@ fn attach_plan(typed: &AttachArgs, here: &Path, invocation: &Invocation) -> Resu
     let mut project = target::discover_project(here, home, &[], &typed.app);
     let owner = invocation.owner.map(|(uid, gid)| files::Owner { uid, gid });
     let services = named_services(&typed.service, here, project.main.as_deref(), owner)?;
+    let norms = norms(None, project.main.as_deref(), owner)?;
+    let follow = follow_peers(&typed.follow_peers, &services)?;
+    check_followed(&follow)?;
     if let Some(main) = &project.main {
         // What is watched has nothing to do with the directory that it is watched from.
         project.roots.retain(|root| root != main);
@@ -80,13 +85,15 @@ fn attach_plan(typed: &AttachArgs, here: &Path, invocation: &Invocation) -> Resu
         owner,
         project,
         services,
+        norms,
         collect: collect::Plan {
             mode: Mode::Profile,
             sample_hz: typed.freq,
             wait_threshold: WAIT_THRESHOLD,
             stack_bytes: typed.stack_bytes,
-            peers: Peers { follow: follow_peers(&typed.follow_peers)?, known: Vec::new(), watched: pids.clone() },
+            peers: Peers { follow, known: Vec::new(), watched: pids.clone() },
             tls_libraries: Vec::new(),
+            single_probes: false,
             detail: detail(typed.detail_memory),
         },
         pids,
@@ -166,6 +173,7 @@ fn complete(plan: &AttachPlan, outcome: Outcome) -> Recording {
     meta.project_roots.clone_from(&plan.project.roots);
     meta.app_globs.clone_from(&plan.project.app_globs);
     meta.services.clone_from(&plan.services);
+    meta.norms.clone_from(&plan.norms);
     let gone = plan.pids.iter().filter(|pid| {
         let of_pid = |process: &&crate::recording::Process| process.pid == **pid;
         recording.processes.iter().find(of_pid).is_none_or(|process| process.died.is_some())

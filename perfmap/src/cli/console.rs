@@ -12,6 +12,8 @@ pub struct Console {
     quiet: bool,
     verbose: bool,
     colour: bool,
+    /// By the user and the terminal's kind, wherever it goes.
+    wanted: bool,
 }
 
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -23,7 +25,8 @@ impl Console {
         // https://no-color.org: present and not empty.
         let unwanted = no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Console { quiet, verbose, colour: !unwanted && !dumb && std::io::stderr().is_terminal() }
+        let wanted = !unwanted && !dumb;
+        Console { quiet, verbose, colour: wanted && std::io::stderr().is_terminal(), wanted }
     }
 
     pub fn verbose(&self) -> bool {
@@ -43,6 +46,16 @@ impl Console {
                 View { width: usize::from(width.0), colour: self.colour, unicode: unicode_locale(), ..plain }
             }
             None => View { colour: self.colour, ..plain },
+        }
+    }
+
+    /// The same for what goes to standard output.
+    pub fn output_view(&self) -> View {
+        let plain = View { all_steps: self.verbose, ..View::PLAIN };
+        let colour = self.wanted && std::io::stdout().is_terminal();
+        match terminal_size::terminal_size_of(std::io::stdout()) {
+            Some((width, _)) => View { width: usize::from(width.0), colour, unicode: unicode_locale(), ..plain },
+            None => View { colour, ..plain },
         }
     }
 

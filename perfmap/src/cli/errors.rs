@@ -7,7 +7,7 @@ use crate::{
     baseline::{BaselineFileError, Phase},
     collect::CollectError,
     recording::{Ending, file::FileError},
-    report::files::FilesError,
+    report::{diff::LoadError, files::FilesError},
     target::{IdentityError, LaunchError, SelectError, signal_name},
 };
 
@@ -19,6 +19,9 @@ pub enum Failure {
     NotFound { path: PathBuf, nearest: Vec<String> },
     #[error("{}: {error}", path.display())]
     Recording { path: PathBuf, error: FileError },
+    /// One side of a comparison.
+    #[error("{}: {error}", path.display())]
+    Side { path: PathBuf, error: LoadError },
     #[error("{}: {error}", path.display())]
     BaselineFile { path: PathBuf, error: BaselineFileError },
     #[error("{}: {error}", path.display())]
@@ -62,6 +65,7 @@ impl Failure {
             Failure::Usage { .. }
             | Failure::NotFound { .. }
             | Failure::Recording { .. }
+            | Failure::Side { .. }
             | Failure::BaselineFile { .. }
             | Failure::Input { .. }
             | Failure::Select(_)
@@ -88,6 +92,9 @@ impl Failure {
             }
             Failure::Launch(LaunchError::Failed { .. }) => None,
             Failure::Recording { .. } => Some("a recording is the recording.perfmap that perfmap trace writes".into()),
+            Failure::Side { .. } => Some(
+                "it compares profile_result or performance_map files (YAML or JSON) and recording.perfmap files".into(),
+            ),
             Failure::BaselineFile { .. } => Some(
                 "a baseline file is the baseline.json that perfmap trace writes; leave the option out to measure"
                     .into(),
@@ -103,10 +110,9 @@ impl Failure {
             Failure::Collect(CollectError::NoPrivilege { .. }) => Some(
                 "run it with sudo: the command itself still runs as you; perfmap doctor shows what is missing".into(),
             ),
-            Failure::Collect(CollectError::OwnPidNamespace) => Some(
-                "give the container the machine's pids (docker: --pid=host --privileged), or run perfmap outside of it"
-                    .into(),
-            ),
+            Failure::Collect(CollectError::ForeignProc) => {
+                Some("mount its own: mount -t proc proc /proc, or unshare --mount-proc".into())
+            }
             Failure::Collect(_) => Some("perfmap doctor shows what this machine can do".into()),
             Failure::Print(_) => None,
             Failure::Output(_) => Some("choose another directory with --out DIR, or make room on that disk".into()),
@@ -189,7 +195,7 @@ mod tests {
             (Failure::Collect(CollectError::NoPrivilege { missing: "CAP_BPF".into() }), 4),
             (Failure::from(SelectError::NoSuchProcess(7)), 2),
             (Failure::Collect(CollectError::Unsupported { what: "BTF".into() }), 4),
-            (Failure::Collect(CollectError::OwnPidNamespace), 4),
+            (Failure::Collect(CollectError::ForeignProc), 4),
             (Failure::Output(FilesError::DiskFull { path: "/full".into() }), 5),
             (Failure::Print(io()), 5),
             (launch(LaunchError::NotFound { program: "x".into(), nearest: vec![] }), 127),

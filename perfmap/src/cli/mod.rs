@@ -7,8 +7,11 @@ mod attach;
 mod completions;
 mod console;
 mod container_roots;
+mod diff;
 mod doctor;
 mod errors;
+mod fail_on;
+mod norms;
 mod pipeline;
 mod plan;
 mod play;
@@ -50,6 +53,7 @@ fn dispatch(command: Subcommand, console: &Console) -> Result<u8, Failure> {
         Subcommand::Trace(typed) => trace::trace(&typed, console),
         Subcommand::Attach(typed) => attach::attach(&typed, console),
         Subcommand::Report(typed) => replay::replay(&typed, console),
+        Subcommand::Diff(typed) => diff::diff(&typed, console),
         Subcommand::Doctor => doctor::doctor(console),
         Subcommand::Completions { shell } => completions::completions(shell),
         Subcommand::Man => completions::man(),

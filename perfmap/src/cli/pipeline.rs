@@ -3,7 +3,14 @@
 
 use std::path::Path;
 
-use super::{args::Format, completions::print, console::Console, errors::Failure, plan::OutputPlan};
+use super::{
+    args::Format,
+    completions::print,
+    console::Console,
+    errors::Failure,
+    fail_on::{self, Condition},
+    plan::OutputPlan,
+};
 use crate::{
     analyze::{self, Analysis},
     correlate,
@@ -12,6 +19,7 @@ use crate::{
     report::{
         self, MapFormat, OutputFile, RenderError, Settings,
         files::{self, Owner},
+        result::ResultDocument,
         terminal::{self, Written},
     },
     resolve,
@@ -44,6 +52,30 @@ pub fn products(recording: &Recording, plan: &OutputPlan) -> Products {
     };
     let files = report::render(recording, &resolved, &map, &analysis, &Settings { format });
     Products { map, analysis, files, format }
+}
+
+impl Products {
+    /// What of `--fail-on` holds.
+    pub fn holding(&self, conditions: &[Condition], recording: &Recording) -> Vec<String> {
+        fail_on::holding(conditions, recording, &self.map, &self.analysis)
+    }
+}
+
+/// The result alone, to be compared.
+pub fn result_of(recording: &Recording, min_share: f64) -> ResultDocument {
+    let resolved = resolve::resolve(recording);
+    let correlated = correlate::correlate(recording);
+    let map = map::build(recording, &resolved, &correlated, &MapOptions { min_share });
+    let analysis = analyze::analyze(recording, &resolved, &correlated, &map);
+    report::result_document(recording, &map, &analysis)
+}
+
+/// Says what holds; the exit code for it.
+pub fn fail(holding: &[String], console: &Console) -> Option<u8> {
+    for what in holding {
+        console.warning(&format!("--fail-on: {what}"));
+    }
+    (!holding.is_empty()).then_some(fail_on::EXIT_CODE)
 }
 
 /// `more`: files that are no conclusions (the recording, the baseline). The terminal report comes also when nothing

@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use super::{
     args::{Backend, Format, TraceArgs},
     errors::Failure,
+    fail_on::{self, Condition},
+    norms::norms,
     services::named_services,
 };
 use crate::{
     baseline::Schedule,
-    collect::{self, FollowPeers, Mode, Peers},
+    collect::{self, FollowPeers, Mode, Named, Peers},
     correlate::flows,
+    map,
     recording::{NamedService, Nanos, ServiceSelector},
     report::{self, files::Owner},
     target::{self, Command, Invocation, Project},
@@ -43,11 +46,15 @@ pub struct TracePlan {
     pub sample_hz: u32,
     pub stack_bytes: u32,
     pub detail_memory: u32,
+    pub single_probes: bool,
     /// `auto` goes on without eBPF where it is refused, and says what is lost.
     pub backend: Backend,
     /// Services that run already and that the command talks to.
     pub follow_peers: FollowPeers,
     pub output: OutputPlan,
+    pub fail_on: Vec<Condition>,
+    /// As they go into the recording.
+    pub norms: Vec<String>,
 }
 
 /// What `trace` and `report` have in common.
@@ -69,6 +76,7 @@ impl TracePlan {
             stack_bytes: self.stack_bytes,
             peers,
             tls_libraries: Vec::new(),
+            single_probes: self.single_probes,
             detail: detail(self.detail_memory),
         }
     }
@@ -89,7 +97,9 @@ pub fn trace_plan(typed: &TraceArgs, working_directory: &Path, invocation: Invoc
     let home = command.variable("HOME").map(PathBuf::from);
     let project = target::discover_project(working_directory, home.as_deref(), &command.argv, &typed.app);
     let services = named_services(&typed.service, working_directory, project.main.as_deref(), owner)?;
-    let follow_peers = follow_peers(&typed.follow_peers)?;
+    let fail_on = fail_on::conditions(&typed.fail_on)?;
+    let norms = norms(typed.norms.as_deref(), project.main.as_deref(), owner)?;
+    let follow_peers = follow_peers(&typed.follow_peers, &services)?;
     let on_command_line = named_services(&typed.service, working_directory, None, owner)?;
     let added = added(&services, on_command_line, &follow_peers);
     let baseline = match (&typed.baseline_file, typed.no_baseline) {
@@ -112,9 +122,12 @@ pub fn trace_plan(typed: &TraceArgs, working_directory: &Path, invocation: Invoc
         sample_hz: typed.freq,
         stack_bytes: typed.stack_bytes,
         detail_memory: typed.detail_memory,
+        single_probes: typed.single_probes,
         backend: typed.backend,
         follow_peers,
         output,
+        fail_on,
+        norms,
     })
 }
 
@@ -123,8 +136,8 @@ pub fn detail(mib: u32) -> collect::Detail {
     collect::Detail { bytes: (mib as usize) << 20, fold: flows::fold }
 }
 
-/// `no`, `host`, or names.
-pub fn follow_peers(typed: &[String]) -> Result<FollowPeers, Failure> {
+/// `no`, `host`, or names; `services`: what the user named himself.
+pub fn follow_peers(typed: &[String], services: &[NamedService]) -> Result<FollowPeers, Failure> {
     match typed {
         [only] if only == "no" => Ok(FollowPeers::No),
         [only] if only == "host" => Ok(FollowPeers::Host),
@@ -133,7 +146,11 @@ pub fn follow_peers(typed: &[String]) -> Result<FollowPeers, Failure> {
                 what: format!("--follow-peers takes no, host, or names of services, not {wrong:?} among names"),
                 hint: Some("--follow-peers redis-server,billing follows these two and nothing else".into()),
             }),
-            None => Ok(FollowPeers::Named(names.to_vec())),
+            None => Ok(FollowPeers::Named(Named {
+                names: names.to_vec(),
+                services: services.to_vec(),
+                program: map::program,
+            })),
         },
     }
 }
@@ -144,10 +161,30 @@ fn added(services: &[NamedService], typed: Vec<NamedService>, follow: &FollowPee
     match follow {
         FollowPeers::No => Vec::new(),
         FollowPeers::Host => typed.into_iter().map(|service| service.is).collect(),
-        FollowPeers::Named(names) => {
+        FollowPeers::Named(Named { names, .. }) => {
             services.iter().filter(|service| names.contains(&service.name)).map(|service| service.is.clone()).collect()
         }
     }
+}
+
+/// A name that nothing here has is a mistake in it: it would do nothing, and say nothing.
+pub fn check_followed(follow: &FollowPeers) -> Result<(), Failure> {
+    let missed = match follow {
+        FollowPeers::No | FollowPeers::Host => None,
+        // Without root the others' ports cannot be seen, and nobody is followed.
+        FollowPeers::Named(named) if nix::unistd::geteuid().is_root() => named.missed(),
+        FollowPeers::Named(_) => None,
+    };
+    let Some((missed, candidates)) = missed else { return Ok(()) };
+    let hint = if candidates.is_empty() {
+        "no service listens on this machine".to_owned()
+    } else {
+        format!("what listens here: {}", candidates.join(", "))
+    };
+    Err(Failure::Usage {
+        what: format!("--follow-peers: nothing that runs here is called {}", missed.join(" or ")),
+        hint: Some(hint),
+    })
 }
 
 /// argv as text.
@@ -220,7 +257,8 @@ mod tests {
         let follow = |words: &[&str]| planned(words).map(|plan| plan.follow_peers);
         assert_eq!(follow(&["--", "sh"]).ok(), Some(FollowPeers::Host));
         assert_eq!(follow(&["--follow-peers", "no", "--", "sh"]).ok(), Some(FollowPeers::No));
-        let named = FollowPeers::Named(vec!["redis".into(), "api".into()]);
+        let names = vec!["redis".into(), "api".into()];
+        let named = FollowPeers::Named(Named { names, services: Vec::new(), program: map::program });
         assert_eq!(follow(&["--follow-peers", "redis,api", "--", "sh"]).ok(), Some(named.clone()));
         assert_eq!(follow(&["--follow-peers=redis", "--follow-peers=api", "--", "sh"]).ok(), Some(named));
         let refused = follow(&["--follow-peers", "redis,host", "--", "sh"]).expect_err("not both");

@@ -6,6 +6,8 @@ use super::{
     args::ReportArgs,
     console::Console,
     errors::Failure,
+    fail_on,
+    norms::norms,
     pipeline::{self, Destination},
     plan::output_plan,
     read::read_bounded,
@@ -20,15 +22,18 @@ use crate::{
 const RECORDING_LIMIT: u64 = 2 << 30;
 
 pub fn replay(typed: &ReportArgs, console: &Console) -> Result<u8, Failure> {
+    let conditions = fail_on::conditions(&typed.fail_on)?;
     let plan = output_plan(typed.format, typed.print.as_deref(), typed.min_share)?;
     let owner = Invocation::of_this_process(false)?.owner.map(|(uid, gid)| Owner { uid, gid });
     let bytes = read_bounded(&typed.file, owner, RECORDING_LIMIT)?;
-    let recording = file::decode(&bytes).map_err(|error| Failure::Recording { path: typed.file.clone(), error })?;
+    let mut recording = file::decode(&bytes).map_err(|error| Failure::Recording { path: typed.file.clone(), error })?;
     drop(bytes);
+    recording.meta.norms.extend(norms(typed.norms.as_deref(), None, owner)?);
     let beside = typed.file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let directory = typed.out.as_deref().unwrap_or(beside);
     files::check_writable(directory)?;
     let products = pipeline::products(&recording, &plan);
+    let holding = products.holding(&conditions, &recording);
     pipeline::deliver(&recording, products, Vec::new(), &plan, Destination { directory, owner }, console)?;
-    Ok(0)
+    Ok(pipeline::fail(&holding, console).unwrap_or(0))
 }

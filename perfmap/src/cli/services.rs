@@ -27,6 +27,9 @@ const FORMS: &str = "pid:N, port:N, container:ID, unit:NAME, or the path of a pr
 struct Settings {
     #[serde(default)]
     services: BTreeMap<String, String>,
+    /// Of `norms`, which checks it.
+    #[serde(default, rename = "norms")]
+    _norms: Option<toml::Value>,
 }
 
 /// `root`: of the project that the working directory lies in.
@@ -61,7 +64,7 @@ fn from_file(services: &mut Vec<NamedService>, root: &Path, owner: Option<Owner>
     };
     let at = path.display().to_string();
     let text = std::str::from_utf8(&bytes).map_err(|_| refused(format!("{at} is not text (UTF-8)"), ""))?;
-    let Settings { services: table } = toml::from_str(text).map_err(|error| {
+    let Settings { services: table, _norms } = toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(0, |span| text.get(..span.start).unwrap_or(text).matches('\n').count()) + 1;
         refused(
             format!("{at}, line {line}: {}", error.message()),

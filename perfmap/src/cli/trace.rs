@@ -6,7 +6,7 @@ use super::{
     container_roots,
     errors::{self, Failure},
     pipeline::{self, Destination},
-    plan::{BaselinePlan, TracePlan, trace_plan, words},
+    plan::{BaselinePlan, TracePlan, check_followed, trace_plan, words},
     progress::Progress,
     read::read_bounded,
     runner::{Purpose, Runner},
@@ -32,6 +32,7 @@ pub fn trace(typed: &TraceArgs, console: &Console) -> Result<u8, Failure> {
         console.note("the environment of your shell could not be read: the command runs with sudo's, and a plain PATH");
     }
     let plan = trace_plan(typed, &working_directory, invocation)?;
+    check_followed(&plan.follow_peers)?;
     let reused = match &plan.baseline {
         BaselinePlan::Reuse(path) => Some(reuse(path, &plan, console)?),
         BaselinePlan::Measure(_) | BaselinePlan::None => None,
@@ -126,6 +127,7 @@ fn complete(plan: &TracePlan, baseline: Option<Baseline>, outcome: Outcome, prog
     meta.project_roots = plan.project.roots.clone();
     meta.app_globs = plan.project.app_globs.clone();
     meta.services.clone_from(&plan.services);
+    meta.norms.clone_from(&plan.norms);
     recording.baseline = baseline;
     let outside = recording.meta.outside.clone();
     add_projects(&mut recording, |id| outside.binary_search(&id).is_ok());
@@ -155,6 +157,7 @@ fn finish(plan: &TracePlan, recording: &Recording, console: &Console, progress: 
     let more = raw_files(plan, recording)?;
     let products = pipeline::products(recording, &plan.output);
     drop(stage);
+    let holding = products.holding(&plan.fail_on, recording);
     let to = Destination { directory: &plan.out, owner: plan.owner };
     pipeline::deliver(recording, products, more, &plan.output, to, console)?;
     let meta = &recording.meta;
@@ -163,7 +166,9 @@ fn finish(plan: &TracePlan, recording: &Recording, console: &Console, progress: 
         // The report has it among its warnings; a quiet run has no report.
         console.without_report(&format!("the profiled run ended with {}", errors::ending_text(meta.ending)));
     }
-    Ok(code)
+    // How the command ended comes first.
+    let failed = pipeline::fail(&holding, console);
+    Ok(if code != 0 { code } else { failed.unwrap_or(0) })
 }
 
 pub fn recording_file(recording: &Recording) -> Result<OutputFile, Failure> {

@@ -38,6 +38,7 @@ pub enum Record<'a> {
     /// For the first thread alone.
     Peer,
     Sample(wire::Header, RawStack<'a>),
+    Memory(wire::Memory, RawStack<'a>),
     Block(wire::Block),
     Call(wire::Call, RawStack<'a>),
     ShortWaits(wire::ShortWaits, RawStack<'a>),
@@ -45,6 +46,7 @@ pub enum Record<'a> {
     SocketState(wire::SocketState),
     Message(wire::Message, Option<RawStack<'a>>, &'a [u8]),
     Plaintext(wire::Plaintext, Option<RawStack<'a>>, &'a [u8]),
+    Ask(wire::Ask, Option<RawStack<'a>>, &'a [u8]),
     FileIo(wire::FileIo, Option<RawStack<'a>>),
     PythonCode {
         code: wire::PythonCode,
@@ -86,6 +88,11 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
                 Record::FaultStack(sample.header, stack)
             }
         }
+        wire::Kind::Memory => {
+            let memory: wire::Memory = fixed(bytes)?;
+            let (stack, _) = stack(bytes, size_of::<wire::Memory>(), &memory.stack)?;
+            Record::Memory(memory, stack)
+        }
         wire::Kind::Call => {
             let call: wire::Call = fixed(bytes)?;
             let (stack, _) = stack(bytes, size_of::<wire::Call>(), &call.stack)?;
@@ -107,6 +114,12 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
             let (stack, rest) = stack(bytes, size_of::<wire::Plaintext>(), &record.stack)?;
             let plaintext = rest.get(..record.captured as usize).ok_or(Malformed)?;
             Record::Plaintext(record, (record.flags & wire::PLAINTEXT_STACK != 0).then_some(stack), plaintext)
+        }
+        wire::Kind::Ask => {
+            let ask: wire::Ask = fixed(bytes)?;
+            let (stack, rest) = stack(bytes, size_of::<wire::Ask>(), &ask.stack)?;
+            let object = rest.get(..ask.captured as usize).ok_or(Malformed)?;
+            Record::Ask(ask, (ask.has_stack != 0).then_some(stack), object)
         }
         wire::Kind::FileIo => {
             let io: wire::FileIo = fixed(bytes)?;

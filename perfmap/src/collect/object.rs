@@ -14,10 +14,10 @@ use perfmap_common as wire;
 use perfmap_common::Plain;
 
 use super::{
-    CollectError, Mode, Plan,
+    CollectError, Mode, Plan, pid_namespace,
     probes::{ADOPTION, PROBES, When, attach, run_once},
     tls_functions::ProbePoints,
-    tls_multi::Maps,
+    tls_multi::{Maps, Point},
     tls_probes,
     tls_probes::Probes,
 };
@@ -33,6 +33,8 @@ pub struct Object {
     pub live: Live,
     /// Those in TLS libraries; else why there are no programs for them.
     tls: Result<Probes, String>,
+    /// What is not known for want of a program, and why: for the report.
+    pub missing: Vec<String>,
 }
 
 impl Object {
@@ -45,6 +47,8 @@ impl Object {
             file_io_every_ns: 10_000_000,
             counting_only: counting.into(),
             follow: plan.peers.kernel(plan.mode) as u32,
+            pid_namespace: pid_namespace::setting(),
+            reserved: 0,
         };
         let mut ebpf = open(settings)?;
         let maps = Maps::of(&ebpf);
@@ -55,17 +59,31 @@ impl Object {
         live.set(&first(plan))?;
         let btf =
             Btf::from_sys_fs().map_err(|error| CollectError::Unsupported { what: format!("kernel BTF: {error}") })?;
+        let mut missing = Vec::new();
         for probe in PROBES.iter().filter(|probe| probe.when == When::Always || !counting) {
-            attach(&mut ebpf, probe, &btf, plan.sample_hz, cpus)?;
+            match attach(&mut ebpf, probe, &btf, plan.sample_hz, cpus) {
+                Err(error) if !probe.is_required() => missing.push(format!("no {}: {error}", probe.gives)),
+                attached => attached?,
+            }
         }
-        let tls = maps.map_err(|error| error.to_string()).and_then(|maps| Probes::load(&mut ebpf, OBJECT, &maps, &btf));
-        Ok(Object { ebpf, live, tls })
+        let tls = if plan.single_probes {
+            Probes::load_single(&mut ebpf)
+        } else {
+            maps.map_err(|error| error.to_string()).and_then(|maps| Probes::load(&mut ebpf, OBJECT, &maps, &btf))
+        };
+        Ok(Object { ebpf, live, tls, missing })
     }
 
     /// Sets the probes of some functions of a TLS library; else the reason.
     pub fn probe_tls(&mut self, file: &fs::File, functions: &[&ProbePoints]) -> Result<(), String> {
         let probes = self.tls.as_mut().map_err(|why| why.clone())?;
         probes.set(&mut self.ebpf, file, functions)
+    }
+
+    /// Sets probes where an event loop's library is asked for something; else the reason.
+    pub fn probe_asks(&mut self, file: &fs::File, points: &[Point]) -> Result<(), String> {
+        let probes = self.tls.as_mut().map_err(|why| why.clone())?;
+        probes.set_points(&mut self.ebpf, file, points)
     }
 
     pub fn ring(&mut self) -> Result<RingBuf<MapData>, CollectError> {
@@ -174,6 +192,7 @@ impl Object {
             (wire::LossSlot::PythonUnreadable, Loss::PythonUnreadable),
             (wire::LossSlot::SiteTable, Loss::SiteTableFull),
             (wire::LossSlot::PayloadUnreadable, Loss::PayloadUnreadable),
+            (wire::LossSlot::RingMemory, Loss::RingFullMemory),
         ];
         let mut losses = Losses::default();
         let counters = self.ebpf.map("losses").and_then(|map| PerCpuArray::<_, u64>::try_from(map).ok());

@@ -27,6 +27,8 @@ pub(super) enum When {
 pub(super) enum Attach {
     /// A BTF-typed tracepoint of this name.
     Tracepoint(&'static str),
+    /// The same; without it perfmap does with less, and says so.
+    Extra(&'static str),
     /// The sampling clock of every CPU.
     CpuClock,
     /// Run once over all tasks, at the end of the recording.
@@ -47,8 +49,18 @@ pub struct Probe {
     pub gives: &'static str,
 }
 
+impl Probe {
+    /// There is no profile without it.
+    pub(super) fn is_required(&self) -> bool {
+        match self.attach {
+            Attach::Tracepoint(_) | Attach::CpuClock | Attach::TaskIterator | Attach::Adoption => true,
+            Attach::Extra(_) | Attach::Functions => false,
+        }
+    }
+}
+
 /// Exit, exec and fork come first: the target is followed only once all three are there.
-pub const PROBES: [Probe; 17] = [
+pub const PROBES: [Probe; 18] = [
     Probe {
         program: "on_exit",
         attach: Attach::Tracepoint("sched_process_exit"),
@@ -72,6 +84,12 @@ pub const PROBES: [Probe; 17] = [
         attach: Attach::Tracepoint("task_rename"),
         when: When::Always,
         gives: "names that processes give themselves",
+    },
+    Probe {
+        program: "on_memory",
+        attach: Attach::Extra("rss_stat"),
+        when: When::Profile,
+        gives: "growth of memory by function",
     },
     Probe { program: "on_sample", attach: Attach::CpuClock, when: When::Profile, gives: "CPU time by function" },
     Probe {
@@ -156,6 +174,8 @@ pub fn probe() -> Vec<ProbeResult> {
         file_io_every_ns: 10_000_000,
         counting_only: 0,
         follow: wire::Follow::None as u32,
+        pid_namespace: super::pid_namespace::setting(),
+        reserved: 0,
     };
     let loaded = object::open(settings).and_then(|ebpf| {
         let btf =
@@ -169,7 +189,7 @@ pub fn probe() -> Vec<ProbeResult> {
             .map(|probe| ProbeResult {
                 name: probe.program,
                 gives: probe.gives,
-                required: probe.attach != Attach::Functions,
+                required: probe.is_required(),
                 loaded: if probe.attach == Attach::Functions {
                     let maps = Maps::of(&ebpf).map_err(|error| error.to_string());
                     let probes = maps.and_then(|maps| Probes::load(&mut ebpf, OBJECT, &maps, &btf));
@@ -184,7 +204,7 @@ pub fn probe() -> Vec<ProbeResult> {
             .map(|probe| ProbeResult {
                 name: probe.program,
                 gives: probe.gives,
-                required: probe.attach != Attach::Functions,
+                required: probe.is_required(),
                 loaded: Err(error.to_string()),
             })
             .collect(),
@@ -206,7 +226,7 @@ pub(super) fn attach(ebpf: &mut Ebpf, probe: &Probe, btf: &Btf, hz: u32, cpus: &
         .program_mut(probe.program)
         .ok_or_else(|| CollectError::Load { what: probe.program.into(), why: "not in the object".into() })?;
     match probe.attach {
-        Attach::Tracepoint(name) => {
+        Attach::Tracepoint(name) | Attach::Extra(name) => {
             let program: &mut BtfTracePoint =
                 program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
             program.load(name, btf).map_err(|error| fail(&error))?;

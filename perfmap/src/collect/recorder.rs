@@ -16,6 +16,7 @@ use std::collections::{HashMap, VecDeque};
 use perfmap_common as wire;
 
 use super::{
+    asks::{self, Asks, Key},
     containers::Runtimes,
     decode::{RawStack, Record, decode},
     goroutines::Goroutines,
@@ -34,8 +35,8 @@ use window::Past;
 use crate::{
     protocol::RunKey,
     recording::{
-        Call, CallId, Direction, Event, FileIo, FileOperation, Layer, Loss, Losses, Message, Meta, Nanos, Recording,
-        Sample, StackId, Turn, TurnKind,
+        Ask, Asked, Call, CallId, Direction, Event, FileIo, FileOperation, Layer, Loss, Losses, Memory, Message, Meta,
+        Nanos, Recording, Sample, StackId, Turn, TurnKind,
     },
     unwind::{KernelSymbols, Mapping, ModuleFiles},
 };
@@ -48,6 +49,7 @@ pub struct Recorder {
     tree: Tree,
     sockets: Sockets,
     plaintexts: Plaintexts,
+    pending_asks: Asks,
     /// None: nobody listens.
     verdicts: Option<Verdicts>,
     stacks: Stacks,
@@ -66,6 +68,7 @@ pub struct Recorder {
     polls: HashMap<u32, (Option<CallId>, StackId)>,
     turns: Vec<Turn>,
     goroutines: Goroutines,
+    asks: Vec<Ask>,
     sites: HashMap<u64, StackId>,
     losses: Losses,
     detail: Detail,
@@ -90,6 +93,7 @@ impl Recorder {
             tree: root_pid.map_or_else(Tree::default, Tree::with_root),
             sockets: Sockets::new(key.clone()),
             plaintexts: Plaintexts::new(key),
+            pending_asks: Asks::default(),
             verdicts,
             stacks: Stacks::new(kernel),
             changes: VecDeque::new(),
@@ -103,6 +107,7 @@ impl Recorder {
             polls: HashMap::new(),
             turns: Vec::new(),
             goroutines: Goroutines::default(),
+            asks: Vec::new(),
             sites: HashMap::new(),
             losses: Losses::default(),
             detail,
@@ -227,6 +232,7 @@ impl Recorder {
                 self.tree.exec(&exec, seen, surroundings, at);
                 self.stacks.executed(exec.header.pid);
                 self.goroutines.gone(exec.header.pid);
+                self.pending_asks.executed(exec.header.pid);
                 self.open_waits.remove(&exec.header.tid);
                 self.open_waits.remove(&(exec.value as u32));
                 self.polls.remove(&exec.header.tid);
@@ -237,6 +243,7 @@ impl Recorder {
                 let at = self.at(exit.header.at);
                 let over = self.tree.exit(&exit, at);
                 self.plaintexts.exited(exit.header.tid, over);
+                self.pending_asks.exited(exit.header.tid, over);
                 if let Some(pid) = over {
                     self.stacks.exited(pid);
                     self.goroutines.gone(pid);
@@ -257,6 +264,12 @@ impl Recorder {
                 let stack = self.stack(&header, &raw);
                 self.event(Event::Sample(Sample { at: self.at(header.at), task, stack }));
             }
+            Record::Memory(memory, raw) => {
+                let Some(task) = self.tree.task(memory.header.tid) else { return self.unknown_task() };
+                let stack = self.stack(&memory.header, &raw);
+                let (at, resident) = (self.at(memory.header.at), u64::try_from(memory.resident).unwrap_or(0));
+                self.event(Event::Memory(Memory { at, task, change: memory.change, resident, stack }));
+            }
             Record::FaultStack(header, raw) => {
                 let stack = self.stack(&header, &raw);
                 self.fault_stacks.insert(header.tid, (header.at, stack));
@@ -272,9 +285,11 @@ impl Recorder {
             Record::SocketState(state) => {
                 let process = self.tree.process(state.seen.header.pid);
                 let at = self.at(state.seen.header.at);
+                let opens = opens(&state);
                 if let Some(ended) = self.sockets.ends(&state) {
                     let told = self.plaintexts.gone(ended, at);
                     self.told(told);
+                    self.pending_asks.gone(ended);
                 }
                 if let Some(Closed { socket, tid, marks }) = self.sockets.state(&state, process, at)
                     && let Some(task) = self.tree.task(tid)
@@ -291,7 +306,12 @@ impl Recorder {
                         stack: None,
                     }));
                 }
+                if opens && let Some(socket) = self.sockets.with_cookie(state.seen.socket) {
+                    let asked = self.pending_asks.opened(state.seen.header.tid, socket);
+                    self.asked(asked);
+                }
             }
+            Record::Ask(ask, raw, object) => self.ask(&ask, raw.as_ref(), object),
             Record::Message(message, raw, payload) => self.message(&message, raw.as_ref(), payload),
             Record::Plaintext(record, raw, plaintext) => self.plaintext(&record, raw.as_ref(), plaintext),
             Record::Resumed(resumed, frames) => self.resumed(&resumed, frames),
@@ -304,6 +324,34 @@ impl Recorder {
                 }
             }
         }
+    }
+
+    fn ask(&mut self, ask: &wire::Ask, raw: Option<&RawStack<'_>>, object: &[u8]) {
+        let header = &ask.header;
+        let Some(task) = self.tree.task(header.tid) else { return self.unknown_task() };
+        let (at, stack) = (self.at(header.at), raw.map(|raw| self.stack(header, raw)));
+        let by = stack.map(|stack| (at, task, stack));
+        let key = |address: u64| Key { pid: header.pid, address };
+        let Some(what) = wire::AskFunction::from_u32(ask.what) else { return self.losses.add(Loss::Malformed, 1) };
+        match (what, by) {
+            (wire::AskFunction::Made, Some(by)) => self.pending_asks.made(key(ask.handle), ask.wrap, by),
+            (wire::AskFunction::Connects, _) => self.pending_asks.connects(header.tid, key(ask.handle)),
+            (wire::AskFunction::Reused, Some(by)) => {
+                let tls = || self.plaintexts.of_object(header.pid, object).map(|socket| asks::send(by, socket));
+                let asked = self.pending_asks.reused(key(ask.wrap), by).or_else(tls);
+                self.asked(asked);
+            }
+            (wire::AskFunction::Timer, Some((at, task, stack))) => {
+                let what = Asked::Timer { due: self.at(ask.due) };
+                self.asked(Some(Ask { at, task, stack, what }));
+            }
+            (wire::AskFunction::Made | wire::AskFunction::Reused | wire::AskFunction::Timer, None) => {}
+        }
+    }
+
+    fn asked(&mut self, ask: Option<Ask>) {
+        self.held += ask.as_ref().map_or(0, size_of_val);
+        self.asks.extend(ask);
     }
 
     fn image(&mut self, pid: u32) -> Seen {
@@ -344,6 +392,7 @@ impl Recorder {
         let parts = self.stacks.into_parts();
         self.losses.add(Loss::PythonUnreadable, parts.unknown_codes);
         self.turns.sort_by_key(|turn| turn.at);
+        self.asks.sort_by_key(|ask| ask.at);
         let own_surroundings = Some(self.habitats.own());
         let mut recording = Recording {
             meta: Meta { outside: self.tree.outside, own_surroundings, ..Meta::default() },
@@ -361,6 +410,7 @@ impl Recorder {
             events: self.events,
             losses: self.losses,
             turns: self.turns,
+            asks: self.asks,
             ..Recording::default()
         };
         self.goroutines.into_tasks(self.launched, &mut recording);
@@ -368,6 +418,11 @@ impl Recorder {
         recording.events.sort_by_key(Event::at);
         (recording, parts.files)
     }
+}
+
+/// To SYN_SENT (include/net/tcp_states.h), by the thread that connects.
+fn opens(state: &wire::SocketState) -> bool {
+    state.to == 2
 }
 
 fn entries(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -25,13 +25,15 @@ use super::{
     object::{Object, PythonProcesses},
     online_cpus,
     overload::{Passing, Watch},
-    process,
+    pid_namespace, process,
     recorder::Recorder,
     tls_libraries::TlsLibraries,
     tls_notes,
 };
 use crate::{
-    recording::{Ending, Loss, Losses, Meta, Nanos, Process, ProcessId, Recording, TaskId, Thinned},
+    recording::{
+        Ending, Ends, Loss, Losses, Meta, Nanos, Process, ProcessId, Recording, Socket, TaskId, Thinned, Translation,
+    },
     target::{Held, LaunchError, Remote, Running},
     unwind::{
         KernelSymbols, ModuleFiles, Root,
@@ -95,7 +97,9 @@ async fn collect(
     launch: Option<impl FnOnce() -> Result<Held, LaunchError>>,
     control: &mut AnyController<'_>,
 ) -> Result<Outcome, CollectError> {
-    in_initial_pid_namespace()?;
+    if pid_namespace::is_proc_foreign() {
+        return Err(CollectError::ForeignProc);
+    }
     let cpus = online_cpus();
     let mut object = Object::load(plan, &cpus)?;
     let mappings = match (plan.mode, Mappings::open(&cpus)) {
@@ -192,12 +196,14 @@ async fn collect(
     object.stop();
     feed.drain()?;
     let _ = feed.sender.send(Item::OpenSockets(object.socket_sums()));
+    let missing = std::mem::take(&mut object.missing);
     let mut losses = object.losses();
     losses.add(Loss::NoTaskStorage, feed.adoption.refused);
     let lost_mappings = feed.mappings.as_ref().map_or(0, |mappings| mappings.lost);
     // The programs go with their object, the recorder ends with the channel.
     drop(object);
     let peers = std::mem::take(&mut feed.adoption.found);
+    let translations = feed.adoption.take_translations();
     // The recorder ends with the channel.
     let Feed { go, sender, .. } = feed;
     drop(sender);
@@ -210,23 +216,21 @@ async fn collect(
     let meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
     recording.meta = Meta { thinned, ..meta };
     recording.gpu = gpu.into_seen();
+    recording.translations = of_sockets(translations, &recording.sockets);
     recording.meta.notes = tls_notes::notes(&recording, |pid| libraries.of_process(pid));
+    recording.meta.notes.extend(missing);
     let wall = recording.meta.wall;
     let of_go = go.notes(&recording, wall);
     recording.meta.notes.extend(of_go);
     Ok(Outcome { recording, files, memory: memory.curve(), peers, tls_libraries: libraries.into_used() })
 }
 
-/// The probes see the machine's own pids; in a namespace they would follow nothing, or a stranger.
-fn in_initial_pid_namespace() -> Result<(), CollectError> {
-    if is_pid_namespace_own() { Err(CollectError::OwnPidNamespace) } else { Ok(()) }
-}
-
-/// Other pids than the machine's, as far as /proc tells.
-pub fn is_pid_namespace_own() -> bool {
-    // PROC_PID_INIT_INO of include/linux/proc_ns.h
-    const INITIAL: &str = "pid:[4026531836]";
-    std::fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name.as_os_str() != INITIAL)
+/// Those of connections that were seen.
+fn of_sockets(mut translations: Vec<Translation>, sockets: &[Socket]) -> Vec<Translation> {
+    let ends = sockets.iter().filter_map(|socket| Some(Ends { local: socket.local?, remote: socket.remote? }));
+    let seen: BTreeSet<Ends> = ends.collect();
+    translations.retain(|one| seen.contains(&one.client) || seen.contains(&one.server));
+    translations
 }
 
 fn finish(recorder: Recorder, mut losses: Losses, lost_mappings: u64) -> (Recording, ModuleFiles) {

@@ -232,7 +232,11 @@ impl Sockets {
             Some(decoder) if record.flags & wire::MESSAGE_PIECES != 0 => {
                 pieces::feed(decoder, direction, payload, record.bytes)
             }
-            Some(decoder) if record.bytes > 0 => decoder.feed(direction, payload, record.bytes),
+            Some(decoder) if record.bytes > 0 => {
+                let mut marks = decoder.feed(direction, payload, record.bytes);
+                decoder.imprint(direction, payload, record.bytes, &mut marks);
+                marks
+            }
             Some(_) | None => Vec::new(),
         };
         known.transfers = known.transfers.saturating_add(1);

@@ -66,6 +66,7 @@ impl Volume {
         self.bytes += length;
         let stack = match kind {
             wire::Kind::Sample | wire::Kind::FaultStack => wire::Sample::read(entry).map(|sample| sample.stack),
+            wire::Kind::Memory => wire::Memory::read(entry).map(|memory| memory.stack),
             wire::Kind::Call => wire::Call::read(entry).map(|call| call.stack),
             wire::Kind::ShortWaits => wire::ShortWaits::read(entry).map(|waits| waits.stack),
             wire::Kind::Message => wire::Message::read(entry).map(|message| {
@@ -76,6 +77,7 @@ impl Volume {
                 message.stack
             }),
             wire::Kind::Plaintext => wire::Plaintext::read(entry).map(|message| message.stack),
+            wire::Kind::Ask => wire::Ask::read(entry).map(|ask| ask.stack),
             wire::Kind::FileIo => wire::FileIo::read(entry).filter(|io| io.has_stack != 0).map(|io| io.stack),
             wire::Kind::Goroutine => wire::Goroutine::read(entry).map(|seen| seen.stack),
             wire::Kind::Fork

@@ -10,6 +10,7 @@ mod pairs;
 mod peers;
 mod requests;
 mod route;
+mod said;
 mod tls;
 mod translated;
 
@@ -24,6 +25,7 @@ use exchange::{Exchange, Outcome};
 use requests::Calls;
 
 pub use earlier::{EarlierCalls, fold};
+pub use said::Said;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
@@ -148,6 +150,9 @@ pub struct RoundTrip {
     pub counted: Counted,
     /// Index into [`Flows::peers`]; None where inbound.
     pub peer: Option<usize>,
+    /// Words and values of the request, and of the answer.
+    pub asked: Said,
+    pub answered: Said,
 }
 
 impl RoundTrip {
@@ -233,7 +238,7 @@ impl Latency {
 const STREAM: u16 = 1;
 
 pub fn flows(recording: &Recording) -> Flows {
-    let pairs = pairs::pairs(&recording.sockets);
+    let pairs = pairs::pairs(&recording.sockets, &recording.translations);
     let mut ends = ends(recording);
     opposites(&mut ends, &pairs);
     of_ends(recording, &ends, pairs)
@@ -312,6 +317,8 @@ fn of_ends(recording: &Recording, ends: &[End], pairs: Vec<Option<SocketId>>) ->
                         response_bytes: exchange.response_bytes,
                         counted,
                         peer,
+                        asked: exchange.asked,
+                        answered: exchange.answered,
                     });
                 }
             }

@@ -14,7 +14,7 @@ mod tests;
 mod timeline;
 
 pub use causes::{Cause, LockWait, Wait, WaitId};
-pub use flows::{CallKind, Counted, FailedRequest, Flows, PeerFlow, Protocol, RoundTrip};
+pub use flows::{CallKind, Counted, FailedRequest, Flows, PeerFlow, Protocol, RoundTrip, Said};
 pub use timeline::{Segment, Short, State, Timeline, end_of};
 
 use crate::recording::Recording;

@@ -79,6 +79,8 @@ mod tests {
             response_bytes: 1,
             counted: Counted::Exact,
             peer: None,
+            asked: Default::default(),
+            answered: Default::default(),
         }
     }
 

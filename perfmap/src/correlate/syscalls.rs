@@ -28,6 +28,8 @@ pub const WAIT4: u32 = 61;
 pub const KILL: u32 = 62;
 pub const FCNTL: u32 = 72;
 pub const FLOCK: u32 = 73;
+pub const FSYNC: u32 = 74;
+pub const FDATASYNC: u32 = 75;
 pub const TKILL: u32 = 200;
 pub const FUTEX: u32 = 202;
 /// What an interrupted sleep or futex wait is continued with: hides the real number.
@@ -40,6 +42,7 @@ pub const WAITID: u32 = 247;
 pub const PSELECT6: u32 = 270;
 pub const PPOLL: u32 = 271;
 pub const SPLICE: u32 = 275;
+pub const SYNC_FILE_RANGE: u32 = 277;
 pub const TEE: u32 = 276;
 pub const VMSPLICE: u32 = 278;
 pub const EPOLL_PWAIT: u32 = 281;
@@ -57,6 +60,11 @@ pub const FUTEX_WAIT: u32 = 455;
 pub const FUTEX_REQUEUE: u32 = 456;
 
 pub const ETIMEDOUT: i64 = 110;
+
+/// Returns when what was written is on the device.
+pub fn syncs(number: u32) -> bool {
+    matches!(number, FSYNC | FDATASYNC | SYNC_FILE_RANGE)
+}
 
 pub fn sleeps(number: u32) -> bool {
     matches!(number, NANOSLEEP | CLOCK_NANOSLEEP)

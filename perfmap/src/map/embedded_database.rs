@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// By `StackId`.
-pub(super) fn stacks(resolved: &Resolved) -> Vec<bool> {
+pub fn stacks(resolved: &Resolved) -> Vec<bool> {
     resolved
         .stacks
         .iter()

@@ -25,6 +25,9 @@ pub(super) struct Folding<'a> {
     pub period: Nanos,
 }
 
+/// A function in which memory grows by so many bytes, or shrinks, is a step, however short it is.
+const GROWTH_SHOWN: u64 = 16 << 20;
+
 /// What is left over at a root.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Remainder {
@@ -36,6 +39,8 @@ pub(super) struct Remainder {
     pub failed_requests: u64,
     pub file_read: u64,
     pub file_written: u64,
+    pub memory_delta: i64,
+    pub calls: Vec<u32>,
 }
 
 impl Remainder {
@@ -50,6 +55,8 @@ impl Remainder {
             failed_requests: node.failed,
             file_read: node.file_read,
             file_written: node.file_written,
+            memory_delta: node.memory,
+            calls: node.round_trips.clone(),
         }
     }
 }
@@ -169,17 +176,20 @@ impl Folding<'_> {
             db_round_trips: trips.db().saturating_add(node.earlier[1]),
             file_read: node.file_read,
             file_written: node.file_written,
-            memory_delta: 0,
+            memory_delta: node.memory,
             call: self.call(trips, node.earlier),
             error_pct: if beside { 0.0 } else { self.error_pct(node.sampled, sampled) },
+            calls: sorted(&node.round_trips),
             children: Vec::new(),
         };
         let counts = [step.http_round_trips, step.db_round_trips, step.failed_requests];
         let io = counts.iter().chain([&step.file_read, &step.file_written]).any(|count| *count > 0);
+        let grows = step.memory_delta.unsigned_abs() >= GROWTH_SHOWN;
         // What was asked for is shown however little of the time it took.
         let request = node.key.is_some_and(|key| matches!(key.what, What::Request(_)));
         let inner = node.key.is_some_and(|key| matches!(key.what, What::Inner(_)));
-        let mut pending = Pending { step, has_io: io || request, awaited: node.awaited, inner, lost: Vec::new() };
+        let mut pending =
+            Pending { step, has_io: io || request || grows, awaited: node.awaited, inner, lost: Vec::new() };
         let mut all_inner = inner;
         for mut child in children {
             pending.lost.append(&mut child.lost);
@@ -348,7 +358,9 @@ fn fold(into: &mut Pending, child: Pending) {
     step.self_time = step.self_time.plus(child.step.self_time);
     step.file_read = step.file_read.saturating_add(child.step.file_read);
     step.file_written = step.file_written.saturating_add(child.step.file_written);
+    step.memory_delta = step.memory_delta.saturating_add(child.step.memory_delta);
     // Only import frames bring any: they keep their parents no more than themselves.
+    take_calls(&mut step.calls, &child.step.calls);
 }
 
 /// Of a program's deep stack, only functions at which it parts, or that do something themselves, tell anything: one that
@@ -368,6 +380,8 @@ fn only_the_telling(step: &mut Step) {
     }
     step.file_read = step.file_read.saturating_add(child.file_read);
     step.file_written = step.file_written.saturating_add(child.file_written);
+    step.memory_delta = step.memory_delta.saturating_add(child.memory_delta);
+    take_calls(&mut step.calls, &child.calls);
     step.children = child.children;
 }
 
@@ -405,6 +419,8 @@ fn fold_into_remainder(remainder: &mut Remainder, child: Pending) {
     }
     remainder.file_read = remainder.file_read.saturating_add(child.step.file_read);
     remainder.file_written = remainder.file_written.saturating_add(child.step.file_written);
+    remainder.memory_delta = remainder.memory_delta.saturating_add(child.step.memory_delta);
+    take_calls(&mut remainder.calls, &child.step.calls);
 }
 
 fn add_counts(into: &mut Remainder, other: &Remainder) {
@@ -413,6 +429,19 @@ fn add_counts(into: &mut Remainder, other: &Remainder) {
     into.failed_requests = into.failed_requests.saturating_add(other.failed_requests);
     into.file_read = into.file_read.saturating_add(other.file_read);
     into.file_written = into.file_written.saturating_add(other.file_written);
+    into.memory_delta = into.memory_delta.saturating_add(other.memory_delta);
+    take_calls(&mut into.calls, &other.calls);
+}
+
+fn take_calls(into: &mut Vec<u32>, calls: &[u32]) {
+    into.extend(calls);
+    into.sort_unstable();
+}
+
+fn sorted(calls: &[u32]) -> Vec<u32> {
+    let mut calls = calls.to_vec();
+    calls.sort_unstable();
+    calls
 }
 
 fn sort(steps: &mut [Step]) {

@@ -7,8 +7,8 @@ use crate::{
     correlate::{self, syscalls},
     recording::{
         Call, CallId, CallStep, CoroutineId, Direction, Event, Family, FileIo, FileOperation, HeldLock, Image, Layer,
-        Mark, Message, Meta, Nanos, OffCpu, OffState, OnObject, Process, ProcessId, Recording, Sample, ShortWaits,
-        Socket, SocketId, StackId, Task, TaskId, Turn, TurnKind, WaitClass, Waker, WebMethod, Wire,
+        Mark, Memory, Message, Meta, Nanos, OffCpu, OffState, OnObject, Process, ProcessId, Recording, Sample,
+        ShortWaits, Socket, SocketId, StackId, Task, TaskId, Turn, TurnKind, WaitClass, Waker, WebMethod, Wire,
     },
     resolve::{Language, Place, PlaceId, Resolved},
 };
@@ -122,6 +122,8 @@ fn off_cpu() -> impl Strategy<Value = Event> {
 fn event() -> impl Strategy<Value = Event> {
     let class = prop::sample::select(vec![WaitClass::Socket, WaitClass::Futex, WaitClass::Sleep, WaitClass::Disk]);
     prop_oneof![
+        1 => (time(), task(), stack(), any::<i64>())
+            .prop_map(|(at, task, stack, change)| Event::Memory(Memory { at, task, change, resident: 0, stack })),
         4 => (time(), task(), stack()).prop_map(|(at, task, stack)| Event::Sample(Sample { at, task, stack })),
         8 => off_cpu(),
         1 => (task(), time(), time(), 0..90u64, prop::collection::vec((class, time()), 0..3), stack()).prop_map(

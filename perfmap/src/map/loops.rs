@@ -6,6 +6,7 @@
 //! Of loops without coroutines that can be told apart, a poll belongs to whoever sent the request that is answered next.
 
 mod answers;
+mod asks;
 mod asyncio;
 mod go;
 mod thread;
@@ -21,6 +22,7 @@ use crate::{
     resolve::Resolved,
 };
 use answers::Answer;
+use asks::Asks;
 use thread::{Life, Loop, Poll, Transfer, Turn};
 
 /// Coroutines that wait for one another; deeper chains end here.
@@ -71,6 +73,7 @@ pub(super) struct Loops {
     /// By `SocketId`: the other end.
     pairs: Vec<Option<SocketId>>,
     senders: Senders,
+    pub(super) asks: Asks,
     /// By `StackId`.
     waits_for_others: Vec<bool>,
     sleeps: Vec<bool>,
@@ -80,15 +83,22 @@ pub(super) struct Loops {
 }
 
 impl Loops {
-    pub(super) fn new(recording: &Recording, correlated: &Correlated, resolved: &Resolved) -> Self {
+    /// `own`: whether a function of the project is on a stack.
+    pub(super) fn new(
+        recording: &Recording,
+        correlated: &Correlated,
+        resolved: &Resolved,
+        own: impl Fn(StackId) -> bool,
+    ) -> Self {
         let mut of_task: FxHashMap<TaskId, Loop> = FxHashMap::default();
         for turn in &recording.turns {
             let of = of_task.entry(turn.task).or_default();
             let (at, coroutine, stack, kind) = (turn.at, turn.coroutine, turn.stack, turn.kind);
             of.turns.push(Turn { at, coroutine, life: Life(0), stack, kind, burst: 0, sent: None });
         }
+        let asks = Asks::new(recording, resolved, own);
         let waits_for_mutex = resolved.stacks.iter().map(|stack| go::waits_for_mutex(resolved, stack)).collect();
-        let mut loops = Self { pairs: correlated.flows.pairs.clone(), waits_for_mutex, ..Self::default() };
+        let mut loops = Self { pairs: correlated.flows.pairs.clone(), asks, waits_for_mutex, ..Self::default() };
         let polls = |wait: &&Wait| wait.multiplexed && wait.woken > wait.off;
         for wait in correlated.waits.iter().filter(polls) {
             of_task.entry(wait.task).or_default();
@@ -127,7 +137,7 @@ impl Loops {
         }
         of_task.values_mut().for_each(Loop::finish);
         let coroutines = |task: TaskId| of_task.get(&task).is_some_and(|of| !of.turns.is_empty());
-        loops.answers = answers::answers(recording, correlated, coroutines);
+        loops.answers = answers::answers(recording, correlated, &loops.asks, coroutines);
         for (task, of) in &mut of_task {
             of.process = process(*task);
         }
@@ -146,7 +156,7 @@ impl Loops {
         let index = of.polls.partition_point(|poll| poll.from <= from).checked_sub(1)?;
         of.polls.get(index).filter(|poll| poll.wait == wait)?;
         if of.turns.is_empty() {
-            return self.by_descriptor(of, index, from);
+            return self.by_descriptor(of, index, from).or_else(|| self.by_timer(task, of, index));
         }
         self.explain(of, index, serving)
     }
@@ -172,6 +182,17 @@ impl Loops {
             return Some(Owner { stacks: vec![answer.stack], wait: end_poll.wait, by, asked: true });
         }
         None
+    }
+
+    /// Nobody's request is out: who set the timer that ended the poll.
+    fn by_timer(&self, task: TaskId, of: &Loop, index: usize) -> Option<Owner> {
+        let poll = of.polls.get(index).filter(|poll| poll.timed_out)?;
+        let looked = |at: Nanos| {
+            let before = of.polls.partition_point(|poll| poll.to <= at).checked_sub(1);
+            before.and_then(|before| of.polls.get(before)).map_or(Nanos::ZERO, |poll| poll.to)
+        };
+        let stack = self.asks.timer(task, poll.woken, looked)?;
+        Some(Owner { stacks: vec![stack], wait: poll.wait, by: By::Timer, asked: true })
     }
 
     /// Who sent what arrived on the socket at `woken`, and had been `asked` for.

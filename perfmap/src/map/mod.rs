@@ -23,6 +23,7 @@ mod loops;
 mod loops_tests;
 mod model;
 mod outside;
+mod own;
 mod points;
 mod project;
 mod queries;
@@ -38,9 +39,13 @@ mod tree;
 mod walk;
 
 pub use audit::{Broken, audit};
+pub use embedded_database::stacks as embedded_database_stacks;
 pub use model::{
     Counted, Latency, Location, Lock, LockSide, Map, Outside, Peer, PeerCall, Served, Step, StepKind, WaitCause, Waits,
 };
+pub use own::{Innermost, innermost};
+
+pub use services::program;
 
 use crate::{
     correlate::{self, Correlated, PeerFlow, Protocol, RoundTrip},
@@ -85,7 +90,7 @@ fn built(
     let interpreter_lock = interpreter_lock::InterpreterLock::new(recording, correlated, resolved);
     let embedded_database = embedded_database::stacks(resolved);
     let gpu_driver = gpu_driver::GpuDriver::new(resolved);
-    let loops = loops::Loops::new(recording, correlated, resolved);
+    let loops = loops::Loops::new(recording, correlated, resolved, |stack| !project.stack(Some(stack)).is_empty());
     let inside = inside::Inside::new(recording, resolved, &mut project, &services, &points, &has_project);
     let queries = queries::Queries::new(&correlated.flows);
     let known = known::Known {
@@ -133,6 +138,8 @@ fn built(
         failed_requests: remainder.failed_requests,
         file_read: remainder.file_read,
         file_written: remainder.file_written,
+        memory_delta: remainder.memory_delta,
+        calls: remainder.calls.clone(),
         top: outside::top(recording, resolved, &outside),
     };
     let served = served::served(&known);
@@ -141,7 +148,20 @@ fn built(
     let earlier = recording.earlier.length;
     let nameless = correlated.flows.round_trips.iter().filter(|trip| is_nameless(trip)).count() as u64;
     let services = services.names;
-    let map = Map { wall, earlier, steps, outside, idle, served, peers, locks, nameless, services, closure_error };
+    let map = Map {
+        wall,
+        earlier,
+        steps,
+        outside,
+        idle,
+        served,
+        peers,
+        peer_names,
+        locks,
+        nameless,
+        services,
+        closure_error,
+    };
     Built { map, remainder, pieces }
 }
 

@@ -19,6 +19,8 @@ pub struct Map {
     pub served: Vec<Served>,
     /// Every endpoint that the tree talked to as a client, most round trips first.
     pub peers: Vec<Peer>,
+    /// By index into `Flows::peers`: the service's name, else the address.
+    pub peer_names: Vec<String>,
     /// Locks that threads waited for, longest wait first.
     pub locks: Vec<Lock>,
     /// Round trips of HTTP/2 and gRPC whose requests have no name.
@@ -42,6 +44,10 @@ pub struct Outside {
     pub failed_requests: u64,
     pub file_read: u64,
     pub file_written: u64,
+    /// Bytes by which resident memory grew.
+    pub memory_delta: i64,
+    /// As [`Step::calls`], of nobody's step.
+    pub calls: Vec<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -127,10 +133,13 @@ pub struct Step {
     pub db_round_trips: u64,
     pub file_read: u64,
     pub file_written: u64,
+    /// Bytes by which resident memory grew in it, less what it gave back.
     pub memory_delta: i64,
     pub call: Option<PeerCall>,
     /// Half width of the 95 % interval of the wall share that sampling leaves, in percentage points.
     pub error_pct: f64,
+    /// Indices into `Flows::round_trips`, in order: the calls that the step itself made.
+    pub calls: Vec<u32>,
     /// Longest first.
     pub children: Vec<Step>,
 }

@@ -39,7 +39,7 @@ impl Points {
                 Event::Sample(sample) => add(sample.task, sample.at, Some(sample.stack), true),
                 Event::Message(message) => add(message.task, message.at, message.stack, false),
                 Event::ShortWaits(short) => add(short.task, short.to, short.stack, false),
-                Event::OffCpu(_) | Event::FileIo(_) => {}
+                Event::OffCpu(_) | Event::FileIo(_) | Event::Memory(_) => {}
             }
         }
         for wait in &correlated.waits {

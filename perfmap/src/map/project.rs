@@ -112,7 +112,7 @@ pub(super) fn function_name(place: &Place) -> String {
 }
 
 /// The file of a project's own function as the map shows it; None for all other places.
-fn own_file(meta: &Meta, place: &Place) -> Option<String> {
+pub(super) fn own_file(meta: &Meta, place: &Place) -> Option<String> {
     match place.language {
         Language::Kernel => None,
         Language::Python | Language::Jit => own_path(meta, place.file.as_deref()?),

@@ -389,6 +389,8 @@ impl Story {
             response_bytes: 10,
             counted: Counted::Exact,
             peer: Some(peer),
+            asked: Default::default(),
+            answered: Default::default(),
         });
     }
 

@@ -92,6 +92,8 @@ pub(super) struct Node {
     pub awaited: bool,
     pub file_read: u64,
     pub file_written: u64,
+    /// Bytes by which memory grew.
+    pub memory: i64,
 }
 
 /// A task of the chain that waits: its nodes count the wait, not what the awaited task did.
@@ -150,6 +152,7 @@ impl Tree {
             awaited: false,
             file_read: 0,
             file_written: 0,
+            memory: 0,
         });
         NodeId(self.nodes.len() as u32 - 1)
     }

@@ -10,6 +10,7 @@ mod dns;
 mod frames;
 mod http1;
 mod http2;
+mod imprint;
 mod memcached;
 mod mysql;
 mod postgres;
@@ -24,7 +25,7 @@ mod recorded;
 #[cfg(test)]
 mod tests;
 
-use crate::recording::{Direction, Mark, Wire};
+use crate::recording::{CallStep, Direction, Mark, Wire};
 use detect::{Guess, Kind, Probe};
 use dialogue::{Dialogue, Onward, Side};
 pub use repeat::RunKey;
@@ -115,6 +116,24 @@ impl Decoder {
             self.step(direction, &captured[..kept], length, &mut marks);
         }
         marks
+    }
+
+    /// Adds to the marks of a transfer, which was fed just before, what its bytes tell beside the calls: its tokens, and
+    /// for a request that only reads whether another one is equal.
+    pub fn imprint(&self, direction: Direction, captured: &[u8], length: u64, marks: &mut Vec<Mark>) {
+        let Phase::Dialogue { requests, wire, .. } = &self.phase else { return };
+        let kept = usize::try_from(length).map_or(captured.len(), |length| captured.len().min(length));
+        let captured = &captured[..kept];
+        if *wire == Wire::Http1
+            && direction == *requests
+            && let Some(line) = imprint::reads(captured)
+            && let Some(Mark::Call { step: CallStep::Request { host, repeat, .. }, .. }) = marks.first_mut()
+        {
+            *repeat = Some(self.key.of(&[line, host.as_deref().unwrap_or_default().as_bytes()]));
+        }
+        if !captured.is_empty() && self.key.has_room() {
+            marks.extend(imprint::tokens(&self.key, *wire, captured, captured.len() as u64 == length, marks));
+        }
     }
 
     /// The connection's end was read or made: completes a response that ends with the connection.

@@ -11,6 +11,7 @@ pub enum Event {
     ShortWaits(ShortWaits),
     Message(Message),
     FileIo(FileIo),
+    Memory(Memory),
 }
 
 impl Event {
@@ -22,6 +23,7 @@ impl Event {
             Event::ShortWaits(event) => event.to,
             Event::Message(event) => event.at,
             Event::FileIo(event) => event.last,
+            Event::Memory(event) => event.at,
         }
     }
     pub fn task(&self) -> TaskId {
@@ -31,6 +33,7 @@ impl Event {
             Event::ShortWaits(event) => event.task,
             Event::Message(event) => event.task,
             Event::FileIo(event) => event.task,
+            Event::Memory(event) => event.task,
         }
     }
 }
@@ -214,6 +217,12 @@ pub enum Mark {
         stream: u32,
         step: CallStep,
     },
+    /// Words and values of the transfer, each as a hash under a key that is not kept: equal ones are equal within one
+    /// run. Bounded; `whole`: there were no others.
+    Tokens {
+        hashes: Vec<u32>,
+        whole: bool,
+    },
 }
 
 /// The protocols that are read: requests and their answers.
@@ -277,4 +286,18 @@ pub struct FileIo {
 pub enum FileOperation {
     Read,
     Write,
+}
+
+/// A process's resident memory has changed by so much since the last one; the stack is of the task that was at it when
+/// enough had come together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    pub at: Nanos,
+    pub task: TaskId,
+    /// Bytes.
+    pub change: i64,
+    /// Bytes of the process that are resident now, about: the kernel counts on each CPU for itself and brings that
+    /// together now and then.
+    pub resident: u64,
+    pub stack: StackId,
 }

@@ -14,14 +14,14 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{
-    Baseline, Call, Code, Earlier, Event, Frame, Gpu, Losses, Meta, Module, Process, PythonFrame, Recording, Socket,
-    Source, Stack, Surroundings, Symbol, Task, Turn,
+    Ask, Baseline, Call, Code, Earlier, Event, Frame, Gpu, Losses, Meta, Module, Process, PythonFrame, Recording,
+    Socket, Source, Stack, Surroundings, Symbol, Task, Translation, Turn,
 };
 
 /// The line feed shows transfers in text mode, the zero byte keeps tools from taking it for text.
 const MAGIC: [u8; 8] = *b"perfmap\n";
 /// Bumped whenever a type of the recording changes; a test pins the bytes that this version gives.
-pub const FORMAT_VERSION: u32 = 6;
+pub const FORMAT_VERSION: u32 = 7;
 /// Magic, version, length of the content when decompressed.
 const HEADER: usize = 8 + 4 + 8;
 /// Longest content that is read: some ten times what a ten-minute profile at 999 Hz of 16 CPUs takes.
@@ -70,9 +70,16 @@ struct Content<'a> {
     events: &'a [Event],
     losses: &'a Losses,
     turns: &'a [Turn],
+    asks: &'a [Ask],
     earlier: &'a Earlier,
     source: &'a Option<Source>,
     gpu: &'a Gpu,
+    translations: &'a [Translation],
+}
+
+/// By its first bytes alone.
+pub fn is_recording(bytes: &[u8]) -> bool {
+    bytes.starts_with(&MAGIC)
 }
 
 pub fn encode(recording: &Recording) -> Result<Vec<u8>, FileError> {
@@ -119,9 +126,11 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         events,
         losses,
         turns,
+        asks,
         earlier,
         source,
         gpu,
+        translations,
     } = recording;
     let lossy;
     let meta = if is_text(meta) {
@@ -149,9 +158,11 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         events,
         losses,
         turns,
+        asks,
         earlier,
         source,
         gpu,
+        translations,
     };
     let content = postcard::to_stdvec(&content).map_err(|error| FileError::Encode { why: error.to_string() })?;
     if content.len() as u64 > MAX_CONTENT {

@@ -29,6 +29,8 @@ pub enum Loss {
     PayloadUnreadable,
     /// Requests were under way when earlier detail was given up, on a connection that had too many messages of them.
     RequestsCut,
+    /// The bytes are in a later record, with its stack.
+    RingFullMemory,
 }
 
 impl Loss {
@@ -50,6 +52,7 @@ impl Loss {
             Loss::RequestsCut => {
                 "requests whose answer had not been seen when earlier detail was given up: not counted"
             }
+            Loss::RingFullMemory => "memory records dropped: growth is told by a later one, at its function",
             Loss::PayloadUnreadable => "message heads that could not be read",
         }
     }

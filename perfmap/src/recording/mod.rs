@@ -4,6 +4,7 @@
 //! clock, no network, the same recording gives the same bytes out. Events hold interned stacks and task ids that
 //! survive the reuse of thread ids. No payload bytes and no header values are kept: messages carry protocol marks.
 
+mod ask;
 mod baseline;
 mod earlier;
 mod event;
@@ -22,18 +23,19 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use ask::{Ask, Asked};
 pub use baseline::{Baseline, GpuUse, Metrics};
 pub use earlier::{
     Earlier, Endpoint, Fold, Folded, Gone, Latencies, OTHER_REQUESTS, Requests, Spoken, Sureness, Tally,
 };
 pub use event::{
-    Call, CallId, CallStep, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Mark, Message, OffCpu, OffState,
-    OnObject, Sample, ShortWaits, WaitClass, Waker, WebMethod, Wire,
+    Call, CallId, CallStep, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Mark, Memory, Message, OffCpu,
+    OffState, OnObject, Sample, ShortWaits, WaitClass, Waker, WebMethod, Wire,
 };
 pub use gpu::{Gpu, GpuReading};
 pub use loss::{Loss, Losses};
 pub use process::{Ending, Image, Process, ProcessId, Task, TaskId};
-pub use socket::{Address, Family, Role, Socket, SocketId, StateChange, TcpState};
+pub use socket::{Address, Ends, Family, Role, Socket, SocketId, StateChange, TcpState, Translation};
 pub use source::{E2eTest, EntryKind, EntryPoint, Source, SourceFinding, SourceKind, SourceStep, TestSource};
 pub use stack::{
     Code, CodeId, Frame, FrameId, KernelSymbolId, Module, ModuleId, PythonFrame, PythonFrameId, Stack, StackEnd,
@@ -83,6 +85,8 @@ pub struct Meta {
     pub app_globs: Vec<String>,
     /// Names that the user gave to services, the strongest first.
     pub services: Vec<NamedService>,
+    /// What operations usually take, where the user says so: TOML of a `[norms]` table each, the strongest last.
+    pub norms: Vec<String>,
     /// Where perfmap itself ran: what the program shares with it says nothing about the program.
     pub own_surroundings: Option<SurroundingsId>,
     pub backend: String,
@@ -140,12 +144,16 @@ pub struct Recording {
     pub losses: Losses,
     /// Sorted by `at`.
     pub turns: Vec<Turn>,
+    /// Sorted by `at`.
+    pub asks: Vec<Ask>,
     /// What is known of the time before the origin.
     pub earlier: Earlier,
     /// None: nobody looked.
     pub source: Option<Source>,
     /// Empty where the target used no NVIDIA device.
     pub gpu: Gpu,
+    /// Of connections that are older than the recording.
+    pub translations: Vec<Translation>,
 }
 
 impl Recording {

@@ -199,7 +199,7 @@ fn step_out(step: &Step, map: &Map) -> StepOut {
         db_round_trips: under(step, |step| step.db_round_trips),
         io_read_bytes: under(step, |step| step.file_read),
         io_write_bytes: under(step, |step| step.file_written),
-        memory_delta_mb: Some(mib(step.memory_delta as f64)).filter(|&delta| delta != 0.0),
+        memory_delta_mb: growth(growth_under(step)),
         peer: call.map(|call| call.peer.clone()),
         endpoint: call.and_then(|call| call.endpoint.clone()),
         latency_ms: call.and_then(|call| call.latency).map(latency_out),
@@ -209,6 +209,16 @@ fn step_out(step: &Step, map: &Map) -> StepOut {
         largest: vec![],
         children: step.children.iter().map(|child| step_out(child, map)).collect(),
     }
+}
+
+/// In MiB. Changes are told in steps of half a MiB or more, beside what each CPU holds back: less than one is nothing.
+fn growth(bytes: i64) -> Option<f64> {
+    (bytes.unsigned_abs() >= 1 << 20).then(|| mib(bytes as f64))
+}
+
+/// Of the step and all below it.
+fn growth_under(step: &Step) -> i64 {
+    step.children.iter().fold(step.memory_delta, |sum, child| sum.saturating_add(growth_under(child)))
 }
 
 /// A count of the step and all below it.
@@ -310,7 +320,7 @@ fn remainder_out(map: &Map, id: String) -> StepOut {
         db_round_trips: outside.db_round_trips,
         io_read_bytes: outside.file_read,
         io_write_bytes: outside.file_written,
-        memory_delta_mb: None,
+        memory_delta_mb: growth(outside.memory_delta),
         peer: None,
         endpoint: None,
         latency_ms: None,

@@ -64,7 +64,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::report::output::Document;
+    use crate::report::{output::Document, result::ResultDocument};
 
     proptest! {
         #[test]
@@ -75,20 +75,22 @@ mod tests {
         }
     }
 
-    /// `PERFMAP_BLESS=1 cargo test -p perfmap schema` writes it anew.
-    #[test]
-    fn the_schema_in_docs_is_up_to_date() {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/performance_map.schema.json");
-        let mut schema = serde_json::to_string_pretty(&schemars::schema_for!(Document)).expect("a schema");
+    fn is_up_to_date(name: &str, schema: &schemars::Schema) {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
+        let mut schema = serde_json::to_string_pretty(schema).expect("a schema");
         schema.push('\n');
         if std::env::var_os("PERFMAP_BLESS").is_some() {
             std::fs::create_dir_all(path.parent().expect("a directory")).expect("docs/");
             std::fs::write(&path, &schema).expect("the schema is written");
         }
-        let written = std::fs::read_to_string(&path).expect("docs/performance_map.schema.json is there");
-        assert!(
-            written == schema,
-            "docs/performance_map.schema.json is not what the structs give: run with PERFMAP_BLESS=1"
-        );
+        let written = std::fs::read_to_string(&path).expect("the schema is there");
+        assert!(written == schema, "docs/{name} is not what the structs give: run with PERFMAP_BLESS=1");
+    }
+
+    /// `PERFMAP_BLESS=1 cargo test -p perfmap schema` writes them anew.
+    #[test]
+    fn the_schemas_in_docs_are_up_to_date() {
+        is_up_to_date("performance_map.schema.json", &schemars::schema_for!(Document));
+        is_up_to_date("profile_result.schema.json", &schemars::schema_for!(ResultDocument));
     }
 }

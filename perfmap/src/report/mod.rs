@@ -3,14 +3,20 @@
 //! Everything here is a plain function: the same recording gives the same bytes, whenever and wherever. Only
 //! [`files`] touches the world.
 
+mod context;
+pub mod diff;
 pub mod files;
+mod finding;
 mod flame;
 mod folded;
+mod from_analysis;
 mod from_map;
 mod human;
 mod json;
+mod markdown;
 mod number;
 pub mod output;
+pub mod result;
 mod sentence;
 mod slug;
 mod stack_lines;
@@ -18,6 +24,7 @@ pub mod terminal;
 mod text;
 mod yaml;
 
+pub use from_analysis::result as result_document;
 pub use from_map::document;
 pub use sentence::{class_name, warning as warning_text};
 pub use slug::{name_of, slug};
@@ -48,6 +55,13 @@ impl MapFormat {
             MapFormat::Json => "performance_map.json",
         }
     }
+
+    pub fn result_name(self) -> &'static str {
+        match self {
+            MapFormat::Yaml => "profile_result.yaml",
+            MapFormat::Json => "profile_result.json",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -57,9 +71,9 @@ pub struct Settings {
 
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
-    #[error("the performance map could not be written as YAML: {0}")]
+    #[error("the results could not be written as YAML: {0}")]
     Yaml(#[from] yaml::YamlError),
-    #[error("the performance map could not be written as JSON: {0}")]
+    #[error("the results could not be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
 }
 
@@ -71,10 +85,18 @@ pub fn render(
     analysis: &Analysis,
     settings: &Settings,
 ) -> Result<Vec<OutputFile>, RenderError> {
-    let mut files = vec![OutputFile {
-        name: settings.format.file_name().into(),
-        bytes: map_text(recording, map, analysis, settings.format)?.into_bytes(),
-    }];
+    let result = from_analysis::result(recording, map, analysis);
+    let mut files = vec![
+        OutputFile {
+            name: settings.format.file_name().into(),
+            bytes: map_text(recording, map, analysis, settings.format)?.into_bytes(),
+        },
+        OutputFile {
+            name: settings.format.result_name().into(),
+            bytes: written(&result, settings.format)?.into_bytes(),
+        },
+        OutputFile { name: "context.md".into(), bytes: context::render(recording, map, analysis).into_bytes() },
+    ];
     files.extend(
         flame::Graph::ALL.map(|graph| OutputFile {
             name: graph.file_name().into(),
@@ -92,10 +114,13 @@ pub fn map_text(
     analysis: &Analysis,
     format: MapFormat,
 ) -> Result<String, RenderError> {
-    let document = document(recording, map, analysis);
+    written(&document(recording, map, analysis), format)
+}
+
+fn written(document: &impl serde::Serialize, format: MapFormat) -> Result<String, RenderError> {
     Ok(match format {
-        MapFormat::Yaml => yaml::to_string(&document)?,
-        MapFormat::Json => json::to_string(&document)?,
+        MapFormat::Yaml => yaml::to_string(document)?,
+        MapFormat::Json => json::to_string(document)?,
     })
 }
 

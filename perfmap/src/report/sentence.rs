@@ -106,6 +106,7 @@ pub fn what(detail: &Detail, function: &str) -> String {
         Detail::Calls { count, protocol, peer, .. } => format!("{count} {} to {peer}", calls(*protocol, *count)),
         Detail::OnCpu { .. } => of("on the CPU"),
         Detail::Waiting { cause, .. } => of(waiting_for(*cause)),
+        Detail::ForInterpreter { .. } => of("waiting to compute while another thread has the interpreter"),
         Detail::FileIo { bytes_read, bytes_written, .. } => {
             of(&format!("file I/O, {} read, {} written", bytes(*bytes_read), bytes(*bytes_written)))
         }
@@ -125,6 +126,7 @@ fn time(detail: &Detail) -> Option<Nanos> {
         | Detail::Calls { time, .. }
         | Detail::OnCpu { time }
         | Detail::Waiting { time, .. }
+        | Detail::ForInterpreter { time }
         | Detail::FileIo { time, .. }
         | Detail::Outside { time, .. }
         | Detail::Unexplained { time } => Some(*time),

@@ -76,7 +76,7 @@ pub fn off_cpu(recording: &Recording, resolved: &Resolved) -> Lines {
                 add(&mut sites, (*task, None, Leaf::ShortWaits), sum.0);
                 add(&mut sites, (*task, None, Leaf::WaitsForCpu), run_queue.0);
             }
-            Event::Sample(_) | Event::Message(_) | Event::FileIo(_) => {}
+            Event::Sample(_) | Event::Message(_) | Event::FileIo(_) | Event::Memory(_) => {}
         }
     }
     let lines = lines(sites, &Line { recording, resolved, marks: Marks::Languages });

@@ -8,6 +8,7 @@ use crate::{
         analyze,
         fixture::{map, recording, resolved},
     },
+    recording::Nanos,
     resolve::Place,
 };
 
@@ -25,6 +26,33 @@ fn text<'f>(files: &'f [OutputFile], name: &str) -> &'f str {
 fn the_example_as_yaml() {
     let files = files(&recording(), &resolved(), &map(), MapFormat::Yaml);
     insta::assert_snapshot!(text(&files, "performance_map.yaml"));
+}
+
+#[test]
+fn the_example_as_a_result() {
+    let files = files(&recording(), &resolved(), &map(), MapFormat::Yaml);
+    let text = text(&files, "profile_result.yaml");
+    // The map inside has a snapshot of its own.
+    let at = |key: &str| text.find(&format!("\n  {key}:")).expect(key);
+    let (map, after) = (at("performance_map"), at("bottleneck_classification"));
+    insta::assert_snapshot!(format!("{}{}", &text[..map], &text[after..]));
+}
+
+#[test]
+fn the_example_as_context() {
+    let files = files(&recording(), &resolved(), &map(), MapFormat::Yaml);
+    insta::assert_snapshot!(text(&files, "context.md"));
+}
+
+#[test]
+fn the_map_inside_the_result_is_the_map() {
+    let files = files(&recording(), &resolved(), &map(), MapFormat::Json);
+    let result: result::ResultDocument = serde_json::from_str(text(&files, "profile_result.json")).expect("JSON");
+    let map: output::Document = serde_json::from_str(text(&files, "performance_map.json")).expect("JSON");
+    assert_eq!(result.profile_result.performance_map, map.performance_map);
+    let yaml = self::files(&recording(), &resolved(), &self::map(), MapFormat::Yaml);
+    let from_yaml: result::ResultDocument = serde_yaml::from_str(text(&yaml, "profile_result.yaml")).expect("YAML");
+    assert_eq!(from_yaml, result);
 }
 
 #[test]
@@ -117,6 +145,14 @@ fn named(name: &str) -> (Recording, Resolved, Map) {
     map.services[0] = name.into();
     map.steps[0].function = name.into();
     map.peers[0].address = name.into();
+    // Rules put names into subjects and evidence.
+    let lock = &mut map.locks[0];
+    lock.held = Nanos(2_000_000_000);
+    for side in [&mut lock.waiter, &mut lock.holder].into_iter().flatten() {
+        side.function = name.into();
+        side.stack = vec![name.into()];
+    }
+    map.steps[0].own_cpu = Nanos(2_000_000_000);
     (recording, resolved, map)
 }
 

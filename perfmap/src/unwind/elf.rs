@@ -7,6 +7,8 @@ mod extents;
 mod names;
 mod thread_local;
 
+pub use names::Mangled;
+
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::ops::Range;

@@ -45,6 +45,14 @@ pub enum Value {
     Text(String),
 }
 
+/// One link of the chain from the wall time down to a line of code, a configuration value or the architecture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Why {
+    pub why: String,
+    pub because: String,
+    pub evidence: Vec<Evidence>,
+}
+
 /// Wall time that would be saved, computed from what was measured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gain {
@@ -81,4 +89,14 @@ pub struct Suspicion {
     /// Confirmed ones only.
     pub gain: Option<Gain>,
     pub change: Option<Change>,
+}
+
+impl Evidence {
+    pub fn new(what: &str, value: Value) -> Evidence {
+        Evidence { what: what.into(), value, limit: None }
+    }
+
+    pub fn held_against(what: &str, value: Value, limit: Value) -> Evidence {
+        Evidence { what: what.into(), value, limit: Some(limit) }
+    }
 }

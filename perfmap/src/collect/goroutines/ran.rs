@@ -54,7 +54,12 @@ impl Ran {
                     let transfer = Transfer { at: message.at, socket: message.socket, direction: message.direction };
                     ran.transfers.entry(message.task).or_default().push(transfer);
                 }
-                Event::OffCpu(_) | Event::Message(_) | Event::Sample(_) | Event::ShortWaits(_) | Event::FileIo(_) => {}
+                Event::OffCpu(_)
+                | Event::Message(_)
+                | Event::Sample(_)
+                | Event::ShortWaits(_)
+                | Event::FileIo(_)
+                | Event::Memory(_) => {}
             }
         }
         ran.idle.values_mut().for_each(|of_thread| of_thread.sort_unstable());
@@ -111,7 +116,12 @@ pub fn idle(recording: &Recording, schedules: impl Fn(TaskId, Nanos) -> bool) ->
                 None => matches!(off.syscall, Some(FUTEX | EPOLL_PWAIT | NANOSLEEP)),
             }
         }
-        Event::OffCpu(_) | Event::Message(_) | Event::Sample(_) | Event::ShortWaits(_) | Event::FileIo(_) => false,
+        Event::OffCpu(_)
+        | Event::Message(_)
+        | Event::Sample(_)
+        | Event::ShortWaits(_)
+        | Event::FileIo(_)
+        | Event::Memory(_) => false,
     };
     recording.events.iter().map(is_idle).collect()
 }

@@ -143,6 +143,7 @@ fn attribute(recording: &mut Recording, idle: &[bool], ran: &Ran, requests: &Req
             Event::Sample(sample) => sample.task = ran.at(sample.task, sample.at),
             Event::ShortWaits(short) => short.task = ran.at(short.task, short.to),
             Event::FileIo(io) => io.task = ran.at(io.task, io.last),
+            Event::Memory(memory) => memory.task = ran.at(memory.task, memory.at),
             Event::OffCpu(off) => {
                 if let Some(waker) = &mut off.waker
                     && let Some(task) = waker.task

@@ -177,7 +177,7 @@ fn an_hour_takes_no_more_memory_than_a_minute_and_every_request_is_counted() {
 
 #[test]
 fn what_stays_is_whole_in_itself() {
-    let mut small = recorder(64 << 10);
+    let mut small = recorder(96 << 10);
     requests(&mut small, 30, 40, |_| {});
     let (recording, _) = small.finish(&Losses::default());
     let mut waits = 0;

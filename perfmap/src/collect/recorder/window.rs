@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use super::Recorder;
 use crate::collect::goroutines::Fact;
 use crate::recording::{
-    Call, CallId, CallStep, Earlier, Event, FileIo, FileOperation, Fold, Folded, Loss, Mark, Message, Nanos, OnObject,
-    ProcessId, Recording, Requests, SocketId, StackId, Turn, WebMethod,
+    Ask, Asked, Call, CallId, CallStep, Earlier, Event, FileIo, FileOperation, Fold, Folded, Loss, Mark, Memory,
+    Message, Nanos, OnObject, ProcessId, Recording, Requests, SocketId, StackId, Turn, WebMethod,
 };
 
 /// How much is kept in detail.
@@ -34,6 +34,8 @@ type Files = BTreeMap<(ProcessId, FileOperation, Option<StackId>), FileIo>;
 pub(super) struct Past {
     pub earlier: Earlier,
     pub files: Files,
+    /// Its changes, with the last reading of the first.
+    pub memory: BTreeMap<(ProcessId, StackId), Memory>,
 }
 
 impl Recorder {
@@ -101,13 +103,17 @@ impl Recorder {
         self.open_waits.retain(|_, waits| !waits.is_empty());
         self.give_up_calls(until);
         self.turns.retain(|turn| turn.at >= until);
+        self.asks.retain(|ask| ask.at >= until);
         self.goroutines.facts.retain(|fact| fact.at >= until);
         self.past.earlier.length = until;
         self.past.earlier.events += (before - self.events.len()) as u64;
         self.events.shrink_to_fit();
         self.give_up_stacks();
         let events: usize = self.events.iter().map(size).sum();
-        self.held = events + self.calls.len() * size_of::<Call>() + self.turns.len() * size_of::<Turn>();
+        self.held = events
+            + self.calls.len() * size_of::<Call>()
+            + self.turns.len() * size_of::<Turn>()
+            + self.asks.len() * size_of::<Ask>();
         self.held += self.goroutines.facts.len() * size_of::<Fact>();
     }
 
@@ -129,9 +135,13 @@ impl Recorder {
         folded
     }
 
-    /// Only sums of files are worth keeping.
+    /// Only sums of files and of memory are worth keeping.
     fn past_event(&mut self, event: Event) {
-        let Event::FileIo(io) = event else { return };
+        let io = match event {
+            Event::FileIo(io) => io,
+            Event::Memory(memory) => return self.past_memory(memory),
+            Event::Sample(_) | Event::OffCpu(_) | Event::ShortWaits(_) | Event::Message(_) => return,
+        };
         let Some(task) = self.tree.tasks.get(io.task.0 as usize) else { return };
         let key = (task.process, io.operation, io.stack);
         match self.past.files.get_mut(&key) {
@@ -141,6 +151,16 @@ impl Recorder {
             }
             None => {
                 self.past.files.insert(key, io);
+            }
+        }
+    }
+
+    fn past_memory(&mut self, memory: Memory) {
+        let Some(task) = self.tree.tasks.get(memory.task.0 as usize) else { return };
+        match self.past.memory.get_mut(&(task.process, memory.stack)) {
+            Some(sum) => sum.change = sum.change.saturating_add(memory.change),
+            None => {
+                self.past.memory.insert((task.process, memory.stack), memory);
             }
         }
     }
@@ -204,6 +224,7 @@ impl Recorder {
         for event in &mut self.events {
             match event {
                 Event::Sample(event) => visit(&mut event.stack),
+                Event::Memory(event) => visit(&mut event.stack),
                 Event::OffCpu(event) => event.stack.iter_mut().for_each(&mut *visit),
                 Event::ShortWaits(event) => event.stack.iter_mut().for_each(&mut *visit),
                 Event::Message(event) => event.stack.iter_mut().for_each(&mut *visit),
@@ -212,12 +233,14 @@ impl Recorder {
         }
         self.calls.iter_mut().filter_map(|call| call.stack.as_mut()).for_each(&mut *visit);
         self.turns.iter_mut().for_each(|turn| visit(&mut turn.stack));
+        self.asks.iter_mut().for_each(|ask| visit(&mut ask.stack));
+        self.pending_asks.stacks().for_each(&mut *visit);
         self.goroutines.stacks().for_each(&mut *visit);
         self.polls.values_mut().for_each(|(_, stack)| visit(stack));
         self.fault_stacks.values_mut().for_each(|(_, stack)| visit(stack));
         self.sites.values_mut().for_each(&mut *visit);
         self.plaintexts.stacks().for_each(&mut *visit);
-        let Past { earlier, files } = &mut self.past;
+        let Past { earlier, files, memory } = &mut self.past;
         let mut moved = |mut stack: Option<StackId>| {
             stack.iter_mut().for_each(&mut *visit);
             stack
@@ -227,6 +250,13 @@ impl Recorder {
             .map(|((process, operation, stack), io)| {
                 let stack = moved(stack);
                 ((process, operation, stack), FileIo { stack, ..io })
+            })
+            .collect();
+        *memory = std::mem::take(memory)
+            .into_iter()
+            .filter_map(|((process, stack), of)| {
+                let stack = moved(Some(stack))?;
+                Some(((process, stack), Memory { stack, ..of }))
             })
             .collect();
         earlier.requests = std::mem::take(&mut earlier.requests)
@@ -239,15 +269,16 @@ impl Recorder {
 impl Past {
     /// The recording counts from the end of what was given up: what began before began there.
     pub fn finish(self, recording: &mut Recording) {
-        let Past { earlier, files } = self;
+        let Past { earlier, files, memory } = self;
         let by = earlier.length;
         recording.earlier = earlier;
         if by == Nanos::ZERO {
             return;
         }
         recording.events.extend(files.into_values().map(Event::FileIo));
+        recording.events.extend(memory.into_values().map(Event::Memory));
         let shift = |at: &mut Nanos| *at = at.since(by);
-        let Recording { processes, tasks, sockets, calls, events, turns, .. } = recording;
+        let Recording { processes, tasks, sockets, calls, events, turns, asks, .. } = recording;
         for process in processes {
             shift(&mut process.born);
             process.died.iter_mut().for_each(shift);
@@ -264,9 +295,16 @@ impl Past {
         }
         calls.iter_mut().for_each(|call| shift(&mut call.returned));
         turns.iter_mut().for_each(|turn| shift(&mut turn.at));
+        for Ask { at, what, .. } in asks {
+            shift(at);
+            if let Asked::Timer { due } = what {
+                shift(due);
+            }
+        }
         for event in events {
             match event {
                 Event::Sample(event) => shift(&mut event.at),
+                Event::Memory(event) => shift(&mut event.at),
                 Event::OffCpu(event) => [&mut event.off, &mut event.woken, &mut event.on].into_iter().for_each(shift),
                 Event::ShortWaits(event) => [&mut event.from, &mut event.to].into_iter().for_each(shift),
                 Event::Message(event) => shift(&mut event.at),
@@ -286,7 +324,7 @@ fn is_under_way(event: &Event, folded: &Folded) -> bool {
 /// About the memory that it takes.
 pub(super) fn size(event: &Event) -> usize {
     let more = match event {
-        Event::Sample(_) | Event::FileIo(_) => 0,
+        Event::Sample(_) | Event::FileIo(_) | Event::Memory(_) => 0,
         Event::OffCpu(wait) => wait.waker.as_ref().map_or(0, |waker| heap(waker.comm.len())),
         Event::ShortWaits(waits) => heap(size_of_val(waits.blocked.as_slice())),
         Event::Message(Message { marks, .. }) => {
@@ -309,5 +347,6 @@ fn text(mark: &Mark) -> usize {
             of_request.as_ref().map_or(0, method) + of(operation) + of(host)
         }
         Mark::Call { .. } | Mark::TlsRecord { .. } | Mark::TlsDesync | Mark::Upgraded => 0,
+        Mark::Tokens { hashes, .. } => heap(hashes.len() * size_of::<u32>()),
     }
 }

@@ -1,6 +1,6 @@
 //! A request and what became of it, on one end of its connection; and which end's word counts where both are traced.
 
-use super::{End, Protocol};
+use super::{End, Protocol, Said};
 use crate::recording::{Message, Nanos, StackId, TaskId};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub(super) struct Exchange {
     pub request_bytes: u64,
     pub response_bytes: u64,
     pub outcome: Outcome,
+    pub asked: Said,
+    pub answered: Said,
 }
 
 impl Exchange {
@@ -45,6 +47,8 @@ impl Exchange {
             request_bytes: 0,
             response_bytes: 0,
             outcome: Outcome::Open,
+            asked: Said::default(),
+            answered: Said::default(),
         }
     }
 }

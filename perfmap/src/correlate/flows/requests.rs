@@ -7,8 +7,8 @@ mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::Protocol;
 use super::exchange::{Exchange, Outcome};
+use super::{Protocol, Said};
 use crate::recording::{CallStep, Direction, Mark, Message, Wire};
 
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl Reader {
                     self.heads = false;
                     continue;
                 }
-                Mark::TlsRecord { .. } | Mark::TlsDesync => continue,
+                Mark::TlsRecord { .. } | Mark::TlsDesync | Mark::Tokens { .. } => continue,
             };
             let protocol = Protocol::from(*wire);
             match step {
@@ -146,6 +146,7 @@ impl Reader {
                 begun.request_bytes = begun.request_bytes.saturating_add(message.bytes);
             }
             self.share(&touched, message.bytes, |exchange| &mut exchange.request_bytes);
+            self.said(&touched, message, |exchange| &mut exchange.asked);
         } else {
             if touched.is_empty() {
                 touched.extend(self.streams.values().filter(|stream| stream.begun).map(|stream| stream.index));
@@ -155,6 +156,7 @@ impl Reader {
                 touched.extend(self.waiting.front());
             }
             self.share(&touched, message.bytes, |exchange| &mut exchange.response_bytes);
+            self.said(&touched, message, |exchange| &mut exchange.answered);
         }
     }
 
@@ -283,6 +285,14 @@ impl Reader {
             index += 1;
             self.hidden.binary_search(&(index - 1)).is_err()
         });
+    }
+
+    fn said(&mut self, by: &[usize], message: &Message, field: fn(&mut Exchange) -> &mut Said) {
+        for mark in &message.marks {
+            if let Mark::Tokens { hashes, whole } = mark {
+                by.iter().for_each(|index| field(&mut self.exchanges[*index]).add(hashes, *whole));
+            }
+        }
     }
 
     fn share(&mut self, among: &[usize], bytes: u64, field: fn(&mut Exchange) -> &mut u64) {

@@ -113,7 +113,7 @@ impl Reader {
                     (lane.carries_data, lane.lost) = (is_data, false);
                 }
                 Mark::TlsDesync => self.lanes[usize::from(from_client)].lost = true,
-                Mark::Upgraded | Mark::Call { .. } => {}
+                Mark::Upgraded | Mark::Call { .. } | Mark::Tokens { .. } => {}
             }
         }
         let lane = &self.lanes[usize::from(from_client)];

@@ -3,8 +3,8 @@
 
 use super::{FileError, corrupt};
 use crate::recording::{
-    Call, CallId, Earlier, Endpoint, Event, Frame, HeldLock, Meta, OnObject, ProcessId, Recording, SocketId, Stack,
-    StackId, TaskId, Waker,
+    Asked, Call, CallId, Earlier, Endpoint, Event, Frame, HeldLock, Meta, OnObject, ProcessId, Recording, SocketId,
+    Stack, StackId, TaskId, Waker,
 };
 
 type Checked = Result<(), FileError>;
@@ -28,9 +28,11 @@ pub(super) fn check(recording: &Recording) -> Checked {
         events,
         losses: _,
         turns,
+        asks,
         earlier,
         source: _,
         gpu: _,
+        translations: _,
     } = recording;
     let Meta { root, outside, own_surroundings, .. } = meta;
     outside.iter().try_for_each(|process| within(process.0, processes.len(), "process"))?;
@@ -69,6 +71,17 @@ pub(super) fn check(recording: &Recording) -> Checked {
     }
     if !turns.is_sorted_by_key(|turn| turn.at) {
         return Err(corrupt("its coroutines' turns are not in order"));
+    }
+    for ask in asks {
+        recording.known_task(ask.task)?;
+        recording.known_stack(Some(ask.stack))?;
+        match ask.what {
+            Asked::Send(socket) => recording.known_socket(socket)?,
+            Asked::Timer { due: _ } => {}
+        }
+    }
+    if !asks.is_sorted_by_key(|ask| ask.at) {
+        return Err(corrupt("what its event loops were asked for is not in order"));
     }
     earlier_ids(recording, earlier)
 }
@@ -130,6 +143,7 @@ impl Recording {
         self.known_task(event.task())?;
         match event {
             Event::Sample(sample) => self.known_stack(Some(sample.stack)),
+            Event::Memory(memory) => self.known_stack(Some(memory.stack)),
             Event::OffCpu(off) => {
                 if let Some(Waker { task: Some(task), .. }) = off.waker {
                     self.known_task(task)?;

@@ -195,6 +195,25 @@ impl Page {
         self.line(&line);
     }
 
+    /// Text behind a line that ends at `indent`, broken between words and kept at that column.
+    pub fn hanging(&mut self, first: Line, indent: usize, text: &str) {
+        let mut line = first;
+        let mut used = 0;
+        for word in words(&self.shown(text)) {
+            let needed = width(&word) + usize::from(used > 0);
+            if used > 0 && indent + used + needed > self.width() {
+                self.line(&line);
+                line = Line::of(Style::Plain, &(" ".repeat(indent) + &word));
+                used = width(&word);
+            } else {
+                let word = if used > 0 { format!(" {word}") } else { word };
+                line.push(Style::Plain, &word);
+                used += needed;
+            }
+        }
+        self.line(&line);
+    }
+
     pub fn finish(self) -> String {
         self.text
     }
@@ -231,6 +250,7 @@ fn ascii(text: &str) -> String {
             '├' => shown.push('|'),
             '└' => shown.push('`'),
             '−' => shown.push('-'),
+            '→' => shown.push_str("->"),
             other => shown.push_str(&format!("\\u{{{:x}}}", u32::from(other))),
         }
     }

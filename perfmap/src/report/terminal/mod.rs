@@ -1,8 +1,9 @@
 //! The map as a person sees it first: verdict, tree, warnings, files. A plain function of its input: width, colour and
 //! character set come from the caller, which knows the terminal.
 
+mod findings;
 mod head;
-mod line;
+pub(super) mod line;
 mod served;
 mod tree;
 
@@ -58,11 +59,15 @@ pub fn render(
     head::profiled(&mut page, recording, map);
     page.gap();
     head::verdict(&mut page, map, analysis);
+    findings::conclusion(&mut page, analysis);
     page.gap();
     if served::table(&mut page, map) {
         page.gap();
     }
     if tree::table(&mut page, map) {
+        page.gap();
+    }
+    if findings::suspicions(&mut page, map, analysis) {
         page.gap();
     }
     // Waits that stand out; the map has all.
@@ -94,7 +99,9 @@ fn files(page: &mut Page, written: Written<'_>) {
     let picture =
         ["wall.svg", "cpu.svg", "offcpu.svg"].into_iter().find(|name| written.files.iter().any(|f| f == name));
     if let Some(picture) = picture {
-        page.paragraph("hint", Style::Dim, &format!("open {directory}{picture} in a browser to see all stacks"));
+        let text =
+            format!("open {directory}{picture} in a browser to see all stacks; after a change: perfmap diff OLD NEW");
+        page.paragraph("hint", Style::Dim, &text);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
 
 use super::line::{Line, Page, Style, cut, padded, right, width};
 use crate::report::{
-    human::{bytes, duration, percent},
+    human::{bytes, duration, memory, percent},
     number::share_pct,
     sentence::{IDLE, OUTSIDE, cause_name},
 };
@@ -23,6 +23,9 @@ const WIDEST_SERVICE: usize = 16;
 const REASON_PCT: f64 = 0.5;
 /// Steps of at least this share are printed strong.
 const STRONG_PCT: f64 = 20.0;
+
+/// Own growth of memory from which on it is worth a word.
+const GROWTH_TOLD: i64 = 16 << 20;
 
 struct Row {
     wall: Nanos,
@@ -171,6 +174,9 @@ fn why(map: &Map, step: &Step) -> Vec<String> {
     }
     if step.failed_requests > 0 {
         reasons.push(format!("{} failed", step.failed_requests));
+    }
+    if step.memory_delta >= GROWTH_TOLD {
+        reasons.push(format!("memory +{}", memory(step.memory_delta as f64)));
     }
     // Bytes count everything below: worth a word only where the step is about files.
     if step.children.is_empty() && step.file_read + step.file_written > 0 {

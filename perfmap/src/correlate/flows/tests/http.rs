@@ -59,6 +59,8 @@ fn what_a_round_trip_says() {
             response_bytes: OK.len() as u64,
             counted: Counted::Exact,
             peer: Some(0),
+            asked: Default::default(),
+            answered: Default::default(),
         }]
     );
     let latency = Nanos(700);

@@ -1,0 +1,117 @@
+//! One function of the project computes for a large part of the wall time. Time on the chain of waits alone counts, and
+//! none that its callees of the project have; time in libraries is its caller's. Importing modules is no such work.
+
+use super::super::{Answer, Category, Evidence, Facts, Suspicion, Value, Verdict};
+use crate::{
+    analyze::hot::{self, HOT_PCT, Hot, Lines},
+    map::Map,
+};
+
+pub const ID: &str = "cpu_bound_hot_function";
+/// Below this share nobody would suspect it.
+const SUSPECTED_PCT: f64 = 15.0;
+/// Above this share of its samples the time is that of imports.
+const IMPORTS_PCT: f64 = 50.0;
+
+pub fn judge(facts: &Facts<'_>) -> Answer {
+    let found: Vec<Suspicion> = hot::functions(facts.map)
+        .into_iter()
+        .filter(|hot| hot.share_pct > SUSPECTED_PCT)
+        .map(|hot| {
+            let lines = hot::lines(facts.recording, facts.resolved, &hot);
+            suspicion(facts.map, hot, &lines)
+        })
+        .collect();
+    if found.is_empty() { Answer::Quiet } else { Answer::Found(found) }
+}
+
+fn suspicion(map: &Map, hot: Hot, lines: &Lines) -> Suspicion {
+    let importing_pct = lines.importing as f64 / lines.samples.max(1) as f64 * 100.0;
+    let mut evidence = vec![
+        Evidence::held_against(
+            "own CPU time, share of the wall time without waits for a CPU",
+            Value::Percent(hot.share_pct),
+            Value::Percent(HOT_PCT),
+        ),
+        Evidence::new("own CPU time", Value::Time(hot.cpu)),
+        Evidence::new("CPU samples in it", Value::Count(lines.samples)),
+    ];
+    let (verdict, note) = if hot.share_pct <= HOT_PCT {
+        (Verdict::Dismissed, "it computes for less than the limit".to_owned())
+    } else if importing_pct > IMPORTS_PCT {
+        evidence.push(Evidence::new("samples while it imported modules", Value::Percent(importing_pct)));
+        (Verdict::Dismissed, "most of that is the import of modules, once for each process".to_owned())
+    } else {
+        (
+            Verdict::Confirmed,
+            match lines.lines.first() {
+                Some(line) => {
+                    format!("line {} has {:.0} % of its {} samples", line.line, line.share_pct, lines.samples)
+                }
+                None if lines.samples == 0 => "no sample fell into it; its time is that between its waits".to_owned(),
+                None => "its samples carry no lines".to_owned(),
+            },
+        )
+    };
+    if let (Verdict::Confirmed, Some(line)) = (verdict, lines.lines.first()) {
+        evidence.push(Evidence::new(&format!("samples at line {}", line.line), Value::Percent(line.share_pct)));
+    }
+    Suspicion {
+        id: ID,
+        category: Category::HotCode,
+        subject: hot.function.clone(),
+        location: hot.location,
+        affected_steps: hot.steps,
+        description: match map.services.get(hot.service).filter(|_| map.services.len() > 1) {
+            Some(service) => format!("{} of {service} computes for much of the wall time", hot.function),
+            None => format!("{} computes for much of the wall time", hot.function),
+        },
+        verdict,
+        evidence,
+        note,
+        gain: None,
+        change: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analyze::{fixture::map, suspicions::testing::with_map};
+
+    #[test]
+    fn found_where_one_function_computes_for_a_third() {
+        let answer = with_map(&map(), judge);
+        let Answer::Found(found) = answer else { panic!("{answer:?}") };
+        let [only] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!((only.subject.as_str(), only.verdict), ("extract_text", Verdict::Confirmed));
+        assert_eq!(only.affected_steps, ["1.1.2.1"]);
+        assert_eq!(only.description, "extract_text of tikal computes for much of the wall time");
+    }
+
+    #[test]
+    fn dismissed_where_it_is_a_fifth_and_quiet_where_it_is_nothing() {
+        let mut map = map();
+        map.wall = crate::recording::Nanos(map.wall.0 * 2);
+        let Answer::Found(found) = with_map(&map, judge) else { panic!("quiet") };
+        assert_eq!(found[0].verdict, Verdict::Dismissed);
+        map.wall = crate::recording::Nanos(map.wall.0 * 2);
+        assert_eq!(with_map(&map, judge), Answer::Quiet);
+    }
+
+    #[test]
+    fn imports_are_no_hot_function() {
+        let hot = Hot {
+            function: "<module>".into(),
+            location: None,
+            service: 0,
+            steps: vec!["1".into()],
+            cpu: crate::recording::Nanos(900_000_000),
+            share_pct: 60.0,
+        };
+        let lines = Lines { samples: 100, importing: 80, ..Lines::default() };
+        assert_eq!(suspicion(&map(), hot.clone(), &lines).verdict, Verdict::Dismissed);
+        let lines = Lines { importing: 20, ..lines };
+        assert_eq!(suspicion(&map(), hot, &lines).verdict, Verdict::Confirmed);
+    }
+}

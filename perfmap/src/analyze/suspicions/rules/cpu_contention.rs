@@ -1,0 +1,106 @@
+//! More wants to compute than may: threads that are ready wait for a CPU (the run queue), or, in CPython, for the one
+//! interpreter that all threads of a process share. Time in which a CPU quota was used up is `cpu_throttling`'s.
+
+use super::{
+    super::{Answer, Category, Evidence, Facts, Suspicion, Value, Verdict},
+    gil_contention, steps,
+};
+use crate::{analyze::share_pct, map::WaitCause, recording::Nanos};
+
+pub const ID: &str = "cpu_contention";
+const CONTENDED_PCT: f64 = 20.0;
+/// Below this share nobody would suspect it: some waiting for a CPU is every program's.
+const SUSPECTED_PCT: f64 = 2.0;
+
+pub fn judge(facts: &Facts<'_>) -> Answer {
+    let map = facts.map;
+    let (in_steps, mut affected) = steps::sum(map, |step| step.own_waits.of(WaitCause::RunQueue));
+    let run_queue = in_steps.plus(map.outside.waits.of(WaitCause::RunQueue));
+    let queue_pct = share_pct(run_queue, map.wall);
+    let interpreter = gil_contention::worst(map);
+    let (interpreter_time, of_interpreter) = interpreter.unwrap_or((Nanos::ZERO, vec![]));
+    let interpreter_pct = share_pct(interpreter_time, map.wall).min(100.0);
+    if queue_pct.max(interpreter_pct) < SUSPECTED_PCT {
+        return Answer::Quiet;
+    }
+    let limit = Value::Percent(CONTENDED_PCT);
+    let evidence = vec![
+        Evidence::held_against(
+            "ready to run, but without a CPU: share of the wall time",
+            Value::Percent(queue_pct),
+            limit.clone(),
+        ),
+        Evidence::held_against(
+            "one thread had the interpreter while others waited: share of the wall time",
+            Value::Percent(interpreter_pct),
+            limit,
+        ),
+        Evidence::new("CPUs of the machine", Value::Count(facts.recording.meta.cpus.into())),
+    ];
+    let by_interpreter = interpreter_pct > CONTENDED_PCT && interpreter_pct >= queue_pct;
+    let confirmed = by_interpreter || queue_pct > CONTENDED_PCT;
+    if by_interpreter {
+        affected = of_interpreter;
+    }
+    let note = if by_interpreter {
+        format!("for {interpreter_pct:.0} % of the wall time threads waited for the interpreter that another had")
+    } else {
+        format!("for {queue_pct:.0} % of the wall time what was waited for was ready to run, but had no CPU")
+    };
+    Answer::Found(vec![Suspicion {
+        id: ID,
+        category: Category::Environment,
+        subject: if by_interpreter { "interpreter" } else { "run queue" }.into(),
+        location: None,
+        affected_steps: affected,
+        description: "threads that could compute wait for their turn".into(),
+        verdict: if confirmed { Verdict::Confirmed } else { Verdict::Dismissed },
+        evidence,
+        note,
+        gain: None,
+        change: None,
+    }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        analyze::{
+            fixture::{map, ms},
+            suspicions::testing::with_map,
+        },
+        map::Map,
+    };
+
+    fn verdict(map: &Map) -> Option<(String, Verdict)> {
+        match with_map(map, judge) {
+            Answer::Found(mut found) => found.pop().map(|one| (one.subject, one.verdict)),
+            Answer::Quiet | Answer::NotEnough(_) => None,
+        }
+    }
+
+    fn queued(length: u64) -> Map {
+        let mut map = map();
+        map.steps[0].own_waits.add(WaitCause::RunQueue, ms(length));
+        map
+    }
+
+    #[test]
+    fn the_run_queue() {
+        assert_eq!(verdict(&queued(700)), Some(("run queue".into(), Verdict::Confirmed)));
+        assert_eq!(verdict(&queued(100)), Some(("run queue".into(), Verdict::Dismissed)));
+        assert_eq!(verdict(&queued(10)), None);
+        let mut outside = map();
+        outside.outside.waits.add(WaitCause::RunQueue, ms(700));
+        assert_eq!(verdict(&outside), Some(("run queue".into(), Verdict::Confirmed)));
+    }
+
+    #[test]
+    fn the_interpreter() {
+        let mut map = map();
+        map.locks[0].interpreter = true;
+        map.locks[0].held = ms(1500);
+        assert_eq!(verdict(&map), Some(("interpreter".into(), Verdict::Confirmed)));
+    }
+}

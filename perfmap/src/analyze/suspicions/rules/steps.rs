@@ -1,0 +1,60 @@
+//! What several rules ask of the step tree: sums over the chain of waits, and which steps they come from.
+
+use crate::{
+    map::{Map, Step},
+    recording::Nanos,
+};
+
+/// Steps on the chain of waits (those beside it own no wall time), root first.
+pub fn walk<'m>(map: &'m Map, visit: &mut impl FnMut(&'m Step)) {
+    fn below<'m>(step: &'m Step, visit: &mut impl FnMut(&'m Step)) {
+        if !step.beside {
+            visit(step);
+        }
+        for child in &step.children {
+            below(child, visit);
+        }
+    }
+    for step in &map.steps {
+        below(step, visit);
+    }
+}
+
+/// Sum of a part of the steps' own time, and the ids of the steps that have a tenth of it or more.
+pub fn sum(map: &Map, part: impl Fn(&Step) -> Nanos) -> (Nanos, Vec<String>) {
+    let mut parts: Vec<(Nanos, &Step)> = vec![];
+    walk(map, &mut |step| {
+        let length = part(step);
+        if length > Nanos::ZERO {
+            parts.push((length, step));
+        }
+    });
+    let total: Nanos = parts.iter().map(|(length, _)| *length).sum();
+    let large = parts.into_iter().filter(|(length, _)| length.0 >= total.0 / 10);
+    (total, large.map(|(_, step)| step.id.clone()).collect())
+}
+
+/// Steps of a function, by its name and service.
+pub fn of_function(map: &Map, service: usize, function: &str) -> Vec<String> {
+    let mut found = vec![];
+    walk(map, &mut |step| {
+        if step.service == service && step.function == function {
+            found.push(step.id.clone());
+        }
+    });
+    found
+}
+
+/// Length of the union of intervals; it puts them in order.
+pub fn union(intervals: &mut [(Nanos, Nanos)]) -> Nanos {
+    intervals.sort_unstable();
+    let (mut total, mut end) = (Nanos::ZERO, Nanos::ZERO);
+    for (from, to) in intervals {
+        let from = (*from).max(end);
+        if *to > from {
+            total = total.plus(to.since(from));
+            end = *to;
+        }
+    }
+    total
+}

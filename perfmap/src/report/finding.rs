@@ -1,0 +1,194 @@
+//! Suspicions, indicators, levels and the verdict → one plain sentence each, the same in every output.
+
+use crate::{
+    analyze::{
+        Escalation, Indicator, Level, Operation, Reason, Recommendation,
+        suspicions::{Category, Evidence, Suspicion, Value, Verdict},
+    },
+    map::Location,
+    recording::Nanos,
+};
+
+use super::{
+    human::{bytes, duration, grouped, percent},
+    sentence,
+};
+
+/// With this many samples a second a function that took part of a second has enough of them.
+const HIGHER_HZ: u32 = 999;
+
+pub fn verdict_name(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Confirmed => "confirmed",
+        Verdict::Dismissed => "dismissed",
+        Verdict::Unverified => "unverified",
+    }
+}
+
+pub fn category_name(category: Category) -> &'static str {
+    match category {
+        Category::ConnectionManagement => "connection management",
+        Category::DataFlow => "data flow",
+        Category::AsyncPatterns => "async patterns",
+        Category::ResourceLifecycle => "resource lifecycle",
+        Category::Configuration => "configuration",
+        Category::RedundantWork => "redundant work",
+        Category::Architecture => "architecture",
+        Category::Concurrency => "concurrency",
+        Category::Environment => "environment",
+        Category::HotCode => "hot code",
+    }
+}
+
+pub fn recommendation_name(recommendation: Recommendation) -> &'static str {
+    match recommendation {
+        Recommendation::Proceed => "proceed",
+        Recommendation::Concerns => "concerns",
+        Recommendation::Block => "block",
+    }
+}
+
+pub fn indicator_name(indicator: &Indicator) -> &'static str {
+    match indicator {
+        Indicator::ExternalServiceNoAlternative { .. } => "external_service_no_alternative",
+        Indicator::WithinIndustryNorm { .. } => "within_industry_norm",
+        Indicator::InfrastructureBound { .. } => "infrastructure_bound",
+        Indicator::AlreadyOptimized { .. } => "already_optimized",
+    }
+}
+
+pub fn value(value: &Value) -> String {
+    match value {
+        Value::Count(count) => grouped(*count),
+        Value::Percent(pct) => percent(*pct),
+        Value::Ratio(ratio) => format!("{ratio:.2}"),
+        Value::Time(length) => duration(*length),
+        Value::Bytes(count) => bytes(*count),
+        Value::Text(text) => text.clone(),
+    }
+}
+
+/// "connects per request 1.00 (limit 0.50)".
+pub fn evidence(one: &Evidence) -> String {
+    match &one.limit {
+        Some(limit) => format!("{} {} (limit {})", one.what, value(&one.value), value(limit)),
+        None => format!("{} {}", one.what, value(&one.value)),
+    }
+}
+
+pub fn place(location: &Location) -> String {
+    format!("{}:{}", location.file, location.line)
+}
+
+/// "−3.2 s (7.3 → 4.1 s)"; None where no gain was computed.
+pub fn gain(suspicion: &Suspicion, wall: Nanos) -> Option<String> {
+    let gain = suspicion.gain.as_ref()?;
+    Some(format!("−{} ({} → {})", duration(gain.wall), duration(wall), duration(wall.since(gain.wall))))
+}
+
+pub fn indicator(indicator: &Indicator) -> String {
+    match indicator {
+        Indicator::ExternalServiceNoAlternative { share_pct } => format!(
+            "{} of the wall time waits for services out of reach, and no way was found to ask them less or at the same time",
+            percent(*share_pct)
+        ),
+        Indicator::WithinIndustryNorm { calls } => {
+            let calls: Vec<String> = calls
+                .iter()
+                .map(|call| {
+                    format!(
+                        "{} takes {} ({}: up to {} ms)",
+                        call.function,
+                        duration(call.median),
+                        operation(call.operation),
+                        call.to_ms
+                    )
+                })
+                .collect();
+            format!("what is slow takes as long as such operations take: {}", calls.join("; "))
+        }
+        Indicator::InfrastructureBound { share_pct, run_queue, throttled } => format!(
+            "{} of the wall time the program could run but was not let: {} without a CPU, {} without quota",
+            percent(*share_pct),
+            duration(*run_queue),
+            duration(*throttled)
+        ),
+        Indicator::AlreadyOptimized { dismissed, largest_pct } => format!(
+            "all {dismissed} suspicions were dismissed by measurement, and the largest step owns {}",
+            percent(*largest_pct)
+        ),
+    }
+}
+
+fn operation(operation: Operation) -> &'static str {
+    match operation {
+        Operation::HttpHost => "HTTP on the host",
+        Operation::HttpDatacentre => "HTTP in a datacentre",
+        Operation::HttpExternal => "HTTP to an external service",
+        Operation::Grpc => "gRPC",
+        Operation::Dns => "DNS",
+        Operation::TlsHandshake => "a TLS handshake",
+        Operation::QueryIndexed => "a query with an index",
+        Operation::QueryScan => "a large scan",
+        Operation::WriteSingle => "a write of one row",
+        Operation::WriteBatch => "a batch write",
+        Operation::Commit => "a commit",
+        Operation::PoolAcquire => "a pool's acquire",
+        Operation::FileReadSmall => "a small file read",
+        Operation::FileReadLarge => "a large file read",
+        Operation::FileWriteSync => "a write with sync",
+        Operation::Cache => "a cache",
+        Operation::QueuePublish => "a queue's publish",
+    }
+}
+
+pub fn reason(reason: &Reason) -> String {
+    match reason {
+        Reason::Confirmed { count: 1 } => "1 suspicion confirmed".into(),
+        Reason::Confirmed { count } => format!("{count} suspicions confirmed"),
+        Reason::ActionableStep { function, share_pct } => {
+            format!("{function} owns {} of the wall time", percent(*share_pct))
+        }
+        Reason::WrongTool(found) => format!("{}: {}", indicator_name(found), indicator(found)),
+        Reason::Doubtful(warning) => sentence::warning(warning),
+        Reason::NothingFound => "no suspicion is confirmed and no step owns more than 20 % of the wall time".into(),
+        Reason::NothingMeasured => "nothing was measured".into(),
+    }
+}
+
+/// What looked, why, and what it gave.
+pub fn escalation(step: &Escalation) -> [String; 3] {
+    let Escalation { level, backend, sample_hz } = step;
+    let profiler = format!("{backend}, {sample_hz} Hz");
+    match level {
+        Level::Functions { samples, events } => {
+            [profiler, "always".into(), format!("{samples} samples, {events} events")]
+        }
+        Level::Lines { function, share_pct, lines, .. } => {
+            let reason =
+                format!("{function} owns {} of the wall time, and its callees do not explain it", percent(*share_pct));
+            let result = match lines.lines.first() {
+                None if lines.samples > 0 => "frames of this runtime carry no lines".to_owned(),
+                None => format!("no sample fell into it; {}", higher(*sample_hz)),
+                Some(line) => {
+                    let most =
+                        format!("line {} has {} of {} samples", line.line, percent(line.share_pct), lines.samples);
+                    if lines.are_enough() {
+                        most
+                    } else {
+                        format!("{most}: too few for shares; {}", higher(*sample_hz))
+                    }
+                }
+            };
+            [format!("{profiler}, lines of the same samples"), reason, result]
+        }
+    }
+}
+
+fn higher(sample_hz: u32) -> String {
+    if sample_hz < HIGHER_HZ {
+        format!("perfmap trace --freq {HIGHER_HZ} gives more")
+    } else {
+        "profile a longer run".into()
+    }
+}
