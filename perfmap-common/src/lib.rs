@@ -55,10 +55,11 @@ pub enum Kind {
     Plaintext = 20,
     Memory = 21,
     Ask = 22,
+    Goroutine = 24,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 20] = [
+    pub const ALL: [Kind; 21] = [
         Kind::Fork,
         Kind::Exec,
         Kind::Exit,
@@ -79,6 +80,7 @@ impl Kind {
         Kind::Plaintext,
         Kind::Memory,
         Kind::Ask,
+        Kind::Goroutine,
     ];
 
     pub fn from_u32(value: u32) -> Option<Kind> {
@@ -438,13 +440,17 @@ pub enum TlsFunction {
     GoWrite = 8,
     RustlsRead = 10,
     RustlsWrite = 11,
+    /// Not of TLS: `net/http.(*persistConn).roundTrip`, at whose entry the goroutine is known that makes a request.
+    GoAsks = 12,
+    /// `net/http.persistConnWriter.Write`: the one that writes for a connection.
+    GoWrites = 13,
 }
 
 impl TlsFunction {
     /// The cookie of the probes at its returns.
     pub const fn return_cookie(self) -> u64 {
         match self {
-            Self::GoRead | Self::GoWrite => 9,
+            Self::GoRead | Self::GoWrite | Self::GoAsks | Self::GoWrites => 9,
             Self::SslRead
             | Self::SslWrite
             | Self::SslReadEx
@@ -550,6 +556,67 @@ pub struct Resumed {
     /// 1: it awaits one of the loop's tasks, or several.
     pub of_tasks: u32,
     pub reserved: u32,
+}
+
+/// What was seen of one of Go's goroutines: header (`tid` is the thread that saw it), fields, then its stack where it has
+/// one.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Goroutine {
+    pub header: Header,
+    /// `runtime.g.goid`.
+    pub goroutine: u64,
+    /// Address of the `net/http.persistConn`, where it asks or writes.
+    pub connection: u64,
+    /// [`GoroutineWhat`].
+    pub what: u32,
+    /// `runtime.g.waitreason`, where it waits.
+    pub reason: u32,
+    pub stack: StackHead,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum GoroutineWhat {
+    /// No thread runs it: it waits, with the stack that it will go on with.
+    Waits = 1,
+    /// It waited when it was last looked at.
+    GoesOn = 2,
+    Ended = 3,
+    /// It makes a request on `connection`: where it does.
+    Asks = 4,
+    /// It writes what others ask on `connection`.
+    Writes = 5,
+    /// It ran since it was last told of, and waits where it did.
+    WaitsAgain = 6,
+}
+
+impl GoroutineWhat {
+    pub fn from_u32(value: u32) -> Option<GoroutineWhat> {
+        let all = [Self::Waits, Self::GoesOn, Self::Ended, Self::Asks, Self::Writes, Self::WaitsAgain];
+        all.into_iter().find(|what| *what as u32 == value)
+    }
+}
+
+/// Where Go's runtime keeps its goroutines; value of the `go_processes` map, key tgid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct GoLayout {
+    /// Address of `runtime.allgs`, a slice.
+    pub goroutines: u64,
+    /// Where a thread keeps its goroutine's address, from its thread pointer on.
+    pub thread_local_g: i64,
+    /// Offsets in `runtime.g`.
+    pub g_status: u32,
+    pub g_id: u32,
+    pub g_reason: u32,
+    /// Of the frame pointer that it goes on with.
+    pub g_frame: u32,
+    /// The kernel side's own: when all were looked at last, and which is next.
+    pub looked: u64,
+    pub from: u32,
+    /// Offset of the count of its runs, one byte; 0: there is none that is known.
+    pub g_runs: u32,
 }
 
 /// How to walk one process's Python frames; value of the `python_processes` map, key tgid. Offsets in bytes.
@@ -694,6 +761,8 @@ plain! {
     Ask = 224,
     PythonCode = 72,
     Resumed = 48,
+    Goroutine = 208,
+    GoLayout = 48,
     PythonLayout = 80,
     SocketSums = 72,
     Settings = 40,

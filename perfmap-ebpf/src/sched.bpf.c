@@ -2,8 +2,8 @@
 /* When a followed task leaves and gets a CPU, and who made it runnable. Switches only stamp times: a block over the
  * threshold becomes a record at switch-in, a shorter one a sum; the stack is taken in the task's own context when its
  * system call returns (syscall.bpf.c), because a sleeping task's memory cannot be read here. */
+#include "go_waits.h"
 #include "lock.h"
-#include "stack.h"
 
 #define PF_KTHREAD 0x00200000
 /* Faults that block come in swarms (swap, a contended address space): one stack a millisecond tells where. */
@@ -78,6 +78,8 @@ static __always_inline void leave(struct task_struct *task, struct task_state *s
 		state->throttled = is_throttled(task);
 	if (why && syscall_of(task) == SYS_FUTEX && !settings.counting_only)
 		look_at_lock(task, state);
+	if (why)
+		look_at_goroutines(pid_of(task), syscall_of(task));
 	/* Outside system calls no return will follow at which the stack could be taken: a page fault's is taken now. */
 	if (why == 0 || syscall_of(task) >= 0 || now - state->fault < FAULT_EVERY_NS)
 		return;

@@ -379,6 +379,7 @@ __noinline int send_message(u64 cookie, u64 length, u32 captured, u32 flags) {
 	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
 	struct message_record *record = &scratch->record.message;
 	u32 pid = pid_of(task);
+	u64 high = 0;
 	__builtin_memset(record, 0, sizeof(*record));
 	fill_header(&record->header, KIND_MESSAGE, pid, tid_of(task), bpf_ktime_get_ns());
 	BOUND(captured, MAX_PAYLOAD_BYTES);
@@ -390,6 +391,8 @@ __noinline int send_message(u64 cookie, u64 length, u32 captured, u32 flags) {
 	record->captured = captured;
 	if (flags & MESSAGE_STACK)
 		take_stack(&record->stack, scratch, CONTEXT_CALL, pid);
+	else
+		record->stack.coroutine = running_goroutine(pid, regs->sp, &high);
 	emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_CALL, payload->bytes, captured, LOSS_RING_MESSAGE);
 	return 0;
 }

@@ -119,6 +119,26 @@ struct {
 	__type(value, struct python_layout);
 } python_processes SHARED;
 
+/* Programs of Go whose goroutines can be told. Key tgid. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u32);
+	__type(value, struct go_layout);
+} go_processes SHARED;
+/* Where a goroutine was last seen to wait, mixed to one number, and the count of its runs then. */
+struct go_wait {
+	u64 place;
+	u32 runs, zero;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct goroutine);
+	__type(value, struct go_wait);
+} go_waits SHARED;
+
 /* What user space thins while the target runs, where the probes cost too much. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -157,6 +177,9 @@ enum context {
 #define CODE_FROM 40
 #define CODE_BYTES 112
 
+/* The beginning of runtime.g, as far as it is read: the count of its runs is at 199 in 1.24. */
+#define GO_G_BYTES 200
+
 struct python_walk {
 	u64 frame, thread, coroutine;
 	u32 count, flags, pid, reserved;
@@ -183,7 +206,9 @@ struct scratch {
 		struct plaintext_record plaintext;
 		struct ask_record ask;
 		struct resumed_record resumed;
+		struct goroutine_record goroutine;
 	} record;
+	u64 g[GO_G_BYTES / 8];
 };
 /* Apart, because no value of a per-CPU map may be larger than 32 KiB. */
 struct user_stack {

@@ -52,6 +52,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_tid, struct linux_binprm
 		}
 	}
 	bpf_map_delete_elem(&python_processes, &pid);
+	bpf_map_delete_elem(&go_processes, &pid);
 	struct named_record record = {};
 	fill_header(&record.header, KIND_EXEC, pid, tid_of(task), bpf_ktime_get_ns());
 	record.value = old_tid;
@@ -119,8 +120,10 @@ int BPF_PROG(on_exit, struct task_struct *task) {
 	record.cpu_ns = task->se.sum_exec_runtime;
 	bpf_get_current_comm(record.comm, sizeof(record.comm));
 	emit(&record, sizeof(record), LOSS_RING_TASK);
-	if (record.alive == 0)
+	if (record.alive == 0) {
 		bpf_map_delete_elem(&python_processes, &pid);
+		bpf_map_delete_elem(&go_processes, &pid);
+	}
 	return 0;
 }
 

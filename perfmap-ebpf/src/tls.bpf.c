@@ -205,6 +205,38 @@ static __always_inline void leave_go(struct pt_regs *ctx) {
 	bpf_map_delete_elem(&go_calls, &goroutine);
 }
 
+/* net/http hands a request over to a goroutine of its own, that of the connection. Who asks, with its stack, at the entry of
+ * (*persistConn).roundTrip; and who writes for that connection, at the entry of persistConnWriter.Write. Both have the
+ * connection as their first argument, and no other one tells two requests apart that are under way together. */
+static __always_inline void handed_over(struct pt_regs *ctx, u32 what) {
+	u32 zero = 0;
+	struct probe_slots *slots = bpf_map_lookup_elem(&probe_slots, &zero);
+	u64 high = 0;
+	u32 pid = current_pid();
+	u64 goroutine = running_goroutine(pid, ctx->sp, &high);
+	if (!slots || !goroutine)
+		return;
+	u32 slot = 0;
+	if (__sync_val_compare_and_swap(&slots->taken[0], 0, 1)) {
+		slot = 1;
+		if (__sync_val_compare_and_swap(&slots->taken[1], 0, 1)) {
+			lose(LOSS_RING_MESSAGE);
+			return;
+		}
+	}
+	u32 context = CONTEXT_PROBE + slot;
+	struct scratch *scratch = scratch_of(context);
+	if (scratch) {
+		struct goroutine_record *record = &scratch->record.goroutine;
+		fill_goroutine(record, goroutine, what);
+		record->connection = ctx->ax;
+		if (what == GOROUTINE_ASKS)
+			take_stack(&record->stack, scratch, context, pid);
+		emit_with_stack(record, sizeof(*record), &record->stack, scratch, context, 0, 0, LOSS_RING_MESSAGE);
+	}
+	slots->taken[slot] = 0;
+}
+
 /* Shorter timers than this are no wait that anybody looks for, and a program may set thousands of them. */
 #define LEAST_TIMER_MS 4
 
@@ -293,6 +325,12 @@ int on_tls(struct pt_regs *ctx) {
 		break;
 	case TLS_GO_RETURN:
 		leave_go(ctx);
+		break;
+	case GO_ASKS:
+		handed_over(ctx, GOROUTINE_ASKS);
+		break;
+	case GO_WRITES:
+		handed_over(ctx, GOROUTINE_WRITES);
 		break;
 	case TLS_RUSTLS_READ:
 		enter_rustls_read(ctx, state);

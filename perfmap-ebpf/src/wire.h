@@ -37,6 +37,7 @@ enum kind {
 	KIND_PLAINTEXT = 20,
 	KIND_MEMORY = 21,
 	KIND_ASK = 22,
+	KIND_GOROUTINE = 24,
 };
 enum loss {
 	LOSS_RING_SAMPLE,
@@ -51,6 +52,14 @@ enum loss {
 	LOSS_PAYLOAD_UNREADABLE,
 	LOSS_RING_MEMORY,
 	LOSS_SLOTS,
+};
+enum goroutine_what {
+	GOROUTINE_WAITS = 1,
+	GOROUTINE_GOES_ON,
+	GOROUTINE_ENDED,
+	GOROUTINE_ASKS,
+	GOROUTINE_WRITES,
+	GOROUTINE_WAITS_AGAIN,
 };
 enum object {
 	OBJECT_NONE,
@@ -100,6 +109,8 @@ enum tls_function {
 	TLS_GO_RETURN,
 	TLS_RUSTLS_READ,
 	TLS_RUSTLS_WRITE,
+	GO_ASKS,
+	GO_WRITES,
 };
 /* The same of functions in which somebody asks for what an event loop does later. */
 enum ask {
@@ -251,6 +262,19 @@ struct resumed_record {
 	u64 coroutine;
 	u32 frames, round, of_tasks, reserved;
 };
+struct goroutine_record {
+	struct header header;
+	u64 goroutine, connection;
+	u32 what, reason;
+	struct stack_head stack;
+};
+struct go_layout {
+	u64 goroutines;
+	s64 thread_local_g;
+	u32 g_status, g_id, g_reason, g_frame;
+	u64 looked;
+	u32 from, g_runs;
+};
 struct python_layout {
 	u64 runtime;
 	u32 version, tss_key, thread_frame, has_cframe, cframe_current;
@@ -299,6 +323,8 @@ SIZE(ask_record, 224);
 SIZE(file_io_record, 224);
 SIZE(python_code_record, 72);
 SIZE(resumed_record, 48);
+SIZE(goroutine_record, 208);
+SIZE(go_layout, 48);
 SIZE(python_layout, 80);
 SIZE(socket_sums, 72);
 SIZE(settings, 40);

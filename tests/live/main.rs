@@ -9,6 +9,7 @@ mod discover;
 mod example;
 mod faults;
 mod files;
+mod golang;
 mod gpu;
 mod halves;
 mod http;

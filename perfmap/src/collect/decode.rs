@@ -57,6 +57,8 @@ pub enum Record<'a> {
     FaultStack(wire::Header, RawStack<'a>),
     /// Frames outermost first.
     Resumed(wire::Resumed, Vec<wire::PythonFrame>),
+    /// With a stack where it waits or asks.
+    Goroutine(wire::Goroutine, wire::GoroutineWhat, RawStack<'a>),
 }
 
 /// Not a record of this version.
@@ -132,6 +134,12 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
             let (table, _) = split(rest, code.table_bytes)?;
             Record::PythonCode { code, name, file, table }
         }
+        wire::Kind::Goroutine => {
+            let seen: wire::Goroutine = fixed(bytes)?;
+            let what = wire::GoroutineWhat::from_u32(seen.what).ok_or(Malformed)?;
+            let (stack, _) = stack(bytes, size_of::<wire::Goroutine>(), &seen.stack)?;
+            Record::Goroutine(seen, what, stack)
+        }
         wire::Kind::Resumed => {
             let resumed: wire::Resumed = fixed(bytes)?;
             if resumed.frames as usize > wire::MAX_AWAITS {
@@ -174,7 +182,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn total_on_any_bytes(kind in 0u32..24, mut bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+        fn total_on_any_bytes(kind in 0u32..32, mut bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
             if bytes.len() >= 4 {
                 bytes[..4].copy_from_slice(&kind.to_ne_bytes());
             }

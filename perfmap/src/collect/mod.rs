@@ -14,6 +14,8 @@ mod connections;
 mod conntrack;
 mod containers;
 mod decode;
+mod go_programs;
+mod goroutines;
 mod gpu;
 mod habitats;
 mod item;

@@ -103,6 +103,13 @@ impl Object {
             .map_err(|error| CollectError::Load { what: "python_processes".into(), why: error.to_string() })
     }
 
+    pub fn go_processes(&mut self) -> Result<GoProcesses, CollectError> {
+        let map = self.ebpf.take_map("go_processes").ok_or_else(|| no_map("go_processes"))?;
+        HashMap::try_from(map)
+            .map(GoProcesses)
+            .map_err(|error| CollectError::Load { what: "go_processes".into(), why: error.to_string() })
+    }
+
     pub fn verdicts(&mut self) -> Result<Verdicts, CollectError> {
         let map = self.ebpf.take_map("verdicts").ok_or_else(|| no_map("verdicts"))?;
         HashMap::try_from(map)
@@ -251,6 +258,18 @@ impl PythonProcesses {
     pub fn insert(&mut self, pid: u32, layout: &wire::PythonLayout) -> bool {
         let Ok(bytes) = layout.as_bytes().try_into() else { return false };
         let bytes: [u8; size_of::<wire::PythonLayout>()] = bytes;
+        self.0.insert(pid, bytes, 0).is_ok()
+    }
+}
+
+/// Where the goroutines of followed programs lie, key pid.
+pub struct GoProcesses(HashMap<MapData, u32, [u8; size_of::<wire::GoLayout>()]>);
+
+impl GoProcesses {
+    /// False when the table is full.
+    pub fn insert(&mut self, pid: u32, layout: &wire::GoLayout) -> bool {
+        let Ok(bytes) = layout.as_bytes().try_into() else { return false };
+        let bytes: [u8; size_of::<wire::GoLayout>()] = bytes;
         self.0.insert(pid, bytes, 0).is_ok()
     }
 }

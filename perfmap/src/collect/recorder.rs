@@ -19,6 +19,7 @@ use super::{
     asks::{self, Asks, Key},
     containers::Runtimes,
     decode::{RawStack, Record, decode},
+    goroutines::Goroutines,
     habitats::Habitats,
     item::Item,
     mappings::{Change, What},
@@ -43,6 +44,8 @@ use crate::{
 pub struct Recorder {
     /// CLOCK_MONOTONIC at the release of the target, or when watching began.
     origin: u64,
+    /// There is a root.
+    launched: bool,
     tree: Tree,
     sockets: Sockets,
     plaintexts: Plaintexts,
@@ -64,6 +67,7 @@ pub struct Recorder {
     /// The last wait for one of several descriptors, by tid: its call, where that is kept, and its stack.
     polls: HashMap<u32, (Option<CallId>, StackId)>,
     turns: Vec<Turn>,
+    goroutines: Goroutines,
     asks: Vec<Ask>,
     sites: HashMap<u64, StackId>,
     losses: Losses,
@@ -85,6 +89,7 @@ impl Recorder {
         let key = RunKey::default();
         Recorder {
             origin,
+            launched: root_pid.is_some(),
             tree: root_pid.map_or_else(Tree::default, Tree::with_root),
             sockets: Sockets::new(key.clone()),
             plaintexts: Plaintexts::new(key),
@@ -101,6 +106,7 @@ impl Recorder {
             fault_stacks: HashMap::new(),
             polls: HashMap::new(),
             turns: Vec::new(),
+            goroutines: Goroutines::default(),
             asks: Vec::new(),
             sites: HashMap::new(),
             losses: Losses::default(),
@@ -118,6 +124,7 @@ impl Recorder {
                 self.changes.make_contiguous().sort_by_key(|change| change.at);
             }
             Item::Python { pid, layout } => self.stacks.python(pid, &layout),
+            Item::Go { pid, reasons } => self.goroutines.found(pid, reasons),
             Item::Image { pid, seen, root } => {
                 // Of one that was gone already, what it inherited holds.
                 if root.is_some() {
@@ -195,7 +202,9 @@ impl Recorder {
     fn stack(&mut self, header: &wire::Header, raw: &RawStack<'_>) -> StackId {
         self.apply_changes(header.at);
         let stack = self.stacks.intern(header.pid, raw);
-        if raw.coroutine != 0 {
+        if self.goroutines.is_go(header.pid) {
+            self.ran_goroutine(header, raw.coroutine);
+        } else if raw.coroutine != 0 {
             self.turn(header, raw.coroutine, stack, TurnKind::Ran);
         }
         stack
@@ -222,6 +231,7 @@ impl Recorder {
                 let surroundings = self.habitats.of(&seen.whereabouts, before);
                 self.tree.exec(&exec, seen, surroundings, at);
                 self.stacks.executed(exec.header.pid);
+                self.goroutines.gone(exec.header.pid);
                 self.pending_asks.executed(exec.header.pid);
                 self.open_waits.remove(&exec.header.tid);
                 self.open_waits.remove(&(exec.value as u32));
@@ -236,6 +246,7 @@ impl Recorder {
                 self.pending_asks.exited(exit.header.tid, over);
                 if let Some(pid) = over {
                     self.stacks.exited(pid);
+                    self.goroutines.gone(pid);
                 }
             }
             Record::Rename(rename) => {
@@ -304,6 +315,7 @@ impl Recorder {
             Record::Message(message, raw, payload) => self.message(&message, raw.as_ref(), payload),
             Record::Plaintext(record, raw, plaintext) => self.plaintext(&record, raw.as_ref(), plaintext),
             Record::Resumed(resumed, frames) => self.resumed(&resumed, frames),
+            Record::Goroutine(seen, what, raw) => self.goroutine(&seen, what, &raw),
             Record::FileIo(io, raw) => self.file_io(&io, raw.as_ref()),
             Record::PythonCode { code, name, file, table } => {
                 let variable = [name, file, table].concat();
@@ -401,6 +413,7 @@ impl Recorder {
             asks: self.asks,
             ..Recording::default()
         };
+        self.goroutines.into_tasks(self.launched, &mut recording);
         self.past.finish(&mut recording);
         recording.events.sort_by_key(Event::at);
         (recording, parts.files)

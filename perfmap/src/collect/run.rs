@@ -17,6 +17,7 @@ use super::{
     CollectError, Control, Mode, Outcome, Plan, Progress,
     adopt::Adoption,
     clock::{children_cpu, monotonic_ns, own_cpu},
+    go_programs::GoPrograms,
     gpu::GpuWatch,
     item::Item,
     mappings::{Change, Mappings},
@@ -118,6 +119,7 @@ async fn collect(
             searching: HashMap::new(),
             enabled: plan.mode == Mode::Profile,
         },
+        go: GoPrograms::new(object.go_processes()?, plan.mode == Mode::Profile),
         adoption: Adoption::new(&mut object, plan)?,
         sender,
         alive: BTreeSet::new(),
@@ -202,7 +204,9 @@ async fn collect(
     drop(object);
     let peers = std::mem::take(&mut feed.adoption.found);
     let translations = feed.adoption.take_translations();
-    drop(feed);
+    // The recorder ends with the channel.
+    let Feed { go, sender, .. } = feed;
+    drop(sender);
     let recorder = recorder.join().map_err(|_| CollectError::Recorder("its thread panicked".into()))?;
     let (mut recording, files) = finish(recorder, losses, lost_mappings);
     let tree_cpu = children_cpu().since(cpu_before);
@@ -215,6 +219,9 @@ async fn collect(
     recording.translations = of_sockets(translations, &recording.sockets);
     recording.meta.notes = tls_notes::notes(&recording, |pid| libraries.of_process(pid));
     recording.meta.notes.extend(missing);
+    let wall = recording.meta.wall;
+    let of_go = go.notes(&recording, wall);
+    recording.meta.notes.extend(of_go);
     Ok(Outcome { recording, files, memory: memory.curve(), peers, tls_libraries: libraries.into_used() })
 }
 
@@ -288,6 +295,7 @@ struct Feed {
     ring: RingBuf<MapData>,
     mappings: Option<Mappings>,
     python: Interpreters,
+    go: GoPrograms,
     adoption: Adoption,
     sender: Sender<Item>,
     alive: BTreeSet<u32>,
@@ -307,7 +315,8 @@ impl Feed {
                 break;
             }
         }
-        self.python.tick(monotonic_ns(), &self.sender)
+        let go = self.go.tick(monotonic_ns(), &self.sender)?;
+        Ok(self.python.tick(monotonic_ns(), &self.sender)? || go)
     }
 
     /// Brings in services that ran already: those of an earlier run at the beginning, later those that were met.
@@ -319,6 +328,7 @@ impl Feed {
         for pid in adopted {
             self.alive.insert(pid);
             self.python.search(pid, monotonic_ns());
+            self.go.search(pid, monotonic_ns());
         }
         Ok(())
     }
@@ -336,7 +346,8 @@ impl Feed {
             let Some(header) = wire::Header::read(&entry) else { continue };
             let Some(kind) = wire::Kind::from_u32(header.kind) else { continue };
             self.passing.see(kind, &entry);
-            peek(kind, &header, &entry, &mut self.alive, &mut self.python, &mut self.adoption, &self.sender)?;
+            let runtimes = (&mut self.python, &mut self.go);
+            peek(kind, &header, &entry, &mut self.alive, runtimes, &mut self.adoption, &self.sender)?;
         }
         if let Some(mappings) = &mut self.mappings {
             let changes = mappings.drain();
@@ -368,7 +379,7 @@ fn peek(
     header: &wire::Header,
     entry: &[u8],
     alive: &mut BTreeSet<u32>,
-    python: &mut Interpreters,
+    (python, go): (&mut Interpreters, &mut GoPrograms),
     adoption: &mut Adoption,
     sender: &Sender<Item>,
 ) -> Result<(), CollectError> {
@@ -387,6 +398,7 @@ fn peek(
             let (seen, root) = (process::read(header.pid), Root::of(header.pid));
             send(sender, Item::Image { pid: header.pid, seen, root })?;
             python.search(header.pid, header.at);
+            go.search(header.pid, header.at);
         }
         // Of a thread only its name is known; the title is the process's.
         wire::Kind::Rename if header.pid == header.tid => {
@@ -396,10 +408,12 @@ fn peek(
             alive.remove(&header.pid);
             adoption.ended(header.pid);
             python.searching.remove(&header.pid);
+            go.ended(header.pid);
         }
         wire::Kind::Adopt if adoption.met(header.pid, header.at, sender)? => {
             alive.insert(header.pid);
             python.search(header.pid, header.at);
+            go.search(header.pid, header.at);
         }
         wire::Kind::Peer => adoption.announced(header.pid),
         _ => {}

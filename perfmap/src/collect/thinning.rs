@@ -79,6 +79,7 @@ impl Volume {
             wire::Kind::Plaintext => wire::Plaintext::read(entry).map(|message| message.stack),
             wire::Kind::Ask => wire::Ask::read(entry).map(|ask| ask.stack),
             wire::Kind::FileIo => wire::FileIo::read(entry).filter(|io| io.has_stack != 0).map(|io| io.stack),
+            wire::Kind::Goroutine => wire::Goroutine::read(entry).map(|seen| seen.stack),
             wire::Kind::Fork
             | wire::Kind::Exec
             | wire::Kind::Exit

@@ -81,6 +81,12 @@ const RUSTLS: [(Mangled<'static>, TlsFunction); 2] = [
 ];
 const GO_BUILD: (&str, &[u8; 14], u8) = (".go.buildinfo", b"\xff Go buildinf:", 2);
 
+/// Where a request is handed over to the goroutine that writes it. At the entry alone: nothing is known of their returns.
+const GO_REQUESTS: [(&str, TlsFunction); 2] = [
+    ("net/http.(*persistConn).roundTrip", TlsFunction::GoAsks),
+    ("net/http.persistConnWriter.Write", TlsFunction::GoWrites),
+];
+
 /// Total on any file: one that is not a program has nothing to do with TLS.
 pub fn look(file: &File) -> TlsFile {
     let Ok(look) = Look::new(file) else { return TlsFile::default() };
@@ -109,7 +115,7 @@ fn functions(look: &Look) -> TlsFile {
     let functions = |table: &[TlsFunction], symbols: Vec<Option<Found>>| {
         let found = table.iter().zip(symbols).filter_map(|(function, symbol)| Some((*function, symbol?)));
         // All or none: with one of them in the dark, requests would be seen without their answers.
-        found.map(|(function, symbol)| probe_points(look, function, symbol)).collect()
+        found.map(|(function, symbol)| probe_points(look, function, symbol)).collect::<Result<Vec<_>, _>>()
     };
     let of = |table: &[(&str, TlsFunction)]| table.iter().map(|(_, function)| *function).collect::<Vec<_>>();
     let has = match openssl {
@@ -117,7 +123,10 @@ fn functions(look: &Look) -> TlsFile {
         None => match gnutls() {
             Some(symbols) => Some(functions(&of(&GNUTLS), symbols)),
             None => match go() {
-                Some(symbols) => Some(functions(&of(&GO), symbols)),
+                Some(symbols) => Some(functions(&of(&GO), symbols).map(|mut points| {
+                    points.extend(requests(look));
+                    points
+                })),
                 None => rustls().map(|symbols| functions(&RUSTLS.map(|(_, function)| function), symbols)),
             },
         },
@@ -129,6 +138,16 @@ fn functions(look: &Look) -> TlsFile {
     let of_gnutls = GNUTLS.into_iter().zip(look.imports(GNUTLS.map(|(name, _)| name)));
     let calls = of_openssl.chain(of_gnutls).filter(|(_, imports)| *imports);
     TlsFile { calls: calls.map(|((_, function), _)| function).collect(), ..TlsFile::default() }
+}
+
+/// Both or none.
+fn requests(look: &Look) -> Vec<ProbePoints> {
+    let found = look.functions(GO_REQUESTS.map(|(name, _)| name));
+    let points = GO_REQUESTS.into_iter().zip(found).map(|((_, function), found)| {
+        let entry = look.offset_of(found?.address)?;
+        Some(ProbePoints { function, entry, returns: Vec::new() })
+    });
+    points.collect::<Option<_>>().unwrap_or_default()
 }
 
 fn probe_points(look: &Look, function: TlsFunction, symbol: Found) -> Result<ProbePoints, NoPoints> {

@@ -8,6 +8,7 @@
 mod answers;
 mod asks;
 mod asyncio;
+mod go;
 mod thread;
 
 use rustc_hash::FxHashMap;
@@ -77,6 +78,8 @@ pub(super) struct Loops {
     waits_for_others: Vec<bool>,
     sleeps: Vec<bool>,
     in_loop: Vec<bool>,
+    /// Of a goroutine.
+    waits_for_mutex: Vec<bool>,
 }
 
 impl Loops {
@@ -94,7 +97,8 @@ impl Loops {
             of.turns.push(Turn { at, coroutine, life: Life(0), stack, kind, burst: 0, sent: None });
         }
         let asks = Asks::new(recording, resolved, own);
-        let mut loops = Self { pairs: correlated.flows.pairs.clone(), asks, ..Self::default() };
+        let waits_for_mutex = resolved.stacks.iter().map(|stack| go::waits_for_mutex(resolved, stack)).collect();
+        let mut loops = Self { pairs: correlated.flows.pairs.clone(), asks, waits_for_mutex, ..Self::default() };
         let polls = |wait: &&Wait| wait.multiplexed && wait.woken > wait.off;
         for wait in correlated.waits.iter().filter(polls) {
             of_task.entry(wait.task).or_default();
@@ -200,6 +204,11 @@ impl Loops {
 
     pub(super) fn other_end(&self, socket: SocketId) -> Option<SocketId> {
         self.pairs.get(socket.0 as usize).copied().flatten()
+    }
+
+    /// A goroutine that waits with this stack waits for a mutex.
+    pub(super) fn is_for_mutex(&self, stack: Option<StackId>) -> bool {
+        stack.is_some_and(|stack| self.waits_for_mutex.get(stack.0 as usize).copied().unwrap_or(false))
     }
 
     fn sleeps(&self, stack: StackId) -> bool {

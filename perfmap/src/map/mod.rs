@@ -9,6 +9,7 @@ mod calls;
 mod embedded_database;
 mod fold;
 mod glob;
+mod go_library;
 mod gpu_driver;
 mod inside;
 mod interpreter_lock;

@@ -5,6 +5,7 @@
 
 mod extents;
 mod names;
+mod thread_local;
 
 pub use names::Mangled;
 

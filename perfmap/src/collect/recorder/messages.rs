@@ -11,6 +11,9 @@ use crate::{
 impl Recorder {
     pub(super) fn message(&mut self, message: &wire::Message, raw: Option<&RawStack<'_>>, payload: &[u8]) {
         let stack = raw.map(|raw| self.stack(&message.header, raw));
+        if raw.is_none() && self.goroutines.is_go(message.header.pid) {
+            self.ran_goroutine(&message.header, message.stack.coroutine);
+        }
         let Some((socket, direction, marks)) = self.sockets.message(message, payload) else {
             return self.losses.add(Loss::RingFullMessage, 1);
         };

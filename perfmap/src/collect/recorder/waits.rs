@@ -4,7 +4,7 @@ use perfmap_common as wire;
 
 use super::Recorder;
 use crate::{
-    collect::{decode::RawStack, tree::name},
+    collect::{decode::RawStack, goroutines::Fact, tree::name},
     recording::{
         Call, CallId, CoroutineId, Event, HeldLock, Nanos, OffCpu, OffState, OnObject, ShortWaits, StackId, Turn,
         TurnKind, WaitClass, Waker,
@@ -138,6 +138,22 @@ impl Recorder {
             self.held += size_of::<Turn>();
             self.turns.push(Turn { at: self.at(header.at), task, coroutine, stack, kind });
         }
+    }
+
+    /// The thread was inside this goroutine; 0: in the scheduler.
+    pub(super) fn ran_goroutine(&mut self, header: &wire::Header, goroutine: u64) {
+        if let Some(thread) = self.tree.task(header.tid) {
+            self.held += size_of::<Fact>();
+            self.goroutines.ran(self.at(header.at), thread, goroutine);
+        }
+    }
+
+    pub(super) fn goroutine(&mut self, seen: &wire::Goroutine, what: wire::GoroutineWhat, raw: &RawStack<'_>) {
+        let Some(thread) = self.tree.task(seen.header.tid) else { return self.unknown_task() };
+        self.apply_changes(seen.header.at);
+        let stack = (raw.registers[16] != 0).then(|| self.stacks.intern(seen.header.pid, raw));
+        self.held += size_of::<Fact>();
+        self.goroutines.seen(self.at(seen.header.at), thread, seen, what, stack);
     }
 
     pub(super) fn resumed(&mut self, resumed: &wire::Resumed, frames: Vec<wire::PythonFrame>) {

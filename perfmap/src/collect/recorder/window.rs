@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::Recorder;
+use crate::collect::goroutines::Fact;
 use crate::recording::{
     Ask, Asked, Call, CallId, CallStep, Earlier, Event, FileIo, FileOperation, Fold, Folded, Loss, Mark, Memory,
     Message, Nanos, OnObject, ProcessId, Recording, Requests, SocketId, StackId, Turn, WebMethod,
@@ -103,6 +104,7 @@ impl Recorder {
         self.give_up_calls(until);
         self.turns.retain(|turn| turn.at >= until);
         self.asks.retain(|ask| ask.at >= until);
+        self.goroutines.facts.retain(|fact| fact.at >= until);
         self.past.earlier.length = until;
         self.past.earlier.events += (before - self.events.len()) as u64;
         self.events.shrink_to_fit();
@@ -112,6 +114,7 @@ impl Recorder {
             + self.calls.len() * size_of::<Call>()
             + self.turns.len() * size_of::<Turn>()
             + self.asks.len() * size_of::<Ask>();
+        self.held += self.goroutines.facts.len() * size_of::<Fact>();
     }
 
     /// Lends the reading all that it looks at.
@@ -232,6 +235,7 @@ impl Recorder {
         self.turns.iter_mut().for_each(|turn| visit(&mut turn.stack));
         self.asks.iter_mut().for_each(|ask| visit(&mut ask.stack));
         self.pending_asks.stacks().for_each(&mut *visit);
+        self.goroutines.stacks().for_each(&mut *visit);
         self.polls.values_mut().for_each(|(_, stack)| visit(stack));
         self.fault_stacks.values_mut().for_each(|(_, stack)| visit(stack));
         self.sites.values_mut().for_each(&mut *visit);

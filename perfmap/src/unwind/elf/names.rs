@@ -23,6 +23,20 @@ impl Look {
         search(&elf, &self.blocks, [".symtab", ".strtab"], &names).unwrap_or([None; N])
     }
 
+    /// The variables of these names, all from the full table.
+    pub fn variables<const N: usize>(&self, names: [&str; N]) -> [Option<Found>; N] {
+        let mut found = [None; N];
+        if let Ok(elf) = parse(&self.blocks) {
+            let tell = |which: usize, symbol: Symbol| {
+                if !symbol.function && symbol.defined {
+                    found[which].get_or_insert(Found { address: symbol.address, size: symbol.size });
+                }
+            };
+            symbols(&elf, &self.blocks, [".symtab", ".strtab"], |strings| exact(strings, &names), tell);
+        }
+        found
+    }
+
     /// Which of these names the file takes from others.
     pub fn imports<const N: usize>(&self, names: [&str; N]) -> [bool; N] {
         let mut imports = [false; N];
