@@ -123,13 +123,15 @@ impl Story {
 
 struct Told(Recording);
 
+/// From, to, system call, stack, waker.
+type Waited = (u64, u64, Option<u32>, Option<u32>, Option<TaskId>);
+
 impl Told {
     fn task(&self, name: &str) -> TaskId {
         TaskId(self.0.tasks.iter().position(|task| task.comm == name).unwrap() as u32)
     }
 
-    /// (from, to, system call, stack, waker) of its waits.
-    fn waits(&self, task: TaskId) -> Vec<(u64, u64, Option<u32>, Option<u32>, Option<TaskId>)> {
+    fn waits(&self, task: TaskId) -> Vec<Waited> {
         let mut found: Vec<_> = self
             .0
             .events
