@@ -62,6 +62,7 @@ static __always_inline struct task_state *adopt(struct task_struct *task) {
 	/* Asleep, or waiting for a CPU: since when nobody knows. One that gets a CPU right now only loses this wait. */
 	if (!task->on_cpu && !state->off) {
 		state->state = task->__state;
+		state->call = syscall_of(task);
 		state->off = now;
 	}
 	return state;

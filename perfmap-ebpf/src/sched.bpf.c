@@ -33,9 +33,11 @@ static __always_inline u32 wait_class(s32 call, u32 state) {
  * itself on its way out of the kernel, before that with its whole run queue. No tracepoint tells. */
 static __always_inline u32 is_throttled(struct task_struct *task) {
 	if (bpf_core_field_exists(task->throttled))
-		return BPF_CORE_READ(task, throttled) != 0;
-	if (bpf_core_field_exists(((struct cfs_rq *)0)->throttle_count) && bpf_core_field_exists(task->se.cfs_rq))
-		return BPF_CORE_READ(task, se.cfs_rq, throttle_count) > 0;
+		return task->throttled;
+	if (bpf_core_field_exists(((struct cfs_rq *)0)->throttle_count) && bpf_core_field_exists(task->se.cfs_rq)) {
+		struct cfs_rq *queue = task->se.cfs_rq;
+		return queue && queue->throttle_count > 0;
+	}
 	return 0;
 }
 
@@ -46,13 +48,14 @@ int BPF_PROG(on_waking, struct task_struct *task) {
 	 * later one replaces it. Who is woken is not woken again before it runs, so the last one is the one that counts. */
 	if (!state)
 		return 0;
-	state->woken_after_switch = state->off != 0;
-	state->wake = bpf_ktime_get_ns();
+	u64 now = bpf_ktime_get_ns(), off = state->off;
+	state->woken_after_switch = off != 0;
+	state->wake = now;
 	state->throttled = is_throttled(task);
 	/* Of a wait below the threshold only the length is kept. */
 	state->waker_pid = 0;
 	state->waker_tid = 0;
-	if (state->off && state->wake - state->off < settings.wait_threshold_ns)
+	if (off && now - off < settings.wait_threshold_ns)
 		return 0;
 	struct task_struct *waker = bpf_get_current_task_btf();
 	state->waker_pid = pid_of(waker);
@@ -74,17 +77,20 @@ static __always_inline void leave(struct task_struct *task, struct task_state *s
 	state->off = now;
 	state->state = why;
 	state->holder = 0;
-	if (!why)
+	if (!why) {
 		state->throttled = is_throttled(task);
-	if (why && syscall_of(task) == SYS_FUTEX && !settings.counting_only)
+		return;
+	}
+	u32 pid = pid_of(task);
+	s32 call = syscall_of(task);
+	state->call = call;
+	if (call == SYS_FUTEX && !settings.counting_only)
 		look_at_lock(task, state);
-	if (why)
-		look_at_goroutines(pid_of(task), syscall_of(task));
+	look_at_goroutines(pid, call);
 	/* Outside system calls no return will follow at which the stack could be taken: a page fault's is taken now. */
-	if (why == 0 || syscall_of(task) >= 0 || now - state->fault < FAULT_EVERY_NS)
+	if (call >= 0 || now - state->fault < FAULT_EVERY_NS)
 		return;
 	state->fault = now;
-	u32 pid = pid_of(task);
 	struct scratch *scratch = scratch_of(CONTEXT_SWITCH);
 	if (!scratch || task->flags & PF_KTHREAD)
 		return;
@@ -102,8 +108,8 @@ static __always_inline void enter(struct task_struct *task, struct task_state *s
 		return;
 	if (wake && wake < off)
 		wake = off;
-	s32 call = syscall_of(task);
 	if (now - off >= limits->wait_threshold_ns) {
+		s32 call = state->state ? state->call : syscall_of(task);
 		struct block_record record = {};
 		fill_header(&record.header, KIND_BLOCK, pid_of(task), tid_of(task), now);
 		record.off = off;
@@ -131,9 +137,11 @@ static __always_inline void enter(struct task_struct *task, struct task_state *s
 		else if (now - state->short_from > settings.short_waits_every_ns)
 			state->short_due = 1;
 		state->short_run_queue += now - off - blocked;
-		u32 class = wait_class(call, state->state);
-		if (class < WAIT_CLASSES)
-			state->short_blocked[class] += blocked;
+		if (state->state) {
+			u32 class = wait_class(state->call, state->state);
+			if (class < WAIT_CLASSES)
+				state->short_blocked[class] += blocked;
+		}
 	}
 	state->off = 0;
 	state->throttled = 0;

@@ -519,11 +519,17 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 	return 0;
 }
 
+/* Asking for a cookie gives the socket one; from then on it lies in it. */
+static __always_inline u64 cookie_of(struct sock *sk) {
+	u64 cookie = sk->__sk_common.skc_cookie.counter;
+	return cookie ? cookie : bpf_get_socket_cookie(sk);
+}
+
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(on_send, struct sock *sk, int length, int flags) {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *state = user_of(task, sk);
-	return state ? transfer(task, state, sk, length, SENT, bpf_get_socket_cookie(sk)) : 0;
+	return state ? transfer(task, state, sk, length, SENT, cookie_of(sk)) : 0;
 }
 
 SEC("tp_btf/sock_recv_length")
@@ -532,7 +538,7 @@ int BPF_PROG(on_receive, struct sock *sk, int length, int flags) {
 		return 0;
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *state = user_of(task, sk);
-	return state ? transfer(task, state, sk, length, RECEIVED, bpf_get_socket_cookie(sk)) : 0;
+	return state ? transfer(task, state, sk, length, RECEIVED, cookie_of(sk)) : 0;
 }
 
 SEC("tp_btf/sched_process_exit")

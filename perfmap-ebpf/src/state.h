@@ -57,7 +57,7 @@ struct task_state {
 	u32 holder; /* of the lock it sleeps on, where the lock says */
 	u32 holds_interpreter; /* that lock is the interpreter's */
 	u32 throttled; /* by its cgroup's quota when it became runnable without a CPU */
-	u32 throttled_reserved;
+	s32 call; /* the system call that it blocked in */
 	u32 blocks; /* block records since the last return from a system call */
 	/* waits below the threshold */
 	u32 short_due;

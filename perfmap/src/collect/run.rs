@@ -42,7 +42,7 @@ use crate::{
 };
 
 const TICK: Duration = Duration::from_millis(10);
-/// After an execve: an interpreter is to be found before it has run far.
+/// At the start and after an execve: an interpreter or a runtime is to be found before it has run far.
 const BUSY_TICK: Duration = Duration::from_millis(2);
 /// How long an interpreter is looked for after an execve; a late one shows by its mapping.
 const SEARCH_NS: u64 = 300_000_000;
@@ -188,7 +188,8 @@ async fn collect(
             aborted = true;
             break None;
         }
-        pause(running.as_ref(), if busy { BUSY_TICK } else { TICK }).await;
+        let young = elapsed.0 < SEARCH_NS;
+        pause(running.as_ref(), if busy || young { BUSY_TICK } else { TICK }).await;
     };
     let stopped = Nanos(monotonic_ns().saturating_sub(origin));
     let (cost, thinned) = watch.finish(monotonic_ns(), &object);

@@ -75,6 +75,12 @@ pub const RULES: &[Rule] = &[
     Rule { id: "cache_unused", category: Category::Architecture, judge: rules::unused::cache },
     Rule { id: "repeated_computation", category: Category::RedundantWork, judge: rules::repeated_computation::judge },
     Rule { id: "pool_exhaustion", category: Category::ConnectionManagement, judge: rules::pool_exhaustion::judge },
+    Rule { id: rules::memory_leak::ID, category: Category::ResourceLifecycle, judge: rules::memory_leak::judge },
+    Rule {
+        id: rules::large_allocation::ID,
+        category: Category::ResourceLifecycle,
+        judge: rules::large_allocation::judge,
+    },
     Rule {
         id: "default_limit_reached",
         category: Category::Configuration,
