@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (MIT OR Apache-2.0) AND GPL-2.0 */
-/* The records of perfmap-common/src/lib.rs, which documents them, in C. The sizes are asserted on both sides. */
+/* The records of perfmap-common/src, which documents them, in C. The sizes are asserted on both sides. */
 #ifndef PERFMAP_WIRE_H
 #define PERFMAP_WIRE_H
 

@@ -50,7 +50,13 @@ struct Waiting<'a> {
 }
 
 pub(crate) fn judge(facts: &Facts<'_>) -> Answer {
-    answer(found(facts).into_iter().map(|(one, _)| one).collect())
+    let mut all: Vec<Suspicion> = found(facts).into_iter().map(|(one, _)| one).collect();
+    for one in super::pool_places::judge(facts) {
+        if !all.iter().any(|known| known.affected_steps == one.affected_steps) {
+            all.push(one);
+        }
+    }
+    answer(all)
 }
 
 pub(crate) fn default_limit(facts: &Facts<'_>) -> Answer {

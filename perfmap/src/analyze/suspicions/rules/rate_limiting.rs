@@ -30,7 +30,13 @@ pub(crate) fn judge(facts: &Facts<'_>) -> Answer {
         by_peer.entry(made.trip.peer).or_default().push(made);
     }
     let refusals = by_peer.into_iter().filter_map(|(peer, made)| of_peer(facts, peer, &made));
-    let found: Vec<Suspicion> = refusals.chain(sleeps(facts)).collect();
+    let mut found: Vec<Suspicion> = refusals.chain(sleeps(facts)).collect();
+    for one in super::pacing::judge(facts) {
+        // By its name it is known already.
+        if !found.iter().any(|known| known.affected_steps == one.affected_steps) {
+            found.push(one);
+        }
+    }
     if found.is_empty() { Answer::Quiet } else { Answer::Found(found) }
 }
 
