@@ -22,8 +22,14 @@ function get (target, agent) {
 
 const kept = new http.Agent({ keepAlive: true })
 
+// As a store would name it.
+function uuid (i) {
+  const hex = require('crypto').createHash('sha1').update(String(i)).digest('hex')
+  return [hex.slice(0, 8), hex.slice(8, 12), '5' + hex.slice(13, 16), '8' + hex.slice(17, 20), hex.slice(20, 32)].join('-')
+}
+
 async function loadItem (i) {
-  return get('/t/30/item/' + 'i'.repeat(1 + i % 7) + '-' + (i * 7919 + 100000), kept)
+  return get('/t/30/item/' + uuid(i), kept)
 }
 
 async function page (i) {
