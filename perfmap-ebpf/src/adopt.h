@@ -4,7 +4,7 @@
 #ifndef PERFMAP_ADOPT_H
 #define PERFMAP_ADOPT_H
 
-#include "counters.h"
+#include "emit.h"
 
 #define PF_EXITING 0x4
 #ifndef PF_KTHREAD
@@ -32,7 +32,7 @@ struct {
 static __always_inline bool follows_children(struct task_struct *parent, struct task_struct *child) {
 	if (!settings.follow)
 		return 0;
-	u32 from = parent->tgid, to = child->tgid;
+	u32 from = pid_of(parent), to = pid_of(child);
 	u32 *verdict = bpf_map_lookup_elem(&outsiders, &from);
 	if (!verdict || *verdict != VERDICT_FOLLOWED)
 		return 0;
@@ -49,8 +49,8 @@ static __always_inline bool follows_children(struct task_struct *parent, struct 
 static __always_inline struct task_state *adopt(struct task_struct *task) {
 	u64 now = bpf_ktime_get_ns();
 	struct adopt_record record = {};
-	fill_header(&record.header, KIND_ADOPT, task->tgid, task->pid, now);
-	record.parent = BPF_CORE_READ(task, real_parent, tgid);
+	fill_header(&record.header, KIND_ADOPT, pid_of(task), tid_of(task), now);
+	record.parent = parent_of(task);
 	record.cpu_ns = task->se.sum_exec_runtime;
 	bpf_probe_read_kernel_str(record.comm, sizeof(record.comm), &task->comm);
 	emit(&record, sizeof(record), LOSS_RING_TASK);
@@ -59,10 +59,10 @@ static __always_inline struct task_state *adopt(struct task_struct *task) {
 		lose(LOSS_TASK_STORAGE);
 		return 0;
 	}
-	begin_counters(task, state);
 	/* Asleep, or waiting for a CPU: since when nobody knows. One that gets a CPU right now only loses this wait. */
 	if (!task->on_cpu && !state->off) {
 		state->state = task->__state;
+		state->call = syscall_of(task);
 		state->off = now;
 	}
 	return state;

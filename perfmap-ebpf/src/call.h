@@ -7,7 +7,7 @@
 #include "descriptor.h"
 
 static __noinline int emit_call(struct pt_regs *regs, s64 result) {
-	u32 pid = bpf_get_current_pid_tgid() >> 32, call = regs->orig_ax;
+	u32 pid = current_pid(), call = regs->orig_ax;
 	struct scratch *scratch = scratch_of(CONTEXT_CALL);
 	if (!scratch)
 		return 0;

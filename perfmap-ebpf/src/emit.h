@@ -4,7 +4,7 @@
 #ifndef PERFMAP_EMIT_H
 #define PERFMAP_EMIT_H
 
-#include "state.h"
+#include "pid.h"
 
 static __always_inline void fill_header(struct header *header, u32 kind, u32 pid, u32 tid, u64 at) {
 	header->kind = kind;
@@ -15,8 +15,7 @@ static __always_inline void fill_header(struct header *header, u32 kind, u32 pid
 }
 
 static __always_inline void fill_header_current(struct header *header, u32 kind, u64 at) {
-	u64 id = bpf_get_current_pid_tgid();
-	fill_header(header, kind, id >> 32, (u32)id, at);
+	fill_header(header, kind, current_pid(), current_tid(), at);
 }
 
 static __always_inline void emit(void *record, u32 size, u32 loss) {

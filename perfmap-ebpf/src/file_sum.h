@@ -7,8 +7,6 @@
 
 #define READ 0
 #define WRITE 1
-/* In has_stack: what was counted while nobody watched. */
-#define UNWATCHED 2
 
 static __always_inline void fill_file_io(struct file_io_record *record, u32 operation, struct file_sum *sum) {
 	fill_header_current(&record->header, KIND_FILE_IO, sum->last);

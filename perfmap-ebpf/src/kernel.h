@@ -73,15 +73,8 @@ struct files_struct {
 struct thread_struct {
 	unsigned long fsbase;
 } CORE;
-struct rq {
-	u64 clock;
-} CORE;
 struct cfs_rq {
 	int throttle_count;
-	struct rq *rq;
-} CORE;
-struct sched_info {
-	u64 last_queued;
 } CORE;
 struct sched_entity {
 	u64 sum_exec_runtime;
@@ -100,9 +93,6 @@ struct uprobe_task {
 	unsigned long vaddr;
 	struct uprobe *active_uprobe;
 } CORE;
-struct task_io_accounting {
-	u64 rchar, wchar, syscr, syscw;
-} CORE;
 struct task_struct {
 	unsigned int flags;
 	unsigned int __state;
@@ -112,15 +102,15 @@ struct task_struct {
 	int exit_code;
 	struct mm_struct *mm;
 	struct task_struct *real_parent;
+	struct task_struct *group_leader;
+	struct pid *thread_pid;
 	char comm[16];
 	struct signal_struct *signal;
 	struct files_struct *files;
 	struct sched_entity se;
-	struct sched_info sched_info;
 	struct thread_struct thread;
 	bool throttled;
 	struct uprobe_task *utask;
-	struct task_io_accounting ioac;
 } CORE;
 struct linux_binprm;
 struct bpf_iter__task {
@@ -140,12 +130,6 @@ struct net {
 typedef struct {
 	struct net *net;
 } possible_net_t;
-struct block_device {
-	u32 bd_dev;
-} CORE;
-struct bio {
-	struct block_device *bi_bdev;
-} CORE;
 struct sock_common {
 	u32 skc_daddr;
 	u32 skc_rcv_saddr;

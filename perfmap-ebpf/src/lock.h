@@ -5,7 +5,7 @@
 #ifndef PERFMAP_LOCK_H
 #define PERFMAP_LOCK_H
 
-#include "state.h"
+#include "pid.h"
 
 #define SYS_FUTEX 202
 /* linux/futex.h */
@@ -52,7 +52,7 @@ static __noinline int look_at_lock(struct task_struct *task, struct task_state *
 	state->holds_interpreter = 0;
 	switch (command) {
 	case FUTEX_WAIT_BITSET:
-		state->holder = interpreter_s_holder(task->tgid, address);
+		state->holder = interpreter_s_holder(pid_of(task), address);
 		if (state->holder) {
 			state->holds_interpreter = 1;
 			return 0;

@@ -64,7 +64,7 @@ int BPF_PROG(on_memory, struct mm_struct *mm) {
 	if (task->mm != mm || !state_of(task))
 		return 0;
 	u64 key = (u64)mm;
-	u32 pid = task->tgid;
+	u32 pid = pid_of(task);
 	s64 pages = pages_of(mm);
 	struct resident *known = bpf_map_lookup_elem(&residents, &key);
 	if (!known || known->pid != pid) {
@@ -82,7 +82,7 @@ int BPF_PROG(on_memory, struct mm_struct *mm) {
 	if (!scratch)
 		return 0;
 	struct memory_record *record = &scratch->record.memory;
-	fill_header(&record->header, KIND_MEMORY, pid, task->pid, bpf_ktime_get_ns());
+	fill_header(&record->header, KIND_MEMORY, pid, tid_of(task), bpf_ktime_get_ns());
 	record->change = change * PAGE_BYTES;
 	record->resident = pages * PAGE_BYTES;
 	take_stack(&record->stack, scratch, CONTEXT_MEMORY, pid);

@@ -181,7 +181,7 @@ static long handle_one(u32 index, struct look *look) {
 
 /* The layout of the running interpreter, ready in the scratch; 0: its coroutines can not be told. */
 static __always_inline struct python_walk *walk_of_loop(void) {
-	u32 pid = bpf_get_current_pid_tgid() >> 32;
+	u32 pid = current_pid();
 	struct scratch *scratch = scratch_of(CONTEXT_CALL);
 	struct python_layout *layout = bpf_map_lookup_elem(&python_processes, &pid);
 	if (!scratch || !layout || !layout->generator_frame || settings.counting_only)

@@ -14,7 +14,7 @@ int on_sample(struct sample_context *ctx) {
 	struct task_struct *task = bpf_get_current_task_btf();
 	if (!state_of(task))
 		return 0;
-	u32 pid = task->tgid;
+	u32 pid = pid_of(task);
 	u32 zero = 0;
 	struct live_settings *now = bpf_map_lookup_elem(&live, &zero);
 	struct scratch *scratch = scratch_of(CONTEXT_SAMPLE);
@@ -24,7 +24,7 @@ int on_sample(struct sample_context *ctx) {
 	if (every > 1 && scratch->ticks++ % every)
 		return 0;
 	struct sample_record *record = &scratch->record.sample;
-	fill_header(&record->header, KIND_SAMPLE, pid, task->pid, bpf_ktime_get_ns());
+	fill_header(&record->header, KIND_SAMPLE, pid, tid_of(task), bpf_ktime_get_ns());
 	take_stack(&record->stack, scratch, CONTEXT_SAMPLE, pid);
 	if (!(ctx->registers[CS] & 3)) { /* interrupted in the kernel */
 		long bytes = bpf_get_stack(ctx, scratch->kernel, sizeof(scratch->kernel), 0);

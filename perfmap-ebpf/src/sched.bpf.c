@@ -2,17 +2,12 @@
 /* When a followed task leaves and gets a CPU, and who made it runnable. Switches only stamp times: a block over the
  * threshold becomes a record at switch-in, a shorter one a sum; the stack is taken in the task's own context when its
  * system call returns (syscall.bpf.c), because a sleeping task's memory cannot be read here. */
+#include "go_waits.h"
 #include "lock.h"
-#include "stack.h"
 
 #define PF_KTHREAD 0x00200000
 /* Faults that block come in swarms (swap, a contended address space): one stack a millisecond tells where. */
 #define FAULT_EVERY_NS 1000000
-/* A wake that was under way when the task blocked puts it into the run queue as soon as it has left the CPU. */
-#define EARLY_NS 50000
-/* What a task waits for uninterruptibly is the device that it last gave work to, if that was just before: plugged
- * requests go out when it blocks. */
-#define DEVICE_NS 10000000
 
 static __always_inline u32 wait_class(s32 call, u32 state) {
 	if (state & 2)
@@ -63,8 +58,8 @@ int BPF_PROG(on_waking, struct task_struct *task) {
 	if (off && now - off < settings.wait_threshold_ns)
 		return 0;
 	struct task_struct *waker = bpf_get_current_task_btf();
-	state->waker_pid = waker->tgid;
-	state->waker_tid = waker->pid;
+	state->waker_pid = pid_of(waker);
+	state->waker_tid = tid_of(waker);
 	state->waker_syscall = -1;
 	state->waker_descriptor = -1;
 	state->waker_comm[0] = 0;
@@ -86,101 +81,56 @@ static __always_inline void leave(struct task_struct *task, struct task_state *s
 		state->throttled = is_throttled(task);
 		return;
 	}
+	u32 pid = pid_of(task);
 	s32 call = syscall_of(task);
 	state->call = call;
 	if (call == SYS_FUTEX && !settings.counting_only)
 		look_at_lock(task, state);
-	/* Outside system calls no return will follow at which the stack could be taken: a page fault's is taken now. So is
-	 * that of a call whose return nobody watches. */
-	u32 zero = 0;
-	struct live_settings *limits = bpf_map_lookup_elem(&live, &zero);
-	if (!limits || (call >= 0 && !(limits->rests & 1)) || now - state->fault < FAULT_EVERY_NS)
+	look_at_goroutines(pid, call);
+	/* Outside system calls no return will follow at which the stack could be taken: a page fault's is taken now. */
+	if (call >= 0 || now - state->fault < FAULT_EVERY_NS)
 		return;
 	state->fault = now;
-	u32 pid = task->tgid;
 	struct scratch *scratch = scratch_of(CONTEXT_SWITCH);
 	if (!scratch || task->flags & PF_KTHREAD)
 		return;
 	struct sample_record *record = &scratch->record.sample;
-	fill_header(&record->header, KIND_FAULT_STACK, pid, task->pid, now);
+	fill_header(&record->header, KIND_FAULT_STACK, pid, tid_of(task), now);
 	take_stack(&record->stack, scratch, CONTEXT_SWITCH, pid);
 	emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_SWITCH, 0, 0, LOSS_RING_WAIT);
 }
 
-/* When the scheduler itself says that the task became runnable; 0: it does not. Its clock runs beside ours, so only the
- * distance to now is taken. */
-static __always_inline u64 queued_at(struct task_struct *task, u64 now) {
-	if (!bpf_core_field_exists(task->sched_info.last_queued) || !bpf_core_field_exists(task->se.cfs_rq) ||
-	    !bpf_core_field_exists(((struct cfs_rq *)0)->rq))
-		return 0;
-	u64 queued = task->sched_info.last_queued, clock = BPF_CORE_READ(task, se.cfs_rq, rq, clock);
-	return queued && clock > queued && clock - queued < now ? now - (clock - queued) : 0;
-}
-
-/* A block over the threshold. `last` had the CPU until now. */
-static __noinline int emit_block(struct task_struct *task, struct task_state *state, struct task_struct *last, u64 now, u32 rests) {
-	if (!task || !state || !last)
-		return 0;
-	u64 off = state->off, wake = state->wake;
-	struct block_record record = {};
-	fill_header(&record.header, KIND_BLOCK, task->tgid, task->pid, now);
-	record.off = off;
-	record.state = state->state;
-	record.syscall = state->state ? state->call : syscall_of(task);
-	record.waker_pid = state->waker_pid;
-	record.waker_tid = state->waker_tid;
-	record.waker_syscall = state->waker_syscall;
-	record.waker_descriptor = state->waker_descriptor;
-	__builtin_memcpy(record.waker_comm, state->waker_comm, sizeof(record.waker_comm));
-	if (state->state && !state->woken_after_switch) {
-		/* Every task is woken after it blocked, or in the moment between. Where our program did not see that (it
-		 * does not run inside itself, and an interrupt may wake as well), what stands here is of an earlier sleep
-		 * that did not come to be. */
-		u64 queued = queued_at(task, now);
-		if (queued > off + EARLY_NS && wake + EARLY_NS < off) {
-			lose(LOSS_WAKE_UNSEEN);
-			wake = queued;
-			record.waker_pid = record.waker_tid = 0;
-			record.waker_syscall = record.waker_descriptor = -1;
-			record.flags |= BLOCK_UNSEEN_WAKE;
-		} else if (wake) {
-			record.flags |= BLOCK_EARLY_WAKE;
-		}
-	}
-	record.wake = wake && wake < off ? off : wake;
-	if (state->throttled)
-		record.flags |= BLOCK_THROTTLED;
-	record.holder = state->holder;
-	if (state->holder && state->holds_interpreter)
-		record.flags |= BLOCK_INTERPRETER_LOCK;
-	if (state->state & 2 && state->device_at && off - state->device_at < DEVICE_NS)
-		record.device = state->device;
-	if (last->pid) {
-		record.before_pid = last->tgid;
-		record.before_tid = last->pid;
-		if (!state_of(last))
-			bpf_probe_read_kernel_str(record.before_comm, sizeof(record.before_comm), &last->comm);
-	}
-	bool in_call = state->state && record.syscall >= 0;
-	if (in_call && rests & 1)
-		record.flags |= BLOCK_NO_RETURN;
-	else if (in_call)
-		state->blocks++;
-	emit(&record, sizeof(record), LOSS_RING_WAIT);
-	return 0;
-}
-
-static __always_inline void enter(struct task_struct *task, struct task_state *state, struct task_struct *last, u64 now) {
+static __always_inline void enter(struct task_struct *task, struct task_state *state, u64 now) {
 	u64 off = state->off, wake = state->wake;
 	u32 zero = 0;
 	struct live_settings *limits = bpf_map_lookup_elem(&live, &zero);
 	if (!off || !limits)
 		return;
+	if (wake && wake < off)
+		wake = off;
 	if (now - off >= limits->wait_threshold_ns) {
-		emit_block(task, state, last, now, limits->rests);
+		s32 call = state->state ? state->call : syscall_of(task);
+		struct block_record record = {};
+		fill_header(&record.header, KIND_BLOCK, pid_of(task), tid_of(task), now);
+		record.off = off;
+		record.wake = wake;
+		record.state = state->state;
+		record.syscall = call;
+		record.waker_pid = state->waker_pid;
+		record.waker_tid = state->waker_tid;
+		record.waker_syscall = state->waker_syscall;
+		record.waker_descriptor = state->waker_descriptor;
+		__builtin_memcpy(record.waker_comm, state->waker_comm, sizeof(record.waker_comm));
+		record.flags = state->state && wake && !state->woken_after_switch ? BLOCK_EARLY_WAKE : 0;
+		if (state->throttled)
+			record.flags |= BLOCK_THROTTLED;
+		record.holder = state->holder;
+		if (state->holder && state->holds_interpreter)
+			record.flags |= BLOCK_INTERPRETER_LOCK;
+		emit(&record, sizeof(record), LOSS_RING_WAIT);
+		if (state->state && call >= 0)
+			state->blocks++;
 	} else {
-		if (wake && wake < off)
-			wake = off;
 		u64 blocked = !state->state ? 0 : wake ? wake - off : now - off;
 		if (!state->short_count++)
 			state->short_from = off;
@@ -209,6 +159,6 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	}
 	state = next->pid ? state_of(next) : 0;
 	if (state)
-		enter(next, state, prev, now ? now : bpf_ktime_get_ns());
+		enter(next, state, now ? now : bpf_ktime_get_ns());
 	return 0;
 }

@@ -283,11 +283,24 @@ static __always_inline bool end_of(struct far_end *end, struct sock *sk, bool fa
 	return 1;
 }
 
+/* Makes an IPv4 end one that only its far side names: where the address that a client asked is rewritten on the way (a
+ * container's published port), the server sees the client's address all the same. Loopback's are the same everywhere. */
+static __always_inline bool anonymous(struct far_end *end) {
+	if (!end->remote_port || end->remote_ip[10] != 0xff || end->remote_ip[12] == 127)
+		return 0;
+	__builtin_memset(end->local_ip, 0, sizeof(end->local_ip));
+	end->local_port = 0;
+	return 1;
+}
+
 /* Whoever uses the other end of `sk` is a peer. */
 static __always_inline void expect(struct sock *sk) {
 	struct far_end end = {};
 	u32 one = 1;
-	if (end_of(&end, sk, 1))
+	if (!end_of(&end, sk, 1))
+		return;
+	bpf_map_update_elem(&far_ends, &end, &one, BPF_ANY);
+	if (anonymous(&end))
 		bpf_map_update_elem(&far_ends, &end, &one, BPF_ANY);
 }
 
@@ -303,7 +316,7 @@ static __always_inline void expect_named(struct sock *sk) {
 
 /* A transfer by a task that is not followed. Its state where it is from now on. */
 static __noinline struct task_state *stranger(struct task_struct *task, struct sock *sk) {
-	u32 pid = task->tgid;
+	u32 pid = pid_of(task);
 	if (pid <= 1 || task->flags & PF_KTHREAD)
 		return 0;
 	u32 *known = bpf_map_lookup_elem(&outsiders, &pid), verdict = known ? *known : 0;
@@ -316,14 +329,16 @@ static __noinline struct task_state *stranger(struct task_struct *task, struct s
 		return 0;
 	}
 	struct far_end end = {};
-	if (!end_of(&end, sk, 0) || !bpf_map_lookup_elem(&far_ends, &end))
+	if (!end_of(&end, sk, 0))
+		return 0;
+	if (!bpf_map_lookup_elem(&far_ends, &end) && (!anonymous(&end) || !bpf_map_lookup_elem(&far_ends, &end)))
 		return 0;
 	verdict = settings.follow == FOLLOW_ANNOUNCE ? VERDICT_ANNOUNCED : VERDICT_FOLLOWED;
 	bpf_map_update_elem(&outsiders, &pid, &verdict, BPF_ANY);
 	if (settings.follow == FOLLOW_ADOPT)
 		return adopt(task);
 	struct named_record record = {};
-	fill_header(&record.header, KIND_PEER, pid, task->pid, bpf_ktime_get_ns());
+	fill_header(&record.header, KIND_PEER, pid, tid_of(task), bpf_ktime_get_ns());
 	bpf_get_current_comm(record.comm, sizeof(record.comm));
 	emit(&record, sizeof(record), LOSS_RING_TASK);
 	return 0;
@@ -363,9 +378,10 @@ __noinline int send_message(u64 cookie, u64 length, u32 captured, u32 flags) {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
 	struct message_record *record = &scratch->record.message;
-	u32 pid = task->tgid;
+	u32 pid = pid_of(task);
+	u64 high = 0;
 	__builtin_memset(record, 0, sizeof(*record));
-	fill_header(&record->header, KIND_MESSAGE, pid, task->pid, bpf_ktime_get_ns());
+	fill_header(&record->header, KIND_MESSAGE, pid, tid_of(task), bpf_ktime_get_ns());
 	BOUND(captured, MAX_PAYLOAD_BYTES);
 	record->socket = cookie;
 	record->bytes = length;
@@ -375,6 +391,8 @@ __noinline int send_message(u64 cookie, u64 length, u32 captured, u32 flags) {
 	record->captured = captured;
 	if (flags & MESSAGE_STACK)
 		take_stack(&record->stack, scratch, CONTEXT_CALL, pid);
+	else
+		record->stack.coroutine = running_goroutine(pid, regs->sp, &high);
 	emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_CALL, payload->bytes, captured, LOSS_RING_MESSAGE);
 	return 0;
 }
@@ -385,7 +403,7 @@ static __always_inline void of_goroutine(struct task_struct *task, u64 cookie) {
 	u32 zero = 0, *seen = bpf_map_lookup_elem(&go_seen, &zero);
 	if (!seen || !*seen)
 		return;
-	struct goroutine goroutine = {.pid = task->tgid};
+	struct goroutine goroutine = {.pid = pid_of(task)};
 	if (bpf_probe_read_user(&goroutine.address, 8, (void *)(task->thread.fsbase - GO_G)))
 		return;
 	struct tls_call *call = bpf_map_lookup_elem(&go_calls, &goroutine);
@@ -401,17 +419,18 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 	state->tls.socket = cookie;
 	of_goroutine(task, cookie);
 	if (cookie == state->opaque_socket) {
+		state->opaque_messages[direction & 1]++;
 		state->opaque_bytes[direction & 1] += length;
 		/* Settled now and then, for those who read the sums while the task goes on. */
-		if (++state->opaque_messages[direction & 1] >= SETTLE_MESSAGES)
+		if (state->opaque_messages[direction & 1] >= SETTLE_MESSAGES)
 			settle(state);
 		return 0;
 	}
-	u32 pid = task->tgid;
+	u32 pid = pid_of(task);
 	bool connection = sk->sk_type == SOCK_STREAM && sk->__sk_common.skc_family != AF_UNIX;
 	struct socket_sums *sums = find(connection, &cookie);
 	if (!sums) {
-		struct socket_sums fresh = {.pid = pid, .tid = task->pid};
+		struct socket_sums fresh = {.pid = pid, .tid = tid_of(task)};
 		u16 family = sk->__sk_common.skc_family;
 		if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
 			fresh.protocol = PROTOCOL_OPAQUE;
@@ -433,7 +452,7 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 			return 0;
 		}
 		struct socket_seen_record seen = {};
-		fill_header(&seen.header, KIND_SOCKET_SEEN, pid, task->pid, bpf_ktime_get_ns());
+		fill_header(&seen.header, KIND_SOCKET_SEEN, pid, tid_of(task), bpf_ktime_get_ns());
 		describe(&seen, sk, cookie);
 		emit(&seen, sizeof(seen), LOSS_RING_MESSAGE);
 		if (settings.follow)
@@ -537,7 +556,7 @@ int BPF_PROG(on_exit_sockets, struct task_struct *task) {
 /* Whether a followed task opens the connection: the answer comes in an interrupt, inside any task. Its far end is asked
  * for as soon as both ports are known. */
 static __always_inline bool follow_opening(struct task_struct *task, struct sock *sk, u64 cookie, int from, int to) {
-	u32 pid = task->tgid, one = 1;
+	u32 pid = pid_of(task), one = 1;
 	if (to == TCP_SYN_SENT) {
 		u32 *verdict = settings.follow ? bpf_map_lookup_elem(&outsiders, &pid) : 0;
 		if (!state_of(task) && !(verdict && *verdict == VERDICT_FOLLOWED))
@@ -565,7 +584,7 @@ int BPF_PROG(on_socket_state, struct sock *sk, int from, int to) {
 		return 0;
 	struct socket_state_record record = {};
 	u64 now = bpf_ktime_get_ns();
-	fill_header(&record.seen.header, KIND_SOCKET_STATE, task->tgid, task->pid, now);
+	fill_header(&record.seen.header, KIND_SOCKET_STATE, pid_of(task), tid_of(task), now);
 	describe(&record.seen, sk, cookie);
 	record.from = from;
 	record.to = to;
@@ -596,7 +615,7 @@ int BPF_PROG(on_socket_end, struct sock *sk) {
 	}
 	bpf_map_delete_elem(&sockets, &cookie);
 	struct socket_state_record record = {};
-	fill_header(&record.seen.header, KIND_SOCKET_STATE, task->tgid, task->pid, now);
+	fill_header(&record.seen.header, KIND_SOCKET_STATE, pid_of(task), tid_of(task), now);
 	describe(&record.seen, sk, cookie);
 	record.from = record.to = TCP_CLOSE;
 	emit(&record, sizeof(record), LOSS_RING_MESSAGE);

@@ -4,6 +4,7 @@
 #ifndef PERFMAP_STACK_H
 #define PERFMAP_STACK_H
 
+#include "go.h"
 #include "python.h"
 
 /* The user's registers as they were at kernel entry; framehop's (DWARF) order. */
@@ -96,8 +97,13 @@ static __noinline int take_stack(struct stack_head *head, struct scratch *scratc
 	head->python = walk_python(scratch, context, pid);
 	head->flags = scratch->walk.flags;
 	head->coroutine = scratch->walk.coroutine;
-	u32 limit = stack_limit();
-	head->user = copy_user_stack(context, head->registers[7], limit);
+	u64 sp = head->registers[7], high = 0, goroutine = running_goroutine(pid, sp, &high);
+	u32 limit = stack_limit(), room = limit;
+	if (goroutine)
+		head->coroutine = goroutine;
+	if (high && high - sp < limit)
+		room = high - sp;
+	head->user = copy_user_stack(context, sp, room);
 	if (head->user >= limit)
 		head->flags |= STACK_USER_CUT;
 	return 0;

@@ -58,17 +58,10 @@ struct task_state {
 	u32 holds_interpreter; /* that lock is the interpreter's */
 	u32 throttled; /* by its cgroup's quota when it became runnable without a CPU */
 	s32 call; /* the system call that it blocked in */
-	/* it gave a block device work: which, and when */
-	u32 device, device_reserved;
-	u64 device_at;
 	u32 blocks; /* block records since the last return from a system call */
 	/* waits below the threshold */
 	u32 short_due;
 	u64 short_from, short_run_queue, short_blocked[WAIT_CLASSES], short_count;
-	/* what live_settings.rests was at the last return of a system call, what the kernel had counted for the task by then
-	 * (read, written), and when this stretch of watching began; of it, what was no file's */
-	u32 rests, rests_reserved;
-	u64 chars[2], calls[2], watched_from[2], others[2];
 	/* a socket program saw the current call: it is not file I/O */
 	u32 on_socket;
 	/* an event loop's poll blocked: what it resumes is looked at when the next ones return, so many yet */
@@ -81,6 +74,7 @@ struct task_state {
 	u64 opaque_socket, opaque_messages[2], opaque_bytes[2];
 	struct file_sum io[2];
 	struct tls_call tls;
+	u64 accepted; /* 1: a connection was taken, and nobody has made a handle since */
 };
 
 struct {
@@ -125,6 +119,26 @@ struct {
 	__type(value, struct python_layout);
 } python_processes SHARED;
 
+/* Programs of Go whose goroutines can be told. Key tgid. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u32);
+	__type(value, struct go_layout);
+} go_processes SHARED;
+/* Where a goroutine was last seen to wait, mixed to one number, and the count of its runs then. */
+struct go_wait {
+	u64 place;
+	u32 runs, zero;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct goroutine);
+	__type(value, struct go_wait);
+} go_waits SHARED;
+
 /* What user space thins while the target runs, where the probes cost too much. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -163,6 +177,9 @@ enum context {
 #define CODE_FROM 40
 #define CODE_BYTES 112
 
+/* The beginning of runtime.g, as far as it is read: the count of its runs is at 199 in 1.24. */
+#define GO_G_BYTES 200
+
 struct python_walk {
 	u64 frame, thread, coroutine;
 	u32 count, flags, pid, reserved;
@@ -187,8 +204,11 @@ struct scratch {
 		struct message_record message;
 		struct file_io_record file_io;
 		struct plaintext_record plaintext;
+		struct ask_record ask;
 		struct resumed_record resumed;
+		struct goroutine_record goroutine;
 	} record;
+	u64 g[GO_G_BYTES / 8];
 };
 /* Apart, because no value of a per-CPU map may be larger than 32 KiB. */
 struct user_stack {

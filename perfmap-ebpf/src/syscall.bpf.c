@@ -4,12 +4,14 @@
  * There is no program at sys_enter: orig_ax still holds the call's number, the registers its arguments, and the times
  * of a wait come from the scheduler. That halves what every system call of a followed task costs. */
 #include "call.h"
-#include "rest.h"
+#include "file_sum.h"
 #include "resumed.h"
 
 #define SYS_CLOSE 3
 #define SYS_OPEN 2
 #define SYS_OPENAT 257
+#define SYS_ACCEPT 43
+#define SYS_ACCEPT4 288
 /* How long a sum goes on before the whole stack is looked at again: two callers of one library function look alike to
  * the cheap look. */
 #define SITE_RECHECK_NS 200000
@@ -106,12 +108,10 @@ static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u3
 		sum->file = (u64)file;
 		sum->descriptor = descriptor;
 	}
-	if (sum->object != OBJECT_FILE) {
-		state->others[operation & 1] += bytes;
+	if (sum->object != OBJECT_FILE)
 		return 0;
-	}
 	u64 now = bpf_ktime_get_ns();
-	u32 pid = bpf_get_current_pid_tgid() >> 32;
+	u32 pid = current_pid();
 	bool same = sum->site && sum->ip == regs->ip && sum->sp == regs->sp && sum->syscall == call;
 	u64 caller = sum->caller;
 	if (same && !settings.counting_only) {
@@ -170,7 +170,7 @@ static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u3
 }
 
 static __noinline int emit_short_waits(struct task_state *state) {
-	u32 pid = bpf_get_current_pid_tgid() >> 32;
+	u32 pid = current_pid();
 	struct scratch *scratch = scratch_of(CONTEXT_CALL);
 	if (!scratch || !state)
 		return 0;
@@ -193,23 +193,16 @@ static __noinline int emit_short_waits(struct task_state *state) {
 
 SEC("tp_btf/sys_exit")
 int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result) {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *state = state_of(task);
-	u32 zero = 0;
-	struct live_settings *now = bpf_map_lookup_elem(&live, &zero);
-	if (!state || !now)
+	struct task_state *state = state_of(bpf_get_current_task_btf());
+	if (!state)
 		return 0;
 	u32 call = regs->orig_ax;
-	if (state->rests != now->rests) {
-		tell_unwatched(task, state, now->rests);
-	} else if (state->on_socket) {
+	if ((call == SYS_ACCEPT4 || call == SYS_ACCEPT) && result >= 0)
+		state->accepted = 1;
+	if (state->on_socket) {
 		state->on_socket = 0;
 		if (call == 40 && result > 0) /* sendfile to a socket: the file was read */
 			file_io(state, regs, READ, regs->si, result);
-		if ((call == 0 || call == 19) && result > 0)
-			state->others[READ] += result;
-		if ((call == 1 || call == 20 || call == 40) && result > 0)
-			state->others[WRITE] += result;
 	} else {
 		switch (call) {
 		case SYS_CLOSE: case SYS_OPEN: case SYS_OPENAT:
@@ -240,7 +233,6 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result) {
 			break;
 		}
 	}
-	read_counters(task, state);
 	if (state->blocks) {
 		state->blocks = 0;
 		emit_call(regs, result);

@@ -3,7 +3,7 @@
  * process is followed from its first instruction on. */
 #define MAPS_ARE_HERE
 #include "call.h"
-#include "rest.h"
+#include "file_sum.h"
 #include "adopt.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
@@ -23,8 +23,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child) {
 		return 0;
 	}
 	state->off = now; /* a new task waits for its first turn on a CPU */
-	begin_counters(child, state);
-	u32 from = parent->tgid, to = child->tgid;
+	u32 from = pid_of(parent), to = pid_of(child);
 	if (from != to) {
 		struct python_layout *layout = bpf_map_lookup_elem(&python_processes, &from);
 		if (layout) {
@@ -33,9 +32,9 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child) {
 		}
 	}
 	struct fork_record record = {};
-	fill_header(&record.header, KIND_FORK, parent->tgid, parent->pid, now);
+	fill_header(&record.header, KIND_FORK, pid_of(parent), tid_of(parent), now);
 	record.child_pid = to;
-	record.child_tid = child->pid;
+	record.child_tid = tid_of(child);
 	bpf_get_current_comm(record.comm, sizeof(record.comm));
 	emit(&record, sizeof(record), LOSS_RING_TASK);
 	return 0;
@@ -43,20 +42,19 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child) {
 
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task, int old_tid, struct linux_binprm *program) {
-	u32 pid = task->tgid;
+	u32 pid = pid_of(task);
 	if (!state_of(task)) {
 		if (!bpf_map_lookup_elem(&roots, &pid))
 			return 0;
-		struct task_state *state = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-		if (!state) {
+		if (!bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE)) {
 			lose(LOSS_TASK_STORAGE);
 			return 0;
 		}
-		begin_counters(task, state);
 	}
 	bpf_map_delete_elem(&python_processes, &pid);
+	bpf_map_delete_elem(&go_processes, &pid);
 	struct named_record record = {};
-	fill_header(&record.header, KIND_EXEC, pid, task->pid, bpf_ktime_get_ns());
+	fill_header(&record.header, KIND_EXEC, pid, tid_of(task), bpf_ktime_get_ns());
 	record.value = old_tid;
 	bpf_get_current_comm(record.comm, sizeof(record.comm));
 	emit(&record, sizeof(record), LOSS_RING_TASK);
@@ -72,7 +70,7 @@ int BPF_PROG(on_rename, struct task_struct *task, const char *comm) {
 	if (call != SYS_PRCTL && call != SYS_WRITE)
 		return 0;
 	struct named_record record = {};
-	fill_header(&record.header, KIND_RENAME, task->tgid, task->pid, bpf_ktime_get_ns());
+	fill_header(&record.header, KIND_RENAME, pid_of(task), tid_of(task), bpf_ktime_get_ns());
 	record.value = call;
 	bpf_probe_read_kernel_str(record.comm, sizeof(record.comm), comm);
 	emit(&record, sizeof(record), LOSS_RING_TASK);
@@ -88,7 +86,7 @@ static __always_inline void flush_short_waits(struct task_struct *task, struct t
 		return;
 	struct short_waits_record *record = &scratch->record.short_waits;
 	__builtin_memset(record, 0, sizeof(*record));
-	fill_header(&record->header, KIND_SHORT_WAITS, task->tgid, task->pid, bpf_ktime_get_ns());
+	fill_header(&record->header, KIND_SHORT_WAITS, pid_of(task), tid_of(task), bpf_ktime_get_ns());
 	record->from = state->short_from;
 	record->run_queue = state->short_run_queue;
 	record->count = state->short_count;
@@ -100,16 +98,12 @@ static __always_inline void flush_short_waits(struct task_struct *task, struct t
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *task) {
 	struct task_state *state = state_of(task);
-	u32 pid = task->tgid;
+	u32 pid = pid_of(task);
 	/* Its number may soon be another's. */
 	if (settings.follow && task->signal->live.counter == 0)
 		bpf_map_delete_elem(&outsiders, &pid);
 	if (!state)
 		return 0;
-	u32 zero = 0;
-	struct live_settings *now = bpf_map_lookup_elem(&live, &zero);
-	if (rested(state, now))
-		tell_unwatched(task, state, now->rests);
 	flush_sum(READ, &state->io[0]);
 	flush_sum(WRITE, &state->io[1]);
 	if (state->io[READ].calls || state->io[WRITE].calls)
@@ -120,14 +114,16 @@ int BPF_PROG(on_exit, struct task_struct *task) {
 	if (state->blocks && syscall_of(task) >= 0)
 		emit_call((void *)bpf_task_pt_regs(task), -EINTR);
 	struct exit_record record = {};
-	fill_header(&record.header, KIND_EXIT, pid, task->pid, bpf_ktime_get_ns());
+	fill_header(&record.header, KIND_EXIT, pid, tid_of(task), bpf_ktime_get_ns());
 	record.code = task->exit_code;
 	record.alive = task->signal->live.counter;
 	record.cpu_ns = task->se.sum_exec_runtime;
 	bpf_get_current_comm(record.comm, sizeof(record.comm));
 	emit(&record, sizeof(record), LOSS_RING_TASK);
-	if (record.alive == 0)
+	if (record.alive == 0) {
 		bpf_map_delete_elem(&python_processes, &pid);
+		bpf_map_delete_elem(&go_processes, &pid);
+	}
 	return 0;
 }
 
@@ -137,7 +133,7 @@ int on_adopt(struct bpf_iter__task *context) {
 	struct task_struct *task = context->task;
 	if (!task)
 		return 0;
-	u32 pid = task->tgid;
+	u32 pid = pid_of(task);
 	u32 *verdict = bpf_map_lookup_elem(&outsiders, &pid);
 	if (!verdict || *verdict != VERDICT_FOLLOWED || state_of(task) || task->flags & PF_EXITING)
 		return 0;
@@ -152,25 +148,21 @@ int on_end(struct bpf_iter__task *context) {
 	struct task_state *state = task ? state_of(task) : 0;
 	if (!state)
 		return 0;
-	u32 zero = 0;
-	struct live_settings *now = bpf_map_lookup_elem(&live, &zero);
-	if (rested(state, now))
-		tell_unwatched(task, state, now->rests);
 	for (u32 operation = READ; operation <= WRITE; operation++) {
 		struct file_sum *sum = operation == READ ? &state->io[READ] : &state->io[WRITE];
 		struct file_io_record record = {};
 		if (!sum->calls)
 			continue;
 		fill_file_io(&record, operation, sum);
-		record.header.pid = task->tgid;
-		record.header.tid = task->pid;
+		record.header.pid = pid_of(task);
+		record.header.tid = tid_of(task);
 		emit(&record, sizeof(record), LOSS_RING_FILE);
 	}
 	flush_short_waits(task, state);
 	if (!state->off)
 		return 0;
 	struct block_record block = {};
-	fill_header(&block.header, KIND_BLOCK, task->tgid, task->pid, bpf_ktime_get_ns());
+	fill_header(&block.header, KIND_BLOCK, pid_of(task), tid_of(task), bpf_ktime_get_ns());
 	block.off = state->off;
 	block.state = state->state;
 	block.syscall = syscall_of(task);

@@ -42,7 +42,7 @@ struct {
 
 static __always_inline bool sends(u64 function) {
 	return function == TLS_SSL_WRITE || function == TLS_SSL_WRITE_EX || function == TLS_GNUTLS_SEND ||
-	       function == TLS_GO_WRITE;
+	       function == TLS_GO_WRITE || function == TLS_RUSTLS_WRITE;
 }
 
 static __always_inline void enter(struct pt_regs *ctx, struct task_state *state, u64 function) {
@@ -56,6 +56,36 @@ static __always_inline void enter(struct pt_regs *ctx, struct task_state *state,
 	call->began = bpf_ktime_get_ns();
 	call->socket = 0;
 	call->function = function;
+}
+
+/* Reader::read(&mut self, buffer, length): the reader's first word leads to a part of the connection's object. */
+static __always_inline void enter_rustls_read(struct pt_regs *ctx, struct task_state *state) {
+	enter(ctx, state, TLS_RUSTLS_READ);
+	if (bpf_probe_read_user(&state->tls.connection, sizeof(state->tls.connection), (void *)ctx->di))
+		state->tls.connection = 0;
+}
+
+/* CommonState::buffer_plaintext(&mut self, &payload, …): a payload is one slice (0, address, length, length), or a slice of
+ * slices with a range (address, count, from, to). Of several the first is taken: a head is not split. */
+static __always_inline void enter_rustls_write(struct pt_regs *ctx, struct task_state *state) {
+	struct {
+		u64 slices, address, length, end;
+	} payload;
+	struct {
+		u64 address, length;
+	} first;
+	if (bpf_probe_read_user(&payload, sizeof(payload), (void *)ctx->si))
+		return;
+	enter(ctx, state, TLS_RUSTLS_WRITE);
+	state->tls.buffer = payload.address;
+	state->tls.length = payload.length;
+	if (!payload.slices)
+		return;
+	state->tls.length = 0;
+	if (payload.length || bpf_probe_read_user(&first, sizeof(first), (void *)payload.slices))
+		return; /* from the middle of what another call began */
+	state->tls.buffer = first.address;
+	state->tls.length = first.length;
 }
 
 /* Bytes that the call moved; 0: none, or it has to be repeated. */
@@ -74,6 +104,8 @@ static __always_inline u64 moved(struct tls_call *call, u64 result) {
 	case TLS_GNUTLS_SEND:
 	case TLS_GO_READ:
 	case TLS_GO_WRITE:
+	case TLS_RUSTLS_READ:
+	case TLS_RUSTLS_WRITE:
 		return (s64)result > 0 ? result : 0;
 	}
 	return 0;
@@ -85,18 +117,21 @@ static __always_inline void emit_plaintext(struct tls_call *call, u32 slot, u64 
 	struct plaintext *head = bpf_map_lookup_elem(&plaintexts, &slot);
 	if (!scratch || !head)
 		return;
-	u64 id = bpf_get_current_pid_tgid();
-	u32 pid = id >> 32;
+	u32 pid = current_pid();
 	bool sent = sends(call->function);
 	struct plaintext_record *record = &scratch->record.plaintext;
 	__builtin_memset(record, 0, sizeof(*record));
-	fill_header(&record->header, KIND_PLAINTEXT, pid, (u32)id, bpf_ktime_get_ns());
+	fill_header(&record->header, KIND_PLAINTEXT, pid, current_tid(), bpf_ktime_get_ns());
 	record->connection = call->connection;
 	record->socket = call->socket;
 	record->bytes = bytes;
 	record->began = call->began;
 	record->flags = sent ? PLAINTEXT_SENT : 0;
 	u64 captured = bytes;
+	if (call->function == TLS_RUSTLS_READ || call->function == TLS_RUSTLS_WRITE)
+		record->flags |= PLAINTEXT_RUSTLS;
+	if (call->function == TLS_RUSTLS_WRITE && captured > call->length)
+		captured = call->length;
 	BOUND(captured, MAX_PAYLOAD_BYTES);
 	if (bpf_probe_read_user(head->bytes, captured, (void *)call->buffer)) {
 		lose(LOSS_PAYLOAD_UNREADABLE);
@@ -136,14 +171,18 @@ static __always_inline void returned(struct tls_call *call, u64 result) {
 static __always_inline void leave(struct pt_regs *ctx, struct task_state *state) {
 	if (!state->tls.connection || state->tls.sp != ctx->sp)
 		return;
-	returned(&state->tls, ctx->ax);
+	u64 result = ctx->ax;
+	/* Result<usize>: an error, or the number in the second register. */
+	if (state->tls.function == TLS_RUSTLS_READ)
+		result = result & 1 ? 0 : ctx->dx;
+	returned(&state->tls, result);
 	state->tls.connection = 0;
 }
 
 /* Go's register ABI: arguments in rax, rbx, rcx, the goroutine in r14. The first instruction is run again after the stack was
  * moved to a larger place; nothing has happened by then. */
 static __always_inline void enter_go(struct pt_regs *ctx, u64 function) {
-	struct goroutine goroutine = {.address = ctx->r14, .pid = bpf_get_current_pid_tgid() >> 32};
+	struct goroutine goroutine = {.address = ctx->r14, .pid = current_pid()};
 	struct tls_call call = {
 		.connection = ctx->ax,
 		.buffer = ctx->bx,
@@ -158,7 +197,7 @@ static __always_inline void enter_go(struct pt_regs *ctx, u64 function) {
 }
 
 static __always_inline void leave_go(struct pt_regs *ctx) {
-	struct goroutine goroutine = {.address = ctx->r14, .pid = bpf_get_current_pid_tgid() >> 32};
+	struct goroutine goroutine = {.address = ctx->r14, .pid = current_pid()};
 	struct tls_call *call = bpf_map_lookup_elem(&go_calls, &goroutine);
 	if (!call)
 		return;
@@ -166,7 +205,109 @@ static __always_inline void leave_go(struct pt_regs *ctx) {
 	bpf_map_delete_elem(&go_calls, &goroutine);
 }
 
-/* One program for both, so that all probes of a library are one link. The cookie: which function begins, or that one
+/* net/http hands a request over to a goroutine of its own, that of the connection. Who asks, with its stack, at the entry of
+ * (*persistConn).roundTrip; and who writes for that connection, at the entry of persistConnWriter.Write. Both have the
+ * connection as their first argument, and no other one tells two requests apart that are under way together. */
+static __always_inline void handed_over(struct pt_regs *ctx, u32 what) {
+	u32 zero = 0;
+	struct probe_slots *slots = bpf_map_lookup_elem(&probe_slots, &zero);
+	u64 high = 0;
+	u32 pid = current_pid();
+	u64 goroutine = running_goroutine(pid, ctx->sp, &high);
+	if (!slots || !goroutine)
+		return;
+	u32 slot = 0;
+	if (__sync_val_compare_and_swap(&slots->taken[0], 0, 1)) {
+		slot = 1;
+		if (__sync_val_compare_and_swap(&slots->taken[1], 0, 1)) {
+			lose(LOSS_RING_MESSAGE);
+			return;
+		}
+	}
+	u32 context = CONTEXT_PROBE + slot;
+	struct scratch *scratch = scratch_of(context);
+	if (scratch) {
+		struct goroutine_record *record = &scratch->record.goroutine;
+		fill_goroutine(record, goroutine, what);
+		record->connection = ctx->ax;
+		if (what == GOROUTINE_ASKS)
+			take_stack(&record->stack, scratch, context, pid);
+		emit_with_stack(record, sizeof(*record), &record->stack, scratch, context, 0, 0, LOSS_RING_MESSAGE);
+	}
+	slots->taken[slot] = 0;
+}
+
+/* Shorter timers than this are no wait that anybody looks for, and a program may set thousands of them. */
+#define LEAST_TIMER_MS 4
+
+static __always_inline void emit_ask(u32 slot, u32 what, u64 handle, u64 wrap, u64 due) {
+	u32 context = CONTEXT_PROBE + slot;
+	struct scratch *scratch = scratch_of(context);
+	struct plaintext *object = bpf_map_lookup_elem(&plaintexts, &slot);
+	if (!scratch || !object)
+		return;
+	u64 id = bpf_get_current_pid_tgid();
+	struct ask_record *record = &scratch->record.ask;
+	__builtin_memset(record, 0, sizeof(*record));
+	fill_header(&record->header, KIND_ASK, id >> 32, (u32)id, bpf_ktime_get_ns());
+	record->handle = handle;
+	record->wrap = wrap;
+	record->due = due;
+	record->what = what;
+	if (what != ASK_CONNECTS) {
+		record->has_stack = 1;
+		take_stack(&record->stack, scratch, context, id >> 32);
+	}
+	/* Over TLS that is another object than the handle's. */
+	if (what == ASK_REUSED && !bpf_probe_read_user(object->bytes, WRAP_BYTES, (void *)wrap))
+		record->captured = WRAP_BYTES;
+	emit_with_stack(record, sizeof(*record), &record->stack, scratch, context, object->bytes, record->captured, LOSS_RING_MESSAGE);
+}
+
+/* libuv's functions, which make a connection, open it, or set a timer; and Node's, which gives a connection that is open
+ * to another request. What is asked for happens in a later turn of the loop, with nobody of the program's on the stack. */
+static __always_inline void ask(struct pt_regs *ctx, struct task_state *state, u64 function) {
+	u64 handle = 0, wrap = 0, due = 0;
+	if (settings.counting_only)
+		return;
+	switch (function) {
+	case ASK_MADE: /* uv_tcp_init(loop, handle) */
+		if (state->accepted) { /* for the connection that was accepted just now */
+			state->accepted = 0;
+			return;
+		}
+		handle = ctx->si;
+		bpf_probe_read_user(&wrap, sizeof(wrap), (void *)handle); /* its first field: whose it is */
+		break;
+	case ASK_CONNECTS: /* uv_tcp_connect(request, handle, …) */
+		handle = ctx->si;
+		break;
+	case ASK_REUSED:
+		wrap = ctx->di;
+		break;
+	case ASK_TIMER: /* uv_timer_start(handle, callback, milliseconds, …) */
+		handle = ctx->di;
+		if (ctx->dx < LEAST_TIMER_MS || ctx->dx > 1ull << 40)
+			return;
+		due = bpf_ktime_get_ns() + ctx->dx * 1000000;
+		break;
+	}
+	u32 zero = 0;
+	struct probe_slots *slots = bpf_map_lookup_elem(&probe_slots, &zero);
+	if (!slots)
+		return;
+	if (!__sync_val_compare_and_swap(&slots->taken[0], 0, 1)) {
+		emit_ask(0, function, handle, wrap, due);
+		slots->taken[0] = 0;
+	} else if (!__sync_val_compare_and_swap(&slots->taken[1], 0, 1)) {
+		emit_ask(1, function, handle, wrap, due);
+		slots->taken[1] = 0;
+	} else {
+		lose(LOSS_RING_MESSAGE);
+	}
+}
+
+/* One program for all, so that all probes of a library are one link. The cookie: which function begins, or that one
  * returns. */
 SEC("uprobe")
 int on_tls(struct pt_regs *ctx) {
@@ -184,6 +325,24 @@ int on_tls(struct pt_regs *ctx) {
 		break;
 	case TLS_GO_RETURN:
 		leave_go(ctx);
+		break;
+	case GO_ASKS:
+		handed_over(ctx, GOROUTINE_ASKS);
+		break;
+	case GO_WRITES:
+		handed_over(ctx, GOROUTINE_WRITES);
+		break;
+	case TLS_RUSTLS_READ:
+		enter_rustls_read(ctx, state);
+		break;
+	case TLS_RUSTLS_WRITE:
+		enter_rustls_write(ctx, state);
+		break;
+	case ASK_MADE:
+	case ASK_CONNECTS:
+	case ASK_REUSED:
+	case ASK_TIMER:
+		ask(ctx, state, function);
 		break;
 	default:
 		enter(ctx, state, function);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (MIT OR Apache-2.0) AND GPL-2.0 */
-/* The records of perfmap-common/src/lib.rs, which documents them, in C. The sizes are asserted on both sides. */
+/* The records of perfmap-common/src, which documents them, in C. The sizes are asserted on both sides. */
 #ifndef PERFMAP_WIRE_H
 #define PERFMAP_WIRE_H
 
@@ -11,6 +11,7 @@
 #define MAX_STRING_BYTES 512
 #define WAIT_CLASSES 8
 #define MAX_AWAITS 32
+#define WRAP_BYTES 512
 #define RESUMED_ROUNDS 10
 #define ROUND_STARTED 254
 #define ROUND_MAIN 255
@@ -35,6 +36,8 @@ enum kind {
 	KIND_RESUMED,
 	KIND_PLAINTEXT = 20,
 	KIND_MEMORY = 21,
+	KIND_ASK = 22,
+	KIND_GOROUTINE = 24,
 };
 enum loss {
 	LOSS_RING_SAMPLE,
@@ -48,8 +51,15 @@ enum loss {
 	LOSS_SITE_TABLE,
 	LOSS_PAYLOAD_UNREADABLE,
 	LOSS_RING_MEMORY,
-	LOSS_WAKE_UNSEEN,
 	LOSS_SLOTS,
+};
+enum goroutine_what {
+	GOROUTINE_WAITS = 1,
+	GOROUTINE_GOES_ON,
+	GOROUTINE_ENDED,
+	GOROUTINE_ASKS,
+	GOROUTINE_WRITES,
+	GOROUTINE_WAITS_AGAIN,
 };
 enum object {
 	OBJECT_NONE,
@@ -84,6 +94,7 @@ enum {
 enum {
 	PLAINTEXT_SENT = 1,
 	PLAINTEXT_STACK = 2,
+	PLAINTEXT_RUSTLS = 4,
 };
 /* Cookies of the probes: how a function takes its arguments and says what it moved. */
 enum tls_function {
@@ -96,14 +107,23 @@ enum tls_function {
 	TLS_GO_READ,
 	TLS_GO_WRITE,
 	TLS_GO_RETURN,
+	TLS_RUSTLS_READ,
+	TLS_RUSTLS_WRITE,
+	GO_ASKS,
+	GO_WRITES,
+};
+/* The same of functions in which somebody asks for what an event loop does later. */
+enum ask {
+	ASK_MADE = 32,
+	ASK_CONNECTS,
+	ASK_REUSED,
+	ASK_TIMER,
 };
 enum {
 	BLOCK_EARLY_WAKE = 1,
 	BLOCK_UNFINISHED = 2,
 	BLOCK_INTERPRETER_LOCK = 4,
 	BLOCK_THROTTLED = 8,
-	BLOCK_UNSEEN_WAKE = 16,
-	BLOCK_NO_RETURN = 32,
 };
 enum follow {
 	FOLLOW_NONE,
@@ -178,9 +198,6 @@ struct block_record {
 	s32 waker_syscall, waker_descriptor;
 	char waker_comm[16];
 	u32 flags, holder;
-	u32 before_pid, before_tid;
-	char before_comm[16];
-	u32 device, reserved;
 };
 struct call_record {
 	struct header header;
@@ -222,6 +239,12 @@ struct plaintext_record {
 	u32 captured, flags;
 	struct stack_head stack;
 };
+struct ask_record {
+	struct header header;
+	u64 handle, wrap, due;
+	u32 what, has_stack, captured, reserved;
+	struct stack_head stack;
+};
 struct file_io_record {
 	struct header header;
 	u64 first, bytes, calls, site;
@@ -239,6 +262,19 @@ struct resumed_record {
 	u64 coroutine;
 	u32 frames, round, of_tasks, reserved;
 };
+struct goroutine_record {
+	struct header header;
+	u64 goroutine, connection;
+	u32 what, reason;
+	struct stack_head stack;
+};
+struct go_layout {
+	u64 goroutines;
+	s64 thread_local_g;
+	u32 g_status, g_id, g_reason, g_frame;
+	u64 looked;
+	u32 from, g_runs;
+};
 struct python_layout {
 	u64 runtime;
 	u32 version, tss_key, thread_frame, has_cframe, cframe_current;
@@ -254,11 +290,11 @@ struct socket_sums {
 };
 struct settings {
 	u64 wait_threshold_ns, short_waits_every_ns, file_io_every_ns;
-	u32 counting_only, follow;
+	u32 counting_only, follow, pid_namespace, reserved;
 };
 struct live_settings {
 	u64 wait_threshold_ns;
-	u32 payload_bytes, stack_bytes, turn_every, sample_every, rests, reserved;
+	u32 payload_bytes, stack_bytes, turn_every, sample_every;
 };
 struct far_end {
 	u8 local_ip[16], remote_ip[16];
@@ -276,20 +312,23 @@ SIZE(stack_head, 160);
 SIZE(python_frame, 32);
 SIZE(sample_record, 184);
 SIZE(memory_record, 200);
-SIZE(block_record, 120);
+SIZE(block_record, 88);
 SIZE(call_record, 232);
 SIZE(short_waits_record, 272);
 SIZE(socket_seen_record, 96);
 SIZE(socket_state_record, 104);
 SIZE(message_record, 232);
 SIZE(plaintext_record, 224);
+SIZE(ask_record, 224);
 SIZE(file_io_record, 224);
 SIZE(python_code_record, 72);
 SIZE(resumed_record, 48);
+SIZE(goroutine_record, 208);
+SIZE(go_layout, 48);
 SIZE(python_layout, 80);
 SIZE(socket_sums, 72);
-SIZE(settings, 32);
-SIZE(live_settings, 32);
+SIZE(settings, 40);
+SIZE(live_settings, 24);
 SIZE(adopt_record, 56);
 SIZE(far_end, 48);
 

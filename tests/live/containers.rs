@@ -57,15 +57,19 @@ fn cpu_times(traced: &Traced) -> Result<()> {
 /// The workload's containers, started by the test itself.
 struct Held {
     child: Child,
-    /// Of the container without a label.
+    /// What it says first: the name of the container without a label, or a pid.
     name: String,
     _truth: tempfile::TempDir,
 }
 
 impl Held {
     fn start() -> Result<Held> {
+        Held::variant("hold")
+    }
+
+    fn variant(variant: &str) -> Result<Held> {
         let mut command = Command::new("./run");
-        command.arg("hold").current_dir(workload::ready("w47_containers")?).env("PATH", places::path()?);
+        command.arg(variant).current_dir(workload::ready("w47_containers")?).env("PATH", places::path()?);
         let scratch = tempfile::tempdir().context("make a directory for the truth")?;
         let mut child = command
             .env("TRUTH_DIR", scratch.path())
@@ -170,17 +174,62 @@ fn unshared(namespaces: &[&str], options: &[&str], out: &Path, command: &[&str])
     Ok(perfmap)
 }
 
-/// The probes see the machine's pids: without them what /proc tells is left, and it says why.
+/// The kernel side is told whose numbers to use: /proc, interpreters and samples agree.
 #[test]
-fn inside_a_pid_namespace_it_says_what_is_lost_and_why() -> Result<()> {
+fn inside_a_pid_namespace_of_its_own_all_works() -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
-    let own = ["--pid", "--fork", "--mount-proc"];
+    let dir = tempfile::tempdir().context("make a directory")?;
+    let own = ["--pid", "--fork", "--mount-proc", "--net", "--uts", "--ipc"];
+    let out = dir.path().join("out");
+    let mut perfmap = unshared(&own, &["--as-root", "--backend", "ebpf", "--freq", "999"], &out, &["./run"])?;
+    perfmap.current_dir(workload::ready("w46_services")?).env("TRUTH_DIR", dir.path());
+    let output = perfmap.output().context("run perfmap under unshare")?;
+    ensure!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    let map = Map::read(&out.join("performance_map.yaml"))?;
+    for (caller, function, service) in
+        [("ask_orders", "price_order", "orders-api"), ("ask_billing", "charge_card", "billing")]
+    {
+        under(&map, caller, function, Some(service))?;
+        // Four requests of 40 ms of CPU each.
+        let cpu = map.cpu_ms(function);
+        ensure!((110.0..=210.0).contains(&cpu), "{function}: {cpu:.0} ms of CPU");
+    }
+    Ok(())
+}
+
+/// A service that ran before, in the same namespace: met in the warm-up and followed by its number there.
+#[test]
+fn a_service_that_ran_before_inside_a_pid_namespace() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let dir = tempfile::tempdir().context("make a directory")?;
+    let out = dir.path().join("out");
+    let script = "ip link set lo up; python3 server.py front \"$1\" & \
+                  while [ ! -e \"$1\" ]; do sleep 0.05; done; PEER_PORT=$(cat \"$1\") \"$2\" trace --as-root \
+                  --backend ebpf --runs 1 --out \"$3\" -- ./run calls; code=$?; kill %1; exit $code";
+    let mut perfmap = Command::new("unshare");
+    perfmap.args(["--pid", "--fork", "--mount-proc", "--net", "sh", "-c", script, "sh"]);
+    perfmap.arg(dir.path().join("port")).arg(places::perfmap()?).arg(&out).env("PATH", places::path()?);
+    perfmap.current_dir(workload::ready("w36_peers")?).env("TRUTH_DIR", dir.path()).stdin(Stdio::null());
+    let output = perfmap.output().context("run perfmap under unshare")?;
+    ensure!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    let map = Map::read(&out.join("performance_map.yaml"))?;
+    under(&map, "ask_cpu", "burn", Some("server"))?;
+    under(&map, "ask_nap", "doze", Some("server"))?;
+    ensure!(map.cpu_ms("burn") > 100.0, "burn: {:.1} ms of CPU, at least 180 ms were burnt", map.cpu_ms("burn"));
+    Ok(())
+}
+
+/// /proc numbers other processes than perfmap's: what is left is said, and why.
+#[test]
+fn with_the_proc_of_others_it_says_what_is_lost_and_why() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let own = ["--pid", "--fork"];
     let dir = tempfile::tempdir().context("make a directory")?;
     let out = dir.path().join("plain");
     let output = unshared(&own, &[], &out, &["sleep", "0.3"])?.output().context("run perfmap under unshare")?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{}: {said}", output.status);
-    ensure!(said.contains("PID namespace") && said.contains("--pid=host"), "no reason is given: {said}");
+    ensure!(said.contains("PID namespace") && said.contains("mount -t proc"), "no reason is given: {said}");
     let map = Map::read(&out.join("performance_map.yaml"))?;
     ensure!(map.warnings().contains("PID namespace"), "not in the warnings: {}", map.warnings());
     let wall = map.wall_ms()?;
@@ -191,7 +240,7 @@ fn inside_a_pid_namespace_it_says_what_is_lost_and_why() -> Result<()> {
     let said = String::from_utf8_lossy(&refused.stderr);
     ensure!(refused.status.code() == Some(4), "exit code {:?}: {said}", refused.status.code());
     let hint = said.lines().find(|line| line.starts_with("hint")).unwrap_or_default();
-    ensure!(said.contains("PID namespace") && hint.contains("--pid=host"), "no hint is given: {said}");
+    ensure!(said.contains("PID namespace") && hint.contains("mount -t proc"), "no hint is given: {said}");
     Ok(())
 }
 
@@ -234,6 +283,36 @@ fn the_same_loopback_addresses_in_two_networks() -> Result<()> {
     let peers = map.json["peers"].as_array().map_or(&[][..], Vec::as_slice);
     let trips: Vec<u64> = peers.iter().filter_map(|peer| peer["round_trips"].as_u64()).filter(|n| *n > 0).collect();
     ensure!(trips == [10, 5], "round trips of the peers: {trips:?}");
+    traced.owns_its_time()
+}
+
+/// The watched service and its connections are older than perfmap: only the kernel's connection tracking knows who answers.
+#[test]
+fn connections_through_published_ports_that_were_made_before() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let held = Held::variant("nat_held")?;
+    let out = tempfile::tempdir().context("make a directory")?;
+    let mut perfmap = Command::new(places::perfmap()?);
+    perfmap.args(["attach", "--freq", "999", "--duration", "2s", "--pid", &held.name, "--out"]);
+    let output = perfmap.arg(out.path().join("out")).stdin(Stdio::null()).output().context("run perfmap")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}: {said}", output.status);
+    let map = Map::read(&out.path().join("out/performance_map.yaml"))?;
+    under(&map, "ask_published_again", "weigh_left", None).with_context(|| said.clone().into_owned())?;
+    under(&map, "ask_masqueraded_again", "weigh_right", None)?;
+    ensure!(!map.nested("ask_published_again", "weigh_right"), "the wrong service answers");
+    Ok(())
+}
+
+/// A service that ran before, asked through a published port: it sees the client's address, but is not whom the client asked.
+#[test]
+fn a_service_behind_a_published_port_that_ran_before() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let held = Held::variant("nat_open")?;
+    let words = ["nsenter", "--net", "-t", &held.name, "./run", "nat_calls"];
+    let trace = Trace::command(words).dir(workload::ready("w47_containers")?).with_baseline();
+    let traced = trace.options(&["--as-root", "--freq", "999", "--runs", "1"]).passes()?;
+    under(&traced.map()?, "ask_published", "weigh_left", None)?;
     traced.owns_its_time()
 }
 

@@ -9,6 +9,19 @@ fn traced(workload: &str, variant: &str) -> Result<Traced> {
     Ok(traced)
 }
 
+/// Node's start is a storm, and on a busy machine its events can find no room, which is said. Then once more.
+fn traced_whole(workload: &str, variant: &str) -> Result<Traced> {
+    let mut last = traced(workload, variant)?;
+    for _ in 0..2 {
+        if !losses_said(&last.map()?) {
+            break;
+        }
+        eprintln!("AGAIN: {workload} {variant} lost events on this busy machine");
+        last = traced(workload, variant)?;
+    }
+    Ok(last)
+}
+
 /// What functions own together, against what the program measured of one of them.
 fn owns(map: &Map, truth: &Truth, functions: &[&str], measured: &str) -> Result<()> {
     let got: f64 = functions.iter().map(|function| map.wall_of(function)).sum();
@@ -18,7 +31,8 @@ fn owns(map: &Map, truth: &Truth, functions: &[&str], measured: &str) -> Result<
 }
 
 fn under(map: &Map, outer: &str, inner: &str) -> Result<()> {
-    ensure!(map.nested(outer, inner), "{inner} is not under {outer}, which waited for it");
+    let places = || map.of(inner).map(|step| step.above.join(" > ")).collect::<Vec<_>>().join("; ");
+    ensure!(map.nested(outer, inner), "{inner} is not under {outer}, which waited for it, but under {}", places());
     Ok(())
 }
 
@@ -111,7 +125,8 @@ fn aiohttp_client_and_server() -> Result<()> {
     python("aiohttp")
 }
 
-/// uvloop's queue is not read: the loop's main coroutine owns its polls, where it waits.
+/// uvloop's queue is not read: the loop's main coroutine owns its polls, where it waits; where it waits for others, the one
+/// whose request is answered next.
 #[test]
 fn uvloop() -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
@@ -120,9 +135,23 @@ fn uvloop() -> Result<()> {
     for function in ["phase_at_once", "phase_in_turn", "phase_mixed", "phase_blocked", "fetch_slow", "hog", "nap"] {
         owns(&map, &truth, &[function], function)?;
     }
-    for (outer, inner) in
-        [("phase_at_once", "application"), ("fetch_slow", "application"), ("phase_blocked", "hog"), ("phases", "nap")]
-    {
+    // What the loop did between their requests is not theirs.
+    for (functions, measured) in [(vec!["worker"], "worker"), (vec!["fetch_a", "fetch_b"], "phase_mixed")] {
+        let got: f64 = functions.iter().map(|function| map.wall_of(function)).sum();
+        let want = truth.function(measured)?.wall_ms;
+        ensure!(
+            got >= want * 0.5 && got <= want * 1.1 + 20.0,
+            "{functions:?}: {got:.0} ms, {measured} took {want:.0} ms"
+        );
+    }
+    for (outer, inner) in [
+        ("phase_at_once", "worker"),
+        ("worker", "application"),
+        ("phase_mixed", "fetch_a"),
+        ("fetch_slow", "application"),
+        ("phase_blocked", "hog"),
+        ("phases", "nap"),
+    ] {
         under(&map, outer, inner)?;
     }
     Ok(())
@@ -133,7 +162,7 @@ fn node_fetch(variant: &str) -> Result<()> {
     if !has_node() {
         return Ok(());
     }
-    let traced = traced("w43_node", variant)?;
+    let traced = traced_whole("w43_node", variant)?;
     let (map, truth) = (traced.map()?, traced.truth()?);
     only_own_files(&map)?;
     // Without what Node itself computes before an answer reaches the function, and where it had to open another connection
@@ -167,32 +196,88 @@ fn node_fetches_over_tls() -> Result<()> {
     node_fetch("tls")
 }
 
-/// Node's http module sends from a later tick, without a function of the project on the stack: what can be named is, and
-/// the rest belongs to nobody that it is not.
+/// Node's http module sends from a later tick, when none of the project's functions is on the stack.
 #[test]
-fn node_without_the_function_that_sent() -> Result<()> {
+fn node_requests_of_its_http_module() -> Result<()> {
+    node_fetch("http")
+}
+
+/// Without V8's names: what can be named is, and the rest belongs to nobody that it is not.
+#[test]
+fn node_without_names() -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
     if !has_node() {
         return Ok(());
     }
-    for variant in ["http", "bare"] {
-        let traced = traced("w43_node", variant)?;
-        let (map, truth) = (traced.map()?, traced.truth()?);
-        only_own_files(&map)?;
-        let waited = truth.function("oneAfterAnother")?.wall_ms + truth.function("allAtOnce")?.wall_ms;
-        let answering = map.wall_of("answer_timer") + map.wall_of("answer_slow");
-        ensure!(answering >= waited * 0.7, "{variant}: the server's functions own {answering:.0} of {waited:.0} ms");
-        let peers = map.json["peers"].as_array().map_or(0, Vec::len);
-        let trips = map.json["peers"][0]["round_trips"].as_u64();
-        // Node's start is a storm on a busy machine: what was not seen has to be said.
-        let losses = map.warnings();
-        let exact = peers == 1 && trips == Some(60);
-        let said = losses.contains("messages dropped") || losses.contains("thinned");
-        ensure!(exact || said, "{variant}: {trips:?} round trips of 60 to one of {peers} peers; said: {losses}");
-        if variant == "http" {
-            let (got, want) = (map.wall_of("hog"), truth.function("hog")?.wall_ms);
-            ensure!(got >= want * 0.7 && got <= want * 1.1 + 20.0, "hog: {got:.0} ms, truth {want:.0} ms");
-        }
+    let traced = traced("w43_node", "bare")?;
+    let (map, truth) = (traced.map()?, traced.truth()?);
+    only_own_files(&map)?;
+    let waited = truth.function("oneAfterAnother")?.wall_ms + truth.function("allAtOnce")?.wall_ms;
+    let answering = map.wall_of("answer_timer") + map.wall_of("answer_slow");
+    ensure!(answering >= waited * 0.7, "the server's functions own {answering:.0} of {waited:.0} ms");
+    let peers = map.json["peers"].as_array().map_or(0, Vec::len);
+    let exact = peers == 1 && map.json["peers"][0]["round_trips"].as_u64() == Some(60);
+    ensure!(exact || losses_said(&map), "not 60 round trips to one of {peers} peers: {}", map.warnings());
+    Ok(())
+}
+
+/// What was not seen has to be said.
+fn losses_said(map: &Map) -> bool {
+    let losses = map.warnings();
+    losses.contains("dropped") || losses.contains("thinned")
+}
+
+/// The classic client: on new connections, on kept ones, to a name, and timers.
+fn node_http(variant: &str) -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    if !has_node() {
+        return Ok(());
+    }
+    let traced = traced_whole("w64_node_http", variant)?;
+    let (map, truth) = (traced.map()?, traced.truth()?);
+    only_own_files(&map)?;
+    // What the server waits in each answer is the least that its client does.
+    let answered = |route: &str| truth.json["answered"][route].as_u64();
+    for (function, trips, answer_ms) in
+        [("onNewConnection", 10, 20.0), ("onKeptConnection", 6, 50.0), ("byName", 8, 20.0), ("withBody", 4, 50.0)]
+    {
+        let (got, most) = (map.wall_of(function), truth.function(function)?.wall_ms * 1.1 + 20.0);
+        let least = trips as f64 * answer_ms * 0.9;
+        ensure!((least..=most).contains(&got), "{function}: {got:.0} ms, not {least:.0} to {most:.0}");
+        let counted = map.round_trips(function);
+        ensure!(counted == trips || losses_said(&map), "{function}: {counted} round trips of {trips}");
+    }
+    // Those of each round wait together.
+    let (got, most) = (map.wall_of("worker"), truth.function("worker")?.wall_ms * 1.1 + 20.0);
+    ensure!((180.0..=most).contains(&got), "worker: {got:.0} ms, not 180 to {most:.0}");
+    ensure!(map.round_trips("worker") == 24 || losses_said(&map), "worker: {} round trips", map.round_trips("worker"));
+    let all = answered("/timer").zip(answered("/slow")).map(|(timer, slow)| timer + slow);
+    ensure!(all == Some(52), "the server answered {all:?}");
+    for function in ["nap", "callback"] {
+        owns(&map, &truth, &[function], function)?;
+    }
+    for (outer, inner) in [
+        ("inTurn", "onNewConnection"),
+        ("inTurn", "onKeptConnection"),
+        ("onNewConnection", "answer_timer"),
+        ("onKeptConnection", "answer_slow"),
+        ("byName", "answer_timer"),
+        ("withBody", "answer_slow"),
+        ("atOnce", "worker"),
+        ("worker", "answer_slow"),
+        ("callback", "later"),
+    ] {
+        under(&map, outer, inner)?;
     }
     Ok(())
+}
+
+#[test]
+fn node_http_and_timers() -> Result<()> {
+    node_http("http")
+}
+
+#[test]
+fn node_https_and_timers() -> Result<()> {
+    node_http("tls")
 }

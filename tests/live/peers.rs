@@ -102,9 +102,14 @@ fn workers_of_one_service() -> Result<()> {
 fn only_those_that_are_named() -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
     let mut front = Service::python("front", &[])?;
-    let with =
-        |follow: &str| trace(&front)?.with_baseline().options(&["--runs", "1", "--follow-peers", follow]).passes();
-    for (follow, followed) in [("server", true), ("redis-server", false), ("no", false)] {
+    // Of the same script: only the port tells them apart.
+    let other = Service::python("other", &[])?;
+    let options = |follow: &str| -> Result<Trace> {
+        Ok(trace(&front)?.with_baseline().options(&["--runs", "1", "--follow-peers", follow]))
+    };
+    let with = |follow: &str| options(follow)?.passes();
+    let (by_port, by_other) = (format!("server:{}", front.port), format!("server:{}", other.port));
+    for (follow, followed) in [("server", true), (by_port.as_str(), true), (by_other.as_str(), false), ("no", false)] {
         let map = with(follow)?.map()?;
         ensure!(
             map.has("burn") == followed,
@@ -113,6 +118,12 @@ fn only_those_that_are_named() -> Result<()> {
         );
         ensure!(map.round_trips("ask_cpu") == 3, "--follow-peers {follow}: {} round trips", map.round_trips("ask_cpu"));
     }
+    // Nobody has the name: said before anything runs, with the names that there are.
+    let refused = options("sever")?.run()?;
+    ensure!(refused.code() == Some(2), "exit code {:?}: {}", refused.code(), refused.stderr());
+    let said = refused.stderr();
+    ensure!(said.contains("called sever"), "{said}");
+    ensure!(said.contains(&by_port) && said.contains(&by_other) || said.contains(" more"), "no candidates: {said}");
     front.unharmed()
 }
 

@@ -91,10 +91,13 @@ fn throttling_is_confirmed_where_a_quota_is_used_up() -> Result<()> {
     Ok(())
 }
 
+/// Calls one after the other are confirmed, one connection is not suspected of anything, and services that compute are
+/// told from those that wait.
 #[test]
-fn services_that_compute_are_told_from_those_that_wait() -> Result<()> {
+fn suspicions_of_the_example() -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
-    let traced = Trace::workload("w01_example", &[])?.env("W01_SEGMENTS", "6").passes()?;
+    let traced = Trace::workload("w01_example", &[])?.passes()?;
+    traced.check_result("schema,class,top,suspicions")?;
     let found = result(&traced)?;
     let verdicts = verdicts(&found, "remote_service_cpu_bound");
     ensure!(verdicts.contains(&("tikal", "confirmed")), "{verdicts:?}");

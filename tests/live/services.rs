@@ -1,7 +1,7 @@
 //! Names of services: what they say of themselves, what the user calls them, what their unit or container is.
 
 use anyhow::{Context, Result, ensure};
-use perfmap_tests::{Map, Trace, Traced, turn, workload};
+use perfmap_tests::{Map, Trace, Traced, places, turn, workload};
 use std::{
     net::TcpListener,
     path::{Path, PathBuf},
@@ -181,4 +181,66 @@ fn three_services_deep() -> Result<()> {
         ensure!(map.round_trips(function) == trips, "{function} made {}", map.round_trips(function));
     }
     traced.owns_its_time()
+}
+
+/// A client, a proxy that only copies bytes (as docker-proxy does for published ports), and two services behind it.
+fn through_a_proxy(variant: &str, proxy: &str) -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    // Functions lie side by side in one thread: at 99 Hz a sample more or less is a tenth of one.
+    let traced = Trace::workload("w65_proxy_copy", &[variant])?.options(&["--freq", "999"]).passes()?;
+    let (map, truth) = (traced.map()?, traced.truth()?);
+    for want in truth.json["http"]["peers"].as_array().context("truth without http.peers")? {
+        let (port, trips) = (want["port"].as_u64().context("a port")?, want["round_trips"].as_u64());
+        let (round_trips, _, failed, counted) = map.peer(port)?;
+        ensure!(Some(round_trips) == trips, "{}: {round_trips} round trips, truth {trips:?}", want["service"]);
+        ensure!((failed, counted.as_str()) == (0, "exact"), "{}: {failed} failed, {counted}", want["service"]);
+        let peers = map.json["peers"].as_array().context("no list of peers")?;
+        let peer = peers.iter().find(|peer| peer["address"] == format!("127.0.0.1:{port}"));
+        let got = peer.and_then(|peer| peer["service"].as_str()).unwrap_or_default();
+        let name =
+            if want["service"] == "proxy" { proxy.replace("PORT", &port.to_string()) } else { format!("chain:{port}") };
+        ensure!(got == name, "{} is called {got:?}, not {name}", want["service"]);
+        if want["service"] == "store" {
+            named(&map, "scan_rows", "look_up", &name)?;
+        }
+    }
+    for (outer, inner) in
+        [("load_pages", "do_GET"), ("do_GET", "look_up"), ("look_up", "scan_rows"), ("do_GET", "render_page")]
+    {
+        ensure!(map.nested(outer, inner), "{inner} is not under {outer}");
+    }
+    for function in truth.functions()? {
+        let (found, true_ms) = (map.wall_of(&function.name), function.wall_ms);
+        ensure!((found - true_ms).abs() <= true_ms * 0.1, "{}: {found:.0} ms, truth {true_ms:.0} ms", function.name);
+    }
+    // Each page is asked for once at the proxy, once behind it, and once at the store.
+    for (function, trips) in [("load_pages", 36), ("look_up", 12)] {
+        ensure!(map.round_trips(function) == trips, "{function} made {}", map.round_trips(function));
+    }
+    traced.owns_its_time()
+}
+
+#[test]
+fn through_a_proxy_of_threads_that_copy() -> Result<()> {
+    through_a_proxy("copy", "proxied:PORT")
+}
+
+#[test]
+fn through_socat() -> Result<()> {
+    if places::program("socat").is_none() {
+        eprintln!("skipped: no socat on this machine");
+        return Ok(());
+    }
+    // Its processes are the workload's own tools to perfmap, but for what they answer.
+    through_a_proxy("socat", "socat")
+}
+
+/// It splices: the bytes never pass through its memory.
+#[test]
+fn through_docker_proxy() -> Result<()> {
+    if places::program("docker-proxy").is_none() {
+        eprintln!("skipped: no docker-proxy on this machine");
+        return Ok(());
+    }
+    through_a_proxy("docker", "docker-proxy")
 }

@@ -196,6 +196,47 @@ fn go() -> Result<()> {
     traced.owns_its_time()
 }
 
+/// A client of the server that a workload builds for itself; None: it could not be built here.
+fn built(name: &str, missing: &str, options: &[&str]) -> Result<Option<Traced>> {
+    if !workload::ready(name)?.join("bin/client").is_file() {
+        eprintln!("skipped: {missing}");
+        return Ok(None);
+    }
+    let Some(_turn) = turn()? else { return Ok(None) };
+    let certificate = workload::ready("w50_tls")?.join("cert.pem");
+    let certificate = certificate.to_str().context("a path that is not UTF-8")?;
+    let server = Server::start("1.3")?;
+    let (port, text) = (server.port, server.port.to_string());
+    let trace = Trace::workload(name, &[certificate, &text])?.with_baseline();
+    let traced = trace.options(&["--runs", "1", "--warmup", "0", "--follow-peers", "no"]).options(options).passes()?;
+    let Served { requests, connections, .. } = server.served()?;
+    counts(&traced, port, (requests / 2, connections / 2), &["exact"])?;
+    ensure!(!traced.words().contains("not decrypted"), "all of it was read:\n{}", traced.words());
+    Ok(Some(traced))
+}
+
+/// Reads and writes name the connection by different addresses; large bodies are written in pieces of several slices.
+#[test]
+fn rustls() -> Result<()> {
+    let Some(traced) = built("w66_rustls", "rustls could not be fetched and built", &[])? else { return Ok(()) };
+    let map = traced.map()?;
+    // 16 of the first thread and one of each of the others; the calls lie under who made them.
+    ensure!(map.round_trips("get") == 20, "get made {} round trips", map.round_trips("get"));
+    ensure!(map.nested("get", "read_answer"), "read_answer is not under get");
+    Ok(())
+}
+
+#[test]
+fn openssl_linked_statically() -> Result<()> {
+    built("w67_static_ssl", "no libssl.a on this machine", &[]).map(drop)
+}
+
+/// As on kernels before 6.6: each probe hangs on a descriptor of its own.
+#[test]
+fn one_probe_at_a_time() -> Result<()> {
+    built("w67_static_ssl", "no libssl.a on this machine", &["--single-probes"]).map(drop)
+}
+
 /// The breakpoints go with perfmap, and the target, whose calls they were in, comes to its own end.
 #[test]
 fn perfmap_killed_midway_leaves_no_probe() -> Result<()> {

@@ -57,6 +57,10 @@ const NEEDS: &[Need] = &[
     need("mariadb-server-core", Sign::File("/usr/sbin/mariadbd"), "a database for the workloads", false),
     need("redis-server", Sign::Program("redis-server"), "a cache for the workloads", false),
     need("memcached", Sign::Program("memcached"), "a cache for the workloads", false),
+    need("golang-go", Sign::Program("go"), "builds the Go workloads", false),
+    need("openjdk-17-jdk-headless", Sign::Program("javac"), "compiles and runs the Java workload", false),
+    need("libnetty-java", Sign::File("/usr/share/java/netty-transport.jar"), "an event loop of Java", false),
+    need("socat", Sign::Program("socat"), "a proxy that only copies bytes", false),
     need("util-linux", Sign::Program("setpriv"), "runs perfmap without privilege", false),
 ];
 

@@ -1,15 +1,24 @@
 //! Which levels of detail were gone to, each with its reason and what it gave. Level 1, functions, always; level 2, the
-//! lines of a hot function, where one owns so much that its name alone is no answer. No level changes the program.
+//! lines of a hot function, where one owns so much that its name alone is no answer; level 3, memory by function, where
+//! the process tree ends much larger than it began. No level changes the program.
 
-use super::hot::{self, ENOUGH_SAMPLES, HOT_PCT, Lines};
+use super::{
+    baseline::{self, Metric},
+    hot::{self, ENOUGH_SAMPLES, HOT_PCT, Lines},
+};
 use crate::{
-    map::{Location, Map},
+    map::{Location, Map, Step},
     recording::{Event, Recording},
     resolve::Resolved,
 };
 
 /// Functions that are looked into: more than three cannot own over 30 % each.
 const MOST: usize = 3;
+/// Growth over a run that is out of the ordinary: so many bytes, or such a part of the peak. Of small programs every start
+/// is a large part of the peak.
+const LARGE_DELTA: f64 = 100.0 * 1024.0 * 1024.0;
+const PART_OF_PEAK: f64 = 0.25;
+const LEAST_DELTA: f64 = 16.0 * 1024.0 * 1024.0;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Escalation {
@@ -31,6 +40,12 @@ pub enum Level {
         share_pct: f64,
         lines: Lines,
     },
+    /// Growth from the start of the baseline's runs to their end, their peak, and in which functions memory grew most.
+    Memory {
+        delta: i64,
+        peak: u64,
+        functions: Vec<(String, i64)>,
+    },
 }
 
 impl Level {
@@ -38,6 +53,7 @@ impl Level {
         match self {
             Level::Functions { .. } => 1,
             Level::Lines { .. } => 2,
+            Level::Memory { .. } => 3,
         }
     }
 }
@@ -59,6 +75,31 @@ pub(super) fn steps(recording: &Recording, resolved: &Resolved, map: &Map) -> Ve
         let hot::Hot { function, location, share_pct, .. } = hot;
         found.push(step(Level::Lines { function, location, share_pct, lines }));
     }
+    if let Some((delta, peak)) = abnormal_memory(recording) {
+        found.push(step(Level::Memory { delta, peak, functions: grown_most(map) }));
+    }
+    found
+}
+
+/// Median growth and peak of the baseline's runs, where they are out of the ordinary.
+fn abnormal_memory(recording: &Recording) -> Option<(i64, u64)> {
+    let runs = recording.baseline.as_ref()?;
+    let of = |metric| baseline::spread(runs, metric).map(|spread| spread.median);
+    let (delta, peak) = (of(Metric::MemoryDelta)?, of(Metric::MemoryPeak)?);
+    (delta > LARGE_DELTA || delta > peak * PART_OF_PEAK && delta > LEAST_DELTA).then_some((delta as i64, peak as u64))
+}
+
+fn grown_most(map: &Map) -> Vec<(String, i64)> {
+    fn below(step: &Step, found: &mut Vec<(String, i64)>) {
+        if step.memory_delta > 0 {
+            found.push((step.function.clone(), step.memory_delta));
+        }
+        step.children.iter().for_each(|child| below(child, found));
+    }
+    let mut found = Vec::new();
+    map.steps.iter().for_each(|step| below(step, &mut found));
+    found.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    found.truncate(MOST);
     found
 }
 

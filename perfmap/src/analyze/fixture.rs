@@ -257,8 +257,6 @@ pub fn recording() -> Recording {
         unfinished: false,
         throttled: false,
         held: None,
-        before: None,
-        device: None,
     }));
     events.push(Event::ShortWaits(ShortWaits {
         task,

@@ -51,7 +51,7 @@ pub struct Line {
 }
 
 pub fn functions(map: &Map) -> Vec<Hot> {
-    let mut found: BTreeMap<(usize, &str, Option<&Location>), (Nanos, Vec<String>)> = BTreeMap::new();
+    let mut found = Found::new();
     for step in &map.steps {
         collect(step, &mut found);
     }

@@ -98,7 +98,8 @@ fn waits_for_interpreter(map: &Map, step: Option<&Step>) -> bool {
     let sum = |interpreter: bool| -> Nanos {
         map.locks.iter().filter(is_its).filter(|lock| lock.interpreter == interpreter).map(|lock| lock.waited).sum()
     };
-    sum(true) > sum(false)
+    // Waits for pools and queues have no holder and stand in no list: they are what is left of the step's.
+    sum(true) > sum(false) && sum(true).0 >= step.own_waits.of(WaitCause::Lock).0 / 2
 }
 
 fn calls(step: &Step, time: Nanos) -> Option<Detail> {

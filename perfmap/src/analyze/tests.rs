@@ -66,6 +66,7 @@ fn who_waits_for_the_interpreter_waits_to_compute() {
     let mut map = Map { locks: super::fixture::map().locks, ..one(waiting) };
     map.locks[0].service = 0;
     map.locks[0].interpreter = true;
+    map.locks[0].waited = ms(450);
     if let Some(waiter) = &mut map.locks[0].waiter {
         waiter.function = "f".into();
     }
@@ -74,6 +75,10 @@ fn who_waits_for_the_interpreter_waits_to_compute() {
         let found = of(&map);
         assert_eq!((found.class, found.detail), (Class::Cpu, Detail::ForInterpreter { time: ms(600) }));
     }
+    // A pool that somebody else has a place in stands in no list.
+    map.locks[0].waited = ms(50);
+    assert_eq!(of(&map).class, Class::Lock);
+    map.locks[0].waited = ms(450);
     map.locks[0].interpreter = false;
     assert_eq!(of(&map).class, Class::Lock);
 }

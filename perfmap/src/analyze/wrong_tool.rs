@@ -273,7 +273,10 @@ mod tests {
         let indicators = |suspicions: &[Suspicion]| indicators(&map, &candidates, &[], suspicions, &Norms::usual());
         let dismissed = suspicion("tiny_io", Category::DataFlow, Verdict::Dismissed);
         let unverified = suspicion("tiny_io", Category::DataFlow, Verdict::Unverified);
-        assert!(matches!(indicators(&[dismissed.clone()])[..], [Indicator::AlreadyOptimized { dismissed: 1, .. }]));
+        assert!(matches!(
+            indicators(std::slice::from_ref(&dismissed))[..],
+            [Indicator::AlreadyOptimized { dismissed: 1, .. }]
+        ));
         assert_eq!(indicators(&[]), [], "nothing was looked into");
         assert_eq!(indicators(&[dismissed, unverified]), []);
     }

@@ -8,6 +8,8 @@ const EXAMPLES: &str = "\
 Examples:
   sudo perfmap trace -- uv run pytest tests/e2e/test_checkout.py -s
   sudo perfmap trace --runs 5 -- ./target/release/import data.csv
+  sudo perfmap trace POST /api/v1/orders
+  perfmap discover app/services/orders.py::create_order
   sudo perfmap attach --unit billing.service --duration 30s
   perfmap report .optimization/test_checkout/recording.perfmap
   perfmap diff before/profile_result.yaml after/profile_result.yaml
@@ -16,6 +18,8 @@ Examples:
 const TRACE_EXAMPLES: &str = "\
 Examples:
   sudo perfmap trace -- uv run pytest tests/e2e/test_checkout.py -s
+  sudo perfmap trace POST /api/v1/orders                      without --: a target; its test is found, or written
+  sudo perfmap trace app/orders.py::create_order              (perfmap discover --help has all kinds)
   sudo perfmap trace --no-baseline -- python3 job.py          one profiled run and nothing else
   sudo perfmap trace --freq 999 -- ./parse big.json           ten times the samples, for short programs
   sudo perfmap trace --app 'vendor/ours/*' -- npm test        files elsewhere that are your code too
@@ -44,6 +48,21 @@ where their time went, and what it asked of others; without any request, what it
 
 Exit codes: 0 the map is written (also where Ctrl-C or the process's end came first), 2 wrong use or nothing to watch,
 4 no privilege or an unfit kernel, 5 output cannot be written.";
+
+const DISCOVER_EXAMPLES: &str = "\
+Examples:
+  perfmap discover app/services/orders.py::create_order      a function
+  perfmap discover app/services/orders.py:45                 the function around a line
+  perfmap discover POST /api/v1/orders                       a route; a URL works too
+  perfmap discover app.jobs.nightly:run                      module:function
+  perfmap discover scripts/import.py                         a pipeline: a file, a script of a manifest, a make target
+  perfmap discover tests/test_orders.py::test_pays           a test, by its id or its name
+
+Prints the entry point, the command that drives it (an existing test found by route, then function, then module; else a
+script that is written to .optimization/NAME/profile_test.sh), services with their code, tools and commands, each with
+the file and line that says so. [commands] and [targets] of perfmap.toml come before all that is found.
+
+Exit codes: 0 found, 2 not found (the nearest names are shown) or a perfmap.toml that is none, 5 output cannot be written.";
 
 const REPORT_EXAMPLES: &str = "\
 Examples:
@@ -110,6 +129,9 @@ pub enum Subcommand {
     /// Watch services that run already, and write the same map
     #[command(after_help = ATTACH_EXAMPLES)]
     Attach(AttachArgs),
+    /// Find where a target is entered, what tests it, and how its repository is worked with; runs nothing
+    #[command(after_help = DISCOVER_EXAMPLES)]
+    Discover(DiscoverArgs),
     /// Make all outputs again from a recording
     #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArgs),
@@ -190,8 +212,11 @@ pub struct TraceArgs {
     /// What operations usually take, over the usual norms: a TOML file (see also perfmap.toml)
     #[arg(long, value_name = "FILE")]
     pub norms: Option<PathBuf>,
-    /// The command and its arguments, after --
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    /// For tests: probes in TLS libraries one by one, as on kernels before 6.6
+    #[arg(long, hide = true)]
+    pub single_probes: bool,
+    /// The command and its arguments, after --; or a target, without it
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND|TARGET")]
     pub command: Vec<OsString>,
 }
 
@@ -258,6 +283,19 @@ fn duration(typed: &str) -> Result<Duration, String> {
         Ok(length) if length >= Duration::from_millis(1) => Ok(length),
         Ok(_) | Err(_) => Err(format!("{typed} is too short or too long")),
     }
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct DiscoverArgs {
+    /// A function, line, route, URL, pipeline or test
+    #[arg(required = true, num_args = 1..=2, value_name = "TARGET")]
+    pub target: Vec<String>,
+    /// Format of what is printed
+    #[arg(long, value_enum, default_value_t = Format::Yaml)]
+    pub format: Format,
+    /// Directory for a script, where one is written [default: .optimization/NAME, named after the target]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, ClapArgs)]

@@ -13,7 +13,7 @@ use super::{
     errors::Failure,
     norms::norms,
     pipeline::{self, Destination},
-    plan::{OutputPlan, WAIT_THRESHOLD, detail, follow_peers, output_plan},
+    plan::{OutputPlan, WAIT_THRESHOLD, check_followed, detail, follow_peers, output_plan},
     services::named_services,
     trace::{add_projects, recording_file},
 };
@@ -70,6 +70,8 @@ fn attach_plan(typed: &AttachArgs, here: &Path, invocation: &Invocation) -> Resu
     let owner = invocation.owner.map(|(uid, gid)| files::Owner { uid, gid });
     let services = named_services(&typed.service, here, project.main.as_deref(), owner)?;
     let norms = norms(None, project.main.as_deref(), owner)?;
+    let follow = follow_peers(&typed.follow_peers, &services)?;
+    check_followed(&follow)?;
     if let Some(main) = &project.main {
         // What is watched has nothing to do with the directory that it is watched from.
         project.roots.retain(|root| root != main);
@@ -89,8 +91,9 @@ fn attach_plan(typed: &AttachArgs, here: &Path, invocation: &Invocation) -> Resu
             sample_hz: typed.freq,
             wait_threshold: WAIT_THRESHOLD,
             stack_bytes: typed.stack_bytes,
-            peers: Peers { follow: follow_peers(&typed.follow_peers)?, known: Vec::new(), watched: pids.clone() },
+            peers: Peers { follow, known: Vec::new(), watched: pids.clone() },
             tls_libraries: Vec::new(),
+            single_probes: false,
             detail: detail(typed.detail_memory),
         },
         pids,

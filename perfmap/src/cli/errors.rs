@@ -110,10 +110,9 @@ impl Failure {
             Failure::Collect(CollectError::NoPrivilege { .. }) => Some(
                 "run it with sudo: the command itself still runs as you; perfmap doctor shows what is missing".into(),
             ),
-            Failure::Collect(CollectError::OwnPidNamespace) => Some(
-                "give the container the machine's pids (docker: --pid=host --privileged), or run perfmap outside of it"
-                    .into(),
-            ),
+            Failure::Collect(CollectError::ForeignProc) => {
+                Some("mount its own: mount -t proc proc /proc, or unshare --mount-proc".into())
+            }
             Failure::Collect(_) => Some("perfmap doctor shows what this machine can do".into()),
             Failure::Print(_) => None,
             Failure::Output(_) => Some("choose another directory with --out DIR, or make room on that disk".into()),
@@ -196,7 +195,7 @@ mod tests {
             (Failure::Collect(CollectError::NoPrivilege { missing: "CAP_BPF".into() }), 4),
             (Failure::from(SelectError::NoSuchProcess(7)), 2),
             (Failure::Collect(CollectError::Unsupported { what: "BTF".into() }), 4),
-            (Failure::Collect(CollectError::OwnPidNamespace), 4),
+            (Failure::Collect(CollectError::ForeignProc), 4),
             (Failure::Output(FilesError::DiskFull { path: "/full".into() }), 5),
             (Failure::Print(io()), 5),
             (launch(LaunchError::NotFound { program: "x".into(), nearest: vec![] }), 127),

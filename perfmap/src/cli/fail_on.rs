@@ -63,7 +63,7 @@ fn condition(text: &str) -> Option<Condition> {
         return CLASSES.iter().find(named).map(|class| Condition::Class(*class));
     }
     let ms: f64 = text.strip_prefix("wall>")?.trim().trim_end_matches("ms").trim().parse().ok()?;
-    (ms.is_finite() && ms >= 0.0).then(|| Condition::Wall(Nanos((ms * 1e6) as u64)))
+    (ms.is_finite() && ms >= 0.0).then_some(Condition::Wall(Nanos((ms * 1e6) as u64)))
 }
 
 pub fn diff_conditions(typed: &[String]) -> Result<Vec<DiffCondition>, Failure> {

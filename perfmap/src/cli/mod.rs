@@ -8,6 +8,8 @@ mod completions;
 mod console;
 mod container_roots;
 mod diff;
+mod discover;
+mod discovered;
 mod doctor;
 mod errors;
 mod fail_on;
@@ -52,6 +54,7 @@ fn dispatch(command: Subcommand, console: &Console) -> Result<u8, Failure> {
     match command {
         Subcommand::Trace(typed) => trace::trace(&typed, console),
         Subcommand::Attach(typed) => attach::attach(&typed, console),
+        Subcommand::Discover(typed) => discover::discover(&typed, console),
         Subcommand::Report(typed) => replay::replay(&typed, console),
         Subcommand::Diff(typed) => diff::diff(&typed, console),
         Subcommand::Doctor => doctor::doctor(console),

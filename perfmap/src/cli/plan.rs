@@ -1,6 +1,9 @@
 //! What was typed → what will be done, every decision taken and checked before anything is started.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use super::{
     args::{Backend, Format, TraceArgs},
@@ -11,8 +14,9 @@ use super::{
 };
 use crate::{
     baseline::Schedule,
-    collect::{self, FollowPeers, Mode, Peers},
+    collect::{self, FollowPeers, Mode, Named, Peers},
     correlate::flows,
+    map,
     recording::{NamedService, Nanos, ServiceSelector},
     report::{self, files::Owner},
     target::{self, Command, Invocation, Project},
@@ -45,6 +49,7 @@ pub struct TracePlan {
     pub sample_hz: u32,
     pub stack_bytes: u32,
     pub detail_memory: u32,
+    pub single_probes: bool,
     /// `auto` goes on without eBPF where it is refused, and says what is lost.
     pub backend: Backend,
     /// Services that run already and that the command talks to.
@@ -74,18 +79,40 @@ impl TracePlan {
             stack_bytes: self.stack_bytes,
             peers,
             tls_libraries: Vec::new(),
+            single_probes: self.single_probes,
             detail: detail(self.detail_memory),
         }
     }
 }
 
-pub fn trace_plan(typed: &TraceArgs, working_directory: &Path, invocation: Invocation) -> Result<TracePlan, Failure> {
+/// What is run, where, and after what its results are named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    pub argv: Vec<OsString>,
+    pub directory: PathBuf,
+    pub name: String,
+}
+
+impl Wanted {
+    /// The command as it was typed.
+    pub fn typed(command: &[OsString], working_directory: &Path) -> Wanted {
+        let words: Vec<String> = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        Wanted { argv: command.to_vec(), directory: working_directory.to_owned(), name: report::name_of(&words) }
+    }
+}
+
+pub fn trace_plan(
+    typed: &TraceArgs,
+    wanted: Wanted,
+    working_directory: &Path,
+    invocation: Invocation,
+) -> Result<TracePlan, Failure> {
     let Invocation { identity, environment, source: _, owner } = invocation;
     let owner = owner.map(|(uid, gid)| Owner { uid, gid });
     let output = output_plan(typed.format, typed.print.as_deref(), typed.min_share)?;
     let command = Command {
-        argv: typed.command.clone(),
-        working_directory: working_directory.to_owned(),
+        argv: wanted.argv,
+        working_directory: wanted.directory,
         identity,
         environment,
         stdout_to_stderr: output.print,
@@ -96,7 +123,7 @@ pub fn trace_plan(typed: &TraceArgs, working_directory: &Path, invocation: Invoc
     let services = named_services(&typed.service, working_directory, project.main.as_deref(), owner)?;
     let fail_on = fail_on::conditions(&typed.fail_on)?;
     let norms = norms(typed.norms.as_deref(), project.main.as_deref(), owner)?;
-    let follow_peers = follow_peers(&typed.follow_peers)?;
+    let follow_peers = follow_peers(&typed.follow_peers, &services)?;
     let on_command_line = named_services(&typed.service, working_directory, None, owner)?;
     let added = added(&services, on_command_line, &follow_peers);
     let baseline = match (&typed.baseline_file, typed.no_baseline) {
@@ -106,7 +133,7 @@ pub fn trace_plan(typed: &TraceArgs, working_directory: &Path, invocation: Invoc
     };
     let out = match &typed.out {
         Some(directory) => working_directory.join(directory),
-        None => working_directory.join(".optimization").join(report::slug(&report::name_of(&words(&command)))),
+        None => working_directory.join(".optimization").join(report::slug(&wanted.name)),
     };
     Ok(TracePlan {
         command,
@@ -119,6 +146,7 @@ pub fn trace_plan(typed: &TraceArgs, working_directory: &Path, invocation: Invoc
         sample_hz: typed.freq,
         stack_bytes: typed.stack_bytes,
         detail_memory: typed.detail_memory,
+        single_probes: typed.single_probes,
         backend: typed.backend,
         follow_peers,
         output,
@@ -132,8 +160,8 @@ pub fn detail(mib: u32) -> collect::Detail {
     collect::Detail { bytes: (mib as usize) << 20, fold: flows::fold }
 }
 
-/// `no`, `host`, or names.
-pub fn follow_peers(typed: &[String]) -> Result<FollowPeers, Failure> {
+/// `no`, `host`, or names; `services`: what the user named himself.
+pub fn follow_peers(typed: &[String], services: &[NamedService]) -> Result<FollowPeers, Failure> {
     match typed {
         [only] if only == "no" => Ok(FollowPeers::No),
         [only] if only == "host" => Ok(FollowPeers::Host),
@@ -142,7 +170,11 @@ pub fn follow_peers(typed: &[String]) -> Result<FollowPeers, Failure> {
                 what: format!("--follow-peers takes no, host, or names of services, not {wrong:?} among names"),
                 hint: Some("--follow-peers redis-server,billing follows these two and nothing else".into()),
             }),
-            None => Ok(FollowPeers::Named(names.to_vec())),
+            None => Ok(FollowPeers::Named(Named {
+                names: names.to_vec(),
+                services: services.to_vec(),
+                program: map::program,
+            })),
         },
     }
 }
@@ -153,10 +185,30 @@ fn added(services: &[NamedService], typed: Vec<NamedService>, follow: &FollowPee
     match follow {
         FollowPeers::No => Vec::new(),
         FollowPeers::Host => typed.into_iter().map(|service| service.is).collect(),
-        FollowPeers::Named(names) => {
+        FollowPeers::Named(Named { names, .. }) => {
             services.iter().filter(|service| names.contains(&service.name)).map(|service| service.is.clone()).collect()
         }
     }
+}
+
+/// A name that nothing here has is a mistake in it: it would do nothing, and say nothing.
+pub fn check_followed(follow: &FollowPeers) -> Result<(), Failure> {
+    let missed = match follow {
+        FollowPeers::No | FollowPeers::Host => None,
+        // Without root the others' ports cannot be seen, and nobody is followed.
+        FollowPeers::Named(named) if nix::unistd::geteuid().is_root() => named.missed(),
+        FollowPeers::Named(_) => None,
+    };
+    let Some((missed, candidates)) = missed else { return Ok(()) };
+    let hint = if candidates.is_empty() {
+        "no service listens on this machine".to_owned()
+    } else {
+        format!("what listens here: {}", candidates.join(", "))
+    };
+    Err(Failure::Usage {
+        what: format!("--follow-peers: nothing that runs here is called {}", missed.join(" or ")),
+        hint: Some(hint),
+    })
 }
 
 /// argv as text.
@@ -209,7 +261,9 @@ mod tests {
             source: EnvironmentSource::Own,
             owner: Some((1000, 1000)),
         };
-        trace_plan(&typed(words).expect("parses"), Path::new("/srv/app"), invocation)
+        let (typed, here) = (typed(words).expect("parses"), Path::new("/srv/app"));
+        let wanted = Wanted::typed(&typed.command, here);
+        trace_plan(&typed, wanted, here, invocation)
     }
 
     #[test]
@@ -229,7 +283,8 @@ mod tests {
         let follow = |words: &[&str]| planned(words).map(|plan| plan.follow_peers);
         assert_eq!(follow(&["--", "sh"]).ok(), Some(FollowPeers::Host));
         assert_eq!(follow(&["--follow-peers", "no", "--", "sh"]).ok(), Some(FollowPeers::No));
-        let named = FollowPeers::Named(vec!["redis".into(), "api".into()]);
+        let names = vec!["redis".into(), "api".into()];
+        let named = FollowPeers::Named(Named { names, services: Vec::new(), program: map::program });
         assert_eq!(follow(&["--follow-peers", "redis,api", "--", "sh"]).ok(), Some(named.clone()));
         assert_eq!(follow(&["--follow-peers=redis", "--follow-peers=api", "--", "sh"]).ok(), Some(named));
         let refused = follow(&["--follow-peers", "redis,host", "--", "sh"]).expect_err("not both");

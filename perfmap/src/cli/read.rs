@@ -12,10 +12,11 @@ use super::errors::Failure;
 use crate::report::files::Owner;
 
 /// While it lives, this thread touches files as the owner.
-struct AsOwner(Option<(Uid, Gid)>);
+#[derive(Debug)]
+pub struct AsOwner(Option<(Uid, Gid)>);
 
 impl AsOwner {
-    fn begin(owner: Option<Owner>) -> AsOwner {
+    pub fn begin(owner: Option<Owner>) -> AsOwner {
         // The group first: without root's file system identity nothing else changes, but the order is one less worry.
         AsOwner(owner.map(|Owner { uid, gid }| {
             let before = setfsgid(Gid::from_raw(gid));

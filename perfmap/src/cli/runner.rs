@@ -69,7 +69,7 @@ impl<'a> Runner<'a> {
             Some(lost) => collect::run_plain(&plan, launch, lost, &mut asked),
             // Nothing is launched before the probes are loaded, so a refusal leaves nothing behind.
             None => match collect::run(&plan, launch, &mut asked) {
-                Err(refused @ (CollectError::NoPrivilege { .. } | CollectError::OwnPidNamespace))
+                Err(refused @ (CollectError::NoPrivilege { .. } | CollectError::ForeignProc))
                     if self.plan.backend == Backend::Auto =>
                 {
                     let lost = match &refused {
@@ -114,11 +114,10 @@ fn met_late(services: usize) -> String {
     )
 }
 
-/// In a container, root's privileges do not help.
 fn without_pids(refused: &CollectError) -> String {
     format!(
         "{refused}: only wall time, CPU time and memory are known, no functions, waits, files or requests; \
-         give the container the machine's pids (docker: --pid=host --privileged), or run perfmap outside of it"
+         mount the namespace's own (mount -t proc proc /proc, unshare --mount-proc)"
     )
 }
 

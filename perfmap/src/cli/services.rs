@@ -27,6 +27,11 @@ const FORMS: &str = "pid:N, port:N, container:ID, unit:NAME, or the path of a pr
 struct Settings {
     #[serde(default)]
     services: BTreeMap<String, String>,
+    /// `discover` reads and checks these two.
+    #[serde(default, rename = "commands")]
+    _commands: Option<toml::Value>,
+    #[serde(default, rename = "targets")]
+    _targets: Option<toml::Value>,
     /// Of `norms`, which checks it.
     #[serde(default, rename = "norms")]
     _norms: Option<toml::Value>,
@@ -64,11 +69,11 @@ fn from_file(services: &mut Vec<NamedService>, root: &Path, owner: Option<Owner>
     };
     let at = path.display().to_string();
     let text = std::str::from_utf8(&bytes).map_err(|_| refused(format!("{at} is not text (UTF-8)"), ""))?;
-    let Settings { services: table, _norms } = toml::from_str(text).map_err(|error| {
+    let Settings { services: table, _commands, _targets, _norms } = toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(0, |span| text.get(..span.start).unwrap_or(text).matches('\n').count()) + 1;
         refused(
             format!("{at}, line {line}: {}", error.message()),
-            "it holds one table, [services], with lines like: api = \"port:8001\"",
+            "it holds [services], with lines like: api = \"port:8001\"; [commands] and [targets] (docs/discovery.md), [norms]",
         )
     })?;
     for (name, selector) in &table {

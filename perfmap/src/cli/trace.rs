@@ -4,9 +4,10 @@ use super::{
     args::TraceArgs,
     console::Console,
     container_roots,
+    discover::{self, Chosen},
     errors::{self, Failure},
     pipeline::{self, Destination},
-    plan::{BaselinePlan, TracePlan, trace_plan, words},
+    plan::{BaselinePlan, TracePlan, Wanted, check_followed, trace_plan, words},
     progress::Progress,
     read::read_bounded,
     runner::{Purpose, Runner},
@@ -31,7 +32,14 @@ pub fn trace(typed: &TraceArgs, console: &Console) -> Result<u8, Failure> {
     if invocation.source == EnvironmentSource::Account {
         console.note("the environment of your shell could not be read: the command runs with sudo's, and a plain PATH");
     }
-    let plan = trace_plan(typed, &working_directory, invocation)?;
+    let raw: Vec<_> = std::env::args_os().collect();
+    let found = discover::chosen(&raw, &typed.command, typed.out.as_deref(), &working_directory, &invocation, console)?;
+    let (wanted, source) = match found {
+        Some(Chosen { name, argv, directory, source }) => (Wanted { argv, directory, name }, Some(source)),
+        None => (Wanted::typed(&typed.command, &working_directory), None),
+    };
+    let plan = trace_plan(typed, wanted, &working_directory, invocation)?;
+    check_followed(&plan.follow_peers)?;
     let reused = match &plan.baseline {
         BaselinePlan::Reuse(path) => Some(reuse(path, &plan, console)?),
         BaselinePlan::Measure(_) | BaselinePlan::None => None,
@@ -39,7 +47,8 @@ pub fn trace(typed: &TraceArgs, console: &Console) -> Result<u8, Failure> {
     files::check_writable(&plan.out)?;
     let mut progress = Progress::new(console, runs(&plan));
     let (baseline, outcome) = all_runs(&plan, reused, &mut progress, console)?;
-    let recording = complete(&plan, baseline, outcome, &progress);
+    let mut recording = complete(&plan, baseline, outcome, &progress);
+    recording.source = source;
     finish(&plan, &recording, console, &progress)
 }
 

@@ -14,16 +14,22 @@ use super::{
     CollectError, Mode, Plan,
     clock::monotonic_ns,
     connections::{Connections, Reader},
+    conntrack,
     item::Item,
     object::{FarEnds, Object, Outsiders},
     peers::{Peer, Peers},
-    process,
+    process, surroundings,
     tree::Adopted,
 };
-use crate::unwind::{Root, read_mappings};
+use crate::{
+    recording::{Address, Ends, Translation},
+    unwind::{Root, read_mappings},
+};
 
 /// Most processes of one service: a pool of workers, not a machine's worth of sessions.
 const FAMILY: usize = 1024;
+/// Most network namespaces whose connection tracking is asked.
+const NETWORKS: usize = 256;
 /// Longest chain of parents that is climbed.
 const ANCESTORS: usize = 64;
 
@@ -42,6 +48,8 @@ pub struct Adoption {
     /// Introduced or announced; their families are still to be looked at.
     fresh: Vec<u32>,
     pub found: Vec<Peer>,
+    /// By network namespace: connections that are older than perfmap and whose addresses are rewritten.
+    translations: BTreeMap<u32, Vec<Translation>>,
     /// Processes that should have been followed, and for which there was no room.
     pub refused: u64,
     /// Introduced; what they had mapped is still to be looked at.
@@ -67,6 +75,7 @@ impl Adoption {
             introduced: BTreeSet::new(),
             fresh: Vec::new(),
             found: Vec::new(),
+            translations: BTreeMap::new(),
             refused: 0,
             mapped: Vec::new(),
         })
@@ -122,11 +131,20 @@ impl Adoption {
             return Ok(Vec::new());
         }
         let fresh = std::mem::take(&mut self.fresh);
-        let wanted: Vec<u32> = fresh.into_iter().filter(|pid| self.wanted(*pid)).collect();
         let parents = parents();
         let foreign =
             |pid: u32| pid > 1 && !self.never.contains(&pid) && (!own.contains(&pid) || self.introduced.contains(&pid));
-        let mut heads: Vec<u32> = wanted.into_iter().map(|pid| head(pid, &parents, &foreign)).collect();
+        let (mut heads, mut unwanted, mut glance) = (Vec::new(), Vec::new(), None);
+        for pid in fresh {
+            let line = line(pid, &parents, &foreign);
+            match line.last() {
+                Some(head) if self.peers.want(&line, &mut glance) => heads.push(*head),
+                Some(_) | None => unwanted.push(pid),
+            }
+        }
+        for pid in unwanted {
+            self.outsiders.set(pid, wire::Verdict::Never);
+        }
         heads.sort_unstable();
         heads.dedup();
         for pid in &heads {
@@ -152,21 +170,13 @@ impl Adoption {
         }
     }
 
-    fn wanted(&mut self, pid: u32) -> bool {
-        let wanted = self.peers.wants(pid);
-        if !wanted {
-            self.outsiders.set(pid, wire::Verdict::Never);
-        }
-        wanted
-    }
-
     /// Their connections are looked at; nothing of theirs is recorded.
     fn learn(&mut self, family: &[u32]) {
         let mut reader = Reader::default();
         for pid in family {
             self.introduced.insert(*pid);
             self.outsiders.set(*pid, wire::Verdict::Followed);
-            self.expect(&reader.read(*pid));
+            self.expect(*pid, &reader.read(*pid));
         }
     }
 
@@ -188,7 +198,7 @@ impl Adoption {
         self.introduced.insert(pid);
         self.mapped.push(pid);
         let connections = reader.read(pid);
-        self.expect(&connections);
+        self.expect(pid, &connections);
         let (comm, parent) = process::stat(pid).map_or((String::new(), 0), |stat| (stat.comm, stat.parent));
         let outside = !self.watched.contains(&pid);
         let adopted = Adopted { pid, parent, outside, comm, seen: process::read(pid) };
@@ -198,10 +208,36 @@ impl Adoption {
     }
 
     /// Older connections of a peer lead to its own peers.
-    fn expect(&mut self, connections: &Connections) {
+    fn expect(&mut self, pid: u32, connections: &Connections) {
+        if connections.far_ends.is_empty() {
+            return;
+        }
+        let network = surroundings::read(pid).namespaces.network;
+        if self.translations.len() < NETWORKS || self.translations.contains_key(&network) {
+            self.translations.entry(network).or_insert_with(|| conntrack::translations(pid, network));
+        }
         for end in &connections.far_ends {
             self.far_ends.insert(end);
+            // Behind the address that it asked is another one.
+            let client = Ends {
+                local: Address { ip: end.remote_ip, port: end.remote_port },
+                remote: Address { ip: end.local_ip, port: end.local_port },
+            };
+            let rewritten = self.translations.get(&network).into_iter().flatten().find(|one| one.client == client);
+            if let Some(Translation { network: _, client: _, server }) = rewritten {
+                self.far_ends.insert(&wire::FarEnd {
+                    local_ip: server.local.ip,
+                    remote_ip: server.remote.ip,
+                    local_port: server.local.port,
+                    remote_port: server.remote.port,
+                    ..*end
+                });
+            }
         }
+    }
+
+    pub fn take_translations(&mut self) -> Vec<Translation> {
+        std::mem::take(&mut self.translations).into_values().flatten().collect()
     }
 }
 
@@ -223,16 +259,12 @@ fn parents() -> BTreeMap<u32, u32> {
     process::all().into_iter().filter_map(|pid| Some((pid, process::stat(pid)?.parent))).collect()
 }
 
-/// The process that started the service: the topmost one above that runs the same program.
-fn head(pid: u32, parents: &BTreeMap<u32, u32>, foreign: &dyn Fn(u32) -> bool) -> u32 {
-    let mut at = pid;
-    for _ in 0..ANCESTORS {
-        match parents.get(&at) {
-            Some(parent) if foreign(*parent) && same_program(at, *parent) => at = *parent,
-            Some(_) | None => break,
-        }
-    }
-    at
+/// A process and those above it that run the same program, up to the one that started the service.
+fn line(pid: u32, parents: &BTreeMap<u32, u32>, foreign: &dyn Fn(u32) -> bool) -> Vec<u32> {
+    let above = std::iter::successors(Some(pid), |at| {
+        parents.get(at).copied().filter(|parent| foreign(*parent) && same_program(*at, *parent))
+    });
+    above.take(ANCESTORS).collect()
 }
 
 fn same_program(one: u32, other: u32) -> bool {

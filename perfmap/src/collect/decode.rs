@@ -46,6 +46,7 @@ pub enum Record<'a> {
     SocketState(wire::SocketState),
     Message(wire::Message, Option<RawStack<'a>>, &'a [u8]),
     Plaintext(wire::Plaintext, Option<RawStack<'a>>, &'a [u8]),
+    Ask(wire::Ask, Option<RawStack<'a>>, &'a [u8]),
     FileIo(wire::FileIo, Option<RawStack<'a>>),
     PythonCode {
         code: wire::PythonCode,
@@ -56,6 +57,8 @@ pub enum Record<'a> {
     FaultStack(wire::Header, RawStack<'a>),
     /// Frames outermost first.
     Resumed(wire::Resumed, Vec<wire::PythonFrame>),
+    /// With a stack where it waits or asks.
+    Goroutine(wire::Goroutine, wire::GoroutineWhat, RawStack<'a>),
 }
 
 /// Not a record of this version.
@@ -112,10 +115,16 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
             let plaintext = rest.get(..record.captured as usize).ok_or(Malformed)?;
             Record::Plaintext(record, (record.flags & wire::PLAINTEXT_STACK != 0).then_some(stack), plaintext)
         }
+        wire::Kind::Ask => {
+            let ask: wire::Ask = fixed(bytes)?;
+            let (stack, rest) = stack(bytes, size_of::<wire::Ask>(), &ask.stack)?;
+            let object = rest.get(..ask.captured as usize).ok_or(Malformed)?;
+            Record::Ask(ask, (ask.has_stack != 0).then_some(stack), object)
+        }
         wire::Kind::FileIo => {
             let io: wire::FileIo = fixed(bytes)?;
             let (stack, _) = stack(bytes, size_of::<wire::FileIo>(), &io.stack)?;
-            Record::FileIo(io, (io.has_stack == 1).then_some(stack))
+            Record::FileIo(io, (io.has_stack != 0).then_some(stack))
         }
         wire::Kind::PythonCode => {
             let code: wire::PythonCode = fixed(bytes)?;
@@ -124,6 +133,12 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
             let (file, rest) = split(rest, code.file_bytes)?;
             let (table, _) = split(rest, code.table_bytes)?;
             Record::PythonCode { code, name, file, table }
+        }
+        wire::Kind::Goroutine => {
+            let seen: wire::Goroutine = fixed(bytes)?;
+            let what = wire::GoroutineWhat::from_u32(seen.what).ok_or(Malformed)?;
+            let (stack, _) = stack(bytes, size_of::<wire::Goroutine>(), &seen.stack)?;
+            Record::Goroutine(seen, what, stack)
         }
         wire::Kind::Resumed => {
             let resumed: wire::Resumed = fixed(bytes)?;
@@ -167,7 +182,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn total_on_any_bytes(kind in 0u32..24, mut bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+        fn total_on_any_bytes(kind in 0u32..32, mut bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
             if bytes.len() >= 4 {
                 bytes[..4].copy_from_slice(&kind.to_ne_bytes());
             }

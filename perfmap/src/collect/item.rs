@@ -3,7 +3,7 @@
 use perfmap_common as wire;
 
 use super::{mappings::Change, process::Seen, tree::Adopted};
-use crate::unwind::{Mapping, Root};
+use crate::unwind::{Mapping, Root, go::Reasons};
 
 /// What the first thread sends.
 pub enum Item {
@@ -14,6 +14,11 @@ pub enum Item {
     Python {
         pid: u32,
         layout: wire::PythonLayout,
+    },
+    /// A program of Go's whose goroutines are told from now on.
+    Go {
+        pid: u32,
+        reasons: Reasons,
     },
     /// What /proc told about a process at its execve.
     Image {

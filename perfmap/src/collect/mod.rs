@@ -6,11 +6,16 @@
 //! them; both are joined.
 
 mod adopt;
+mod ask_functions;
+mod asks;
+mod called;
 mod clock;
 mod connections;
+mod conntrack;
 mod containers;
 mod decode;
-mod devices;
+mod go_programs;
+mod goroutines;
 mod gpu;
 mod habitats;
 mod item;
@@ -20,14 +25,15 @@ mod meter;
 mod object;
 mod overload;
 mod peers;
+mod pid_namespace;
 mod pieces;
 mod plain;
 mod plaintext;
 mod probes;
 mod process;
 mod recorder;
-mod rests;
 mod run;
+mod rustls_parts;
 mod selected;
 mod sockets;
 mod stacks;
@@ -40,11 +46,13 @@ mod tls_notes;
 mod tls_probes;
 mod tree;
 
+pub use called::Named;
 pub use peers::{FollowPeers, Peer, Peers};
+pub use pid_namespace::is_proc_foreign;
 pub use plain::{PLAIN_BACKEND, run_plain};
 pub use probes::{PROBES, Probe, ProbeResult, probe};
 pub use recorder::Detail;
-pub use run::{Controller, attach, is_pid_namespace_own, run};
+pub use run::{Controller, attach, run};
 pub use selected::running;
 
 use std::{collections::BTreeSet, path::PathBuf};
@@ -77,6 +85,8 @@ pub struct Plan {
     /// TLS libraries that an earlier run used: probed before the target starts. A library that is new is probed some 20 ms
     /// after it was mapped, which a short program's first request may not wait for.
     pub tls_libraries: Vec<TlsUse>,
+    /// Probes in TLS libraries are set one by one, as kernels before 6.6 need it, also where all of a library can be one link.
+    pub single_probes: bool,
     /// What is kept in memory at most, and how the rest is counted.
     pub detail: Detail,
 }
@@ -130,8 +140,8 @@ pub struct Outcome {
 pub enum CollectError {
     #[error("no privilege for eBPF: {missing}")]
     NoPrivilege { missing: String },
-    #[error("perfmap runs in a PID namespace of its own, but its probes see the machine's pids")]
-    OwnPidNamespace,
+    #[error("/proc belongs to another PID namespace than perfmap: its process numbers are not perfmap's")]
+    ForeignProc,
     #[error("this kernel cannot do it: {what}")]
     Unsupported { what: String },
     #[error("could not load {what}: {why}")]

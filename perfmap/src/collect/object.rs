@@ -2,22 +2,22 @@
 
 use std::{
     fs,
-    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    os::fd::{AsFd, AsRawFd},
 };
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Array, HashMap, MapData, PerCpuArray, RingBuf},
-    programs::{Program, ProgramError, tp_btf::BtfTracePointLink},
+    programs::Program,
 };
 use perfmap_common as wire;
 use perfmap_common::Plain;
 
 use super::{
-    CollectError, Mode, Plan,
-    probes::{ADOPTION, PROBES, RETURNS, When, attach, run_once},
+    CollectError, Mode, Plan, pid_namespace,
+    probes::{ADOPTION, PROBES, When, attach, run_once},
     tls_functions::ProbePoints,
-    tls_multi::Maps,
+    tls_multi::{Maps, Point},
     tls_probes,
     tls_probes::Probes,
 };
@@ -31,8 +31,6 @@ pub(super) static OBJECT: &[u8] =
 pub struct Object {
     ebpf: Ebpf,
     pub live: Live,
-    /// Of the program at the return of system calls; None while it rests.
-    returns: Option<BtfTracePointLink>,
     /// Those in TLS libraries; else why there are no programs for them.
     tls: Result<Probes, String>,
     /// What is not known for want of a program, and why: for the report.
@@ -49,6 +47,8 @@ impl Object {
             file_io_every_ns: 10_000_000,
             counting_only: counting.into(),
             follow: plan.peers.kernel(plan.mode) as u32,
+            pid_namespace: pid_namespace::setting(),
+            reserved: 0,
         };
         let mut ebpf = open(settings)?;
         let maps = Maps::of(&ebpf);
@@ -66,39 +66,24 @@ impl Object {
                 attached => attached?,
             }
         }
-        let tls = maps.map_err(|error| error.to_string()).and_then(|maps| Probes::load(&mut ebpf, OBJECT, &maps, &btf));
-        let mut object = Object { ebpf, live, returns: None, tls, missing };
-        object.watch_returns()?;
-        Ok(object)
-    }
-
-    /// Attaches the program at the return of system calls.
-    pub fn watch_returns(&mut self) -> Result<(), CollectError> {
-        let fail = |error: ProgramError| CollectError::from_load(RETURNS, &error);
-        if self.returns.is_none()
-            && let Some(Program::BtfTracePoint(program)) = self.ebpf.program_mut(RETURNS)
-        {
-            let link = program.attach().map_err(fail)?;
-            self.returns = Some(program.take_link(link).map_err(fail)?);
-        }
-        Ok(())
-    }
-
-    /// And detaches it: no system call on this machine takes the longer way out of the kernel then.
-    pub fn rest_returns(&mut self) {
-        self.returns = None;
-    }
-
-    /// Runs and run time so far of the program at the return of system calls.
-    pub fn cost_of_returns(&self) -> Option<(u64, Nanos)> {
-        let (_, runs, time) = cost_of(RETURNS, self.ebpf.program(RETURNS)?.fd().ok()?.as_fd())?;
-        Some((runs, time))
+        let tls = if plan.single_probes {
+            Probes::load_single(&mut ebpf)
+        } else {
+            maps.map_err(|error| error.to_string()).and_then(|maps| Probes::load(&mut ebpf, OBJECT, &maps, &btf))
+        };
+        Ok(Object { ebpf, live, tls, missing })
     }
 
     /// Sets the probes of some functions of a TLS library; else the reason.
     pub fn probe_tls(&mut self, file: &fs::File, functions: &[&ProbePoints]) -> Result<(), String> {
         let probes = self.tls.as_mut().map_err(|why| why.clone())?;
         probes.set(&mut self.ebpf, file, functions)
+    }
+
+    /// Sets probes where an event loop's library is asked for something; else the reason.
+    pub fn probe_asks(&mut self, file: &fs::File, points: &[Point]) -> Result<(), String> {
+        let probes = self.tls.as_mut().map_err(|why| why.clone())?;
+        probes.set_points(&mut self.ebpf, file, points)
     }
 
     pub fn ring(&mut self) -> Result<RingBuf<MapData>, CollectError> {
@@ -118,6 +103,13 @@ impl Object {
             .map_err(|error| CollectError::Load { what: "python_processes".into(), why: error.to_string() })
     }
 
+    pub fn go_processes(&mut self) -> Result<GoProcesses, CollectError> {
+        let map = self.ebpf.take_map("go_processes").ok_or_else(|| no_map("go_processes"))?;
+        HashMap::try_from(map)
+            .map(GoProcesses)
+            .map_err(|error| CollectError::Load { what: "go_processes".into(), why: error.to_string() })
+    }
+
     pub fn verdicts(&mut self) -> Result<Verdicts, CollectError> {
         let map = self.ebpf.take_map("verdicts").ok_or_else(|| no_map("verdicts"))?;
         HashMap::try_from(map)
@@ -128,7 +120,6 @@ impl Object {
     /// Ends the recording: no record comes after this but those of tasks that live on, which are written now; the maps
     /// stay readable.
     pub fn stop(&mut self) {
-        self.returns = None;
         if let Ok(probes) = &mut self.tls {
             probes.end();
         }
@@ -202,7 +193,6 @@ impl Object {
             (wire::LossSlot::SiteTable, Loss::SiteTableFull),
             (wire::LossSlot::PayloadUnreadable, Loss::PayloadUnreadable),
             (wire::LossSlot::RingMemory, Loss::RingFullMemory),
-            (wire::LossSlot::WakeUnseen, Loss::WakeUnseen),
         ];
         let mut losses = Losses::default();
         let counters = self.ebpf.map("losses").and_then(|map| PerCpuArray::<_, u64>::try_from(map).ok());
@@ -223,18 +213,17 @@ impl Object {
         let of_tls = self.tls.as_ref().ok().and_then(Probes::program).map(|program| (tls_probes::PROGRAM, program));
         let mut cost: Vec<_> = loaded
             .chain(of_tls)
-            .filter_map(|(name, descriptor)| cost_of(name, descriptor))
+            .filter_map(|(name, descriptor)| {
+                let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", descriptor.as_raw_fd())).ok()?;
+                let value =
+                    |key: &str| info.lines().find_map(|line| line.strip_prefix(key)?.trim().parse::<u64>().ok());
+                Some((name.to_owned(), value("run_cnt:")?, Nanos(value("run_time_ns:")?)))
+            })
             .filter(|(_, runs, _)| *runs > 0)
             .collect();
         cost.sort();
         cost
     }
-}
-
-fn cost_of(name: &str, descriptor: BorrowedFd<'_>) -> Option<(String, u64, Nanos)> {
-    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", descriptor.as_raw_fd())).ok()?;
-    let value = |key: &str| info.lines().find_map(|line| line.strip_prefix(key)?.trim().parse::<u64>().ok());
-    Some((name.to_owned(), value("run_cnt:")?, Nanos(value("run_time_ns:")?)))
 }
 
 /// The limits that may change while the target runs.
@@ -258,8 +247,6 @@ pub fn first(plan: &Plan) -> wire::LiveSettings {
         stack_bytes: plan.stack_bytes.min(wire::MAX_STACK_BYTES as u32),
         turn_every: 1,
         sample_every: 1,
-        rests: 0,
-        reserved: 0,
     }
 }
 
@@ -271,6 +258,18 @@ impl PythonProcesses {
     pub fn insert(&mut self, pid: u32, layout: &wire::PythonLayout) -> bool {
         let Ok(bytes) = layout.as_bytes().try_into() else { return false };
         let bytes: [u8; size_of::<wire::PythonLayout>()] = bytes;
+        self.0.insert(pid, bytes, 0).is_ok()
+    }
+}
+
+/// Where the goroutines of followed programs lie, key pid.
+pub struct GoProcesses(HashMap<MapData, u32, [u8; size_of::<wire::GoLayout>()]>);
+
+impl GoProcesses {
+    /// False when the table is full.
+    pub fn insert(&mut self, pid: u32, layout: &wire::GoLayout) -> bool {
+        let Ok(bytes) = layout.as_bytes().try_into() else { return false };
+        let bytes: [u8; size_of::<wire::GoLayout>()] = bytes;
         self.0.insert(pid, bytes, 0).is_ok()
     }
 }

@@ -11,7 +11,6 @@ use super::{
     clock::process_cpu,
     meter::Meter,
     object::{self, Object},
-    rests::Rests,
     thinning::{Policy, Reading, Volume, apply},
 };
 use crate::recording::{Loss, Nanos, Thinned};
@@ -22,9 +21,6 @@ const EVERY_NS: u64 = 250_000_000;
 #[derive(Debug, Default)]
 pub struct Passing {
     volume: Volume,
-    /// Records that only the return of a system call gives, and waits in calls whose return nobody watched.
-    pub(super) told: u64,
-    pub(super) unreturned: u64,
     /// CPU time of threads that ended, of processes that ended and of those that live, by pid.
     ended: u64,
     threads: HashMap<u32, u64>,
@@ -33,14 +29,6 @@ pub struct Passing {
 impl Passing {
     pub fn see(&mut self, kind: wire::Kind, entry: &[u8]) {
         self.volume.add(kind, entry);
-        match kind {
-            wire::Kind::Call | wire::Kind::Resumed => self.told += 1,
-            wire::Kind::Block => {
-                let block = wire::Block::read(entry);
-                self.unreturned += u64::from(block.is_some_and(|block| block.flags & wire::BLOCK_NO_RETURN != 0));
-            }
-            _ => {}
-        }
         if kind == wire::Kind::Exit
             && let Some(exit) = wire::Exit::read(entry)
         {
@@ -55,7 +43,7 @@ impl Passing {
     }
 
     /// All processes so far. One that ends between two looks is in neither sum for a moment: its record is on its way.
-    pub(super) fn tree_cpu(&self, alive: &BTreeSet<u32>) -> u64 {
+    fn tree_cpu(&self, alive: &BTreeSet<u32>) -> u64 {
         alive.iter().filter_map(|pid| process_cpu(*pid)).fold(self.ended, |sum, cpu| sum.saturating_add(cpu.0))
     }
 }
@@ -75,7 +63,6 @@ pub struct Watch {
     now: wire::LiveSettings,
     before: Sums,
     meter: Meter,
-    rests: Rests,
     pub thinned: Vec<Thinned>,
 }
 
@@ -90,9 +77,6 @@ impl Watch {
             now: object::first(plan),
             before,
             meter: Meter::start(origin, object.cost()),
-            // Not yet: a long wait that ends in a rest loses its call, and with it its cause (a parent waiting for a child that
-            // storms). It may rest only once such waits keep theirs.
-            rests: Rests::new(false, origin),
             thinned: Vec::new(),
         }
     }
@@ -104,9 +88,6 @@ impl Watch {
         passing: &mut Passing,
         alive: &BTreeSet<u32>,
     ) -> Result<(), CollectError> {
-        if let Some((what, why)) = self.rests.tick(now, object, &mut self.now, passing, alive)? {
-            self.thinned.push(Thinned { at: Nanos(now.saturating_sub(self.origin)), what, why });
-        }
         let wall = now.saturating_sub(self.before.at);
         if self.meter.is_due(now) {
             self.meter.pause(now, object.cost());

@@ -3,7 +3,11 @@
 
 use perfmap_common as wire;
 
-use super::{Mode, process};
+use super::{
+    Mode,
+    called::{Glance, Named},
+    process,
+};
 
 /// `--follow-peers`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -12,8 +16,8 @@ pub enum FollowPeers {
     No,
     /// All on this host.
     Host,
-    /// Those with one of these names (see [`is_called`]).
-    Named(Vec<String>),
+    /// Those with one of these names.
+    Named(Named),
 }
 
 /// A process that ran before the command; its number may be another's later, its birth is not.
@@ -55,28 +59,18 @@ impl Peers {
         }
     }
 
-    pub(super) fn wants(&self, pid: u32) -> bool {
+    /// Whether a process is followed, given the line of those above it that run the same program, itself first: who
+    /// answers may be a worker without a name or port of its own. `glance`: kept for those that are asked about together.
+    pub(super) fn want(&self, line: &[u32], glance: &mut Option<Glance>) -> bool {
         match &self.follow {
             FollowPeers::No => false,
             FollowPeers::Host => true,
-            FollowPeers::Named(names) => {
-                self.known.iter().any(|peer| peer.pid == pid) || names.iter().any(|name| is_called(pid, name))
-            }
+            FollowPeers::Named(named) => line.iter().any(|pid| {
+                self.known.iter().any(|peer| peer.pid == *pid)
+                    || named.is(*pid, glance.get_or_insert_with(Glance::default))
+            }),
         }
     }
-}
-
-/// By its thread's name, its program, its script or module, or what its environment calls the service.
-fn is_called(pid: u32, name: &str) -> bool {
-    let seen = process::read(pid);
-    let stem = |path: &str| {
-        let base = path.rsplit('/').next().unwrap_or(path);
-        base == name || base.rsplit_once('.').is_some_and(|(stem, _)| stem == name)
-    };
-    seen.service_name.as_deref() == Some(name)
-        || process::stat(pid).is_some_and(|stat| stat.comm == name)
-        || stem(&seen.executable)
-        || seen.arguments.iter().take(3).any(|argument| stem(argument))
 }
 
 #[cfg(test)]
@@ -92,15 +86,20 @@ mod tests {
     }
 
     #[test]
-    fn names_are_those_that_a_person_would_give() {
+    fn a_worker_is_called_like_the_program_above_it() {
         let me = std::process::id();
         let program = std::env::current_exe().expect("a path");
         let name = program.file_name().expect("a name").to_string_lossy().into_owned();
-        let named =
-            |name: &str| Peers { follow: FollowPeers::Named(vec![name.into()]), known: vec![], watched: vec![] };
-        assert!(named(&name).wants(me), "{name}");
-        assert!(!named("no-such-service").wants(me));
-        assert!(!Peers::default().wants(me));
+        let named = |name: &str| {
+            let named = Named { names: vec![name.into()], services: vec![], program: |_| String::new() };
+            Peers { follow: FollowPeers::Named(named), known: vec![], watched: vec![] }
+        };
+        let wants = |peers: Peers, line: &[u32]| peers.want(line, &mut None);
+        assert!(wants(named(&name), &[me]) && wants(named(&name), &[u32::MAX, me]));
+        assert!(!wants(named("no-such-service"), &[me]));
+        let known = Peers { known: vec![Peer::of(me).expect("own stat")], ..named("no-such-service") };
+        assert!(wants(known, &[u32::MAX, me]));
+        assert!(!wants(Peers::default(), &[me]));
     }
 
     #[test]

@@ -107,8 +107,6 @@ pub fn run_plain(
         unfinished: ending.is_none(),
         throttled: false,
         held: None,
-        before: None,
-        device: None,
     };
     let meta = Meta {
         backend: PLAIN_BACKEND.into(),

@@ -9,6 +9,7 @@ use std::collections::{HashMap, VecDeque};
 
 use perfmap_common as wire;
 
+use super::rustls_parts::Parts;
 use crate::{
     protocol::{Decoder, RunKey},
     recording::{Direction, Mark, Nanos, SocketId, StackId, TaskId},
@@ -68,6 +69,7 @@ pub struct Plaintexts {
     connections: HashMap<Key, Connection>,
     of_socket: HashMap<SocketId, Key>,
     threads: HashMap<u32, Thread>,
+    parts: Parts,
     /// The run's: equal requests are equal over TLS and without.
     key: RunKey,
 }
@@ -85,9 +87,9 @@ impl Plaintexts {
         socket: Option<SocketId>,
         (at, task, stack): (Nanos, TaskId, Option<StackId>),
     ) -> Option<(SocketId, Vec<Seen>)> {
-        let key = Key { pid: record.header.pid, connection: record.connection };
         let tid = record.header.tid;
         let direction = if record.flags & wire::PLAINTEXT_SENT != 0 { Direction::Sent } else { Direction::Received };
+        let key = self.key_of(record, direction);
         if let Some(known) = self.connections.get(&key)
             && known.socket.is_some()
             && socket.is_some()
@@ -159,6 +161,13 @@ impl Plaintexts {
         }
     }
 
+    /// The socket of the connection that an object in the process's memory points to.
+    pub fn of_object(&self, pid: u32, object: &[u8]) -> Option<SocketId> {
+        let words = object.chunks_exact(8).filter_map(|word| word.try_into().ok().map(u64::from_ne_bytes));
+        let mut known = words.filter_map(|connection| self.connections.get(&Key { pid, connection })?.socket);
+        known.next()
+    }
+
     /// The socket's end was read: completes what ends with it.
     pub fn ended(&mut self, socket: SocketId, at: Nanos) -> Option<(SocketId, Vec<Seen>)> {
         let connection = self.connections.get_mut(self.of_socket.get(&socket)?)?;
@@ -183,12 +192,35 @@ impl Plaintexts {
         if let Some(pid) = process {
             self.connections.retain(|key, _| key.pid != pid);
             self.of_socket.retain(|_, key| key.pid != pid);
+            self.parts.exited(pid);
         }
     }
 
     /// Of all that is held.
     pub fn stacks(&mut self) -> impl Iterator<Item = &mut StackId> {
         self.connections.values_mut().flat_map(|connection| &mut connection.held).filter_map(|seen| seen.stack.as_mut())
+    }
+
+    fn key_of(&mut self, record: &wire::Plaintext, direction: Direction) -> Key {
+        let (pid, connection) = (record.header.pid, record.connection);
+        if record.flags & wire::PLAINTEXT_RUSTLS == 0 {
+            return Key { pid, connection };
+        }
+        let (connection, joined) = match direction {
+            Direction::Sent => self.parts.written(pid, connection),
+            Direction::Received => self.parts.read(pid, connection),
+        };
+        // Read before anything was written: a server's.
+        for (part, whole) in joined {
+            let (part, whole) = (Key { pid, connection: part }, Key { pid, connection: whole });
+            if let Some(connection) = self.connections.remove(&part) {
+                if let Some(socket) = connection.socket {
+                    self.of_socket.insert(socket, whole);
+                }
+                self.connections.insert(whole, connection);
+            }
+        }
+        Key { pid, connection }
     }
 
     fn tie(&mut self, key: Key, socket: SocketId) -> Option<(SocketId, Vec<Seen>)> {

@@ -14,8 +14,6 @@ use perfmap_common as wire;
 use super::{CollectError, object, object::OBJECT, tls_multi::Maps, tls_probes, tls_probes::Probes};
 
 pub(super) const ADOPTION: &str = "on_adopt";
-/// It rests in storms of calls: see `rests`.
-pub(super) const RETURNS: &str = "on_sys_exit";
 
 /// When a program is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +27,6 @@ pub(super) enum When {
 pub(super) enum Attach {
     /// A BTF-typed tracepoint of this name.
     Tracepoint(&'static str),
-    /// The same, but attached and detached while the target runs (`rests`).
-    Resting(&'static str),
     /// The same; without it perfmap does with less, and says so.
     Extra(&'static str),
     /// The sampling clock of every CPU.
@@ -57,18 +53,14 @@ impl Probe {
     /// There is no profile without it.
     pub(super) fn is_required(&self) -> bool {
         match self.attach {
-            Attach::Tracepoint(_)
-            | Attach::Resting(_)
-            | Attach::CpuClock
-            | Attach::TaskIterator
-            | Attach::Adoption => true,
+            Attach::Tracepoint(_) | Attach::CpuClock | Attach::TaskIterator | Attach::Adoption => true,
             Attach::Extra(_) | Attach::Functions => false,
         }
     }
 }
 
 /// Exit, exec and fork come first: the target is followed only once all three are there.
-pub const PROBES: [Probe; 19] = [
+pub const PROBES: [Probe; 18] = [
     Probe {
         program: "on_exit",
         attach: Attach::Tracepoint("sched_process_exit"),
@@ -111,12 +103,6 @@ pub const PROBES: [Probe; 19] = [
         attach: Attach::Tracepoint("sched_switch"),
         when: When::Profile,
         gives: "waits and run-queue time",
-    },
-    Probe {
-        program: "on_block_io",
-        attach: Attach::Extra("block_bio_queue"),
-        when: When::Profile,
-        gives: "which disk a wait was for",
     },
     Probe {
         program: "on_send",
@@ -167,8 +153,8 @@ pub const PROBES: [Probe; 19] = [
         gives: "the same of their Unix sockets",
     },
     Probe {
-        program: RETURNS,
-        attach: Attach::Resting("sys_exit"),
+        program: "on_sys_exit",
+        attach: Attach::Tracepoint("sys_exit"),
         when: When::Always,
         gives: "file I/O, and where waits happened",
     },
@@ -188,6 +174,8 @@ pub fn probe() -> Vec<ProbeResult> {
         file_io_every_ns: 10_000_000,
         counting_only: 0,
         follow: wire::Follow::None as u32,
+        pid_namespace: super::pid_namespace::setting(),
+        reserved: 0,
     };
     let loaded = object::open(settings).and_then(|ebpf| {
         let btf =
@@ -243,11 +231,6 @@ pub(super) fn attach(ebpf: &mut Ebpf, probe: &Probe, btf: &Btf, hz: u32, cpus: &
                 program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
             program.load(name, btf).map_err(|error| fail(&error))?;
             program.attach().map_err(|error| fail(&error))?;
-        }
-        Attach::Resting(name) => {
-            let program: &mut BtfTracePoint =
-                program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
-            program.load(name, btf).map_err(|error| fail(&error))?;
         }
         // Loaded where it is needed: `tls_probes`.
         Attach::Functions => {}

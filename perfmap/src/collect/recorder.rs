@@ -6,7 +6,6 @@
 mod messages;
 #[cfg(test)]
 mod tests;
-mod unwatched;
 mod waits;
 mod window;
 
@@ -17,9 +16,10 @@ use std::collections::{HashMap, VecDeque};
 use perfmap_common as wire;
 
 use super::{
+    asks::{self, Asks, Key},
     containers::Runtimes,
     decode::{RawStack, Record, decode},
-    devices::Devices,
+    goroutines::Goroutines,
     habitats::Habitats,
     item::Item,
     mappings::{Change, What},
@@ -30,14 +30,13 @@ use super::{
     stacks::Stacks,
     tree::Tree,
 };
-use unwatched::{Part, Unwatched};
 use window::Past;
 
 use crate::{
     protocol::RunKey,
     recording::{
-        Call, CallId, Direction, Event, FileIo, FileOperation, Layer, Loss, Losses, Memory, Message, Meta, Nanos,
-        Recording, Sample, StackId, Turn, TurnKind,
+        Ask, Asked, Call, CallId, Direction, Event, FileIo, FileOperation, Layer, Loss, Losses, Memory, Message, Meta,
+        Nanos, Recording, Sample, StackId, Turn, TurnKind,
     },
     unwind::{KernelSymbols, Mapping, ModuleFiles},
 };
@@ -45,9 +44,12 @@ use crate::{
 pub struct Recorder {
     /// CLOCK_MONOTONIC at the release of the target, or when watching began.
     origin: u64,
+    /// There is a root.
+    launched: bool,
     tree: Tree,
     sockets: Sockets,
     plaintexts: Plaintexts,
+    pending_asks: Asks,
     /// None: nobody listens.
     verdicts: Option<Verdicts>,
     stacks: Stacks,
@@ -65,8 +67,8 @@ pub struct Recorder {
     /// The last wait for one of several descriptors, by tid: its call, where that is kept, and its stack.
     polls: HashMap<u32, (Option<CallId>, StackId)>,
     turns: Vec<Turn>,
-    devices: Devices,
-    unwatched: Unwatched,
+    goroutines: Goroutines,
+    asks: Vec<Ask>,
     sites: HashMap<u64, StackId>,
     losses: Losses,
     detail: Detail,
@@ -87,9 +89,11 @@ impl Recorder {
         let key = RunKey::default();
         Recorder {
             origin,
+            launched: root_pid.is_some(),
             tree: root_pid.map_or_else(Tree::default, Tree::with_root),
             sockets: Sockets::new(key.clone()),
             plaintexts: Plaintexts::new(key),
+            pending_asks: Asks::default(),
             verdicts,
             stacks: Stacks::new(kernel),
             changes: VecDeque::new(),
@@ -102,8 +106,8 @@ impl Recorder {
             fault_stacks: HashMap::new(),
             polls: HashMap::new(),
             turns: Vec::new(),
-            devices: Devices::default(),
-            unwatched: Unwatched::default(),
+            goroutines: Goroutines::default(),
+            asks: Vec::new(),
             sites: HashMap::new(),
             losses: Losses::default(),
             detail,
@@ -120,6 +124,7 @@ impl Recorder {
                 self.changes.make_contiguous().sort_by_key(|change| change.at);
             }
             Item::Python { pid, layout } => self.stacks.python(pid, &layout),
+            Item::Go { pid, reasons } => self.goroutines.found(pid, reasons),
             Item::Image { pid, seen, root } => {
                 // Of one that was gone already, what it inherited holds.
                 if root.is_some() {
@@ -197,7 +202,9 @@ impl Recorder {
     fn stack(&mut self, header: &wire::Header, raw: &RawStack<'_>) -> StackId {
         self.apply_changes(header.at);
         let stack = self.stacks.intern(header.pid, raw);
-        if raw.coroutine != 0 {
+        if self.goroutines.is_go(header.pid) {
+            self.ran_goroutine(header, raw.coroutine);
+        } else if raw.coroutine != 0 {
             self.turn(header, raw.coroutine, stack, TurnKind::Ran);
         }
         stack
@@ -224,6 +231,8 @@ impl Recorder {
                 let surroundings = self.habitats.of(&seen.whereabouts, before);
                 self.tree.exec(&exec, seen, surroundings, at);
                 self.stacks.executed(exec.header.pid);
+                self.goroutines.gone(exec.header.pid);
+                self.pending_asks.executed(exec.header.pid);
                 self.open_waits.remove(&exec.header.tid);
                 self.open_waits.remove(&(exec.value as u32));
                 self.polls.remove(&exec.header.tid);
@@ -231,12 +240,13 @@ impl Recorder {
             Record::Exit(exit) => {
                 self.open_waits.remove(&exit.header.tid);
                 self.polls.remove(&exit.header.tid);
-                self.unwatched.ended(exit.header.tid);
                 let at = self.at(exit.header.at);
                 let over = self.tree.exit(&exit, at);
                 self.plaintexts.exited(exit.header.tid, over);
+                self.pending_asks.exited(exit.header.tid, over);
                 if let Some(pid) = over {
                     self.stacks.exited(pid);
+                    self.goroutines.gone(pid);
                 }
             }
             Record::Rename(rename) => {
@@ -275,9 +285,11 @@ impl Recorder {
             Record::SocketState(state) => {
                 let process = self.tree.process(state.seen.header.pid);
                 let at = self.at(state.seen.header.at);
+                let opens = opens(&state);
                 if let Some(ended) = self.sockets.ends(&state) {
                     let told = self.plaintexts.gone(ended, at);
                     self.told(told);
+                    self.pending_asks.gone(ended);
                 }
                 if let Some(Closed { socket, tid, marks }) = self.sockets.state(&state, process, at)
                     && let Some(task) = self.tree.task(tid)
@@ -294,10 +306,16 @@ impl Recorder {
                         stack: None,
                     }));
                 }
+                if opens && let Some(socket) = self.sockets.with_cookie(state.seen.socket) {
+                    let asked = self.pending_asks.opened(state.seen.header.tid, socket);
+                    self.asked(asked);
+                }
             }
+            Record::Ask(ask, raw, object) => self.ask(&ask, raw.as_ref(), object),
             Record::Message(message, raw, payload) => self.message(&message, raw.as_ref(), payload),
             Record::Plaintext(record, raw, plaintext) => self.plaintext(&record, raw.as_ref(), plaintext),
             Record::Resumed(resumed, frames) => self.resumed(&resumed, frames),
+            Record::Goroutine(seen, what, raw) => self.goroutine(&seen, what, &raw),
             Record::FileIo(io, raw) => self.file_io(&io, raw.as_ref()),
             Record::PythonCode { code, name, file, table } => {
                 let variable = [name, file, table].concat();
@@ -306,6 +324,34 @@ impl Recorder {
                 }
             }
         }
+    }
+
+    fn ask(&mut self, ask: &wire::Ask, raw: Option<&RawStack<'_>>, object: &[u8]) {
+        let header = &ask.header;
+        let Some(task) = self.tree.task(header.tid) else { return self.unknown_task() };
+        let (at, stack) = (self.at(header.at), raw.map(|raw| self.stack(header, raw)));
+        let by = stack.map(|stack| (at, task, stack));
+        let key = |address: u64| Key { pid: header.pid, address };
+        let Some(what) = wire::AskFunction::from_u32(ask.what) else { return self.losses.add(Loss::Malformed, 1) };
+        match (what, by) {
+            (wire::AskFunction::Made, Some(by)) => self.pending_asks.made(key(ask.handle), ask.wrap, by),
+            (wire::AskFunction::Connects, _) => self.pending_asks.connects(header.tid, key(ask.handle)),
+            (wire::AskFunction::Reused, Some(by)) => {
+                let tls = || self.plaintexts.of_object(header.pid, object).map(|socket| asks::send(by, socket));
+                let asked = self.pending_asks.reused(key(ask.wrap), by).or_else(tls);
+                self.asked(asked);
+            }
+            (wire::AskFunction::Timer, Some((at, task, stack))) => {
+                let what = Asked::Timer { due: self.at(ask.due) };
+                self.asked(Some(Ask { at, task, stack, what }));
+            }
+            (wire::AskFunction::Made | wire::AskFunction::Reused | wire::AskFunction::Timer, None) => {}
+        }
+    }
+
+    fn asked(&mut self, ask: Option<Ask>) {
+        self.held += ask.as_ref().map_or(0, size_of_val);
+        self.asks.extend(ask);
     }
 
     fn image(&mut self, pid: u32) -> Seen {
@@ -327,28 +373,15 @@ impl Recorder {
             let stack = self.stack(&io.header, raw);
             self.sites.insert(io.site, stack);
         }
-        let parts = match io.has_stack == wire::UNWATCHED {
-            true => {
-                // The returns of the calls that it waited in were not seen either.
-                self.open_waits.remove(&io.header.tid);
-                self.unwatched.share(io)
-            }
-            false => {
-                self.unwatched.see(io);
-                vec![Part { site: io.site, bytes: io.bytes, calls: io.calls }]
-            }
-        };
-        for Part { site, bytes, calls } in parts {
-            self.event(Event::FileIo(FileIo {
-                task,
-                operation: if io.operation == 0 { FileOperation::Read } else { FileOperation::Write },
-                first: self.at(io.first),
-                last: self.at(io.header.at),
-                calls,
-                bytes,
-                stack: self.sites.get(&site).copied(),
-            }));
-        }
+        self.event(Event::FileIo(FileIo {
+            task,
+            operation: if io.operation == 0 { FileOperation::Read } else { FileOperation::Write },
+            first: self.at(io.first),
+            last: self.at(io.header.at),
+            calls: io.calls,
+            bytes: io.bytes,
+            stack: self.sites.get(&io.site).copied(),
+        }));
     }
 
     /// The recording without its meta data; `kernel_losses` are those that the kernel side counted.
@@ -359,6 +392,7 @@ impl Recorder {
         let parts = self.stacks.into_parts();
         self.losses.add(Loss::PythonUnreadable, parts.unknown_codes);
         self.turns.sort_by_key(|turn| turn.at);
+        self.asks.sort_by_key(|ask| ask.at);
         let own_surroundings = Some(self.habitats.own());
         let mut recording = Recording {
             meta: Meta { outside: self.tree.outside, own_surroundings, ..Meta::default() },
@@ -373,16 +407,22 @@ impl Recorder {
             python_frames: parts.python_frames,
             stacks: parts.stacks,
             calls: self.calls,
-            devices: self.devices.into_known(),
             events: self.events,
             losses: self.losses,
             turns: self.turns,
+            asks: self.asks,
             ..Recording::default()
         };
+        self.goroutines.into_tasks(self.launched, &mut recording);
         self.past.finish(&mut recording);
         recording.events.sort_by_key(Event::at);
         (recording, parts.files)
     }
+}
+
+/// To SYN_SENT (include/net/tcp_states.h), by the thread that connects.
+fn opens(state: &wire::SocketState) -> bool {
+    state.to == 2
 }
 
 fn entries(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {

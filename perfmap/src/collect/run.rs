@@ -17,6 +17,7 @@ use super::{
     CollectError, Control, Mode, Outcome, Plan, Progress,
     adopt::Adoption,
     clock::{children_cpu, monotonic_ns, own_cpu},
+    go_programs::GoPrograms,
     gpu::GpuWatch,
     item::Item,
     mappings::{Change, Mappings},
@@ -24,13 +25,15 @@ use super::{
     object::{Object, PythonProcesses},
     online_cpus,
     overload::{Passing, Watch},
-    process,
+    pid_namespace, process,
     recorder::Recorder,
     tls_libraries::TlsLibraries,
     tls_notes,
 };
 use crate::{
-    recording::{Ending, Loss, Losses, Meta, Nanos, Process, ProcessId, Recording, TaskId, Thinned},
+    recording::{
+        Ending, Ends, Loss, Losses, Meta, Nanos, Process, ProcessId, Recording, Socket, TaskId, Thinned, Translation,
+    },
     target::{Held, LaunchError, Remote, Running},
     unwind::{
         KernelSymbols, ModuleFiles, Root,
@@ -39,7 +42,7 @@ use crate::{
 };
 
 const TICK: Duration = Duration::from_millis(10);
-/// After an execve: an interpreter is to be found before it has run far.
+/// At the start and after an execve: an interpreter or a runtime is to be found before it has run far.
 const BUSY_TICK: Duration = Duration::from_millis(2);
 /// How long an interpreter is looked for after an execve; a late one shows by its mapping.
 const SEARCH_NS: u64 = 300_000_000;
@@ -94,7 +97,9 @@ async fn collect(
     launch: Option<impl FnOnce() -> Result<Held, LaunchError>>,
     control: &mut AnyController<'_>,
 ) -> Result<Outcome, CollectError> {
-    in_initial_pid_namespace()?;
+    if pid_namespace::is_proc_foreign() {
+        return Err(CollectError::ForeignProc);
+    }
     let cpus = online_cpus();
     let mut object = Object::load(plan, &cpus)?;
     let mappings = match (plan.mode, Mappings::open(&cpus)) {
@@ -114,6 +119,7 @@ async fn collect(
             searching: HashMap::new(),
             enabled: plan.mode == Mode::Profile,
         },
+        go: GoPrograms::new(object.go_processes()?, plan.mode == Mode::Profile),
         adoption: Adoption::new(&mut object, plan)?,
         sender,
         alive: BTreeSet::new(),
@@ -182,7 +188,8 @@ async fn collect(
             aborted = true;
             break None;
         }
-        pause(running.as_ref(), if busy { BUSY_TICK } else { TICK }).await;
+        let young = elapsed.0 < SEARCH_NS;
+        pause(running.as_ref(), if busy || young { BUSY_TICK } else { TICK }).await;
     };
     let stopped = Nanos(monotonic_ns().saturating_sub(origin));
     let (cost, thinned) = watch.finish(monotonic_ns(), &object);
@@ -197,7 +204,10 @@ async fn collect(
     // The programs go with their object, the recorder ends with the channel.
     drop(object);
     let peers = std::mem::take(&mut feed.adoption.found);
-    drop(feed);
+    let translations = feed.adoption.take_translations();
+    // The recorder ends with the channel.
+    let Feed { go, sender, .. } = feed;
+    drop(sender);
     let recorder = recorder.join().map_err(|_| CollectError::Recorder("its thread panicked".into()))?;
     let (mut recording, files) = finish(recorder, losses, lost_mappings);
     let tree_cpu = children_cpu().since(cpu_before);
@@ -207,21 +217,21 @@ async fn collect(
     let meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
     recording.meta = Meta { thinned, ..meta };
     recording.gpu = gpu.into_seen();
+    recording.translations = of_sockets(translations, &recording.sockets);
     recording.meta.notes = tls_notes::notes(&recording, |pid| libraries.of_process(pid));
     recording.meta.notes.extend(missing);
+    let wall = recording.meta.wall;
+    let of_go = go.notes(&recording, wall);
+    recording.meta.notes.extend(of_go);
     Ok(Outcome { recording, files, memory: memory.curve(), peers, tls_libraries: libraries.into_used() })
 }
 
-/// The probes see the machine's own pids; in a namespace they would follow nothing, or a stranger.
-fn in_initial_pid_namespace() -> Result<(), CollectError> {
-    if is_pid_namespace_own() { Err(CollectError::OwnPidNamespace) } else { Ok(()) }
-}
-
-/// Other pids than the machine's, as far as /proc tells.
-pub fn is_pid_namespace_own() -> bool {
-    // PROC_PID_INIT_INO of include/linux/proc_ns.h
-    const INITIAL: &str = "pid:[4026531836]";
-    std::fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name.as_os_str() != INITIAL)
+/// Those of connections that were seen.
+fn of_sockets(mut translations: Vec<Translation>, sockets: &[Socket]) -> Vec<Translation> {
+    let ends = sockets.iter().filter_map(|socket| Some(Ends { local: socket.local?, remote: socket.remote? }));
+    let seen: BTreeSet<Ends> = ends.collect();
+    translations.retain(|one| seen.contains(&one.client) || seen.contains(&one.server));
+    translations
 }
 
 fn finish(recorder: Recorder, mut losses: Losses, lost_mappings: u64) -> (Recording, ModuleFiles) {
@@ -286,6 +296,7 @@ struct Feed {
     ring: RingBuf<MapData>,
     mappings: Option<Mappings>,
     python: Interpreters,
+    go: GoPrograms,
     adoption: Adoption,
     sender: Sender<Item>,
     alive: BTreeSet<u32>,
@@ -305,7 +316,8 @@ impl Feed {
                 break;
             }
         }
-        self.python.tick(monotonic_ns(), &self.sender)
+        let go = self.go.tick(monotonic_ns(), &self.sender)?;
+        Ok(self.python.tick(monotonic_ns(), &self.sender)? || go)
     }
 
     /// Brings in services that ran already: those of an earlier run at the beginning, later those that were met.
@@ -317,6 +329,7 @@ impl Feed {
         for pid in adopted {
             self.alive.insert(pid);
             self.python.search(pid, monotonic_ns());
+            self.go.search(pid, monotonic_ns());
         }
         Ok(())
     }
@@ -334,7 +347,8 @@ impl Feed {
             let Some(header) = wire::Header::read(&entry) else { continue };
             let Some(kind) = wire::Kind::from_u32(header.kind) else { continue };
             self.passing.see(kind, &entry);
-            peek(kind, &header, &entry, &mut self.alive, &mut self.python, &mut self.adoption, &self.sender)?;
+            let runtimes = (&mut self.python, &mut self.go);
+            peek(kind, &header, &entry, &mut self.alive, runtimes, &mut self.adoption, &self.sender)?;
         }
         if let Some(mappings) = &mut self.mappings {
             let changes = mappings.drain();
@@ -366,7 +380,7 @@ fn peek(
     header: &wire::Header,
     entry: &[u8],
     alive: &mut BTreeSet<u32>,
-    python: &mut Interpreters,
+    (python, go): (&mut Interpreters, &mut GoPrograms),
     adoption: &mut Adoption,
     sender: &Sender<Item>,
 ) -> Result<(), CollectError> {
@@ -385,6 +399,7 @@ fn peek(
             let (seen, root) = (process::read(header.pid), Root::of(header.pid));
             send(sender, Item::Image { pid: header.pid, seen, root })?;
             python.search(header.pid, header.at);
+            go.search(header.pid, header.at);
         }
         // Of a thread only its name is known; the title is the process's.
         wire::Kind::Rename if header.pid == header.tid => {
@@ -394,10 +409,12 @@ fn peek(
             alive.remove(&header.pid);
             adoption.ended(header.pid);
             python.searching.remove(&header.pid);
+            go.ended(header.pid);
         }
         wire::Kind::Adopt if adoption.met(header.pid, header.at, sender)? => {
             alive.insert(header.pid);
             python.search(header.pid, header.at);
+            go.search(header.pid, header.at);
         }
         wire::Kind::Peer => adoption.announced(header.pid),
         _ => {}

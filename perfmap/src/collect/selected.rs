@@ -33,7 +33,13 @@ pub fn running(selectors: &[ServiceSelector]) -> Vec<Peer> {
     .collect()
 }
 
-fn is_meant(selector: &ServiceSelector, pid: u32, seen: &Seen, reader: &mut Reader, habitats: &mut Habitats) -> bool {
+pub(super) fn is_meant(
+    selector: &ServiceSelector,
+    pid: u32,
+    seen: &Seen,
+    reader: &mut Reader,
+    habitats: &mut Habitats,
+) -> bool {
     match selector {
         ServiceSelector::Pid(wanted) => pid == *wanted,
         ServiceSelector::Port(port) => reader.read(pid).ports.contains(port),

@@ -77,7 +77,9 @@ impl Volume {
                 message.stack
             }),
             wire::Kind::Plaintext => wire::Plaintext::read(entry).map(|message| message.stack),
-            wire::Kind::FileIo => wire::FileIo::read(entry).filter(|io| io.has_stack == 1).map(|io| io.stack),
+            wire::Kind::Ask => wire::Ask::read(entry).map(|ask| ask.stack),
+            wire::Kind::FileIo => wire::FileIo::read(entry).filter(|io| io.has_stack != 0).map(|io| io.stack),
+            wire::Kind::Goroutine => wire::Goroutine::read(entry).map(|seen| seen.stack),
             wire::Kind::Fork
             | wire::Kind::Exec
             | wire::Kind::Exit
@@ -134,8 +136,6 @@ impl Reading {
             Thinning::Turns { .. } => (self.through.turns, self.through.turn_bytes),
             Thinning::Sampling { .. } => (self.through.samples, self.through.sample_bytes),
             Thinning::Waits { .. } => (self.through.waits, self.through.wait_bytes),
-            // Not of this order: see `rests`.
-            Thinning::Returns { .. } => (0, 0),
         };
         let time = records as f64 * RECORD_NS + bytes as f64 * BYTE_NS;
         let of_probes = time >= self.probes.0 as f64 * WORTH;
@@ -181,7 +181,6 @@ pub fn apply(step: Thinning, now: &wire::LiveSettings) -> wire::LiveSettings {
         Thinning::Turns { every } => after.turn_every = every.max(now.turn_every),
         Thinning::Sampling { every } => after.sample_every = every.max(now.sample_every),
         Thinning::Waits { below } => after.wait_threshold_ns = below.0.max(now.wait_threshold_ns),
-        Thinning::Returns { .. } => {}
     }
     after
 }
@@ -197,8 +196,6 @@ mod tests {
         stack_bytes: 32768,
         turn_every: 1,
         sample_every: 1,
-        rests: 0,
-        reserved: 0,
     };
 
     fn ms(count: u64) -> Nanos {

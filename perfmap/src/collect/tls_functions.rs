@@ -9,7 +9,8 @@ use std::{collections::BTreeSet, fs::File};
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 use perfmap_common::TlsFunction;
 
-use crate::unwind::elf::{Found, Look};
+use super::{ask_functions, tls_multi::Point};
+use crate::unwind::elf::{Found, Look, Mangled};
 
 /// Longest function that is decoded. OpenSSL's are 30 to 500 bytes, with all that was inlined; GnuTLS's up to 1100.
 const MAX_FUNCTION: u64 = 4096;
@@ -33,6 +34,8 @@ pub struct TlsFile {
     pub has: Option<Result<Vec<ProbePoints>, NoPoints>>,
     /// What it calls in a library that another file has.
     pub calls: BTreeSet<TlsFunction>,
+    /// Where an event loop's library in it is asked for something.
+    pub asks: Vec<Point>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
@@ -58,11 +61,39 @@ const GNUTLS: [(&str, TlsFunction); 3] = [
 /// From 1.18 on; 1.17 has the same calls, but says its version elsewhere.
 const GO: [(&str, TlsFunction); 2] =
     [("crypto/tls.(*Conn).Read", TlsFunction::GoRead), ("crypto/tls.(*Conn).Write", TlsFunction::GoWrite)];
+/// 0.23: every write of whichever kind of connection, and the one read that copies. Neither is generic, so each is one
+/// function; where the linker found no use for one of them, the program does not use rustls this way.
+const RUSTLS: [(Mangled<'static>, TlsFunction); 2] = [
+    (
+        &[
+            &["rustls..conn..connection..Reader$u20$as$u20$std..io..Read$GT$4read17h"],
+            &["_6rustls4conn10connection", "6Reader", "2io4Read4read"],
+        ],
+        TlsFunction::RustlsRead,
+    ),
+    (
+        &[
+            &["_ZN6rustls12common_state11CommonState16buffer_plaintext17h"],
+            &["_6rustls12common_state", "11CommonState16buffer_plaintext"],
+        ],
+        TlsFunction::RustlsWrite,
+    ),
+];
 const GO_BUILD: (&str, &[u8; 14], u8) = (".go.buildinfo", b"\xff Go buildinf:", 2);
+
+/// Where a request is handed over to the goroutine that writes it. At the entry alone: nothing is known of their returns.
+const GO_REQUESTS: [(&str, TlsFunction); 2] = [
+    ("net/http.(*persistConn).roundTrip", TlsFunction::GoAsks),
+    ("net/http.persistConnWriter.Write", TlsFunction::GoWrites),
+];
 
 /// Total on any file: one that is not a program has nothing to do with TLS.
 pub fn look(file: &File) -> TlsFile {
     let Ok(look) = Look::new(file) else { return TlsFile::default() };
+    TlsFile { asks: ask_functions::points(&look), ..functions(&look) }
+}
+
+fn functions(look: &Look) -> TlsFile {
     let [write, read, write_ex, read_ex] = look.functions(OPENSSL.map(|(name, _)| name));
     let openssl = (write.is_some() && read.is_some()).then_some(vec![write, read, write_ex, read_ex]);
     let gnutls = || {
@@ -77,25 +108,46 @@ pub fn look(file: &File) -> TlsFile {
         (head.starts_with(magic) && head.last()? & version_inside != 0 && read.is_some() && write.is_some())
             .then_some(vec![read, write])
     };
-    let functions = |table: &[(&str, TlsFunction)], symbols: Vec<Option<Found>>| {
-        let found = table.iter().zip(symbols).filter_map(|((_, function), symbol)| Some((*function, symbol?)));
-        // All or none: with one of them in the dark, requests would be seen without their answers.
-        found.map(|(function, symbol)| probe_points(&look, function, symbol)).collect()
+    let rustls = || {
+        let [read, write] = look.mangled(RUSTLS.map(|(name, _)| name));
+        (read.is_some() && write.is_some()).then_some(vec![read, write])
     };
+    let functions = |table: &[TlsFunction], symbols: Vec<Option<Found>>| {
+        let found = table.iter().zip(symbols).filter_map(|(function, symbol)| Some((*function, symbol?)));
+        // All or none: with one of them in the dark, requests would be seen without their answers.
+        found.map(|(function, symbol)| probe_points(look, function, symbol)).collect::<Result<Vec<_>, _>>()
+    };
+    let of = |table: &[(&str, TlsFunction)]| table.iter().map(|(_, function)| *function).collect::<Vec<_>>();
     let has = match openssl {
-        Some(symbols) => Some(functions(&OPENSSL, symbols)),
+        Some(symbols) => Some(functions(&of(&OPENSSL), symbols)),
         None => match gnutls() {
-            Some(symbols) => Some(functions(&GNUTLS, symbols)),
-            None => go().map(|symbols| functions(&GO, symbols)),
+            Some(symbols) => Some(functions(&of(&GNUTLS), symbols)),
+            None => match go() {
+                Some(symbols) => Some(functions(&of(&GO), symbols).map(|mut points| {
+                    points.extend(requests(look));
+                    points
+                })),
+                None => rustls().map(|symbols| functions(&RUSTLS.map(|(_, function)| function), symbols)),
+            },
         },
     };
     if has.is_some() {
-        return TlsFile { has, calls: BTreeSet::new() };
+        return TlsFile { has, ..TlsFile::default() };
     }
     let of_openssl = OPENSSL.into_iter().zip(look.imports(OPENSSL.map(|(name, _)| name)));
     let of_gnutls = GNUTLS.into_iter().zip(look.imports(GNUTLS.map(|(name, _)| name)));
     let calls = of_openssl.chain(of_gnutls).filter(|(_, imports)| *imports);
-    TlsFile { has: None, calls: calls.map(|((_, function), _)| function).collect() }
+    TlsFile { calls: calls.map(|((_, function), _)| function).collect(), ..TlsFile::default() }
+}
+
+/// Both or none.
+fn requests(look: &Look) -> Vec<ProbePoints> {
+    let found = look.functions(GO_REQUESTS.map(|(name, _)| name));
+    let points = GO_REQUESTS.into_iter().zip(found).map(|((_, function), found)| {
+        let entry = look.offset_of(found?.address)?;
+        Some(ProbePoints { function, entry, returns: Vec::new() })
+    });
+    points.collect::<Option<_>>().unwrap_or_default()
 }
 
 fn probe_points(look: &Look, function: TlsFunction, symbol: Found) -> Result<ProbePoints, NoPoints> {

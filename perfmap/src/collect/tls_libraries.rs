@@ -19,6 +19,7 @@ use super::{
     mappings::{Change, What},
     object::Object,
     tls_functions::{self, ProbePoints, TlsFile},
+    tls_multi::Point,
 };
 use crate::unwind::{
     Mapping,
@@ -48,6 +49,13 @@ struct Library {
     outcome: Outcome,
 }
 
+/// A file that has functions of an event loop.
+#[derive(Debug)]
+struct Asking {
+    file: File,
+    points: Vec<Point>,
+}
+
 #[derive(Debug, Default)]
 pub struct TlsLibraries {
     /// By path and build id, which tell the contents.
@@ -57,6 +65,8 @@ pub struct TlsLibraries {
     /// What any file calls that was seen: only these functions are probed in shared libraries.
     called: BTreeSet<TlsFunction>,
     unclaimed: VecDeque<Change>,
+    /// By device and inode; None: done with.
+    asking: BTreeMap<(u64, u64), Option<Asking>>,
     /// By process: its library, one with probes where it has several.
     of_process: BTreeMap<u32, (u64, u64)>,
 }
@@ -67,11 +77,15 @@ impl TlsLibraries {
         let mut libraries = TlsLibraries::default();
         for TlsUse { path, functions } in earlier.iter().take(LIBRARIES) {
             let Some(file) = path.to_str().and_then(open_plain) else { continue };
-            let (Some(inode), Some(Ok(points))) = (inode(&file), tls_functions::look(&file).has) else { continue };
+            let Some(inode) = inode(&file) else { continue };
+            let TlsFile { has, calls: _, asks } = tls_functions::look(&file);
+            libraries.asks(inode, &file, asks);
+            let Some(Ok(points)) = has else { continue };
             libraries.called.extend(functions);
             let library = Library::new(path.clone(), file, points, false);
             libraries.libraries.entry(inode).or_insert(library).probe(functions, object);
         }
+        libraries.probe_asks(object);
         libraries
     }
 
@@ -110,6 +124,23 @@ impl TlsLibraries {
         for library in self.libraries.values_mut() {
             library.probe(&self.called, object);
         }
+        self.probe_asks(object);
+    }
+
+    fn asks(&mut self, inode: (u64, u64), file: &File, points: Vec<Point>) {
+        if !points.is_empty()
+            && self.asking.len() < LIBRARIES
+            && let Ok(file) = file.try_clone()
+        {
+            self.asking.entry(inode).or_insert(Some(Asking { file, points }));
+        }
+    }
+
+    /// Where they are refused, so are those of TLS, which is said.
+    fn probe_asks(&mut self, object: &mut Object) {
+        for Asking { file, points } in self.asking.values_mut().filter_map(Option::take) {
+            let _ = object.probe_asks(&file, &points);
+        }
     }
 
     fn adopted(&mut self, pid: u32) {
@@ -131,7 +162,9 @@ impl TlsLibraries {
         let key = (path.clone(), build_id.clone());
         // Without a build id the path says nothing of the contents.
         let known = self.known.get(&key).filter(|_| !build_id.is_empty());
-        if let Some(TlsFile { has: None, .. }) = known {
+        if let Some(TlsFile { has: None, asks, .. }) = known
+            && asks.is_empty()
+        {
             return;
         }
         let mapping = Mapping {
@@ -144,11 +177,15 @@ impl TlsLibraries {
         let Ok(file) = open_mapped(change.pid, &mapping) else { return };
         let Some(inode) = inode(&file) else { return };
         if !self.libraries.contains_key(&inode) {
+            if self.asking.contains_key(&inode) {
+                return;
+            }
             let tls = known.cloned().unwrap_or_else(|| tls_functions::look(&file));
             if self.known.len() < KNOWN {
                 self.known.insert(key, tls.clone());
             }
             self.called.extend(tls.calls);
+            self.asks(inode, &file, tls.asks);
             let Some(has) = tls.has else { return };
             if self.libraries.len() >= LIBRARIES {
                 return;

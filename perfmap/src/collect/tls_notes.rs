@@ -22,7 +22,7 @@ pub fn notes(recording: &Recording, library: impl Fn(u32) -> Option<Outcome>) ->
             }
             Some(Err(why)) => why,
             None => {
-                "no file that it maps has the functions of OpenSSL, GnuTLS or Go with symbols (rustls and stripped programs have none)"
+                "no file that it maps has the functions of OpenSSL, GnuTLS, Go or rustls 0.23 with symbols (stripped programs have none)"
                     .to_owned()
             }
         };

@@ -49,6 +49,12 @@ impl Probes {
         Ok(probes)
     }
 
+    /// As on a kernel without links of many probes.
+    pub fn load_single(ebpf: &mut Ebpf) -> Result<Probes, Refused> {
+        load_single(ebpf)?;
+        Ok(Probes { multi: None, links: Vec::new(), single: Vec::new() })
+    }
+
     /// Sets the probes of some functions of one file.
     pub fn set(&mut self, ebpf: &mut Ebpf, file: &File, functions: &[&ProbePoints]) -> Result<(), Refused> {
         let returns = functions.iter().flat_map(|points| {
@@ -80,7 +86,7 @@ impl Probes {
         self.multi.as_ref().map(|multi| multi.descriptor().as_fd())
     }
 
-    fn set_points(&mut self, ebpf: &mut Ebpf, file: &File, points: &[Point]) -> Result<(), Refused> {
+    pub fn set_points(&mut self, ebpf: &mut Ebpf, file: &File, points: &[Point]) -> Result<(), Refused> {
         if let Some(multi) = &self.multi {
             match multi.attach(file, points) {
                 Ok(link) => {

@@ -214,6 +214,9 @@ impl<'a> Known<'a> {
             return (Cause::Child, self.child(off, waker).or_else(|| self.reaped(off, asked, woken)));
         }
         if syscalls::locks(number) {
+            if let Some(joined) = self.joined(off, woken) {
+                return (Cause::Lock, Some(joined));
+            }
             let by = believed(syscalls::wakes_futex);
             match off.held {
                 // Neither who woke it nor its time-out says who had it: it is asked for again every few milliseconds.
@@ -283,6 +286,28 @@ impl<'a> Known<'a> {
         }
         let process = self.recording.processes.get(self.process(task)?.0 as usize)?;
         (process.parent.is_some() && process.parent == self.process(off.task)).then_some(task)
+    }
+
+    /// The thread that was joined, where the process ended in the meantime: a word of memory that holds a thread's number is
+    /// waited for until that thread is gone. (Java's first thread waits so from the beginning to the end.)
+    fn joined(&self, off: &OffCpu, woken: Nanos) -> Option<TaskId> {
+        const WAIT: u64 = 0;
+        const WAIT_BITSET: u64 = 9;
+        const COMMANDS: u64 = 0x7f;
+        let waker = off.waker.as_ref().filter(|waker| waker.syscall.is_some_and(syscalls::exits))?;
+        let process = self.process(off.task)?;
+        let same = |task: TaskId| self.process(task) == Some(process);
+        let call = self.recording.calls.get(off.call?.0 as usize)?;
+        let [_, command, number] = call.arguments;
+        if !waker.task.is_some_and(same) || !matches!(command & COMMANDS, WAIT | WAIT_BITSET) {
+            return None;
+        }
+        let mut threads = self.recording.tasks.iter().enumerate().rev();
+        let (index, _) = threads.find(|(index, task)| {
+            let alive = task.born <= off.off && task.died.is_none_or(|died| died.plus(EXIT_IS_SEEN_WITHIN) >= woken);
+            u64::from(task.tid) == number && alive && same(TaskId(*index as u32))
+        })?;
+        Some(TaskId(index as u32)).filter(|joined| *joined != off.task)
     }
 
     /// The waker, where it is a thread of a child that was ended in the middle of some call: the last one of a process

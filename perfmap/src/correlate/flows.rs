@@ -238,7 +238,7 @@ impl Latency {
 const STREAM: u16 = 1;
 
 pub fn flows(recording: &Recording) -> Flows {
-    let pairs = pairs::pairs(&recording.sockets);
+    let pairs = pairs::pairs(&recording.sockets, &recording.translations);
     let mut ends = ends(recording);
     opposites(&mut ends, &pairs);
     of_ends(recording, &ends, pairs)

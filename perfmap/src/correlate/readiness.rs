@@ -242,8 +242,6 @@ mod tests {
                 unfinished: false,
                 throttled: false,
                 held: None,
-                before: None,
-                device: None,
             }));
         }
 

@@ -82,8 +82,6 @@ fn explained(case: Case) -> Wait {
         unfinished: false,
         throttled: false,
         held: None,
-        before: None,
-        device: None,
     }));
     correlate(&recording).waits.remove(0)
 }
@@ -167,8 +165,6 @@ fn blocked(off: u64, on: u64) -> OffCpu {
         unfinished: false,
         throttled: false,
         held: None,
-        before: None,
-        device: None,
     }
 }
 

@@ -74,6 +74,9 @@ impl Known<'_> {
         if self.interpreter_lock.is_waited_for(wait) || self.inside.is_lock(wait.task, wait.stack) {
             return WaitCause::Lock;
         }
+        if wait.cause == Cause::Other && self.loops.is_for_mutex(wait.stack) {
+            return WaitCause::Lock;
+        }
         if self.is_embedded_database(wait) {
             return WaitCause::Db;
         }

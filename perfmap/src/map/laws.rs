@@ -114,8 +114,6 @@ fn off_cpu() -> impl Strategy<Value = Event> {
                 unfinished: false,
                 throttled,
                 held: held.map(|(holder, interpreter)| HeldLock { holder, interpreter }),
-                before: None,
-                device: None,
             })
         },
     )
@@ -180,7 +178,7 @@ fn turn() -> impl Strategy<Value = Turn> {
     let kind = prop_oneof![
         1 => Just(TurnKind::Ran),
         1 => Just(TurnKind::Started),
-        2 => Just(TurnKind::Main),
+        2 => any::<bool>().prop_map(|of_tasks| TurnKind::Main { of_tasks }),
         4 => (0..7u32, any::<bool>()).prop_map(|(round, of_tasks)| TurnKind::Resumed { round, of_tasks }),
     ];
     (time(), task(), 0..4u64, stack(), kind).prop_map(|(at, task, coroutine, stack, kind)| Turn {

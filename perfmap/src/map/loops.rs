@@ -6,7 +6,9 @@
 //! Of loops without coroutines that can be told apart, a poll belongs to whoever sent the request that is answered next.
 
 mod answers;
+mod asks;
 mod asyncio;
+mod go;
 mod thread;
 
 use rustc_hash::FxHashMap;
@@ -20,7 +22,8 @@ use crate::{
     resolve::Resolved,
 };
 use answers::Answer;
-use thread::{Life, Loop, Poll, Transfer, Turn};
+use asks::Asks;
+use thread::{Life, Loop, Main, Poll, Transfer, Turn};
 
 /// Coroutines that wait for one another; deeper chains end here.
 const MAX_CHAIN: usize = 8;
@@ -70,21 +73,32 @@ pub(super) struct Loops {
     /// By `SocketId`: the other end.
     pairs: Vec<Option<SocketId>>,
     senders: Senders,
+    pub(super) asks: Asks,
     /// By `StackId`.
     waits_for_others: Vec<bool>,
     sleeps: Vec<bool>,
     in_loop: Vec<bool>,
+    /// Of a goroutine.
+    waits_for_mutex: Vec<bool>,
 }
 
 impl Loops {
-    pub(super) fn new(recording: &Recording, correlated: &Correlated, resolved: &Resolved) -> Self {
+    /// `own`: whether a function of the project is on a stack.
+    pub(super) fn new(
+        recording: &Recording,
+        correlated: &Correlated,
+        resolved: &Resolved,
+        own: impl Fn(StackId) -> bool,
+    ) -> Self {
         let mut of_task: FxHashMap<TaskId, Loop> = FxHashMap::default();
         for turn in &recording.turns {
             let of = of_task.entry(turn.task).or_default();
             let (at, coroutine, stack, kind) = (turn.at, turn.coroutine, turn.stack, turn.kind);
             of.turns.push(Turn { at, coroutine, life: Life(0), stack, kind, burst: 0, sent: None });
         }
-        let mut loops = Self { pairs: correlated.flows.pairs.clone(), ..Self::default() };
+        let asks = Asks::new(recording, resolved, own);
+        let waits_for_mutex = resolved.stacks.iter().map(|stack| go::waits_for_mutex(resolved, stack)).collect();
+        let mut loops = Self { pairs: correlated.flows.pairs.clone(), asks, waits_for_mutex, ..Self::default() };
         let polls = |wait: &&Wait| wait.multiplexed && wait.woken > wait.off;
         for wait in correlated.waits.iter().filter(polls) {
             of_task.entry(wait.task).or_default();
@@ -122,8 +136,8 @@ impl Loops {
             }
         }
         of_task.values_mut().for_each(Loop::finish);
-        let coroutines = |task: TaskId| of_task.get(&task).is_some_and(|of| !of.turns.is_empty());
-        loops.answers = answers::answers(recording, correlated, coroutines);
+        let coroutines = |task: TaskId| of_task.get(&task).is_some_and(|of| of.queue_known);
+        loops.answers = answers::answers(recording, correlated, &loops.asks, coroutines);
         for (task, of) in &mut of_task {
             of.process = process(*task);
         }
@@ -142,9 +156,9 @@ impl Loops {
         let index = of.polls.partition_point(|poll| poll.from <= from).checked_sub(1)?;
         of.polls.get(index).filter(|poll| poll.wait == wait)?;
         if of.turns.is_empty() {
-            return self.by_descriptor(of, index, from);
+            return self.by_descriptor(of, index, from).or_else(|| self.by_timer(task, of, index));
         }
-        self.explain(of, index, serving)
+        self.explain(of, index, from, serving)
     }
 
     /// The request that was out and was answered first; none: nothing is known to have been waited for.
@@ -170,6 +184,17 @@ impl Loops {
         None
     }
 
+    /// Nobody's request is out: who set the timer that ended the poll.
+    fn by_timer(&self, task: TaskId, of: &Loop, index: usize) -> Option<Owner> {
+        let poll = of.polls.get(index).filter(|poll| poll.timed_out)?;
+        let looked = |at: Nanos| {
+            let before = of.polls.partition_point(|poll| poll.to <= at).checked_sub(1);
+            before.and_then(|before| of.polls.get(before)).map_or(Nanos::ZERO, |poll| poll.to)
+        };
+        let stack = self.asks.timer(task, poll.woken, looked)?;
+        Some(Owner { stacks: vec![stack], wait: poll.wait, by: By::Timer, asked: true })
+    }
+
     /// Who sent what arrived on the socket at `woken`, and had been `asked` for.
     fn peer(&self, socket: SocketId, asked: Nanos, woken: Nanos) -> By {
         let other = self.other_end(socket);
@@ -181,13 +206,18 @@ impl Loops {
         self.pairs.get(socket.0 as usize).copied().flatten()
     }
 
+    /// A goroutine that waits with this stack waits for a mutex.
+    pub(super) fn is_for_mutex(&self, stack: Option<StackId>) -> bool {
+        stack.is_some_and(|stack| self.waits_for_mutex.get(stack.0 as usize).copied().unwrap_or(false))
+    }
+
     fn sleeps(&self, stack: StackId) -> bool {
         self.sleeps.get(stack.0 as usize).copied().unwrap_or(false)
     }
 
-    fn explain(&self, of: &Loop, index: usize, serving: Option<Serving>) -> Option<Owner> {
+    fn explain(&self, of: &Loop, index: usize, from: Nanos, serving: Option<Serving>) -> Option<Owner> {
         let poll = of.polls.get(index)?;
-        let main = serving.map(|serving| serving.coroutine).or(poll.main.map(|(coroutine, _)| coroutine));
+        let main = serving.map(|serving| serving.coroutine).or(poll.main.map(|main| main.coroutine));
         let mut stacks = Vec::new();
         let mut chain: Vec<Life> = Vec::new();
         let mut now = match main {
@@ -212,8 +242,9 @@ impl Loops {
             now = next;
         }
         let Some(turn) = last else {
-            let (_, stack) = poll.main.filter(|_| serving.is_none())?;
-            return Some(Owner { stacks: vec![stack], wait: poll.wait, by: By::Waker, asked: false });
+            let main = poll.main.filter(|_| serving.is_none())?;
+            let alone = Owner { stacks: vec![main.stack], wait: poll.wait, by: By::Waker, asked: false };
+            return Some(self.answered_below(of, index, from, main).unwrap_or(alone));
         };
         let end = (turn.burst as usize).saturating_sub(1).max(index);
         let end_poll = of.polls.get(end).unwrap_or(poll);
@@ -241,6 +272,15 @@ impl Loops {
             None => By::Waker,
         };
         Some(Owner { stacks, wait: ended.wait, by, asked: false })
+    }
+
+    /// The loop's queue is not known: where its main coroutine waits for others, the one whose request is answered next.
+    fn answered_below(&self, of: &Loop, index: usize, from: Nanos, main: Main) -> Option<Owner> {
+        let waits = main.of_tasks || self.waits_for_others.get(main.stack.0 as usize).copied().unwrap_or(false);
+        let Owner { stacks, wait, by, asked: _ } =
+            self.by_descriptor(of, index, from).filter(|_| waits && !of.queue_known)?;
+        let stacks = std::iter::once(main.stack).chain(stacks).collect();
+        Some(Owner { stacks, wait, by, asked: false })
     }
 
     /// The coroutine whose turn resumed the one that `turn` is of, as it was during `poll`.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     correlate::syscalls as call,
-    recording::{Nanos, OnObject, TaskId, TurnKind},
+    recording::{Asked, Nanos, OnObject, TaskId, TurnKind},
 };
 
 const MAIN: u64 = 100;
@@ -24,7 +24,7 @@ fn at(millis: u64, nanos: u64) -> Nanos {
 
 /// The loop runs for a coroutine that waits at `stack`.
 fn main_waits(story: &mut Story, task: TaskId, polled: u64, stack: &str) {
-    story.turn(task, at(polled, 1), MAIN, &format!("main {LOOP} {stack}"), TurnKind::Main);
+    story.turn(task, at(polled, 1), MAIN, &format!("main {LOOP} {stack}"), TurnKind::Main { of_tasks: false });
 }
 
 fn resumed(story: &mut Story, task: TaskId, polled: u64, round: u32, coroutine: u64, stack: &str, of_tasks: bool) {
@@ -228,7 +228,7 @@ fn a_poll_belongs_to_where_the_main_coroutine_waits_if_nothing_is_seen_to_resume
     let (mut story, main) = Story::new("python main.py", 200);
     for (from, to, stack) in [(0, 100, "client first"), (100, 200, "client second")] {
         story.block(main, from, to, "main", Ended::call(call::EPOLL_WAIT).result(1));
-        story.turn(main, at(to, 1), MAIN, &format!("main {stack}"), TurnKind::Main);
+        story.turn(main, at(to, 1), MAIN, &format!("main {stack}"), TurnKind::Main { of_tasks: false });
     }
     story.turn(main, at(199, 0), MAIN, "main client second", TurnKind::Ran);
     check(
@@ -239,4 +239,81 @@ fn a_poll_belongs_to_where_the_main_coroutine_waits_if_nothing_is_seen_to_resume
             1.1.2 second FunctionCall wall 100 self 100 network 100
         (outside) 0",
     );
+}
+
+fn wall_of(map: &super::Map, function: &str) -> u64 {
+    fn walk(step: &super::Step, function: &str) -> u64 {
+        match step.function == function {
+            true => step.wall.0 / 1_000_000,
+            false => step.children.iter().map(|child| walk(child, function)).sum(),
+        }
+    }
+    map.steps.iter().map(|step| walk(step, function)).sum()
+}
+
+/// The loop sends in a later turn, from functions of its own.
+#[test]
+fn what_a_loop_sends_later_belongs_to_who_asked_for_the_connection() {
+    let (mut story, main) = Story::new("node main.js", 400);
+    let socket = story.client(main);
+    story.cpu(main, 0, 10, "main get");
+    story.asks(main, at(9, 0), "main get lib.connect", Asked::Send(socket));
+    let opened = Ended::call(call::EPOLL_WAIT).result(1);
+    story.block(main, 10, 50, "lib.poll", opened);
+    story.transfer(main, at(50, 1), socket, Some("lib.send"), 9);
+    story.block(main, 51, 200, "lib.poll", Ended::call(call::EPOLL_WAIT).result(1));
+    story.transfer(main, at(200, 1), socket, None, 9);
+    // Nobody is known to have asked for the next one.
+    story.transfer(main, at(201, 0), socket, Some("lib.send"), 9);
+    story.block(main, 202, 390, "lib.poll", Ended::call(call::EPOLL_WAIT).result(1));
+    story.transfer(main, at(390, 1), socket, None, 9);
+    let map = story.map();
+    let got = wall_of(&map, "get");
+    assert!((195..=203).contains(&got), "{got} ms: {}", show(&map));
+}
+
+#[test]
+fn a_poll_that_times_out_belongs_to_who_set_the_timer_that_was_due() {
+    let (mut story, main) = Story::new("node main.js", 400);
+    story.asks(main, at(5, 0), "main nap lib.set_timer", Asked::Timer { due: ms(150) });
+    story.asks(main, at(6, 0), "lib.set_timer", Asked::Timer { due: ms(300) });
+    story.cpu(main, 0, 10, "main nap");
+    for (from, to) in [(10, 150), (151, 300)] {
+        story.block(main, from, to, "lib.poll", Ended::call(call::EPOLL_WAIT).result(0));
+    }
+    let map = story.map();
+    let got = wall_of(&map, "nap");
+    assert!((149..=152).contains(&got), "{got} ms: {}", show(&map));
+}
+
+/// Nor is the queue known, but who asked for what is answered next.
+#[test]
+fn a_group_is_told_by_its_requests_where_the_queue_is_not_known() {
+    for (of_tasks, expected) in [(true, 98..=101), (false, 0..=2)] {
+        let (mut story, main) = Story::new("python main.py", 200);
+        let socket = story.client(main);
+        story.message(main, at(0, 5), socket, Some((8, "main fetch")));
+        story.block(main, 1, 100, "main", Ended::call(call::EPOLL_WAIT).result(1));
+        story.turn(main, at(100, 1), MAIN, "main client", TurnKind::Main { of_tasks });
+        story.transfer(main, at(100, 3), socket, None, 9);
+        story.cpu(main, 101, 200, "main");
+        let map = story.map();
+        let got = wall_of(&map, "fetch");
+        assert!(expected.contains(&got), "{got} ms: {}", show(&map));
+    }
+}
+
+/// A first thread that never comes back from its join, as Java's.
+#[test]
+fn a_thread_that_is_joined_when_the_process_ends_is_waited_for() {
+    let (mut story, main) = Story::new("bin/java", 300);
+    let worker = story.thread(main, 0);
+    let other = story.thread(main, 0);
+    let ended = Ended::call(call::FUTEX).result(-4).by(other, call::EXIT_GROUP);
+    let tid = u64::from(story.tid(worker));
+    story.block_with(main, [5, 300], "lib.join", ended, [0x1000, 0x109, tid]);
+    story.cpu(worker, 0, 300, "work");
+    let map = story.map();
+    let got = wall_of(&map, "work");
+    assert!((290..=300).contains(&got), "{got} ms: {}", show(&map));
 }

@@ -9,6 +9,7 @@ mod calls;
 mod embedded_database;
 mod fold;
 mod glob;
+mod go_library;
 mod gpu_driver;
 mod inside;
 mod interpreter_lock;
@@ -43,6 +44,8 @@ pub use model::{
     Counted, Latency, Location, Lock, LockSide, Map, Outside, Peer, PeerCall, Served, Step, StepKind, WaitCause, Waits,
 };
 pub use own::{Innermost, innermost};
+
+pub use services::program;
 
 use crate::{
     correlate::{self, Correlated, PeerFlow, Protocol, RoundTrip},
@@ -87,7 +90,7 @@ fn built(
     let interpreter_lock = interpreter_lock::InterpreterLock::new(recording, correlated, resolved);
     let embedded_database = embedded_database::stacks(resolved);
     let gpu_driver = gpu_driver::GpuDriver::new(resolved);
-    let loops = loops::Loops::new(recording, correlated, resolved);
+    let loops = loops::Loops::new(recording, correlated, resolved, |stack| !project.stack(Some(stack)).is_empty());
     let inside = inside::Inside::new(recording, resolved, &mut project, &services, &points, &has_project);
     let queries = queries::Queries::new(&correlated.flows);
     let known = known::Known {

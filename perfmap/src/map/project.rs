@@ -7,7 +7,7 @@ use std::path::{Component, Path};
 
 use rustc_hash::FxHashMap;
 
-use super::{glob, model::Location};
+use super::{glob, go_library, model::Location};
 use crate::{
     recording::{Meta, StackId},
     resolve::{Language, Place, Resolved},
@@ -116,6 +116,7 @@ pub(super) fn own_file(meta: &Meta, place: &Place) -> Option<String> {
     match place.language {
         Language::Kernel => None,
         Language::Python | Language::Jit => own_path(meta, place.file.as_deref()?),
+        Language::Native if go_library::is_library(&place.function, place.file.as_deref()) => None,
         Language::Native => match &place.file {
             // Libraries with installed debug information name their sources by relative paths.
             Some(file) if Path::new(file).is_absolute() => own_path(meta, file).or_else(|| {

@@ -23,8 +23,6 @@ fn block(story: &mut Story, task: TaskId, from: u64, to: u64, number: u32, by: O
     });
     story.recording.events.push(Event::OffCpu(OffCpu {
         held: None,
-        before: None,
-        device: None,
         throttled: false,
         task,
         off: Nanos(from),
@@ -63,7 +61,7 @@ fn ticks(polls: u64) -> Story {
         let (from, to) = (poll * 1000 + 10, poll * 1000 + 900);
         block(&mut story, main, from, to, call::EPOLL_WAIT, None, "main asyncio.base_events._run_once");
         let waits = [
-            (100, "main asyncio.base_events._run_once client", TurnKind::Main),
+            (100, "main asyncio.base_events._run_once client", TurnKind::Main { of_tasks: false }),
             (7, "main asyncio.base_events._run_once tick", TurnKind::Resumed { round: 0, of_tasks: false }),
         ];
         for (coroutine, stack, kind) in waits {

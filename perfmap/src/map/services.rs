@@ -9,7 +9,7 @@ mod instances;
 mod naming;
 mod program;
 
-pub(super) use program::program;
+pub use program::program;
 
 use crate::{
     correlate::{Flows, PeerFlow},

@@ -9,9 +9,9 @@ use super::{Map, MapOptions, Step};
 use crate::{
     correlate::{self, Correlated, Counted, PeerFlow, Protocol, RoundTrip},
     recording::{
-        Call, CallId, CoroutineId, Direction, Event, Family, FileIo, FileOperation, HeldLock, Image, Layer, Message,
-        Meta, Nanos, OffCpu, OffState, OnObject, Process, ProcessId, Recording, Role, Sample, ShortWaits, Socket,
-        SocketId, Stack, StackEnd, StackId, Task, TaskId, Turn, TurnKind, WaitClass, Waker,
+        Ask, Asked, Call, CallId, CoroutineId, Direction, Event, Family, FileIo, FileOperation, HeldLock, Image, Layer,
+        Message, Meta, Nanos, OffCpu, OffState, OnObject, Process, ProcessId, Recording, Role, Sample, ShortWaits,
+        Socket, SocketId, Stack, StackEnd, StackId, Task, TaskId, Turn, TurnKind, WaitClass, Waker,
     },
     resolve::{Language, Place, PlaceId, Resolved},
 };
@@ -237,8 +237,6 @@ impl Story {
             unfinished: false,
             throttled: false,
             held: ended.held,
-            before: None,
-            device: None,
         }));
     }
 
@@ -256,8 +254,6 @@ impl Story {
             unfinished: false,
             throttled: false,
             held: None,
-            before: None,
-            device: None,
         }));
     }
 
@@ -300,6 +296,16 @@ impl Story {
     pub(super) fn turn(&mut self, task: TaskId, at: Nanos, coroutine: u64, stack: &str, kind: TurnKind) {
         let (coroutine, stack) = (CoroutineId(coroutine), self.stack(stack));
         self.recording.turns.push(Turn { at, task, coroutine, stack, kind });
+    }
+
+    /// An event loop was asked for something.
+    pub(super) fn asks(&mut self, task: TaskId, at: Nanos, stack: &str, what: Asked) {
+        let stack = self.stack(stack);
+        self.recording.asks.push(Ask { at, task, stack, what });
+    }
+
+    pub(super) fn tid(&self, task: TaskId) -> u32 {
+        self.recording.task(task).tid
     }
 
     /// A transfer; a sent one has a stack and is a turn of the coroutine, if there is one.

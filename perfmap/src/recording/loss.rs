@@ -31,8 +31,6 @@ pub enum Loss {
     RequestsCut,
     /// The bytes are in a later record, with its stack.
     RingFullMemory,
-    /// A wait whose end was seen without who brought it: the program that notes wakers was running already.
-    WakeUnseen,
 }
 
 impl Loss {
@@ -56,7 +54,6 @@ impl Loss {
             }
             Loss::RingFullMemory => "memory records dropped: growth is told by a later one, at its function",
             Loss::PayloadUnreadable => "message heads that could not be read",
-            Loss::WakeUnseen => "waits whose waker was not seen",
         }
     }
 }

@@ -4,6 +4,7 @@
 //! clock, no network, the same recording gives the same bytes out. Events hold interned stacks and task ids that
 //! survive the reuse of thread ids. No payload bytes and no header values are kept: messages carry protocol marks.
 
+mod ask;
 mod baseline;
 mod earlier;
 mod event;
@@ -22,18 +23,19 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use ask::{Ask, Asked};
 pub use baseline::{Baseline, GpuUse, Metrics};
 pub use earlier::{
     Earlier, Endpoint, Fold, Folded, Gone, Latencies, OTHER_REQUESTS, Requests, Spoken, Sureness, Tally,
 };
 pub use event::{
-    Call, CallId, CallStep, Device, DeviceId, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Mark, Memory,
-    Message, OffCpu, OffState, OnObject, Runner, Sample, ShortWaits, WaitClass, Waker, WebMethod, Wire,
+    Call, CallId, CallStep, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Mark, Memory, Message, OffCpu,
+    OffState, OnObject, Sample, ShortWaits, WaitClass, Waker, WebMethod, Wire,
 };
 pub use gpu::{Gpu, GpuReading};
 pub use loss::{Loss, Losses};
 pub use process::{Ending, Image, Process, ProcessId, Task, TaskId};
-pub use socket::{Address, Family, Role, Socket, SocketId, StateChange, TcpState};
+pub use socket::{Address, Ends, Family, Role, Socket, SocketId, StateChange, TcpState, Translation};
 pub use source::{E2eTest, EntryKind, EntryPoint, Source, SourceFinding, SourceKind, SourceStep, TestSource};
 pub use stack::{
     Code, CodeId, Frame, FrameId, KernelSymbolId, Module, ModuleId, PythonFrame, PythonFrameId, Stack, StackEnd,
@@ -137,19 +139,21 @@ pub struct Recording {
     pub symbols: Vec<Symbol>,
     /// System calls in which a recorded wait happened.
     pub calls: Vec<Call>,
-    /// Block devices that were waited for.
-    pub devices: Vec<Device>,
     /// Sorted by [`Event::at`].
     pub events: Vec<Event>,
     pub losses: Losses,
     /// Sorted by `at`.
     pub turns: Vec<Turn>,
+    /// Sorted by `at`.
+    pub asks: Vec<Ask>,
     /// What is known of the time before the origin.
     pub earlier: Earlier,
     /// None: nobody looked.
     pub source: Option<Source>,
     /// Empty where the target used no NVIDIA device.
     pub gpu: Gpu,
+    /// Of connections that are older than the recording.
+    pub translations: Vec<Translation>,
 }
 
 impl Recording {

@@ -51,8 +51,11 @@ pub enum Ending {
     Killed(i32),
 }
 
+/// A thread; in a program of Go's whose goroutines were seen, a goroutine, the main one in its process's first thread's
+/// place, or what threads did for the scheduler.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Task {
+    /// 0: none of the kernel's.
     pub tid: u32,
     pub process: ProcessId,
     /// Who called fork or clone; None for the root.

@@ -24,6 +24,22 @@ pub struct Address {
     pub port: u16,
 }
 
+/// The two addresses of a connection as one of its ends has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Ends {
+    pub local: Address,
+    pub remote: Address,
+}
+
+/// A TCP connection whose addresses the kernel rewrites on the way (NAT), as its connection tracking had it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Translation {
+    /// The network namespace that does it (inode number).
+    pub network: u32,
+    pub client: Ends,
+    pub server: Ends,
+}
+
 /// Who opened the connection, as far as this end was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Role {

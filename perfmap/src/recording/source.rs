@@ -73,7 +73,7 @@ pub struct SourceStep {
     pub id: String,
     pub function: String,
     pub file: String,
-    /// Where it is called from; for the entry, where it begins.
+    /// Where it is called from; for the entry, and for a handler in another service, where it begins.
     pub line: u32,
     /// The service whose code this is, where the repository has several.
     pub service: Option<String>,

@@ -25,9 +25,6 @@ pub enum Thinning {
     Sampling { every: u32 },
     /// Waits below this are summed, no longer recorded one by one.
     Waits { below: Nanos },
-    /// The returns of system calls are watched for one of so many stretches: they cost much, and next to no wait ended in
-    /// one. File I/O meanwhile is known from the kernel's own counters.
-    Returns { every: u32 },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -43,11 +40,9 @@ impl Meta {
     pub fn sample_every(&self, at: Nanos) -> u32 {
         self.thinned.iter().filter(|thinned| thinned.at <= at).fold(1, |every, thinned| match thinned.what {
             Thinning::Sampling { every } => every.max(1),
-            Thinning::Payload { .. }
-            | Thinning::Stacks { .. }
-            | Thinning::Turns { .. }
-            | Thinning::Waits { .. }
-            | Thinning::Returns { .. } => every,
+            Thinning::Payload { .. } | Thinning::Stacks { .. } | Thinning::Turns { .. } | Thinning::Waits { .. } => {
+                every
+            }
         })
     }
 

@@ -24,8 +24,9 @@ pub enum TurnKind {
     Ran,
     /// It is about to run for the first time: whatever had its number before is gone.
     Started,
-    /// A poll has returned, and the loop runs for this coroutine, which waits at `stack`.
-    Main,
+    /// A poll has returned, and the loop runs for this coroutine, which waits at `stack`, for other coroutines where
+    /// `of_tasks`.
+    Main { of_tasks: bool },
     /// It had waited at `stack` and goes on. Rounds count from the poll that blocked: who is resumed in a later one may
     /// have been woken by who was resumed before, and was where it waited for other coroutines (`of_tasks`).
     Resumed { round: u32, of_tasks: bool },

@@ -10,7 +10,7 @@ use crate::{
 };
 
 use super::{
-    human::{bytes, duration, grouped, percent},
+    human::{bytes, duration, grouped, memory, percent},
     sentence,
 };
 
@@ -181,6 +181,13 @@ pub fn escalation(step: &Escalation) -> [String; 3] {
                 }
             };
             [format!("{profiler}, lines of the same samples"), reason, result]
+        }
+        Level::Memory { delta, peak, functions } => {
+            let reason = format!("memory grew by {} over a run, to {}", memory(*delta as f64), memory(*peak as f64));
+            let named: Vec<String> =
+                functions.iter().map(|(function, bytes)| format!("{function} +{}", memory(*bytes as f64))).collect();
+            let result = if named.is_empty() { "no function of the project grew".to_owned() } else { named.join(", ") };
+            [format!("{backend}, page counts of the kernel"), reason, result]
         }
     }
 }

@@ -172,7 +172,7 @@ fn value_out(value: &Value) -> (ValueOut, UnitOut) {
 fn escalation_out(step: &Escalation) -> EscalationOut {
     let [profiler, reason, result] = finding::escalation(step);
     let (function, location, lines) = match &step.level {
-        Level::Functions { .. } => (None, None, vec![]),
+        Level::Functions { .. } | Level::Memory { .. } => (None, None, vec![]),
         Level::Lines { function, location, lines, share_pct: _ } => (
             Some(function.clone()),
             location.as_ref().map(finding::place),

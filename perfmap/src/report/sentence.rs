@@ -256,10 +256,6 @@ fn thinning(thinned: &Thinned) -> String {
         Thinning::Waits { below } => {
             format!("waits below {} ms are summed over stretches of 10 ms, not told one by one", whole_ms(*below))
         }
-        Thinning::Returns { every } => format!(
-            "the returns of system calls, of which next to none had a wait in it, are watched for one of {every} stretches; \
-             bytes and calls of file I/O come from the kernel's own counters and are shared out as they were seen"
-        ),
     };
     format!("thinned from {} ms on, because {why}: {what}", whole_ms(*at))
 }
@@ -324,6 +320,5 @@ mod tests {
         assert!(said(Thinning::Payload { bytes: 512 }, probes).contains("first 512 bytes"));
         assert!(said(Thinning::Turns { every: 16 }, probes).contains("one of 16 requests"));
         assert!(said(Thinning::Waits { below: Nanos(1_000_000) }, probes).contains("waits below 1.0 ms"));
-        assert!(said(Thinning::Returns { every: 5 }, probes).contains("one of 5 stretches"));
     }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use blazesym::symbolize::source::{Elf, Source};
 use blazesym::symbolize::{CodeInfo, Input, Reason, Sym, Symbolized, Symbolizer};
 
-use super::project::is_project_program;
+use super::{java_sources, project::is_project_program};
 use crate::recording::{Frame, ModuleId, Recording, Symbol, SymbolFunction, Unnamed};
 use crate::unwind::elf::{is_stripped, linked_address, read_segments};
 use crate::unwind::modules::ModuleFiles;
@@ -58,6 +58,7 @@ pub fn symbolize(recording: &mut Recording, files: &ModuleFiles) {
         }
     }
     recording.symbols = symbols;
+    java_sources::place(recording);
 }
 
 /// The kept file, whatever became of its path.

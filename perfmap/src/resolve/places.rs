@@ -74,6 +74,17 @@ impl<'a> Places<'a> {
     fn of_frame(&self, at: usize, frame: &Frame) -> Vec<Place> {
         match frame {
             Frame::Native { module, offset } => self.of_native(at, *module, *offset),
+            // Where the machine's names do not tell the file, it may have been found.
+            Frame::Jit { .. } if self.recording.symbols.get(at).is_some_and(|symbol| !symbol.functions.is_empty()) => {
+                let functions = self.recording.symbols.get(at).map_or(&[][..], |symbol| &symbol.functions);
+                let place = |function: &SymbolFunction| Place {
+                    file: function.file.clone(),
+                    line: function.line,
+                    first_line: function.first_line,
+                    ..named(function.name.clone(), Language::Jit)
+                };
+                functions.iter().map(place).collect()
+            }
             Frame::Jit { name } => {
                 let jit::JitName { function, file, first_line } = jit::parse(name);
                 let file = file.map(str::to_owned);

@@ -5,6 +5,9 @@
 
 mod extents;
 mod names;
+mod thread_local;
+
+pub use names::Mangled;
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;

@@ -9,6 +9,7 @@
 //! bound on an evaluation).
 
 pub mod elf;
+pub mod go;
 pub mod kernel;
 pub mod modules;
 pub mod native;

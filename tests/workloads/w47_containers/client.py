@@ -4,7 +4,9 @@ container: two containers under runc, each with its own process ids, files and n
 hold, calls: the same containers started by somebody else, before.
 unix: a container whose Unix socket lies in a directory that it shares with the host.
 loopback: twice the same connection, 127.0.0.1:40000 to 127.0.0.1:8000, at the same time in two network namespaces.
-nat: a service behind a translated address, as published ports of containers are."""
+nat: a service behind a translated address, as published ports of containers are.
+nat_held: the same with a service in between, whose connections are made before its pid is printed.
+nat_open, nat_calls: the services, held by somebody else, and a client that enters their network."""
 import ctypes, http.client, json, os, shutil, socket, subprocess, sys, tempfile, threading, time
 import selftime
 from selftime import sect
@@ -187,7 +189,7 @@ def ask_masqueraded():
         ask("10.213.9.8", 80, ("10.213.8.1", 0))
 
 
-def nat():
+def translated():
     """from a network namespace of our own, because the machine's rules are not ours to change"""
     assert ctypes.CDLL(None).unshare(0x40000000) == 0, "unshare"  # CLONE_NEWNET
     do("ip", "link", "set", "lo", "up")
@@ -204,14 +206,73 @@ def nat():
         add rule ip pm out ip daddr 10.213.9.9 tcp dport 80 dnat to 10.213.1.2:8000
         add rule ip pm out ip daddr 10.213.9.8 tcp dport 80 dnat to 10.213.2.2:8000
         add rule ip pm post ip saddr 10.213.8.1 snat to 10.213.2.1""")
+
+
+def nat():
+    translated()
     ask_published()
     ask_masqueraded()
     return {}
 
 
+def ask_again(connection):
+    connection.request("GET", "/")
+    connection.getresponse().read()
+
+
+def ask_published_again(connection):
+    ask_again(connection)
+
+
+def ask_masqueraded_again(connection):
+    ask_again(connection)
+
+
+def nat_front():
+    """a service that asks both over connections that it made before it serves"""
+    import serve
+    published = http.client.HTTPConnection("10.213.9.9", 80)
+    masqueraded = http.client.HTTPConnection("10.213.9.8", 80, source_address=("10.213.8.1", 0))
+    both = (published, masqueraded)
+    for connection in both:
+        ask_again(connection)
+
+    def forward():
+        ask_published_again(published)
+        ask_masqueraded_again(masqueraded)
+
+    serve.serve(forward, 7000)
+
+
+def nat_held():
+    translated()
+    child = started([sys.executable, __file__, "nat_front"])
+    ended = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+    print(child.pid, flush=True)
+    front = http.client.HTTPConnection("127.0.0.1", 7000)
+    while not ended.wait(0.01):
+        ask_again(front)
+    return {}
+
+
+def nat_open():
+    """the services alone, for a client that enters this network"""
+    translated()
+    print(ME, flush=True)
+    sys.stdin.read()
+    return {}
+
+
+def nat_calls():
+    ask_published()
+    return {}
+
+
 def main(variant):
     try:
-        extra = {"container": containers, "unix": unix, "hold": hold, "calls": calls, "loopback": loopbacks, "nat": nat}[variant]()
+        extra = {"container": containers, "unix": unix, "hold": hold, "calls": calls, "loopback": loopbacks, "nat": nat,
+                 "nat_held": nat_held, "nat_open": nat_open, "nat_calls": nat_calls}[variant]()
     finally:
         for undo in reversed(UNDO):
             undo()
@@ -219,7 +280,9 @@ def main(variant):
 
 
 if __name__ == "__main__":
-    if sys.argv[1] in ("left", "right"):
+    if sys.argv[1] == "nat_front":
+        nat_front()
+    elif sys.argv[1] in ("left", "right"):
         try:
             one_side(sys.argv[1])
         finally:

@@ -27,8 +27,8 @@ static int put(const char *dir, const char *file, const char *text) {
 
 // Version 1's hierarchy of CPU limits, else version 2's.
 static const char *enter(void) {
-  const char *roots[] = {"/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup"};
-  for (int i = 0; i < 3; i++) {
+  const char *roots[] = {"/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+  for (int i = 0; i < 4; i++) {
     snprintf(group, sizeof group, "%s/w56_throttled_%d", roots[i], getpid());
     if (mkdir(group, 0755)) continue;
     int limited = i < 2 ? put(group, "cpu.cfs_period_us", "100000") || put(group, "cpu.cfs_quota_us", "20000")

@@ -3,6 +3,7 @@ The work is measured by the program itself: `work` in its truth, which is what a
 import asyncio, http.client, os, socket, ssl, subprocess, sys, tempfile, threading, time, uuid
 from concurrent.futures import ThreadPoolExecutor
 import selftime
+from pool import ConnectionPool
 from selftime import sect
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -251,6 +252,97 @@ def dns_per_request_good():
         c = http.client.HTTPConnection(address, HTTP)
         get(c, "/t/1/item/%d" % i)
         c.close()
+
+
+def shake_hands(resume):
+    tls, session = trusting(), None
+    for i in range(12):
+        with tls.wrap_socket(socket.create_connection(("127.0.0.1", HTTPS)), session=session) as s:
+            s.sendall(b"GET /t/1/item/%d HTTP/1.1\r\nHost: localhost\r\n\r\n" % i)
+            s.recv(65536)
+            session = s.session if resume else None
+
+
+def tls_full_handshake_bad():
+    shake_hands(False)
+
+
+def tls_full_handshake_good():
+    shake_hands(True)
+
+
+def take(pool, i):
+    c = pool.acquire()
+    get(c, "/t/20/item/%d" % i)
+    pool.release(c)
+
+
+def crowd_at_pool(size):
+    with ThreadPoolExecutor(15) as threads:
+        shared = ConnectionPool(size, lambda: http.client.HTTPConnection("127.0.0.1", HTTP))
+        list(threads.map(lambda i: take(shared, i), range(90)))
+
+
+def pool_exhaustion_bad():
+    crowd_at_pool(5)
+
+
+def pool_exhaustion_good():
+    crowd_at_pool(15)
+
+
+def rate_limiting_bad():
+    """As fast as it can; what was refused is asked again after a moment."""
+    for i in range(15):
+        while b"slow" in get(client(), "/busy/%d" % i):
+            time.sleep(0.003)
+
+
+def rate_limiting_good():
+    for i in range(15):
+        get(client(), "/busy/%d" % i)
+        time.sleep(0.025)
+
+
+def rates():
+    return get(client(), "/t/12/rates")
+
+
+def total(keep):
+    return keep or rates()
+
+
+def taxes(keep):
+    return keep or rates()
+
+
+def bill(known):
+    for _ in range(8):
+        total(known and known[0])
+        taxes(known and known[0])
+
+
+def repeated_computation_bad():
+    bill(None)
+
+
+def repeated_computation_good():
+    bill([rates()])
+
+
+def cache_unused_bad():
+    c = Cache()
+    c.ask("SET", "rates", "1")
+    for _ in range(20):
+        rates()
+
+
+def cache_unused_good():
+    c = Cache()
+    for i in range(20):
+        c.ask("GET", "rates")
+        if i == 0:
+            rates()
 
 
 def work():

@@ -14,6 +14,8 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_local;
+#[cfg(test)]
 mod told;
 mod types;
 
@@ -48,7 +50,7 @@ pub enum Answer {
     NotEnough(String),
 }
 
-/// Rules that look at what others confirmed come behind them.
+/// Of equal gain, in this order.
 pub const RULES: &[Rule] = &[
     Rule {
         id: "connection_per_request",
@@ -56,6 +58,11 @@ pub const RULES: &[Rule] = &[
         judge: rules::connection_per_request::judge,
     },
     Rule { id: "dns_per_request", category: Category::ConnectionManagement, judge: rules::dns_per_request::judge },
+    Rule {
+        id: "tls_full_handshake",
+        category: Category::ConnectionManagement,
+        judge: rules::tls_full_handshake::judge,
+    },
     Rule { id: "repeated_request", category: Category::DataFlow, judge: rules::repeated::requests },
     Rule { id: "repeated_query", category: Category::DataFlow, judge: rules::repeated::queries },
     Rule { id: "tiny_io", category: Category::DataFlow, judge: rules::file_sizes::tiny },
@@ -64,6 +71,22 @@ pub const RULES: &[Rule] = &[
     Rule { id: "sequential_awaits", category: Category::AsyncPatterns, judge: rules::sequential_awaits::judge },
     Rule { id: "n_plus_one_queries", category: Category::Architecture, judge: rules::n_plus_one_queries::judge },
     Rule { id: "sequential_http_calls", category: Category::Architecture, judge: rules::sequential_http_calls::judge },
+    Rule { id: "batch_unused", category: Category::Architecture, judge: rules::unused::batch },
+    Rule { id: "cache_unused", category: Category::Architecture, judge: rules::unused::cache },
+    Rule { id: "repeated_computation", category: Category::RedundantWork, judge: rules::repeated_computation::judge },
+    Rule { id: "pool_exhaustion", category: Category::ConnectionManagement, judge: rules::pool_exhaustion::judge },
+    Rule { id: rules::memory_leak::ID, category: Category::ResourceLifecycle, judge: rules::memory_leak::judge },
+    Rule {
+        id: rules::large_allocation::ID,
+        category: Category::ResourceLifecycle,
+        judge: rules::large_allocation::judge,
+    },
+    Rule {
+        id: "default_limit_reached",
+        category: Category::Configuration,
+        judge: rules::pool_exhaustion::default_limit,
+    },
+    Rule { id: "rate_limiting", category: Category::Concurrency, judge: rules::rate_limiting::judge },
     Rule { id: "delayed_ack_stall", category: Category::Environment, judge: rules::delayed_ack_stall::judge },
     Rule { id: rules::lock_contention::ID, category: Category::Concurrency, judge: rules::lock_contention::judge },
     Rule {

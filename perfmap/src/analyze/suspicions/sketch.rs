@@ -20,7 +20,6 @@ pub(crate) enum Pattern {
     SyncOnce,
     OneWrite,
     LargerPool,
-    SlowDown,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +54,7 @@ pub(crate) fn change(pattern: Pattern, location: Option<&Location>, function: &s
 fn hint(pattern: Pattern, function: &str) -> String {
     match pattern {
         Pattern::KeepConnection => format!("Make one client outside {function} and use it for all requests."),
-        Pattern::ResumeSession => format!("Keep the TLS sessions of {function}'s connections, or the connections."),
+        Pattern::ResumeSession => format!("Resume the TLS sessions of {function}'s connections, or keep these open."),
         Pattern::KeepName => format!("Keep the connections or the resolved addresses that {function} uses."),
         Pattern::Overlap => format!("Let the calls of {function} be under way together."),
         Pattern::Gather => format!("Start what {function} awaits before it awaits the first."),
@@ -68,9 +67,6 @@ fn hint(pattern: Pattern, function: &str) -> String {
         Pattern::SyncOnce => format!("Let {function} write all, then sync once."),
         Pattern::OneWrite => format!("Let {function} send a request in one write, or set TCP_NODELAY."),
         Pattern::LargerPool => format!("Give the pool that {function} takes from as many places as there are users."),
-        Pattern::SlowDown => {
-            format!("Let {function} send no faster than is let through, in batches where there are any.")
-        }
     }
 }
 
@@ -98,6 +94,10 @@ fn sketch(pattern: Pattern, language: Language) -> (&'static str, &'static str) 
             "let client = reqwest::Client::new(); // one for the program\nclient.get(url).send()",
         ),
         (Pattern::KeepConnection, Other) => ("open, ask, close: for each request", "open once; ask, ask, …; close"),
+        (Pattern::ResumeSession, Python) => (
+            "tls.wrap_socket(s, server_hostname=host)",
+            "tls.wrap_socket(s, server_hostname=host, session=last.session)",
+        ),
         (Pattern::ResumeSession, _) => {
             ("a new TLS context for each connection", "one TLS context that keeps its sessions")
         }
@@ -196,9 +196,6 @@ fn sketch(pattern: Pattern, language: Language) -> (&'static str, &'static str) 
         (Pattern::OneWrite, _) => ("send(head); send(body); receive()", "send(head + body); receive()"),
         (Pattern::LargerPool, _) => {
             ("pool of fewer places than users", "pool of as many places as users, or fewer users")
-        }
-        (Pattern::SlowDown, _) => {
-            ("ask, be refused, wait, ask again", "ask at the rate that is let through; ask for more at once")
         }
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn judge(facts: &Facts<'_>, found: &mut Vec<Suspicion>) {
     found.append(&mut added);
 }
 
-fn steps_of<'a>(facts: &Facts<'a>, finding: &SourceFinding) -> Vec<&'a Step> {
+pub(super) fn steps_of<'a>(facts: &Facts<'a>, finding: &SourceFinding) -> Vec<&'a Step> {
     let mut found = Vec::new();
     walk(&facts.map.steps, None, &mut |step, _| {
         let file = step.location.as_ref().is_some_and(|location| same_file(&location.file, &finding.file));

@@ -1,4 +1,4 @@
-//! Each rule in both directions, on made-up runs.
+//! Rules on calls, and what holds for all, in both directions, on made-up runs.
 
 use super::{told::run, *};
 use crate::{analyze::fixture::ms, recording::*};
@@ -234,4 +234,15 @@ fn what_only_the_source_says() {
     });
     let verdicts: Vec<_> = suspicions(&of.facts()).into_iter().map(|one| (one.subject, one.verdict)).collect();
     assert_eq!(verdicts, [("load".to_owned(), Dismissed), ("never".to_owned(), Verdict::Unverified)]);
+}
+
+#[test]
+fn what_was_refused_is_asked_for_again() {
+    let mut of = run();
+    let socket = of.connection(0, 100);
+    for n in 0..6 {
+        let trip = of.get(socket, n * 20, n * 20 + 8);
+        (trip.repeat, trip.answered.tokens, trip.status) = (Some(9), vec![1], Some(if n < 5 { 503 } else { 200 }));
+    }
+    assert!(of.judged("repeated_request").is_empty());
 }

@@ -3,10 +3,10 @@
 use super::{Answer, Facts, RULES, Suspicion, Verdict};
 use crate::{
     analyze::fixture::{ms, step},
-    correlate::{Correlated, Counted, PeerFlow, Protocol, RoundTrip, Said},
+    correlate::{Cause, Correlated, Counted, PeerFlow, Protocol, RoundTrip, Said, Wait},
     map::{Location, Map, Step},
     recording::*,
-    resolve::Resolved,
+    resolve::{Language, Place, PlaceId, Resolved},
 };
 
 pub(super) struct Run {
@@ -140,6 +140,132 @@ impl Run {
         let trip = self.get(socket, sent, received);
         (trip.protocol, trip.method, trip.route) = (Protocol::Postgres, None, Some(statement.into()));
         trip
+    }
+
+    /// Leaf first: functions, those of the project in `app/load.py`, with the line where each is.
+    pub fn stack(&mut self, places: &[(&str, u32)]) -> StackId {
+        let ids = places.iter().map(|(function, line)| {
+            let library = function.contains('.') || function.starts_with("epoll");
+            let file = if library { "/usr/lib/python3/library.py" } else { "/srv/app/load.py" };
+            self.resolved.places.push(Place {
+                function: (*function).into(),
+                file: Some(file.into()),
+                line: Some(*line),
+                first_line: Some(7),
+                language: Language::Python,
+                module: None,
+                inlined: false,
+                unnamed: None,
+            });
+            PlaceId(self.resolved.places.len() as u32 - 1)
+        });
+        let ids: Vec<PlaceId> = ids.collect();
+        self.resolved.stacks.push(ids.into());
+        StackId(self.resolved.stacks.len() as u32 - 1)
+    }
+
+    pub fn wait(&mut self, off: u64, woken: u64, cause: Cause, stack: StackId) {
+        self.correlated.waits.push(Wait {
+            task: TaskId(0),
+            off: ms(off),
+            woken: ms(woken),
+            on: ms(woken),
+            throttled: false,
+            cause,
+            by: None,
+            stack: Some(stack),
+            multiplexed: false,
+            socket: None,
+            polls_one: false,
+            futex: false,
+            lock: None,
+        });
+    }
+
+    /// The program's thread runs a loop with two coroutines that are there all the time.
+    pub fn loops(&mut self, stack: StackId) {
+        for (at, coroutine) in [(0, 1), (0, 2), (1000, 1), (1000, 2)] {
+            let (task, coroutine, kind) = (TaskId(0), CoroutineId(coroutine), TurnKind::Ran);
+            self.recording.turns.push(Turn { at: ms(at), task, coroutine, stack, kind });
+        }
+    }
+
+    pub fn writes(&mut self, calls: u64, bytes: u64, stack: StackId) {
+        let (task, operation) = (TaskId(0), FileOperation::Write);
+        let (first, last, stack) = (ms(1), ms(2), Some(stack));
+        self.recording.events.push(Event::FileIo(FileIo { task, operation, first, last, calls, bytes, stack }));
+    }
+
+    /// A sync that blocks from `off` to `on`.
+    pub fn sync(&mut self, off: u64, on: u64, stack: StackId) {
+        self.recording.calls.push(Call {
+            task: TaskId(0),
+            returned: ms(on),
+            number: crate::correlate::syscalls::FSYNC,
+            result: 0,
+            arguments: [3, 0, 0],
+            object: OnObject::File,
+            stack: Some(stack),
+        });
+        self.recording.events.push(Event::OffCpu(OffCpu {
+            task: TaskId(0),
+            off: ms(off),
+            woken: ms(on),
+            on: ms(on),
+            state: OffState::Uninterruptible,
+            syscall: Some(crate::correlate::syscalls::FSYNC),
+            waker: None,
+            call: Some(CallId(self.recording.calls.len() as u32 - 1)),
+            stack: None,
+            unfinished: false,
+            throttled: false,
+            held: None,
+        }));
+    }
+
+    /// TLS records (content, length) of one transfer.
+    pub fn records(&mut self, at: u64, socket: SocketId, direction: Direction, records: &[(u8, u16)]) {
+        self.sends(at, socket);
+        if let Some(Event::Message(message)) = self.recording.events.last_mut() {
+            let mark = |(content, length): &(u8, u16)| Mark::TlsRecord { content: *content, length: *length };
+            (message.direction, message.marks) = (direction, records.iter().map(mark).collect());
+        }
+    }
+
+    pub fn sends(&mut self, at: u64, socket: SocketId) {
+        self.recording.events.push(Event::Message(Message {
+            at: ms(at),
+            task: TaskId(0),
+            socket,
+            layer: Layer::Wire,
+            direction: Direction::Sent,
+            bytes: 5,
+            descriptor: 3,
+            marks: vec![],
+            stack: None,
+        }));
+    }
+
+    /// The call made last is that of another step of its own below the first: `fetch` under it, or under `other`.
+    pub fn moves_to(&mut self, id: &str, function: &str) {
+        let Some(index) = self.map.steps[0].calls.pop() else { return };
+        let mut at = &mut self.map.steps;
+        let mut prefix = String::new();
+        let parts: Vec<&str> = id.split('.').collect();
+        for (depth, part) in parts.iter().enumerate() {
+            prefix = if prefix.is_empty() { (*part).into() } else { format!("{prefix}.{part}") };
+            let found = at.iter().position(|step| step.id == prefix).unwrap_or_else(|| {
+                let name = if depth + 1 == parts.len() { function } else { "between" };
+                let location = Some(Location { file: "app/load.py".into(), line: 7 });
+                at.push(Step { location, ..step(&prefix, name, 1000, 0) });
+                at.len() - 1
+            });
+            if depth + 1 == parts.len() {
+                at[found].calls.push(index);
+                return;
+            }
+            at = &mut at[found].children;
+        }
     }
 
     /// What one rule says.

@@ -116,15 +116,15 @@ fn btf(facts: &Facts) -> Check {
 }
 
 fn pid_namespace(facts: &Facts) -> Check {
-    if !facts.own_pid_namespace {
-        return good("PID namespace", "the machine's");
+    if !facts.foreign_proc {
+        return good("PID namespace", "/proc is of perfmap's own");
     }
     bad(
         "PID namespace",
         State::Missing,
-        "one of its own, as in a container",
-        "no eBPF: the probes see the machine's pids",
-        "docker: --pid=host --privileged; or run perfmap outside of the container",
+        "/proc is of another one than perfmap's",
+        "no eBPF: /proc numbers other processes than perfmap's",
+        "mount its own: mount -t proc proc /proc (unshare: --mount-proc)",
     )
 }
 
@@ -269,7 +269,7 @@ mod tests {
 
     fn healthy() -> Facts {
         Facts {
-            own_pid_namespace: false,
+            foreign_proc: false,
             release: Some("6.12.9-amd64".into()),
             has_btf: true,
             status: Some("Name:\tx\nCapEff:\t000001ffffffffff\n".into()),
@@ -319,8 +319,8 @@ mod tests {
     }
 
     #[test]
-    fn in_a_container_the_machines_pids_are_missing() {
-        let inside = Facts { own_pid_namespace: true, ..healthy() };
+    fn a_proc_of_other_processes_is_said() {
+        let inside = Facts { foreign_proc: true, ..healthy() };
         assert_eq!(judged(&inside, "PID namespace"), State::Missing);
         assert_eq!(judged(&healthy(), "PID namespace"), State::Good);
     }

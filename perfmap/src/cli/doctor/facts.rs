@@ -20,8 +20,8 @@ pub struct Facts {
     /// An address in /proc/kallsyms that is not 0.
     pub kallsyms_has_addresses: bool,
     pub sudo_present: bool,
-    /// perfmap's pids are not the machine's.
-    pub own_pid_namespace: bool,
+    /// /proc does not number processes as perfmap does.
+    pub foreign_proc: bool,
 }
 
 /// Enough for the longest of these files; kallsyms is read only as far as its first lines.
@@ -44,7 +44,7 @@ impl Facts {
             tracefs,
             kallsyms_has_addresses: read("/proc/kallsyms").is_some_and(|text| has_addresses(&text)),
             sudo_present: Path::new("/usr/bin/sudo").exists(),
-            own_pid_namespace: crate::collect::is_pid_namespace_own(),
+            foreign_proc: crate::collect::is_proc_foreign(),
         }
     }
 }

@@ -11,6 +11,9 @@ use crate::{
 impl Recorder {
     pub(super) fn message(&mut self, message: &wire::Message, raw: Option<&RawStack<'_>>, payload: &[u8]) {
         let stack = raw.map(|raw| self.stack(&message.header, raw));
+        if raw.is_none() && self.goroutines.is_go(message.header.pid) {
+            self.ran_goroutine(&message.header, message.stack.coroutine);
+        }
         let Some((socket, direction, marks)) = self.sockets.message(message, payload) else {
             return self.losses.add(Loss::RingFullMessage, 1);
         };
@@ -46,11 +49,12 @@ impl Recorder {
     }
 
     pub(super) fn plaintext(&mut self, record: &wire::Plaintext, raw: Option<&RawStack<'_>>, plaintext: &[u8]) {
-        let stack = raw.map(|raw| self.stack(&record.header, raw));
-        let now = self.at(record.header.at);
-        let Some(task) = self.tree.task(record.header.tid) else { return self.unknown_task() };
         let sent = record.flags & wire::PLAINTEXT_SENT != 0;
-        let at = if sent { self.at(record.began) } else { now };
+        // What is sent was there when the call began, and so was the coroutine that sent it.
+        let began = if sent { record.began } else { record.header.at };
+        let stack = raw.map(|raw| self.stack(&wire::Header { at: began, ..record.header }, raw));
+        let at = self.at(began);
+        let Some(task) = self.tree.task(record.header.tid) else { return self.unknown_task() };
         let socket = self.sockets.with_cookie(record.socket);
         let told = self.plaintexts.moved(record, plaintext, socket, (at, task, stack));
         self.told(told);

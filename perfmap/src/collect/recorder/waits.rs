@@ -4,10 +4,10 @@ use perfmap_common as wire;
 
 use super::Recorder;
 use crate::{
-    collect::{decode::RawStack, tree::name},
+    collect::{decode::RawStack, goroutines::Fact, tree::name},
     recording::{
-        Call, CallId, CoroutineId, Event, HeldLock, Nanos, OffCpu, OffState, OnObject, Runner, ShortWaits, StackId,
-        Turn, TurnKind, WaitClass, Waker,
+        Call, CallId, CoroutineId, Event, HeldLock, Nanos, OffCpu, OffState, OnObject, ShortWaits, StackId, Turn,
+        TurnKind, WaitClass, Waker,
     },
 };
 
@@ -56,14 +56,7 @@ impl Recorder {
         let held = holder
             .filter(|holder| own(holder.0) == own(task.0))
             .map(|holder| HeldLock { holder, interpreter: block.flags & wire::BLOCK_INTERPRETER_LOCK != 0 });
-        let before = (block.before_pid != 0).then(|| Runner {
-            task: if block.before_comm[0] == 0 { self.tree.task(block.before_tid) } else { None },
-            pid: block.before_pid,
-            comm: name(&block.before_comm),
-        });
-        let device = (block.device != 0).then(|| self.devices.id(block.device));
-        let returns = block.flags & wire::BLOCK_NO_RETURN == 0;
-        if !unfinished && returns && syscall.is_some() && state != OffState::Runnable {
+        if !unfinished && syscall.is_some() && state != OffState::Runnable {
             self.open_waits.entry(block.header.tid).or_default().push(self.events.len());
         }
         self.event(Event::OffCpu(OffCpu {
@@ -79,8 +72,6 @@ impl Recorder {
             unfinished,
             throttled: block.flags & wire::BLOCK_THROTTLED != 0,
             held,
-            before,
-            device,
         }));
     }
 
@@ -149,18 +140,34 @@ impl Recorder {
         }
     }
 
+    /// The thread was inside this goroutine; 0: in the scheduler.
+    pub(super) fn ran_goroutine(&mut self, header: &wire::Header, goroutine: u64) {
+        if let Some(thread) = self.tree.task(header.tid) {
+            self.held += size_of::<Fact>();
+            self.goroutines.ran(self.at(header.at), thread, goroutine);
+        }
+    }
+
+    pub(super) fn goroutine(&mut self, seen: &wire::Goroutine, what: wire::GoroutineWhat, raw: &RawStack<'_>) {
+        let Some(thread) = self.tree.task(seen.header.tid) else { return self.unknown_task() };
+        self.apply_changes(seen.header.at);
+        let stack = (raw.registers[16] != 0).then(|| self.stacks.intern(seen.header.pid, raw));
+        self.held += size_of::<Fact>();
+        self.goroutines.seen(self.at(seen.header.at), thread, seen, what, stack);
+    }
+
     pub(super) fn resumed(&mut self, resumed: &wire::Resumed, frames: Vec<wire::PythonFrame>) {
         let header = &resumed.header;
         // Without the poll's own record (it was lost) nothing tells what the loop runs in.
         let Some((call, poll)) = self.polls.get(&header.tid).copied() else { return };
         let Some(stack) = self.stacks.resumed(header.pid, frames, poll) else { return };
         let kind = match resumed.round {
-            wire::ROUND_MAIN => TurnKind::Main,
+            wire::ROUND_MAIN => TurnKind::Main { of_tasks: resumed.of_tasks != 0 },
             wire::ROUND_STARTED => TurnKind::Started,
             round => TurnKind::Resumed { round, of_tasks: resumed.of_tasks != 0 },
         };
         // What the loop ran for while it polled: that is where it waited.
-        if kind == TurnKind::Main
+        if matches!(kind, TurnKind::Main { .. })
             && let Some(call) = call.and_then(|CallId(call)| self.calls.get_mut(call as usize))
         {
             call.stack = Some(stack);

@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::Recorder;
+use crate::collect::goroutines::Fact;
 use crate::recording::{
-    Call, CallId, CallStep, Earlier, Event, FileIo, FileOperation, Fold, Folded, Loss, Mark, Memory, Message, Nanos,
-    OnObject, ProcessId, Recording, Requests, SocketId, StackId, Turn, WebMethod,
+    Ask, Asked, Call, CallId, CallStep, Earlier, Event, FileIo, FileOperation, Fold, Folded, Loss, Mark, Memory,
+    Message, Nanos, OnObject, ProcessId, Recording, Requests, SocketId, StackId, Turn, WebMethod,
 };
 
 /// How much is kept in detail.
@@ -102,12 +103,18 @@ impl Recorder {
         self.open_waits.retain(|_, waits| !waits.is_empty());
         self.give_up_calls(until);
         self.turns.retain(|turn| turn.at >= until);
+        self.asks.retain(|ask| ask.at >= until);
+        self.goroutines.facts.retain(|fact| fact.at >= until);
         self.past.earlier.length = until;
         self.past.earlier.events += (before - self.events.len()) as u64;
         self.events.shrink_to_fit();
         self.give_up_stacks();
         let events: usize = self.events.iter().map(size).sum();
-        self.held = events + self.calls.len() * size_of::<Call>() + self.turns.len() * size_of::<Turn>();
+        self.held = events
+            + self.calls.len() * size_of::<Call>()
+            + self.turns.len() * size_of::<Turn>()
+            + self.asks.len() * size_of::<Ask>();
+        self.held += self.goroutines.facts.len() * size_of::<Fact>();
     }
 
     /// Lends the reading all that it looks at.
@@ -226,6 +233,9 @@ impl Recorder {
         }
         self.calls.iter_mut().filter_map(|call| call.stack.as_mut()).for_each(&mut *visit);
         self.turns.iter_mut().for_each(|turn| visit(&mut turn.stack));
+        self.asks.iter_mut().for_each(|ask| visit(&mut ask.stack));
+        self.pending_asks.stacks().for_each(&mut *visit);
+        self.goroutines.stacks().for_each(&mut *visit);
         self.polls.values_mut().for_each(|(_, stack)| visit(stack));
         self.fault_stacks.values_mut().for_each(|(_, stack)| visit(stack));
         self.sites.values_mut().for_each(&mut *visit);
@@ -268,7 +278,7 @@ impl Past {
         recording.events.extend(files.into_values().map(Event::FileIo));
         recording.events.extend(memory.into_values().map(Event::Memory));
         let shift = |at: &mut Nanos| *at = at.since(by);
-        let Recording { processes, tasks, sockets, calls, events, turns, .. } = recording;
+        let Recording { processes, tasks, sockets, calls, events, turns, asks, .. } = recording;
         for process in processes {
             shift(&mut process.born);
             process.died.iter_mut().for_each(shift);
@@ -285,6 +295,12 @@ impl Past {
         }
         calls.iter_mut().for_each(|call| shift(&mut call.returned));
         turns.iter_mut().for_each(|turn| shift(&mut turn.at));
+        for Ask { at, what, .. } in asks {
+            shift(at);
+            if let Asked::Timer { due } = what {
+                shift(due);
+            }
+        }
         for event in events {
             match event {
                 Event::Sample(event) => shift(&mut event.at),

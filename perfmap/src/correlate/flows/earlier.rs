@@ -44,7 +44,7 @@ impl Flows {
 
 /// `recording` holds all messages before `until`, in order; of `gone` nobody will hear again.
 pub fn fold(recording: &Recording, until: Nanos, gone: &[SocketId]) -> Folded {
-    let pairs = super::pairs::pairs(&recording.sockets);
+    let pairs = super::pairs::pairs(&recording.sockets, &recording.translations);
     let mut ends = super::ends(recording);
     super::opposites(&mut ends, &pairs);
     let other = |index: usize| pairs.get(index).copied().flatten().map(|other| other.0 as usize);

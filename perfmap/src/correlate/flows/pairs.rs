@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::translated::{self, is_loopback};
-use crate::recording::{Address, Family, Nanos, Socket, SocketId};
+use crate::recording::{Address, Family, Nanos, Socket, SocketId, Translation};
 
 /// What two ends share; the smaller address first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,7 +18,7 @@ enum Key {
 }
 
 /// By `SocketId`: the other end. Symmetrical.
-pub(super) fn pairs(sockets: &[Socket]) -> Vec<Option<SocketId>> {
+pub(super) fn pairs(sockets: &[Socket], translations: &[Translation]) -> Vec<Option<SocketId>> {
     let mut groups: BTreeMap<Key, [Vec<usize>; 2]> = BTreeMap::new();
     for (index, socket) in sockets.iter().enumerate() {
         if let Some((key, side)) = key(socket) {
@@ -32,6 +32,7 @@ pub(super) fn pairs(sockets: &[Socket]) -> Vec<Option<SocketId>> {
         join(sockets, &left, &right, &mut pairs);
     }
     late(sockets, &mut pairs);
+    translated::known(sockets, translations, &mut pairs);
     translated::join(sockets, &mut pairs);
     pairs
 }

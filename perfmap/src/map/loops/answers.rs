@@ -5,6 +5,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::asks::Asks;
 use crate::{
     correlate::Correlated,
     recording::{Direction, Event, Layer, Message, Nanos, ProcessId, Recording, Role, SocketId, StackId, TaskId},
@@ -27,6 +28,7 @@ pub(super) struct Answer {
 pub(super) fn answers(
     recording: &Recording,
     correlated: &Correlated,
+    asks: &Asks,
     coroutines: impl Fn(TaskId) -> bool,
 ) -> FxHashMap<ProcessId, Vec<Answer>> {
     let blocked_for: FxHashSet<SocketId> =
@@ -44,10 +46,12 @@ pub(super) fn answers(
             continue;
         }
         match (message.direction, message.stack) {
-            (Direction::Sent, Some(stack)) => {
-                asked.insert(message.socket, (message.at, stack));
+            (Direction::Sent, stack) => {
+                let asker = asks.asker(message.socket, message.at, stack).map(|ask| (ask.at, ask.stack));
+                if let Some(by) = asker.or(stack.map(|stack| (message.at, stack))) {
+                    asked.insert(message.socket, by);
+                }
             }
-            (Direction::Sent, None) => {}
             // The connection's end answers nothing.
             (Direction::Received, _) if message.bytes == 0 || !trips.awaited(message) => {}
             (Direction::Received, _) => {

@@ -26,7 +26,16 @@ pub(super) struct Poll {
     pub by: Option<TaskId>,
     /// No descriptor was ready: a timer ended it.
     pub timed_out: bool,
-    pub main: Option<(Life, StackId)>,
+    pub main: Option<Main>,
+}
+
+/// The coroutine that a loop ran for while it polled.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Main {
+    pub coroutine: Life,
+    pub stack: StackId,
+    /// It waited for other coroutines.
+    pub of_tasks: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +67,8 @@ pub(super) struct Loop {
     pub lives: Vec<Vec<u32>>,
     pub transfers: Vec<Transfer>,
     pub main_stacks: FxHashSet<StackId>,
+    /// What it resumes is seen (asyncio's own loop).
+    pub queue_known: bool,
     /// Where the main coroutine was seen to wait, in order of time.
     pub mains: Vec<(Nanos, Life, StackId)>,
 }
@@ -80,6 +91,8 @@ impl Loop {
             poll.reported = reported;
         }
         self.turns.sort_by_key(|turn| turn.at);
+        let resumed = |turn: &Turn| matches!(turn.kind, TurnKind::Resumed { .. } | TurnKind::Started);
+        self.queue_known = self.turns.iter().any(resumed);
         self.transfers.sort_by_key(|transfer| transfer.at);
         let mut transfer = 0;
         let mut now: FxHashMap<CoroutineId, Life> = FxHashMap::default();
@@ -95,10 +108,11 @@ impl Loop {
             if *life == next {
                 self.lives.push(Vec::new());
             }
-            if turn.kind == TurnKind::Main {
+            if let TurnKind::Main { of_tasks } = turn.kind {
                 // Of several the first is of the poll itself.
                 if let Some(poll) = burst.checked_sub(1).and_then(|index| self.polls.get_mut(index)) {
-                    poll.main.get_or_insert((turn.life, turn.stack));
+                    let main = Main { coroutine: turn.life, stack: turn.stack, of_tasks };
+                    poll.main.get_or_insert(main);
                 }
                 self.mains.push((turn.at, turn.life, turn.stack));
                 self.main_stacks.insert(turn.stack);
@@ -167,13 +181,13 @@ impl Loop {
         let before = self.turns[burst].iter().rev().skip_while(|other| other.at >= turn.at).take(MAX_LOOKED_AT);
         let earlier = match turn.kind {
             TurnKind::Resumed { round, .. } => round,
-            TurnKind::Ran | TurnKind::Started | TurnKind::Main => u32::MAX,
+            TurnKind::Ran | TurnKind::Started | TurnKind::Main { .. } => u32::MAX,
         };
         let candidates = before.filter(|other| match other.kind {
             TurnKind::Resumed { round, .. } => {
                 (least..earlier).contains(&round) && !chain.contains(&other.life) && !beside(other.stack)
             }
-            TurnKind::Ran | TurnKind::Started | TurnKind::Main => false,
+            TurnKind::Ran | TurnKind::Started | TurnKind::Main { .. } => false,
         });
         let mut last = None;
         for candidate in candidates {

@@ -13,7 +13,7 @@ enum Script<'a> {
 }
 
 /// What a person calls the program: the module or script that an interpreter runs, else the binary.
-pub(in crate::map) fn program(image: &Image) -> String {
+pub fn program(image: &Image) -> String {
     match application(image) {
         Some(Script::File(path)) => stem(path),
         Some(Script::Module(module)) => module.into(),

@@ -3,8 +3,8 @@
 
 use super::{FileError, corrupt};
 use crate::recording::{
-    Call, CallId, DeviceId, Earlier, Endpoint, Event, Frame, HeldLock, Meta, OnObject, ProcessId, Recording, Runner,
-    SocketId, Stack, StackId, TaskId, Waker,
+    Asked, Call, CallId, Earlier, Endpoint, Event, Frame, HeldLock, Meta, OnObject, ProcessId, Recording, SocketId,
+    Stack, StackId, TaskId, Waker,
 };
 
 type Checked = Result<(), FileError>;
@@ -25,13 +25,14 @@ pub(super) fn check(recording: &Recording) -> Checked {
         stacks,
         symbols,
         calls,
-        devices: _,
         events,
         losses: _,
         turns,
+        asks,
         earlier,
         source: _,
         gpu: _,
+        translations: _,
     } = recording;
     let Meta { root, outside, own_surroundings, .. } = meta;
     outside.iter().try_for_each(|process| within(process.0, processes.len(), "process"))?;
@@ -70,6 +71,17 @@ pub(super) fn check(recording: &Recording) -> Checked {
     }
     if !turns.is_sorted_by_key(|turn| turn.at) {
         return Err(corrupt("its coroutines' turns are not in order"));
+    }
+    for ask in asks {
+        recording.known_task(ask.task)?;
+        recording.known_stack(Some(ask.stack))?;
+        match ask.what {
+            Asked::Send(socket) => recording.known_socket(socket)?,
+            Asked::Timer { due: _ } => {}
+        }
+    }
+    if !asks.is_sorted_by_key(|ask| ask.at) {
+        return Err(corrupt("what its event loops were asked for is not in order"));
     }
     earlier_ids(recording, earlier)
 }
@@ -138,12 +150,6 @@ impl Recording {
                 }
                 if let Some(HeldLock { holder, interpreter: _ }) = off.held {
                     self.known_task(holder)?;
-                }
-                if let Some(Runner { task: Some(task), .. }) = off.before {
-                    self.known_task(task)?;
-                }
-                if let Some(DeviceId(device)) = off.device {
-                    within(device, self.devices.len(), "device")?;
                 }
                 if let Some(CallId(call)) = off.call {
                     within(call, self.calls.len(), "call")?;

@@ -154,6 +154,9 @@ pub fn compare(before: &Side, after: &Side) -> Diff {
     Diff { schema_version: super::output::SCHEMA_VERSION, test_commands, metrics, steps, suspicions, notes }
 }
 
+/// A count and its spread.
+type Count = fn(&BaselineOut) -> (Option<u64>, Option<SpreadOut>);
+
 fn metrics(before: &Side, after: &Side) -> Vec<MetricRow> {
     let wall = |side: &Side| match &side.map.baseline {
         Some(baseline) => of(baseline, baseline.wall_time_ms, baseline.spread.wall_time_ms),
@@ -180,7 +183,7 @@ fn metrics(before: &Side, after: &Side) -> Vec<MetricRow> {
     rows.push(row("CPU time", Unit::Ms, cpu_a, cpu_b));
     let (peak_a, peak_b) = both(&|side| (side.memory_peak_mb, side.spread.memory_peak_mb));
     rows.push(row("peak memory", Unit::Mb, peak_a, peak_b));
-    let counts: [(&'static str, Unit, fn(&BaselineOut) -> (Option<u64>, Option<SpreadOut>)); 6] = [
+    let counts: [(&'static str, Unit, Count); 6] = [
         ("read from files", Unit::Bytes, |side| (side.io_read_bytes, side.spread.io_read_bytes)),
         ("written to files", Unit::Bytes, |side| (side.io_write_bytes, side.spread.io_write_bytes)),
         ("received", Unit::Bytes, |side| (side.net_read_bytes, side.spread.net_read_bytes)),

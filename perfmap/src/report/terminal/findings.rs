@@ -103,7 +103,7 @@ fn told(page: &mut Page, map: &Map, some: &[&Suspicion], verbose: bool) {
             let gain = finding::gain(one, map.wall).map(|gain| format!(": {gain}")).unwrap_or_default();
             let mut line = Line::of(Style::Plain, &" ".repeat(LABEL));
             line.push(Style::Verdict, "→ ");
-            page.hanging(line, LABEL + 2, &format!("{}{gain}", change.hint));
+            page.hanging(line, LABEL + 2, &format!("{}{gain}", change.hint.trim_end_matches('.')));
         }
     }
 }

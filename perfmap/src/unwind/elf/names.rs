@@ -23,15 +23,54 @@ impl Look {
         search(&elf, &self.blocks, [".symtab", ".strtab"], &names).unwrap_or([None; N])
     }
 
+    /// The variables of these names, all from the full table.
+    pub fn variables<const N: usize>(&self, names: [&str; N]) -> [Option<Found>; N] {
+        let mut found = [None; N];
+        if let Ok(elf) = parse(&self.blocks) {
+            let tell = |which: usize, symbol: Symbol| {
+                if !symbol.function && symbol.defined {
+                    found[which].get_or_insert(Found { address: symbol.address, size: symbol.size });
+                }
+            };
+            symbols(&elf, &self.blocks, [".symtab", ".strtab"], |strings| exact(strings, &names), tell);
+        }
+        found
+    }
+
     /// Which of these names the file takes from others.
     pub fn imports<const N: usize>(&self, names: [&str; N]) -> [bool; N] {
         let mut imports = [false; N];
         if let Ok(elf) = parse(&self.blocks) {
-            symbols(&elf, &self.blocks, [".dynsym", ".dynstr"], &names, |which, symbol| {
-                imports[which] |= !symbol.defined
-            });
+            symbols(
+                &elf,
+                &self.blocks,
+                [".dynsym", ".dynstr"],
+                |strings| exact(strings, &names),
+                |which, symbol| imports[which] |= !symbol.defined,
+            );
         }
         imports
+    }
+}
+
+/// What a mangled name holds, in this order, of one or another way of mangling; hashes lie between.
+pub type Mangled<'a> = &'a [&'a [&'a str]];
+
+impl Look {
+    /// The functions with mangled names like these, from the full table.
+    pub fn mangled<const N: usize>(&self, names: [Mangled<'_>; N]) -> [Option<Found>; N] {
+        let mut found = [None; N];
+        let Ok(elf) = parse(&self.blocks) else { return found };
+        let places = |strings: &[u8]| {
+            let names = names.iter().enumerate();
+            names.flat_map(|(which, ways)| ways.iter().flat_map(move |parts| like(strings, which, parts))).collect()
+        };
+        symbols(&elf, &self.blocks, [".symtab", ".strtab"], places, |which, symbol| {
+            if symbol.function && symbol.defined {
+                found[which].get_or_insert(Found { address: symbol.address, size: symbol.size });
+            }
+        });
+        found
     }
 }
 
@@ -50,20 +89,26 @@ fn search<const N: usize>(
     names: &[&str; N],
 ) -> Option<[Option<Found>; N]> {
     let mut found = [None; N];
-    symbols(elf, blocks, tables, names, |which, Symbol { address, size, function, defined }| {
-        if function && defined {
-            found[which].get_or_insert(Found { address, size });
-        }
-    });
+    symbols(
+        elf,
+        blocks,
+        tables,
+        |strings| exact(strings, names),
+        |which, Symbol { address, size, function, defined }| {
+            if function && defined {
+                found[which].get_or_insert(Found { address, size });
+            }
+        },
+    );
     found.first()?.is_some().then_some(found)
 }
 
-/// Tells of all symbols with one of the names, by its place among them.
+/// Tells of all symbols whose names lie at one of the places in the string table, by their place among what is sought.
 fn symbols(
     elf: &Elf<'_>,
     blocks: &Blocks,
     [symbols, strings]: [&str; 2],
-    names: &[&str],
+    places: impl FnOnce(&[u8]) -> Vec<(usize, u32)>,
     mut tell: impl FnMut(usize, Symbol),
 ) {
     let section = |name: &str| {
@@ -71,7 +116,7 @@ fn symbols(
         (size <= SECTION_LIMIT).then(|| blocks.read(offset, size).ok())?
     };
     let Some(strings) = section(strings) else { return };
-    let places: Vec<_> = names.iter().enumerate().flat_map(|(name, text)| places(&strings, name, text)).collect();
+    let places = places(&strings);
     if places.is_empty() {
         return;
     }
@@ -87,11 +132,31 @@ fn symbols(
     }
 }
 
+fn exact(strings: &[u8], names: &[&str]) -> Vec<(usize, u32)> {
+    names.iter().enumerate().flat_map(|(name, text)| places(strings, name, text)).collect()
+}
+
 /// Where a string table holds a name's bytes up to their zero.
 fn places(strings: &[u8], name: usize, text: &str) -> Vec<(usize, u32)> {
     let ended = [text.as_bytes(), b"\0"].concat();
     let places = memchr::memmem::find_iter(strings, &ended).take(MAX_PLACES);
     places.filter_map(|at| Some((name, u32::try_from(at).ok()?))).collect()
+}
+
+/// Where the names begin that hold all parts one after the other.
+fn like(strings: &[u8], name: usize, parts: &[&str]) -> Vec<(usize, u32)> {
+    let Some((first, rest)) = parts.split_first() else { return Vec::new() };
+    let fits = |at: usize| {
+        let start = memchr::memrchr(0, strings.get(..at)?)? + 1;
+        let mut left = strings.get(at + first.len()..)?;
+        left = left.get(..memchr::memchr(0, left)?)?;
+        for part in rest {
+            let next = memchr::memmem::find(left, part.as_bytes())? + part.len();
+            left = left.get(next..)?;
+        }
+        Some((name, u32::try_from(start).ok()?))
+    };
+    memchr::memmem::find_iter(strings, first.as_bytes()).take(MAX_PLACES).filter_map(fits).collect()
 }
 
 #[cfg(test)]
@@ -114,6 +179,18 @@ mod tests {
         // Our own program only imports it.
         let own = Look::new(&File::open("/proc/self/exe").unwrap()).unwrap();
         assert_eq!((own.functions(["memcpy"]), own.imports(["memcpy", "SSL_read"])), ([None], [true, false]));
+    }
+
+    #[test]
+    fn mangled_names_have_hashes_inside() {
+        let strings = b"\0_ZN1a1b17h01E\0_RNvC1x_1aNtB_1b\0_ZN1c1b\0cut_1a";
+        assert_eq!(like(strings, 2, &["_ZN1a1b17h"]), [(2, 1)]);
+        assert_eq!(like(strings, 1, &["_1a", "1b"]), [(1, 15)]);
+        assert_eq!(like(strings, 0, &["1b", "1a"]), []);
+        let own = Look::new(&File::open("/proc/self/exe").unwrap()).unwrap();
+        // Both ways of mangling: which one it is decides the compiler.
+        let ways: Mangled<'_> = &[&["mangled_names_have_hashes_inside"]];
+        assert!(own.mangled([ways])[0].is_some_and(|found| found.size > 0));
     }
 
     #[test]

@@ -33,7 +33,11 @@ pub(crate) fn judge(facts: &Facts<'_>) -> Answer {
         }
     }
     let groups = calls::groups(facts);
-    let found: Vec<Suspicion> = groups.iter().filter_map(|group| of_group(facts, group, &transfers)).collect();
+    let found: Vec<Suspicion> = groups
+        .iter()
+        .filter(|group| group.kind.is_web() || group.kind.is_store())
+        .filter_map(|group| of_group(facts, group, &transfers))
+        .collect();
     if found.is_empty() { Answer::Quiet } else { Answer::Found(found) }
 }
 

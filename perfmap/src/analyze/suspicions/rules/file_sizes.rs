@@ -142,7 +142,8 @@ fn in_file_calls(facts: &Facts<'_>, stacks: &Stacks<'_>, step: &Step, operation:
 
 pub(crate) fn syncs(facts: &Facts<'_>) -> Answer {
     let stacks = Stacks::new(facts);
-    let mut by_step: BTreeMap<&str, (&Step, Vec<(Option<CallId>, Span)>)> = BTreeMap::new();
+    type Syncs<'s> = (&'s Step, Vec<(Option<CallId>, Span)>);
+    let mut by_step: BTreeMap<&str, Syncs<'_>> = BTreeMap::new();
     for event in &facts.recording.events {
         let Event::OffCpu(off) = event else { continue };
         let call = off.call.and_then(|id| facts.recording.calls.get(id.0 as usize));

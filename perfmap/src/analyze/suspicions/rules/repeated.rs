@@ -34,7 +34,9 @@ fn judge(facts: &Facts<'_>, rule: (&'static str, Category), of_kind: fn(CallKind
     let mut found = Vec::new();
     for group in groups.iter().filter(|group| of_kind(group.kind) && !is_frame(&group.operation)) {
         let mut equal: BTreeMap<u64, Vec<&RoundTrip>> = BTreeMap::new();
-        for trip in &group.calls {
+        // What was refused has to be asked for again.
+        let answered = |trip: &&&RoundTrip| !trip.refused && trip.status.is_none_or(|status| status < 400);
+        for trip in group.calls.iter().filter(answered) {
             if let Some(repeat) = trip.repeat {
                 equal.entry(repeat).or_default().push(trip);
             }

@@ -1,0 +1,164 @@
+//! Memory that grows with every iteration and does not stop to. Iterations are what the process is seen to do again and
+//! again: requests that it makes or answers, else waits at one place. The line through resident memory over their number
+//! is fitted by least squares; a warm-up grows at first and then no more, a load of data grows once.
+
+use rustc_hash::FxHashMap;
+
+use super::super::{Answer, Category, Evidence, Facts, Suspicion, Value, Verdict};
+use crate::{
+    map::Step,
+    recording::{Event, Nanos, ProcessId, StackId},
+};
+
+pub const ID: &str = "memory_leak";
+/// Fewer are no repetition.
+const ITERATIONS: usize = 20;
+/// Readings of memory while they went on; fewer are no line.
+const READINGS: usize = 8;
+/// Growth over all iterations from which on it is looked at, and from which on it is confirmed.
+const LOOKED_AT: f64 = 16.0 * 1024.0 * 1024.0;
+const GROWN: f64 = 32.0 * 1024.0 * 1024.0;
+/// Share of the variance of memory that the line explains.
+const FIT: f64 = 0.9;
+/// The second half grows at least so much as the line says.
+const GOES_ON: f64 = 0.5;
+
+pub fn judge(facts: &Facts<'_>) -> Answer {
+    let found: Vec<Suspicion> = memory(facts)
+        .into_iter()
+        .filter_map(|(process, readings)| suspicion(facts, process, &readings, &iterations(facts, process)))
+        .collect();
+    if found.is_empty() { Answer::Quiet } else { Answer::Found(found) }
+}
+
+/// (time, resident bytes) by process, in order.
+fn memory(facts: &Facts<'_>) -> Vec<(ProcessId, Vec<(Nanos, f64)>)> {
+    let mut of: FxHashMap<ProcessId, Vec<(Nanos, f64)>> = FxHashMap::default();
+    for event in &facts.recording.events {
+        if let Event::Memory(memory) = event
+            && let Some(task) = facts.recording.tasks.get(memory.task.0 as usize)
+        {
+            of.entry(task.process).or_default().push((memory.at, memory.resident as f64));
+        }
+    }
+    let mut all: Vec<_> = of.into_iter().filter(|(_, readings)| readings.len() >= READINGS).collect();
+    all.sort_by_key(|(process, _)| *process);
+    all
+}
+
+/// When the process did once more what it does most often.
+fn iterations(facts: &Facts<'_>, process: ProcessId) -> Vec<Nanos> {
+    let is_own = |task: crate::recording::TaskId| {
+        facts.recording.tasks.get(task.0 as usize).is_some_and(|task| task.process == process)
+    };
+    let trips = facts.correlated.flows.round_trips.iter().filter(|trip| is_own(trip.task));
+    let mut requests: Vec<Nanos> = trips.map(|trip| trip.received).collect();
+    let mut waits: FxHashMap<StackId, Vec<Nanos>> = FxHashMap::default();
+    for wait in facts.correlated.waits.iter().filter(|wait| wait.woken > wait.off && is_own(wait.task)) {
+        if let Some(stack) = wait.stack {
+            waits.entry(stack).or_default().push(wait.on);
+        }
+    }
+    let most = waits.into_iter().max_by_key(|(stack, times)| (times.len(), std::cmp::Reverse(*stack)));
+    let mut most = most.map(|(_, times)| times).unwrap_or_default();
+    let found = if requests.len() >= ITERATIONS { &mut requests } else { &mut most };
+    found.sort_unstable();
+    std::mem::take(found)
+}
+
+/// y = a + slope · x by least squares; `fit` is the coefficient of determination.
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    slope: f64,
+    fit: f64,
+}
+
+fn line(points: &[(f64, f64)]) -> Option<Line> {
+    let n = points.len() as f64;
+    let (x, y) = points.iter().fold((0.0, 0.0), |(x, y), point| (x + point.0 / n, y + point.1 / n));
+    let sum = |of: &dyn Fn(f64, f64) -> f64| points.iter().map(|point| of(point.0 - x, point.1 - y)).sum::<f64>();
+    let (xx, xy, yy) = (sum(&|x, _| x * x), sum(&|x, y| x * y), sum(&|_, y| y * y));
+    (xx > 0.0 && yy > 0.0).then(|| Line { slope: xy / xx, fit: xy * xy / (xx * yy) })
+}
+
+fn suspicion(
+    facts: &Facts<'_>,
+    process: ProcessId,
+    readings: &[(Nanos, f64)],
+    iterations: &[Nanos],
+) -> Option<Suspicion> {
+    let (first, last) = (*iterations.first()?, *iterations.last()?);
+    if iterations.len() < ITERATIONS {
+        return None;
+    }
+    let during = readings.iter().filter(|(at, _)| *at >= first && *at <= last);
+    let points: Vec<(f64, f64)> =
+        during.map(|(at, bytes)| (iterations.partition_point(|one| one <= at) as f64, *bytes)).collect();
+    if points.len() < READINGS {
+        return None;
+    }
+    let whole = line(&points)?;
+    let grown = whole.slope * iterations.len() as f64;
+    if grown < LOOKED_AT {
+        return None;
+    }
+    let second = line(&points[points.len() / 2..]).map_or(0.0, |line| line.slope);
+    let goes_on = second >= whole.slope * GOES_ON;
+    let confirmed = grown >= GROWN && whole.fit >= FIT && goes_on;
+    let step = most_grown(&facts.map.steps);
+    let note = match (confirmed, goes_on) {
+        (true, _) => {
+            "memory grows in a line with the iterations until the end; whether what is kept is needed is not known"
+        }
+        (false, false) => "it grows at first and then no more",
+        (false, true) => "it grows, but not in a line with the iterations, or by little",
+    };
+    let name = &facts.recording.process(process).images.last().map(|image| image.comm.clone()).unwrap_or_default();
+    Some(Suspicion {
+        id: ID,
+        category: Category::ResourceLifecycle,
+        subject: step.map_or_else(|| name.clone(), |step| step.function.clone()),
+        location: step.and_then(|step| step.location.clone()),
+        affected_steps: step.map(|step| step.id.clone()).into_iter().collect(),
+        description: "memory grows with every iteration".into(),
+        verdict: if confirmed { Verdict::Confirmed } else { Verdict::Dismissed },
+        evidence: vec![
+            Evidence::new("growth per iteration", Value::Bytes(whole.slope.max(0.0) as u64)),
+            Evidence::new("iterations", Value::Count(iterations.len() as u64)),
+            Evidence::held_against("growth", Value::Bytes(grown as u64), Value::Bytes(GROWN as u64)),
+            Evidence::held_against(
+                "share of the variance that a line explains",
+                Value::Ratio(whole.fit),
+                Value::Ratio(FIT),
+            ),
+        ],
+        note: note.into(),
+        gain: None,
+        change: None,
+    })
+}
+
+/// The step whose own growth is the largest.
+fn most_grown(steps: &[Step]) -> Option<&Step> {
+    let below = steps.iter().filter_map(|step| most_grown(&step.children));
+    steps.iter().chain(below).filter(|step| step.memory_delta > 0).max_by_key(|step| step.memory_delta)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn points(bytes: impl Fn(f64) -> f64) -> Vec<(f64, f64)> {
+        (0..60).map(|n| (f64::from(n), bytes(f64::from(n)))).collect()
+    }
+
+    #[test]
+    fn a_line_is_told_from_a_plateau() {
+        let leak = line(&points(|n| 3.0 + n * 2.0)).unwrap();
+        assert!((leak.slope - 2.0).abs() < 1e-9 && leak.fit > 0.999_999);
+        let warm = points(|n| n.min(20.0));
+        assert!(line(&warm).unwrap().fit < FIT);
+        assert!(line(&warm[30..]).is_none(), "what does not move has no line");
+        assert!(line(&[]).is_none() && line(&[(1.0, 2.0)]).is_none());
+    }
+}

@@ -1,0 +1,169 @@
+//! Handles that an event loop's library makes, opens and uses again → who asked for what is sent on a socket.
+//!
+//! libuv makes a handle where the program asks for a connection, and the socket only when it opens it, in a later turn.
+//! Handles are told by their addresses, which are used again. What they are for is nothing that is known here.
+
+use std::collections::HashMap;
+
+use crate::recording::{Ask, Asked, Nanos, SocketId, StackId, TaskId};
+
+/// Handles that are remembered; beyond, new ones are nobody's.
+const HANDLES: usize = 65_536;
+
+/// An address in a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key {
+    pub pid: u32,
+    pub address: u64,
+}
+
+/// When, by whom and where it was asked for.
+pub type Asker = (Nanos, TaskId, StackId);
+
+#[derive(Debug)]
+struct Handle {
+    made: Option<Asker>,
+    wrap: u64,
+    socket: Option<SocketId>,
+}
+
+#[derive(Debug, Default)]
+pub struct Asks {
+    handles: HashMap<Key, Handle>,
+    /// What handles belong to → the handle's address.
+    wraps: HashMap<Key, u64>,
+    /// By tid: the handle whose connection the thread opens next.
+    connecting: HashMap<u32, Key>,
+    of_socket: HashMap<SocketId, Key>,
+}
+
+impl Asks {
+    /// `wrap`: what the handle belongs to; 0: not known.
+    pub fn made(&mut self, handle: Key, wrap: u64, by: Asker) {
+        self.forget(handle);
+        if self.handles.len() >= HANDLES {
+            return;
+        }
+        self.handles.insert(handle, Handle { made: Some(by), wrap, socket: None });
+        if wrap != 0 {
+            self.wraps.insert(Key { pid: handle.pid, address: wrap }, handle.address);
+        }
+    }
+
+    pub fn connects(&mut self, tid: u32, handle: Key) {
+        if self.handles.contains_key(&handle) {
+            self.connecting.insert(tid, handle);
+        }
+    }
+
+    /// The thread has begun to open a connection.
+    pub fn opened(&mut self, tid: u32, socket: SocketId) -> Option<Ask> {
+        let key = self.connecting.remove(&tid)?;
+        let handle = self.handles.get_mut(&key)?;
+        let by = handle.made.take()?;
+        handle.socket = Some(socket);
+        self.of_socket.insert(socket, key);
+        Some(send(by, socket))
+    }
+
+    /// A connection that is open is given to another request.
+    pub fn reused(&self, wrap: Key, by: Asker) -> Option<Ask> {
+        let address = *self.wraps.get(&wrap)?;
+        let socket = self.handles.get(&Key { pid: wrap.pid, address })?.socket?;
+        Some(send(by, socket))
+    }
+
+    /// The socket is gone, and its handle with it.
+    pub fn gone(&mut self, socket: SocketId) {
+        if let Some(handle) = self.of_socket.get(&socket).copied() {
+            self.forget(handle);
+        }
+    }
+
+    /// The thread's, and the whole process's where it is over.
+    pub fn exited(&mut self, tid: u32, process: Option<u32>) {
+        self.connecting.remove(&tid);
+        if let Some(pid) = process {
+            self.executed(pid);
+        }
+    }
+
+    /// What lay in its memory is gone.
+    pub fn executed(&mut self, pid: u32) {
+        self.handles.retain(|key, _| key.pid != pid);
+        self.wraps.retain(|key, _| key.pid != pid);
+        self.of_socket.retain(|_, key| key.pid != pid);
+    }
+
+    /// Of all that is held.
+    pub fn stacks(&mut self) -> impl Iterator<Item = &mut StackId> {
+        self.handles.values_mut().filter_map(|handle| handle.made.as_mut()).map(|(_, _, stack)| stack)
+    }
+
+    fn forget(&mut self, handle: Key) {
+        let Some(Handle { wrap, socket, made: _ }) = self.handles.remove(&handle) else { return };
+        let wrap = Key { pid: handle.pid, address: wrap };
+        if self.wraps.get(&wrap) == Some(&handle.address) {
+            self.wraps.remove(&wrap);
+        }
+        if let Some(socket) = socket {
+            self.of_socket.remove(&socket);
+        }
+    }
+}
+
+/// Something was asked for that goes over the socket.
+pub fn send((at, task, stack): Asker, socket: SocketId) -> Ask {
+    Ask { at, task, stack, what: Asked::Send(socket) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HANDLE: Key = Key { pid: 7, address: 0x100 };
+    const WRAP: Key = Key { pid: 7, address: 0x80 };
+
+    fn by(at: u64, stack: u32) -> Asker {
+        (Nanos(at), TaskId(0), StackId(stack))
+    }
+
+    fn opened() -> Asks {
+        let mut asks = Asks::default();
+        asks.made(HANDLE, WRAP.address, by(1, 1));
+        asks.connects(70, HANDLE);
+        assert_eq!(asks.opened(71, SocketId(4)), None, "another thread's connection");
+        assert_eq!(asks.opened(70, SocketId(3)), Some(send(by(1, 1), SocketId(3))));
+        asks
+    }
+
+    #[test]
+    fn a_connection_is_asked_for_where_its_handle_was_made() {
+        let mut asks = opened();
+        assert_eq!(asks.opened(70, SocketId(4)), None, "the next one was opened without a handle");
+    }
+
+    #[test]
+    fn an_open_connection_is_asked_for_again() {
+        let mut asks = opened();
+        assert_eq!(asks.reused(WRAP, by(5, 2)), Some(send(by(5, 2), SocketId(3))));
+        assert_eq!(asks.reused(HANDLE, by(5, 2)), None, "nothing belongs to a handle");
+        asks.gone(SocketId(3));
+        assert_eq!(asks.reused(WRAP, by(6, 2)), None, "its socket is gone");
+        assert!(asks.handles.is_empty() && asks.wraps.is_empty() && asks.of_socket.is_empty());
+    }
+
+    #[test]
+    fn addresses_are_used_again() {
+        let mut asks = opened();
+        asks.made(HANDLE, 0, by(9, 9));
+        assert_eq!(asks.reused(WRAP, by(10, 2)), None, "the handle is another one's now");
+        asks.gone(SocketId(3));
+        asks.connects(70, HANDLE);
+        assert_eq!(asks.opened(70, SocketId(5)), Some(send(by(9, 9), SocketId(5))));
+        let other = Key { pid: 8, ..HANDLE };
+        asks.made(other, 0, by(11, 3));
+        asks.exited(70, Some(7));
+        assert_eq!(asks.handles.keys().collect::<Vec<_>>(), [&other]);
+    }
+}

@@ -1,0 +1,80 @@
+//! Who asks and who writes for a connection → the requests of each connection with their askers.
+
+use std::collections::BTreeMap;
+
+use super::{Fact, Goroutine, What, ran::Ran};
+use crate::recording::{Direction, Nanos, ProcessId, SocketId, StackId, TaskId};
+
+/// A request that a goroutine made on a connection, and when its answer began to arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request {
+    pub at: Nanos,
+    pub goroutine: Goroutine,
+    pub stack: StackId,
+    pub socket: SocketId,
+    pub answered: Nanos,
+}
+
+/// In order of time: of a connection one after the other.
+#[derive(Debug, Default)]
+pub struct Requests {
+    of_socket: BTreeMap<(ProcessId, SocketId), Vec<Request>>,
+    of_goroutine: BTreeMap<(ProcessId, Goroutine), Vec<Request>>,
+}
+
+impl Requests {
+    pub fn new(of_process: &BTreeMap<ProcessId, Vec<Fact>>, ran: &Ran) -> Requests {
+        let mut received: BTreeMap<SocketId, Vec<Nanos>> = BTreeMap::new();
+        for transfer in ran.transfers.values().flatten().filter(|transfer| transfer.direction == Direction::Received) {
+            received.entry(transfer.socket).or_default().push(transfer.at);
+        }
+        received.values_mut().for_each(|of_socket| of_socket.sort_unstable());
+        let mut found = Requests::default();
+        for (process, facts) in of_process {
+            let mut asks: BTreeMap<u64, (Nanos, Goroutine, StackId)> = BTreeMap::new();
+            for fact in facts {
+                match fact.what {
+                    What::Asks { goroutine, stack, connection } => {
+                        asks.insert(connection, (fact.at, goroutine, stack));
+                    }
+                    What::Writes { goroutine: writer, connection } => {
+                        // A body goes in several writes.
+                        let Some((at, goroutine, stack)) = asks.remove(&connection) else { continue };
+                        let Some((sent, socket)) = sent(fact.thread, fact.at, writer, ran) else { continue };
+                        let answers = received.get(&socket).map_or(&[][..], Vec::as_slice);
+                        let answered = answers.get(answers.partition_point(|at| *at <= sent)).copied();
+                        let answered = answered.unwrap_or(Nanos(u64::MAX));
+                        let request = Request { at, goroutine, stack, socket, answered };
+                        found.of_socket.entry((*process, socket)).or_default().push(request);
+                        found.of_goroutine.entry((*process, goroutine)).or_default().push(request);
+                    }
+                    What::Runs(_) | What::Schedules | What::Waits { .. } | What::GoesOn(_) | What::Ended(_) => {}
+                }
+            }
+        }
+        found.of_socket.values_mut().for_each(|requests| requests.sort_by_key(|request| request.at));
+        found.of_goroutine.values_mut().for_each(|requests| requests.sort_by_key(|request| request.at));
+        found
+    }
+
+    /// The last one on the connection that was made by then.
+    pub fn on(&self, process: ProcessId, socket: SocketId, at: Nanos) -> Option<&Request> {
+        last(self.of_socket.get(&(process, socket))?, at)
+    }
+
+    pub fn by(&self, process: ProcessId, goroutine: Goroutine, at: Nanos) -> Option<&Request> {
+        last(self.of_goroutine.get(&(process, goroutine))?, at)
+    }
+}
+
+fn last(requests: &[Request], at: Nanos) -> Option<&Request> {
+    requests[..requests.partition_point(|request| request.at <= at)].last()
+}
+
+/// What the writer then sent, and when.
+fn sent(thread: TaskId, at: Nanos, writer: Goroutine, ran: &Ran) -> Option<(Nanos, SocketId)> {
+    let stint = ran.stint(thread, at).filter(|stint| stint.goroutine == writer)?;
+    let sends = |transfer: &&super::ran::Transfer| transfer.at >= at && transfer.direction == Direction::Sent;
+    let transfer = ran.transfers(stint).iter().find(sends)?;
+    Some((transfer.at, transfer.socket))
+}

@@ -1,0 +1,5 @@
+const { slug } = require('../../src/lib/slug');
+
+test('makes a slug', () => {
+  expect(slug('A B')).toBe('a-b');
+});

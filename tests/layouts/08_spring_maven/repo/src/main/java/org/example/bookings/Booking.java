@@ -1,0 +1,3 @@
+package org.example.bookings;
+
+public record Booking(long id, String name) {}

@@ -1,0 +1,2 @@
+rootProject.name = "tools"
+include("core", "cli")

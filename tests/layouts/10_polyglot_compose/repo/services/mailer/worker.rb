@@ -1,0 +1,4 @@
+class MailWorker
+  def perform(id)
+  end
+end

@@ -1,0 +1,64 @@
+//! Go: what goroutines wait for that no thread runs, below the functions that wait.
+
+use anyhow::{Result, ensure};
+use perfmap_tests::{Map, Trace, Traced, Truth, turn, workload};
+
+/// None: no go to build the program with.
+fn traced() -> Result<Option<Traced>> {
+    if !workload::ready("w62_go_netpoll")?.join("bin/waits").is_file() {
+        eprintln!("SKIPPED: no go on this machine to build the program with");
+        return Ok(None);
+    }
+    // The libraries' probes are there before the first request only where an earlier run met them.
+    let options = ["--freq", "999", "--runs", "1", "--warmup", "0"];
+    let traced = Trace::workload("w62_go_netpoll", &[])?.with_baseline().options(&options).passes()?;
+    traced.owns_its_time()?;
+    Ok(Some(traced))
+}
+
+fn name(function: &str) -> String {
+    format!("main.{function}")
+}
+
+/// Within a tenth, or what goroutines do unseen between two looks.
+fn owns(map: &Map, truth: &Truth, function: &str) -> Result<()> {
+    let (got, want) = (map.wall_of(&name(function)), truth.function(function)?.wall_ms);
+    ensure!((got - want).abs() <= (want * 0.1).max(40.0), "{function}: {got:.0} ms, it took {want:.0} ms");
+    Ok(())
+}
+
+#[test]
+fn waits_of_goroutines() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let Some(traced) = traced()? else { return Ok(()) };
+    let (map, truth) = (traced.map()?, traced.truth()?);
+    for function in ["oneAfterAnother", "nap", "atOnce", "compute", "consume", "contend"] {
+        owns(&map, &truth, function)?;
+    }
+    for (outer, inner) in [
+        // Below the client's call what the server's function did for it.
+        ("oneAfterAnother", "fetch"),
+        ("fetch", "answerTimer"),
+        ("answerTimer", "pause"),
+        // Goroutines that a group waited for, a channel's other end, who held the mutex.
+        ("atOnce", "fetchSlow"),
+        ("fetchSlow", "answerSlow"),
+        ("consume", "makeOne"),
+        ("contend", "hold"),
+    ] {
+        ensure!(map.nested(&name(outer), &name(inner)), "{inner} is not under {outer}, which waited for it");
+    }
+    let (got, want) = (map.round_trips("main.main"), 23);
+    ensure!(got == want, "{got} round trips of {want} below main");
+    for (function, want) in [("main.oneAfterAnother", 10), ("main.atOnce", 12)] {
+        let got = map.round_trips(function);
+        ensure!(got == want, "{got} round trips of {want} below {function}");
+    }
+    for function in ["nap", "pause", "makeOne"] {
+        let slept: f64 = map.of(&name(function)).filter_map(|step| step.wait_ms.get("sleep")).sum();
+        let want = map.wall_of(&name(function));
+        ensure!(slept >= want * 0.9, "{function} slept for {want:.0} ms: {slept:.0} ms are called a sleep");
+    }
+    ensure!(!traced.words().contains("goroutines"), "all of it was told:\n{}", traced.words());
+    Ok(())
+}

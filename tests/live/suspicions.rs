@@ -1,0 +1,213 @@
+//! Rules on calls and on data: each is confirmed for the program with the fault and not for its twin, and what a fix was
+//! predicted to save is what the twin saves.
+
+use anyhow::{Context, Result, ensure};
+use perfmap_tests::{Trace, Traced, turn};
+use serde_json::Value;
+
+/// Of what was measured.
+const PREDICTED_WITHIN: f64 = 0.2;
+
+fn result(traced: &Traced) -> Result<Value> {
+    let text = std::fs::read_to_string(traced.result_path()).context("read the result")?;
+    let file: Value = serde_yaml::from_str(&text).context("parse the result")?;
+    file.get("profile_result").cloned().context("no profile_result at the top")
+}
+
+fn verdicts<'r>(result: &'r Value, rule: &str) -> Vec<&'r str> {
+    let all = result["suspicion_stack"].as_array().map_or(&[][..], Vec::as_slice);
+    all.iter().filter(|one| one["id"] == rule).filter_map(|one| one["verdict"].as_str()).collect()
+}
+
+struct Twin {
+    result: Value,
+    work_ms: f64,
+}
+
+fn twin(workload: &str, rule: &str, way: &str) -> Result<Twin> {
+    let traced = Trace::workload(workload, &[&format!("{rule}.{way}")])?.passes()?;
+    let work_ms = traced.truth()?.json["functions"][0]["wall_ms"].as_f64().context("truth without work")?;
+    Ok(Twin { result: result(&traced)?, work_ms })
+}
+
+fn judged_right(workload: &str, rule: &str) -> Result<[Twin; 2]> {
+    let (bad, good) = (twin(workload, rule, "bad")?, twin(workload, rule, "good")?);
+    let found = verdicts(&bad.result, rule);
+    ensure!(found.contains(&"confirmed"), "{rule} is {found:?} for the program that has it");
+    let found = verdicts(&good.result, rule);
+    ensure!(!found.contains(&"confirmed"), "{rule} is confirmed for the program without it");
+    Ok([bad, good])
+}
+
+fn twins(rule: &str) -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    judged_right("w70_twins", rule).map(|_| ())
+}
+
+/// And the largest gain of the rule's hints is what the work of the other takes less.
+fn twins_with_gain(workload: &str, rule: &str) -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let [bad, good] = judged_right(workload, rule)?;
+    let hints = bad.result["optimization_hints"].as_array().cloned().unwrap_or_default();
+    let gains =
+        hints.iter().filter(|hint| hint["suspicion"] == rule).filter_map(|hint| hint["expected_gain_ms"].as_f64());
+    let predicted = gains.fold(0.0, f64::max);
+    let measured = bad.work_ms - good.work_ms;
+    ensure!(
+        (predicted - measured).abs() <= PREDICTED_WITHIN * measured,
+        "{rule}: {predicted:.0} ms predicted, {measured:.0} ms measured"
+    );
+    Ok(())
+}
+
+/// What looks like the fault and has a reason.
+fn other(rule: &str) -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let other = twin("w70_twins", rule, "other")?;
+    let found = verdicts(&other.result, rule);
+    ensure!(!found.contains(&"confirmed"), "{rule} is confirmed for a program with a reason");
+    ensure!(found.contains(&"dismissed"), "{rule} was not looked into");
+    Ok(())
+}
+
+#[test]
+fn connection_per_request() -> Result<()> {
+    twins("connection_per_request")
+}
+
+#[test]
+fn sequential_http_calls() -> Result<()> {
+    twins_with_gain("w70_twins", "sequential_http_calls")
+}
+
+#[test]
+fn pages_that_name_the_next_one() -> Result<()> {
+    other("sequential_http_calls")
+}
+
+#[test]
+fn n_plus_one_queries() -> Result<()> {
+    twins_with_gain("w70_twins", "n_plus_one_queries")
+}
+
+#[test]
+fn repeated_query() -> Result<()> {
+    twins_with_gain("w70_twins", "repeated_query")
+}
+
+#[test]
+fn repeated_request() -> Result<()> {
+    twins_with_gain("w70_twins", "repeated_request")
+}
+
+#[test]
+fn polling_is_no_repetition() -> Result<()> {
+    other("repeated_request")
+}
+
+#[test]
+fn repeated_computation() -> Result<()> {
+    twins("repeated_computation")
+}
+
+#[test]
+fn sequential_awaits() -> Result<()> {
+    twins_with_gain("w70_twins", "sequential_awaits")
+}
+
+#[test]
+fn awaits_that_need_one_another() -> Result<()> {
+    other("sequential_awaits")
+}
+
+#[test]
+fn sync_io_in_async() -> Result<()> {
+    twins_with_gain("w70_twins", "sync_io_in_async")
+}
+
+#[test]
+fn tiny_io() -> Result<()> {
+    twins("tiny_io")
+}
+
+/// Where a sync takes no time there is nothing to see.
+#[test]
+fn small_sync_writes() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let rule = "small_sync_writes";
+    let (bad, good) = (twin("w70_twins", rule, "bad")?, twin("w70_twins", rule, "good")?);
+    ensure!(!verdicts(&good.result, rule).contains(&"confirmed"), "confirmed for the program without it");
+    let a_sync_ms = (bad.work_ms - good.work_ms) / 60.0;
+    if a_sync_ms < 2.0 {
+        eprintln!("a sync takes {a_sync_ms:.2} ms here: too little to be recorded each time");
+        return Ok(());
+    }
+    let found = verdicts(&bad.result, rule);
+    ensure!(found.contains(&"confirmed"), "{found:?} for the program that has it");
+    Ok(())
+}
+
+#[test]
+fn delayed_ack_stall() -> Result<()> {
+    twins("delayed_ack_stall")
+}
+
+#[test]
+fn dns_per_request() -> Result<()> {
+    twins("dns_per_request")
+}
+
+#[test]
+fn tls_full_handshake() -> Result<()> {
+    twins("tls_full_handshake")
+}
+
+#[test]
+fn pool_exhaustion() -> Result<()> {
+    twins("pool_exhaustion")
+}
+
+#[test]
+fn rate_limiting() -> Result<()> {
+    twins("rate_limiting")
+}
+
+#[test]
+fn cache_unused() -> Result<()> {
+    twins("cache_unused")
+}
+
+#[test]
+fn connection_per_request_in_node() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    judged_right("w71_twins_node", "connection_per_request").map(|_| ())
+}
+
+#[test]
+fn sequential_http_calls_in_node() -> Result<()> {
+    twins_with_gain("w71_twins_node", "sequential_http_calls")
+}
+
+#[test]
+fn repeated_request_in_node() -> Result<()> {
+    twins_with_gain("w71_twins_node", "repeated_request")
+}
+
+#[test]
+fn connections_new_and_kept_are_judged_by_peer() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    Trace::workload("w05_http_conn", &[])?.passes()?.check_result("suspicions")
+}
+
+#[test]
+fn the_example_s_suspicions() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    Trace::workload("w01_example", &[])?.passes()?.check_result("suspicions")
+}
+
+#[test]
+fn protocols_suspicions() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    Trace::workload("w11_protocols", &["https"])?.passes()?.check_result("suspicions")?;
+    Trace::workload("w11_protocols", &["websocket"])?.passes()?.check_result("suspicions")
+}

@@ -1,0 +1,5 @@
+package com.shop;
+
+public interface OrderService {
+    Order find(long id);
+}

@@ -1,0 +1,3 @@
+def test_health(client):
+    settings = client.get("settings")
+    assert client.get("/health").json() == {"ok": True}

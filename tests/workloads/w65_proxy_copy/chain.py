@@ -1,0 +1,1 @@
+../w42_proxy/chain.py

@@ -1,0 +1,72 @@
+// The faults of the catalogue in Node, each with its twin: twins.js RULE.bad | RULE.good. The services are those of w70_twins.
+'use strict'
+const { spawn } = require('child_process')
+const fs = require('fs')
+const http = require('http')
+const path = require('path')
+
+const variant = process.argv[2]
+const [rule, way] = variant.split('.')
+const server = spawn(process.env.WL_PYTHON || 'python3', [path.join(__dirname, '..', 'w70_twins', 'serve.py')], { stdio: ['pipe', 'pipe', 'inherit'] })
+let port = 0
+
+function get (target, agent) {
+  return new Promise((resolve, reject) => {
+    http.get({ host: '127.0.0.1', port, path: target, agent }, response => {
+      let text = ''
+      response.on('data', part => { text += part })
+      response.on('end', () => resolve(text))
+    }).on('error', reject)
+  })
+}
+
+const kept = new http.Agent({ keepAlive: true })
+
+// As a store would name it.
+function uuid (i) {
+  const hex = require('crypto').createHash('sha1').update(String(i)).digest('hex')
+  return [hex.slice(0, 8), hex.slice(8, 12), '5' + hex.slice(13, 16), '8' + hex.slice(17, 20), hex.slice(20, 32)].join('-')
+}
+
+async function loadItem (i) {
+  return get('/t/30/item/' + uuid(i), kept)
+}
+
+async function page (i) {
+  const user = await get('/t/25/user/' + i, kept)
+  const orders = await get('/t/25/orders/' + i, kept)
+  const prices = await get('/t/25/prices/' + i, kept)
+  return [user, orders, prices]
+}
+
+async function pageAtOnce (i) {
+  return Promise.all([get('/t/25/user/' + i, kept), get('/t/25/orders/' + i, kept), get('/t/25/prices/' + i, kept)])
+}
+
+const ways = {
+  async connection_per_request_bad () { for (let i = 0; i < 30; i++) await get('/t/2/item/' + i, false) },
+  async connection_per_request_good () { for (let i = 0; i < 30; i++) await get('/t/2/item/' + i, kept) },
+  async sequential_http_calls_bad () { for (let i = 0; i < 24; i++) await loadItem(i) },
+  async sequential_http_calls_good () { await Promise.all(Array.from({ length: 24 }, (_, i) => loadItem(i))) },
+  async sequential_awaits_bad () { for (let i = 0; i < 8; i++) await page(i) },
+  async sequential_awaits_good () { for (let i = 0; i < 8; i++) await pageAtOnce(i) },
+  async repeated_request_bad () { for (let i = 0; i < 20; i++) await get('/t/15/rates', kept) },
+  async repeated_request_good () { await get('/t/15/rates', kept) }
+}
+
+async function work () {
+  const began = process.hrtime.bigint()
+  await ways[rule + '_' + way]()
+  return Number(process.hrtime.bigint() - began) / 1e6
+}
+
+server.stdout.once('data', async data => {
+  port = Number(String(data).split(' ')[0])
+  const wall = await work()
+  server.stdin.end()
+  kept.destroy()
+  const dir = process.env.TRUTH_DIR || path.join(__dirname, 'truth')
+  fs.mkdirSync(dir, { recursive: true })
+  const truth = { workload: 'w71_twins_node', variant, functions: [{ function: 'work', wall_ms: wall }] }
+  fs.writeFileSync(path.join(dir, 'w71_twins_node.' + variant + '.json'), JSON.stringify(truth))
+})
