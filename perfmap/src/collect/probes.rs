@@ -60,7 +60,7 @@ impl Probe {
 }
 
 /// Exit, exec and fork come first: the target is followed only once all three are there.
-pub const PROBES: [Probe; 18] = [
+pub const PROBES: [Probe; 19] = [
     Probe {
         program: "on_exit",
         attach: Attach::Tracepoint("sched_process_exit"),
@@ -103,6 +103,12 @@ pub const PROBES: [Probe; 18] = [
         attach: Attach::Tracepoint("sched_switch"),
         when: When::Profile,
         gives: "waits and run-queue time",
+    },
+    Probe {
+        program: "on_block_io",
+        attach: Attach::Extra("block_bio_queue"),
+        when: When::Profile,
+        gives: "which disk a wait was for",
     },
     Probe {
         program: "on_send",

@@ -59,6 +59,9 @@ fn sample() -> Recording {
         unfinished: true,
         throttled: true,
         held: Some(HeldLock { holder: task, interpreter: true }),
+        unseen_wake: true,
+        before: Some(Runner { task: Some(task), pid: 300, comm: "a".into() }),
+        device: Some(DeviceId(0)),
     };
     let marks = vec![
         Mark::TlsRecord { content: 23, length: 53 },
@@ -220,6 +223,7 @@ fn sample() -> Recording {
                 end: *end,
             })
             .collect(),
+        devices: vec![Device { major: 254, minor: 1, name: Some("vda1".into()) }],
         calls: [
             OnObject::None,
             OnObject::Socket(SocketId(0)),
@@ -265,6 +269,7 @@ fn sample() -> Recording {
                 Loss::UnwinderLagged,
                 Loss::PayloadUnreadable,
                 Loss::RequestsCut,
+                Loss::WakeUnseen,
             ]
             .map(|loss| (loss, 300))
             .into(),
@@ -388,7 +393,7 @@ fn comes_back_as_it_was() {
 /// `FORMAT_VERSION` and write the new fingerprint down.
 #[test]
 fn the_format_is_pinned() {
-    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (7, 4995627273099027557));
+    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (8, 15484983176469952899));
 }
 
 #[test]
