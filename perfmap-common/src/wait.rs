@@ -24,6 +24,8 @@ pub struct Block {
     /// Thread that held the lock when the task went to sleep on it, as the lock itself says (its process's own thread
     /// id); 0: no lock, or one that does not say.
     pub holder: u32,
+    /// The goroutine that the waker ran; 0: none, or none that is known.
+    pub waker_goroutine: u64,
 }
 
 /// The wake came before the switch-out was seen (other CPU).

@@ -198,6 +198,7 @@ struct block_record {
 	s32 waker_syscall, waker_descriptor;
 	char waker_comm[16];
 	u32 flags, holder;
+	u64 waker_goroutine;
 };
 struct call_record {
 	struct header header;
@@ -274,6 +275,7 @@ struct go_layout {
 	u32 g_status, g_id, g_reason, g_frame;
 	u64 looked;
 	u32 from, g_runs;
+	u32 m_running, reserved;
 };
 struct python_layout {
 	u64 runtime;
@@ -312,7 +314,7 @@ SIZE(stack_head, 160);
 SIZE(python_frame, 32);
 SIZE(sample_record, 184);
 SIZE(memory_record, 200);
-SIZE(block_record, 88);
+SIZE(block_record, 96);
 SIZE(call_record, 232);
 SIZE(short_waits_record, 272);
 SIZE(socket_seen_record, 96);
@@ -324,7 +326,7 @@ SIZE(file_io_record, 224);
 SIZE(python_code_record, 72);
 SIZE(resumed_record, 48);
 SIZE(goroutine_record, 208);
-SIZE(go_layout, 48);
+SIZE(go_layout, 56);
 SIZE(python_layout, 80);
 SIZE(socket_sums, 72);
 SIZE(settings, 40);
