@@ -60,6 +60,7 @@ int BPF_PROG(on_waking, struct task_struct *task) {
 	/* Of a wait below the threshold only the length is kept. */
 	state->waker_pid = 0;
 	state->waker_tid = 0;
+	state->waker_goroutine = 0;
 	if (off && now - off < settings.wait_threshold_ns)
 		return 0;
 	struct task_struct *waker = bpf_get_current_task_btf();
@@ -75,6 +76,8 @@ int BPF_PROG(on_waking, struct task_struct *task) {
 	}
 	if (!state_of(waker)) /* the names of followed tasks are known */
 		bpf_get_current_comm(state->waker_comm, sizeof(state->waker_comm));
+	else
+		state->waker_goroutine = goroutine_of_thread(state->waker_pid);
 	return 0;
 }
 
@@ -150,6 +153,7 @@ static __noinline int emit_block(struct task_struct *task, struct task_state *st
 	if (state->throttled)
 		record.flags |= BLOCK_THROTTLED;
 	record.holder = state->holder;
+	record.waker_goroutine = state->waker_goroutine;
 	if (state->holder && state->holds_interpreter)
 		record.flags |= BLOCK_INTERPRETER_LOCK;
 	if (state->state & 2 && state->device_at && off - state->device_at < DEVICE_NS)

@@ -203,6 +203,7 @@ struct block_record {
 	u32 before_pid, before_tid;
 	char before_comm[16];
 	u32 device, reserved;
+	u64 waker_goroutine;
 };
 struct call_record {
 	struct header header;
@@ -279,6 +280,7 @@ struct go_layout {
 	u32 g_status, g_id, g_reason, g_frame;
 	u64 looked;
 	u32 from, g_runs;
+	u32 m_running, reserved;
 };
 struct python_layout {
 	u64 runtime;
@@ -317,7 +319,7 @@ SIZE(stack_head, 160);
 SIZE(python_frame, 32);
 SIZE(sample_record, 184);
 SIZE(memory_record, 200);
-SIZE(block_record, 120);
+SIZE(block_record, 128);
 SIZE(call_record, 232);
 SIZE(short_waits_record, 272);
 SIZE(socket_seen_record, 96);
@@ -329,7 +331,7 @@ SIZE(file_io_record, 224);
 SIZE(python_code_record, 72);
 SIZE(resumed_record, 48);
 SIZE(goroutine_record, 208);
-SIZE(go_layout, 48);
+SIZE(go_layout, 56);
 SIZE(python_layout, 80);
 SIZE(socket_sums, 72);
 SIZE(settings, 40);
