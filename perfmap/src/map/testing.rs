@@ -289,6 +289,7 @@ impl Story {
             calls: 1,
             bytes,
             stack,
+            file: None,
         }));
     }
 
