@@ -78,8 +78,9 @@ pub enum LossSlot {
     SiteTable = 8,
     PayloadUnreadable = 9,
     RingMemory = 10,
+    WakeUnseen = 11,
 }
-pub const LOSS_SLOTS: usize = 11;
+pub const LOSS_SLOTS: usize = 12;
 
 /// Who and when; `task` is the subject, which is not always the running one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -90,7 +90,7 @@ plain! {
     PythonFrame = 32,
     Sample = 184,
     Memory = 200,
-    Block = 88,
+    Block = 120,
     Call = 232,
     ShortWaits = 272,
     SocketSeen = 96,

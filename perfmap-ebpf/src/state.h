@@ -61,6 +61,9 @@ struct task_state {
 	u32 holds_interpreter; /* that lock is the interpreter's */
 	u32 throttled; /* by its cgroup's quota when it became runnable without a CPU */
 	s32 call; /* the system call that it blocked in */
+	/* it gave a block device work: which, and when */
+	u32 device, device_reserved;
+	u64 device_at;
 	u32 blocks; /* block records since the last return from a system call */
 	/* waits below the threshold */
 	u32 short_due;

@@ -54,6 +54,7 @@ enum loss {
 	LOSS_SITE_TABLE,
 	LOSS_PAYLOAD_UNREADABLE,
 	LOSS_RING_MEMORY,
+	LOSS_WAKE_UNSEEN,
 	LOSS_SLOTS,
 };
 enum goroutine_what {
@@ -127,6 +128,7 @@ enum {
 	BLOCK_UNFINISHED = 2,
 	BLOCK_INTERPRETER_LOCK = 4,
 	BLOCK_THROTTLED = 8,
+	BLOCK_UNSEEN_WAKE = 16,
 };
 enum follow {
 	FOLLOW_NONE,
@@ -201,6 +203,9 @@ struct block_record {
 	s32 waker_syscall, waker_descriptor;
 	char waker_comm[16];
 	u32 flags, holder;
+	u32 before_pid, before_tid;
+	char before_comm[16];
+	u32 device, reserved;
 };
 struct call_record {
 	struct header header;
@@ -341,7 +346,7 @@ SIZE(stack_head, 160);
 SIZE(python_frame, 32);
 SIZE(sample_record, 184);
 SIZE(memory_record, 200);
-SIZE(block_record, 88);
+SIZE(block_record, 120);
 SIZE(call_record, 232);
 SIZE(short_waits_record, 272);
 SIZE(socket_seen_record, 96);

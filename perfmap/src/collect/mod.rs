@@ -14,6 +14,7 @@ mod connections;
 mod conntrack;
 mod containers;
 mod decode;
+mod devices;
 mod go_programs;
 mod goroutines;
 mod gpu;

@@ -60,7 +60,7 @@ impl Probe {
 }
 
 /// Exit, exec and fork come first: the target is followed only once all three are there.
-pub const PROBES: [Probe; 21] = [
+pub const PROBES: [Probe; 22] = [
     Probe {
         // Before the process is gone for those who read the records.
         program: "on_exit_files",
@@ -110,6 +110,12 @@ pub const PROBES: [Probe; 21] = [
         attach: Attach::Tracepoint("sched_switch"),
         when: When::Profile,
         gives: "waits and run-queue time",
+    },
+    Probe {
+        program: "on_block_io",
+        attach: Attach::Extra("block_bio_queue"),
+        when: When::Profile,
+        gives: "which disk a wait was for",
     },
     Probe {
         program: "on_send",

@@ -114,6 +114,9 @@ fn off_cpu() -> impl Strategy<Value = Event> {
                 unfinished: false,
                 throttled,
                 held: held.map(|(holder, interpreter)| HeldLock { holder, interpreter }),
+                unseen_wake: false,
+                before: None,
+                device: None,
             })
         },
     )

@@ -31,8 +31,8 @@ pub use earlier::{
     Earlier, Endpoint, Fold, Folded, Gone, Latencies, OTHER_REQUESTS, Requests, Spoken, Sureness, Tally,
 };
 pub use event::{
-    Call, CallId, CallStep, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Mark, Memory, Message, OffCpu,
-    OffState, OnObject, Sample, ShortWaits, WaitClass, Waker, WebMethod, Wire,
+    Call, CallId, CallStep, Device, DeviceId, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Mark, Memory,
+    Message, OffCpu, OffState, OnObject, Runner, Sample, ShortWaits, WaitClass, Waker, WebMethod, Wire,
 };
 pub use files::{DescriptorKind, Descriptors, FileId, Files, KnownFile, Made, Unread};
 pub use gpu::{Gpu, GpuReading};
@@ -143,6 +143,8 @@ pub struct Recording {
     pub symbols: Vec<Symbol>,
     /// System calls in which a recorded wait happened.
     pub calls: Vec<Call>,
+    /// Block devices that were waited for.
+    pub devices: Vec<Device>,
     /// Sorted by [`Event::at`].
     pub events: Vec<Event>,
     pub losses: Losses,

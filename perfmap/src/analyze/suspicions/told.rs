@@ -229,6 +229,9 @@ impl Run {
             unfinished: false,
             throttled: false,
             held: None,
+            unseen_wake: false,
+            before: None,
+            device: None,
         }));
     }
 

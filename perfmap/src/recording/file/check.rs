@@ -3,8 +3,8 @@
 
 use super::{FileError, corrupt};
 use crate::recording::{
-    Asked, Call, CallId, Earlier, Endpoint, Event, Files, Frame, HeldLock, Meta, OnObject, ProcessId, Recording,
-    SocketId, Stack, StackId, TaskId, Waker,
+    Asked, Call, CallId, DeviceId, Earlier, Endpoint, Event, Files, Frame, HeldLock, Meta, OnObject, ProcessId,
+    Recording, Runner, SocketId, Stack, StackId, TaskId, Waker,
 };
 
 type Checked = Result<(), FileError>;
@@ -25,6 +25,7 @@ pub(super) fn check(recording: &Recording) -> Checked {
         stacks,
         symbols,
         calls,
+        devices: _,
         events,
         losses: _,
         turns,
@@ -171,6 +172,12 @@ impl Recording {
                 }
                 if let Some(HeldLock { holder, interpreter: _ }) = off.held {
                     self.known_task(holder)?;
+                }
+                if let Some(Runner { task: Some(task), .. }) = off.before {
+                    self.known_task(task)?;
+                }
+                if let Some(DeviceId(device)) = off.device {
+                    within(device, self.devices.len(), "device")?;
                 }
                 if let Some(CallId(call)) = off.call {
                     within(call, self.calls.len(), "call")?;

@@ -59,6 +59,9 @@ fn sample() -> Recording {
         unfinished: true,
         throttled: true,
         held: Some(HeldLock { holder: task, interpreter: true }),
+        unseen_wake: true,
+        before: Some(Runner { task: Some(task), pid: 300, comm: "a".into() }),
+        device: Some(DeviceId(0)),
     };
     let marks = vec![
         Mark::TlsRecord { content: 23, length: 53 },
@@ -229,6 +232,7 @@ fn sample() -> Recording {
                 end: *end,
             })
             .collect(),
+        devices: vec![Device { major: 254, minor: 1, name: Some("vda1".into()) }],
         calls: [
             OnObject::None,
             OnObject::Socket(SocketId(0)),
@@ -274,6 +278,7 @@ fn sample() -> Recording {
                 Loss::UnwinderLagged,
                 Loss::PayloadUnreadable,
                 Loss::RequestsCut,
+                Loss::WakeUnseen,
             ]
             .map(|loss| (loss, 300))
             .into(),
