@@ -31,6 +31,9 @@ struct file_sum {
 	u32 syscall;
 	s32 descriptor;
 	u32 unchecked; /* calls of a storm that may still go by without a look */
+	u64 inode, size; /* of a regular file, else 0 */
+	u32 device;
+	u32 reserved;
 };
 
 /* The call into a TLS library that a task is in. */
@@ -211,6 +214,7 @@ struct scratch {
 		struct ask_record ask;
 		struct resumed_record resumed;
 		struct goroutine_record goroutine;
+		struct opened_record opened;
 	} record;
 	u64 g[GO_G_BYTES / 8];
 };

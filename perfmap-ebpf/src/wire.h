@@ -38,6 +38,9 @@ enum kind {
 	KIND_MEMORY = 21,
 	KIND_ASK = 22,
 	KIND_GOROUTINE = 24,
+	KIND_OPENED = 40,
+	KIND_CLOSED = 41,
+	KIND_UNREAD = 42,
 };
 enum loss {
 	LOSS_RING_SAMPLE,
@@ -253,9 +256,35 @@ struct ask_record {
 };
 struct file_io_record {
 	struct header header;
-	u64 first, bytes, calls, site;
-	u32 operation, has_stack;
+	u64 first, bytes, calls, site, inode, size;
+	u32 operation, has_stack, device, reserved;
 	struct stack_head stack;
+};
+enum {
+	OPENED_NAMED = 1,
+	OPENED_CREATED = 2,
+	OPENED_WATCHED = 4,
+	OPENED_DIRECTORY = 8,
+	OPENED_STACK = 16,
+};
+/* Then the stack's parts and the path. */
+struct opened_record {
+	struct header header;
+	u64 inode, size, site;
+	u32 device, flags;
+	s32 descriptor;
+	u32 object, path_bytes, reserved;
+	struct stack_head stack;
+};
+struct closed_record {
+	struct header header;
+	u64 since, site;
+	s32 descriptor;
+	u32 object, left, opened;
+};
+struct unread_record {
+	struct header header;
+	u64 socket, bytes;
 };
 struct python_code_record {
 	struct header header;
@@ -327,7 +356,10 @@ SIZE(socket_state_record, 104);
 SIZE(message_record, 232);
 SIZE(plaintext_record, 224);
 SIZE(ask_record, 224);
-SIZE(file_io_record, 224);
+SIZE(file_io_record, 248);
+SIZE(opened_record, 232);
+SIZE(closed_record, 56);
+SIZE(unread_record, 40);
 SIZE(python_code_record, 72);
 SIZE(resumed_record, 48);
 SIZE(goroutine_record, 208);

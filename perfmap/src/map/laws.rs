@@ -144,7 +144,7 @@ fn event() -> impl Strategy<Value = Event> {
             |(task, at, read, bytes, stack)| Event::FileIo(FileIo {
                 task,
                 operation: if read { FileOperation::Read } else { FileOperation::Write },
-                first: at, last: at, calls: 1, bytes, stack,
+                first: at, last: at, calls: 1, bytes, stack, file: None,
             })
         ),
     ]

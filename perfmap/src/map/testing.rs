@@ -295,6 +295,7 @@ impl Story {
             calls: 1,
             bytes,
             stack,
+            file: None,
         }));
     }
 

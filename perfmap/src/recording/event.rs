@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Nanos, SocketId, StackId, TaskId};
+use super::{FileId, Nanos, SocketId, StackId, TaskId};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Event {
@@ -310,6 +310,8 @@ pub struct FileIo {
     pub calls: u64,
     pub bytes: u64,
     pub stack: Option<StackId>,
+    /// All of it was on this one; None: no regular file, or one beyond the table.
+    pub file: Option<FileId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

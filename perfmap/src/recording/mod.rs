@@ -9,8 +9,10 @@ mod baseline;
 mod earlier;
 mod event;
 pub mod file;
+mod files;
 mod gpu;
 mod loss;
+mod pressure;
 mod process;
 mod socket;
 mod source;
@@ -32,8 +34,10 @@ pub use event::{
     Call, CallId, CallStep, Device, DeviceId, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Mark, Memory,
     Message, OffCpu, OffState, OnObject, Runner, Sample, ShortWaits, WaitClass, Waker, WebMethod, Wire,
 };
+pub use files::{DescriptorKind, Descriptors, FileId, Files, KnownFile, Made, Unread};
 pub use gpu::{Gpu, GpuReading};
 pub use loss::{Loss, Losses};
+pub use pressure::{Disk, Environment, GroupMemory, Pressure, Resource, Scope};
 pub use process::{Ending, Image, Process, ProcessId, Task, TaskId};
 pub use socket::{Address, Ends, Family, Role, Socket, SocketId, StateChange, TcpState, Translation};
 pub use source::{E2eTest, EntryKind, EntryPoint, Source, SourceFinding, SourceKind, SourceStep, TestSource};
@@ -156,6 +160,8 @@ pub struct Recording {
     pub gpu: Gpu,
     /// Of connections that are older than the recording.
     pub translations: Vec<Translation>,
+    pub files: Files,
+    pub environment: Environment,
 }
 
 impl Recording {
