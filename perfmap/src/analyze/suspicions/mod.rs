@@ -5,7 +5,9 @@
 mod calls;
 mod draft;
 mod independence;
+mod replayed;
 mod rules;
+mod sharing;
 mod sketch;
 mod source;
 mod stacks;
