@@ -6,6 +6,7 @@
 
 mod ask;
 mod baseline;
+mod closer;
 mod earlier;
 mod event;
 pub mod file;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use ask::{Ask, Asked};
 pub use baseline::{Baseline, GpuUse, Metrics};
+pub use closer::{Closer, SampledAgain, TimedFunction, TimedLines};
 pub use earlier::{
     Earlier, Endpoint, Fold, Folded, Gone, Latencies, OTHER_REQUESTS, Requests, Spoken, Sureness, Tally,
 };
@@ -154,6 +156,7 @@ pub struct Recording {
     pub gpu: Gpu,
     /// Of connections that are older than the recording.
     pub translations: Vec<Translation>,
+    pub closer: Closer,
 }
 
 impl Recording {

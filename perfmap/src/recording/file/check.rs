@@ -33,6 +33,7 @@ pub(super) fn check(recording: &Recording) -> Checked {
         source: _,
         gpu: _,
         translations: _,
+        closer,
     } = recording;
     let Meta { root, outside, own_surroundings, .. } = meta;
     outside.iter().try_for_each(|process| within(process.0, processes.len(), "process"))?;
@@ -82,6 +83,11 @@ pub(super) fn check(recording: &Recording) -> Checked {
     }
     if !asks.is_sorted_by_key(|ask| ask.at) {
         return Err(corrupt("what its event loops were asked for is not in order"));
+    }
+    if let Some(again) = &closer.samples {
+        let named = again.stacks_of(&Meta::default());
+        check(&named)?;
+        again.samples.iter().try_for_each(|(stack, _)| named.known_stack(Some(*stack)))?;
     }
     earlier_ids(recording, earlier)
 }

@@ -291,6 +291,30 @@ fn sample() -> Recording {
             client: Ends { local: Address { ip: [1; 16], port: 1 }, remote: Address { ip: [2; 16], port: 2 } },
             server: Ends { local: Address { ip: [3; 16], port: 3 }, remote: Address { ip: [4; 16], port: 4 } },
         }],
+        closer: closer(),
+    }
+}
+
+fn closer() -> Closer {
+    let stack = Stack { kernel: [].into(), native: [FrameId(0)].into(), python: [].into(), end: StackEnd::Complete };
+    let lines = vec![(3, 40, Nanos(9))];
+    Closer {
+        samples: Some(SampledAgain {
+            sample_hz: 999,
+            wall: Nanos(9),
+            ending: Some(Ending::Exited(0)),
+            interrupted: false,
+            frames: vec![Frame::Jit { name: "j".into() }],
+            stacks: vec![stack],
+            samples: vec![(StackId(0), 5)],
+            ..SampledAgain::default()
+        }),
+        lines: Some(TimedLines {
+            profiler: Some("p".into()),
+            hindrance: Some("h".into()),
+            wall: Nanos(7),
+            functions: vec![TimedFunction { file: "/f.py".into(), first_line: 2, lines }],
+        }),
     }
 }
 
@@ -388,7 +412,7 @@ fn comes_back_as_it_was() {
 /// `FORMAT_VERSION` and write the new fingerprint down.
 #[test]
 fn the_format_is_pinned() {
-    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (7, 4995627273099027557));
+    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (8, 8505265744068498166));
 }
 
 #[test]
