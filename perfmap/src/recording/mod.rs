@@ -6,6 +6,7 @@
 
 mod ask;
 mod baseline;
+mod closer;
 mod earlier;
 mod event;
 pub mod file;
@@ -27,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use ask::{Ask, Asked};
 pub use baseline::{Baseline, GpuUse, Metrics};
+pub use closer::{Closer, SampledAgain, TimedFunction, TimedLines};
 pub use earlier::{
     Earlier, Endpoint, Fold, Folded, Gone, Latencies, OTHER_REQUESTS, Requests, Spoken, Sureness, Tally,
 };
@@ -162,6 +164,7 @@ pub struct Recording {
     pub translations: Vec<Translation>,
     pub files: Files,
     pub environment: Environment,
+    pub closer: Closer,
 }
 
 impl Recording {

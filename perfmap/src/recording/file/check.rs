@@ -36,6 +36,7 @@ pub(super) fn check(recording: &Recording) -> Checked {
         translations: _,
         files,
         environment: _,
+        closer,
     } = recording;
     let Meta { root, outside, own_surroundings, .. } = meta;
     outside.iter().try_for_each(|process| within(process.0, processes.len(), "process"))?;
@@ -87,6 +88,11 @@ pub(super) fn check(recording: &Recording) -> Checked {
         return Err(corrupt("what its event loops were asked for is not in order"));
     }
     file_ids(recording, files)?;
+    if let Some(again) = &closer.samples {
+        let named = again.stacks_of(&Meta::default());
+        check(&named)?;
+        again.samples.iter().try_for_each(|(stack, _)| named.known_stack(Some(*stack)))?;
+    }
     earlier_ids(recording, earlier)
 }
 

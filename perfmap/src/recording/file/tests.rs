@@ -307,6 +307,7 @@ fn sample() -> Recording {
         }],
         files: files(),
         environment: environment(),
+        closer: closer(),
     }
 }
 
@@ -342,6 +343,29 @@ fn environment() -> Environment {
         major_faults: 3,
         own_major_faults: 4,
         memory: Some(GroupMemory { limit: Some(1 << 40), held_back: 1, reached: 2, out: 3 }),
+    }
+}
+
+fn closer() -> Closer {
+    let stack = Stack { kernel: [].into(), native: [FrameId(0)].into(), python: [].into(), end: StackEnd::Complete };
+    let lines = vec![(3, 40, Nanos(9))];
+    Closer {
+        samples: Some(SampledAgain {
+            sample_hz: 999,
+            wall: Nanos(9),
+            ending: Some(Ending::Exited(0)),
+            interrupted: false,
+            frames: vec![Frame::Jit { name: "j".into() }],
+            stacks: vec![stack],
+            samples: vec![(StackId(0), 5)],
+            ..SampledAgain::default()
+        }),
+        lines: Some(TimedLines {
+            profiler: Some("p".into()),
+            hindrance: Some("h".into()),
+            wall: Nanos(7),
+            functions: vec![TimedFunction { file: "/f.py".into(), first_line: 2, lines }],
+        }),
     }
 }
 
@@ -439,7 +463,7 @@ fn comes_back_as_it_was() {
 /// `FORMAT_VERSION` and write the new fingerprint down.
 #[test]
 fn the_format_is_pinned() {
-    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (8, 9437263769351129716));
+    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (10, 9302555387317525645));
 }
 
 #[test]
