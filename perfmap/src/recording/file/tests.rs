@@ -279,6 +279,7 @@ fn sample() -> Recording {
                 Loss::PayloadUnreadable,
                 Loss::RequestsCut,
                 Loss::WakeUnseen,
+                Loss::SwitchUnseen,
             ]
             .map(|loss| (loss, 300))
             .into(),
@@ -439,7 +440,7 @@ fn comes_back_as_it_was() {
 /// `FORMAT_VERSION` and write the new fingerprint down.
 #[test]
 fn the_format_is_pinned() {
-    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (8, 9437263769351129716));
+    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (9, 17844297305400996975));
 }
 
 #[test]
