@@ -134,6 +134,11 @@ fn small_sync_writes_in_go() -> Result<()> {
 }
 
 #[test]
+fn lock_contention_in_go() -> Result<()> {
+    go("lock_contention")
+}
+
+#[test]
 fn cpu_bound_hot_function_in_go() -> Result<()> {
     go("cpu_bound_hot_function")
 }
