@@ -4,6 +4,7 @@
 
 mod args;
 mod attach;
+mod closer;
 mod completions;
 mod console;
 mod container_roots;

@@ -2,6 +2,7 @@
 
 use super::{
     args::TraceArgs,
+    closer,
     console::Console,
     container_roots,
     discover::{self, Chosen},
@@ -10,7 +11,7 @@ use super::{
     plan::{BaselinePlan, TracePlan, Wanted, check_followed, trace_plan, words},
     progress::Progress,
     read::read_bounded,
-    runner::{Purpose, Runner},
+    runner::{Learned, Purpose, Runner},
 };
 use crate::{
     baseline::{self, BaselineError, BaselineFile, FILE_LIMIT, Phase, RunResult, Schedule, Witness},
@@ -46,9 +47,10 @@ pub fn trace(typed: &TraceArgs, console: &Console) -> Result<u8, Failure> {
     };
     files::check_writable(&plan.out)?;
     let mut progress = Progress::new(console, runs(&plan));
-    let (baseline, outcome) = all_runs(&plan, reused, &mut progress, console)?;
+    let (baseline, outcome, learned) = all_runs(&plan, reused, &mut progress, console)?;
     let mut recording = complete(&plan, baseline, outcome, &progress);
     recording.source = source;
+    closer::look(&plan, learned, &mut recording, &mut progress, console)?;
     finish(&plan, &recording, console, &progress)
 }
 
@@ -76,8 +78,8 @@ fn all_runs(
     reused: Option<Baseline>,
     progress: &mut Progress<'_>,
     console: &Console,
-) -> Result<(Option<Baseline>, Outcome), Failure> {
-    let mut runner = Runner::new(plan)?;
+) -> Result<(Option<Baseline>, Outcome, Learned), Failure> {
+    let mut runner = Runner::new(plan, Learned::default())?;
     let baseline = match plan.baseline {
         BaselinePlan::Measure(schedule) => Some(measure(schedule, &mut runner, progress, console)?),
         BaselinePlan::Reuse(_) | BaselinePlan::None => reused,
@@ -85,7 +87,7 @@ fn all_runs(
     progress.begin(None);
     let outcome = runner.run(Purpose::Profile, console)?;
     progress.end(outcome.recording.observed());
-    Ok((baseline, outcome))
+    Ok((baseline, outcome, runner.learned()))
 }
 
 fn measure(
@@ -127,7 +129,7 @@ fn measure(
 }
 
 /// Adds what only this side knows, while the traced files are still where they were.
-fn complete(plan: &TracePlan, baseline: Option<Baseline>, outcome: Outcome, progress: &Progress<'_>) -> Recording {
+pub fn complete(plan: &TracePlan, baseline: Option<Baseline>, outcome: Outcome, progress: &Progress<'_>) -> Recording {
     let Outcome { mut recording, files, memory: _, peers: _, tls_libraries: _ } = outcome;
     let meta = &mut recording.meta;
     meta.command = words(&plan.command);

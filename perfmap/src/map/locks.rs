@@ -54,6 +54,7 @@ struct Turn {
 #[derive(Debug, Default)]
 struct Sums {
     waits: u64,
+    which: Vec<WaitId>,
     waited: Nanos,
     held: Vec<(Nanos, Nanos)>,
     address: Option<u64>,
@@ -68,6 +69,7 @@ pub(super) fn locks(known: &Known<'_>, resolved: &Resolved) -> Vec<Lock> {
             || known.loops.is_for_mutex(wait.stack)
     };
     let mut waits: BTreeMap<LockId, Vec<(&Wait, LockWait)>> = BTreeMap::new();
+    let mut ids: BTreeMap<LockId, Vec<WaitId>> = BTreeMap::new();
     for (index, wait) in known.correlated.waits.iter().enumerate() {
         // A goroutine sleeps in no call of the kernel's: which mutex it was is not seen.
         let unseen = || known.loops.is_for_mutex(wait.stack).then_some(UNSEEN);
@@ -76,14 +78,17 @@ pub(super) fn locks(known: &Known<'_>, resolved: &Resolved) -> Vec<Lock> {
         lock.holder = lock.holder.or_else(|| known.interpreter_lock.holder(WaitId(index as u32)));
         if wait.woken > wait.off && (interpreter || lock.holder.is_some() || taking(wait)) {
             let address = lock.address.filter(|_| !interpreter);
-            waits.entry(LockId { process, interpreter, address }).or_default().push((wait, lock));
+            let id = LockId { process, interpreter, address };
+            waits.entry(id).or_default().push((wait, lock));
+            ids.entry(id).or_default().push(WaitId(index as u32));
         }
     }
     let mut found: Vec<Lock> = Vec::new();
     for (id, of_lock) in &waits {
         let mut sums: BTreeMap<(At, At), Sums> = BTreeMap::new();
         let releases = releases(*id, of_lock);
-        for (wait, lock) in of_lock {
+        for (index, (wait, lock)) in of_lock.iter().enumerate() {
+            let which = ids.get(id).and_then(|ids| ids.get(index)).copied();
             let waiter = at(known, resolved, wait.stack);
             let turns = turns(wait, lock, &releases);
             for (index, turn) in turns.iter().enumerate() {
@@ -92,6 +97,9 @@ pub(super) fn locks(known: &Known<'_>, resolved: &Resolved) -> Vec<Lock> {
                 let holder = at(known, resolved, most.map(|(stack, _)| *stack));
                 let sum = sums.entry((waiter.clone(), holder)).or_default();
                 sum.waits += u64::from(index + 1 == turns.len());
+                if sum.which.last().copied() != which {
+                    sum.which.extend(which);
+                }
                 sum.waited = sum.waited.plus(turn.to.since(turn.from));
                 sum.held.push((turn.from, turn.to));
                 sum.address = sum.address.or(lock.address.filter(|_| lock.interpreter || !id.interpreter));
@@ -111,6 +119,7 @@ pub(super) fn locks(known: &Known<'_>, resolved: &Resolved) -> Vec<Lock> {
             waiter: side(known, resolved, waiter, &sums.waiting),
             holder: side(known, resolved, holder, &sums.holding),
             waits: sums.waits,
+            which: sums.which,
             waited: sums.waited,
             held: union(&sums.held),
         }));
