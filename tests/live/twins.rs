@@ -124,6 +124,11 @@ fn delayed_ack_stall_in_go() -> Result<()> {
 }
 
 #[test]
+fn pool_exhaustion_in_go() -> Result<()> {
+    go("pool_exhaustion")
+}
+
+#[test]
 fn tiny_io_in_go() -> Result<()> {
     go("tiny_io")
 }

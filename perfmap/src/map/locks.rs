@@ -340,7 +340,7 @@ mod tests {
     fn a_goroutine_waits_for_a_mutex() {
         let (mut story, main) = Story::new("app", 200);
         story.cpu(main, 0, 200, "main");
-        for (from, leaf) in [(0, "sync.(*Mutex).lockSlow"), (0, "sync.(*WaitGroup).Wait")] {
+        for (from, leaf) in [(0, "go:sync.(*Mutex).lockSlow"), (0, "go:sync.(*WaitGroup).Wait")] {
             let waiter = story.thread(main, 0);
             story.block(waiter, from, 100, &format!("want {leaf}"), Ended::call(u32::MAX));
         }
