@@ -88,7 +88,8 @@ fn found(facts: &Facts<'_>) -> Vec<(Suspicion, usize)> {
     let stacks = Stacks::new(facts);
     let mut waiting: BTreeMap<(ProcessId, &str), Waiting<'_>> = BTreeMap::new();
     let all = (0..).map(WaitId).zip(&facts.correlated.waits);
-    for (id, wait) in all.filter(|(_, wait)| matches!(wait.cause, Cause::Lock | Cause::Sleep)) {
+    // A goroutine at a channel is in no call that would tell what it waits for.
+    for (id, wait) in all.filter(|(_, wait)| matches!(wait.cause, Cause::Lock | Cause::Sleep | Cause::Other)) {
         let (Some(stack), Some(task)) = (wait.stack, facts.recording.tasks.get(wait.task.0 as usize)) else { continue };
         if wait.woken.since(wait.off) < LEAST || !in_acquire(&stacks, stack) {
             continue;
