@@ -258,6 +258,9 @@ pub fn recording() -> Recording {
         unfinished: false,
         throttled: false,
         held: None,
+        unseen_wake: false,
+        before: None,
+        device: None,
     }));
     events.push(Event::ShortWaits(ShortWaits {
         task,

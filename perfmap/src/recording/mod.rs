@@ -10,8 +10,10 @@ mod closer;
 mod earlier;
 mod event;
 pub mod file;
+mod files;
 mod gpu;
 mod loss;
+mod pressure;
 mod process;
 mod socket;
 mod source;
@@ -31,11 +33,13 @@ pub use earlier::{
     Earlier, Endpoint, Fold, Folded, Gone, Latencies, OTHER_REQUESTS, Requests, Spoken, Sureness, Tally,
 };
 pub use event::{
-    Call, CallId, CallStep, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Mark, Memory, Message, OffCpu,
-    OffState, OnObject, Sample, ShortWaits, WaitClass, Waker, WebMethod, Wire,
+    Call, CallId, CallStep, Device, DeviceId, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Mark, Memory,
+    Message, OffCpu, OffState, OnObject, Runner, Sample, ShortWaits, WaitClass, Waker, WebMethod, Wire,
 };
+pub use files::{DescriptorKind, Descriptors, FileId, Files, KnownFile, Made, Unread};
 pub use gpu::{Gpu, GpuReading};
 pub use loss::{Loss, Losses};
+pub use pressure::{Disk, Environment, GroupMemory, Pressure, Resource, Scope};
 pub use process::{Ending, Image, Process, ProcessId, Task, TaskId};
 pub use socket::{Address, Ends, Family, Role, Socket, SocketId, StateChange, TcpState, Translation};
 pub use source::{E2eTest, EntryKind, EntryPoint, Source, SourceFinding, SourceKind, SourceStep, TestSource};
@@ -141,6 +145,8 @@ pub struct Recording {
     pub symbols: Vec<Symbol>,
     /// System calls in which a recorded wait happened.
     pub calls: Vec<Call>,
+    /// Block devices that were waited for.
+    pub devices: Vec<Device>,
     /// Sorted by [`Event::at`].
     pub events: Vec<Event>,
     pub losses: Losses,
@@ -156,6 +162,8 @@ pub struct Recording {
     pub gpu: Gpu,
     /// Of connections that are older than the recording.
     pub translations: Vec<Translation>,
+    pub files: Files,
+    pub environment: Environment,
     pub closer: Closer,
 }
 

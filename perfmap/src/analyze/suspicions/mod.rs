@@ -4,6 +4,7 @@
 
 mod calls;
 mod draft;
+mod entries;
 mod independence;
 mod replayed;
 mod rules;
