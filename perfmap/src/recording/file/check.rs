@@ -3,8 +3,8 @@
 
 use super::{FileError, corrupt};
 use crate::recording::{
-    Asked, Call, CallId, Earlier, Endpoint, Event, Frame, HeldLock, Meta, OnObject, ProcessId, Recording, SocketId,
-    Stack, StackId, TaskId, Waker,
+    Asked, Call, CallId, Earlier, Endpoint, Event, Frame, HeldLock, MOST_PROGRESS, MOST_SWEEP, Meta, OnObject,
+    ProcessId, Recording, SocketId, Stack, StackId, TaskId, Waker, Work,
 };
 
 type Checked = Result<(), FileError>;
@@ -33,6 +33,7 @@ pub(super) fn check(recording: &Recording) -> Checked {
         source: _,
         gpu: _,
         translations: _,
+        work,
     } = recording;
     let Meta { root, outside, own_surroundings, .. } = meta;
     outside.iter().try_for_each(|process| within(process.0, processes.len(), "process"))?;
@@ -83,7 +84,19 @@ pub(super) fn check(recording: &Recording) -> Checked {
     if !asks.is_sorted_by_key(|ask| ask.at) {
         return Err(corrupt("what its event loops were asked for is not in order"));
     }
+    bounded(work)?;
     earlier_ids(recording, earlier)
+}
+
+fn bounded(work: &Work) -> Checked {
+    let Work { items: _, total: _, workers: _, progress, sweep, sampled: _, asked: _ } = work;
+    if progress.len() > MOST_PROGRESS || sweep.len() > MOST_SWEEP {
+        return Err(corrupt("it has more progress or more runs of a sweep than are ever kept"));
+    }
+    if !progress.is_sorted_by_key(|progress| progress.at) {
+        return Err(corrupt("its progress is not in order"));
+    }
+    Ok(())
 }
 
 fn earlier_ids(recording: &Recording, earlier: &Earlier) -> Checked {
