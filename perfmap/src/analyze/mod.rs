@@ -10,6 +10,7 @@ mod escalation;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod hot;
+mod lines;
 mod norms;
 pub mod parts;
 pub mod replay;
@@ -22,10 +23,12 @@ mod tests;
 mod types;
 mod verdict;
 mod warnings;
+pub mod without;
 mod wrong_tool;
 
 pub use escalation::{Escalation, Level};
-pub use hot::{ENOUGH_SAMPLES, HOT_PCT, Line, Lines};
+pub use hot::HOT_PCT;
+pub use lines::{Again, ENOUGH_SAMPLES, HIGHER_HZ, Line, Lines, too_few};
 pub use norms::{Norm, Norms, NormsError, Operation};
 pub use types::{Analysis, Bottleneck, CallProtocol, Class, Detail, Rank, Warning};
 pub use verdict::{Conclusion, Reason, Recommendation};

@@ -70,7 +70,16 @@ mod tests {
 
     fn io(operation: FileOperation, bytes: u64) -> Event {
         let at = Nanos(1);
-        Event::FileIo(FileIo { task: TaskId(0), operation, first: at, last: at, calls: 1, bytes, stack: None })
+        Event::FileIo(FileIo {
+            task: TaskId(0),
+            operation,
+            first: at,
+            last: at,
+            calls: 1,
+            bytes,
+            stack: None,
+            file: None,
+        })
     }
 
     #[test]

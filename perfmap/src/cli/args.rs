@@ -34,7 +34,8 @@ Examples:
 The command runs as you, with your environment, though perfmap runs as root (--as-root keeps root).
 Services are named by --service, then by the [services] table of perfmap.toml in the project's root
 (lines like: api = 'port:8001'), then by what they, their container or their unit say.
-It runs once to warm up, three times to measure (the baseline), and once profiled.
+It runs once to warm up, three times to measure (the baseline), and once profiled; once more at 999 Hz where a hot
+function has too few samples for its lines (--no-escalate: not).
 
 Exit codes: the command's own; 2 wrong use, 3 the command fails before profiling, 4 no privilege or an unfit
 kernel, 5 output cannot be written, 6 a --fail-on condition holds, 126/127 the command cannot be run, 128+n killed by signal n, 130 Ctrl-C.";
@@ -212,6 +213,9 @@ pub struct TraceArgs {
     /// MiB of memory for what is kept in detail; of what came before, requests and bytes stay counted
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub detail_memory: u32,
+    /// No second run at 999 Hz where a hot function has too few samples for its lines
+    #[arg(long)]
+    pub no_escalate: bool,
     /// End with exit code 6 where this holds: confirmed, confirmed=RULE, class=CLASS, wall>MS (repeatable)
     #[arg(long, value_name = "CONDITION")]
     pub fail_on: Vec<String>,

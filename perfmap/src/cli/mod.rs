@@ -5,6 +5,7 @@
 mod args;
 mod attach;
 mod capture;
+mod closer;
 mod completions;
 mod console;
 mod container_roots;

@@ -51,6 +51,8 @@ pub struct TracePlan {
     pub stack_bytes: u32,
     pub detail_memory: u32,
     pub single_probes: bool,
+    /// A run at a higher rate is made where the profiled one has too few samples.
+    pub escalate: bool,
     /// `auto` goes on without eBPF where it is refused, and says what is lost.
     pub backend: Backend,
     /// Services that run already and that the command talks to.
@@ -160,6 +162,7 @@ pub fn trace_plan(
         stack_bytes: typed.stack_bytes,
         detail_memory: typed.detail_memory,
         single_probes: typed.single_probes,
+        escalate: !typed.no_escalate,
         backend: typed.backend,
         follow_peers,
         output,

@@ -31,10 +31,30 @@ pub enum Purpose {
     /// Nothing but counts.
     Count,
     Profile,
+    /// Profiled again, at this rate.
+    Closer {
+        sample_hz: u32,
+    },
+}
+
+/// What the runs so far have taught the next one.
+#[derive(Debug, Default)]
+pub struct Learned {
+    plain: Option<String>,
+    peers: Vec<Peer>,
+    tls_libraries: Vec<collect::TlsUse>,
+}
+
+impl Learned {
+    /// No samples are taken without eBPF.
+    pub fn is_plain(&self) -> bool {
+        self.plain.is_some()
+    }
 }
 
 impl<'a> Runner<'a> {
-    pub fn new(plan: &'a TracePlan) -> Result<Runner<'a>, Failure> {
+    pub fn new(plan: &'a TracePlan, learned: Learned) -> Result<Runner<'a>, Failure> {
+        let Learned { plain, peers, tls_libraries } = learned;
         let signals =
             Signals::install().map_err(|error| Failure::Internal { what: format!("signal handlers: {error}") })?;
         Ok(Runner {
@@ -42,10 +62,14 @@ impl<'a> Runner<'a> {
             signals,
             escalation: Escalation::default(),
             began: Instant::now(),
-            plain: None,
-            peers: Vec::new(),
-            tls_libraries: Vec::new(),
+            plain,
+            peers,
+            tls_libraries,
         })
+    }
+
+    pub fn learned(self) -> Learned {
+        Learned { plain: self.plain, peers: self.peers, tls_libraries: self.tls_libraries }
     }
 
     /// Fails where nothing was recorded; a command that fails is an outcome.
@@ -53,7 +77,7 @@ impl<'a> Runner<'a> {
         let (mode, follow) = match purpose {
             Purpose::WarmUp => (Mode::Count, self.plan.follow_peers.clone()),
             Purpose::Count => (Mode::Count, FollowPeers::No),
-            Purpose::Profile => (Mode::Profile, self.plan.follow_peers.clone()),
+            Purpose::Profile | Purpose::Closer { .. } => (Mode::Profile, self.plan.follow_peers.clone()),
         };
         if purpose != Purpose::Count {
             let added = collect::running(&self.plan.added);
@@ -62,7 +86,10 @@ impl<'a> Runner<'a> {
         }
         let peers = Peers { follow, known: self.peers.clone(), watched: Vec::new() };
         let (signals, escalation, began) = (&self.signals, &mut self.escalation, self.began);
-        let plan = collect::Plan { tls_libraries: self.tls_libraries.clone(), ..self.plan.collect(mode, peers) };
+        let mut plan = collect::Plan { tls_libraries: self.tls_libraries.clone(), ..self.plan.collect(mode, peers) };
+        if let Purpose::Closer { sample_hz } = purpose {
+            plan.sample_hz = sample_hz;
+        }
         let pattern = self.plan.work.progress.as_ref().filter(|_| purpose == Purpose::Profile);
         let capture = pattern.map(|pattern| Capture::begin(pattern, &self.plan.command)).transpose()?;
         let command =

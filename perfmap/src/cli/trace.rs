@@ -2,6 +2,7 @@
 
 use super::{
     args::TraceArgs,
+    closer,
     console::Console,
     container_roots,
     discover::{self, Chosen},
@@ -10,7 +11,7 @@ use super::{
     plan::{BaselinePlan, TracePlan, Wanted, check_followed, trace_plan, words},
     progress::Progress,
     read::read_bounded,
-    runner::{Purpose, Runner},
+    runner::{Learned, Purpose, Runner},
     sweep::sweep,
     work::ScalePlan,
 };
@@ -43,9 +44,10 @@ pub fn run(typed: &TraceArgs, scale: Option<&ScalePlan>, console: &Console) -> R
     };
     files::check_writable(&plan.out)?;
     let mut progress = Progress::new(console, runs(&plan));
-    let (baseline, outcome) = all_runs(&plan, reused, &mut progress, console)?;
+    let (baseline, outcome, learned) = all_runs(&plan, reused, &mut progress, console)?;
     let mut recording = complete(&plan, baseline, outcome, &progress);
     recording.source = source;
+    closer::look(&plan, learned, &mut recording, &mut progress, console)?;
     let interrupted = scale.is_some_and(|scale| swept(&plan, scale, &mut recording, console));
     let code = finish(&plan, &recording, console, &progress)?;
     Ok(if interrupted { errors::after_run(None, true) } else { code })
@@ -105,8 +107,8 @@ fn all_runs(
     reused: Option<Baseline>,
     progress: &mut Progress<'_>,
     console: &Console,
-) -> Result<(Option<Baseline>, Outcome), Failure> {
-    let mut runner = Runner::new(plan)?;
+) -> Result<(Option<Baseline>, Outcome, Learned), Failure> {
+    let mut runner = Runner::new(plan, Learned::default())?;
     let baseline = match plan.baseline {
         BaselinePlan::Measure(schedule) => Some(measure(schedule, &mut runner, progress, console)?),
         BaselinePlan::Reuse(_) | BaselinePlan::None => reused,
@@ -114,7 +116,7 @@ fn all_runs(
     progress.begin(None);
     let outcome = runner.run(Purpose::Profile, console)?;
     progress.end(outcome.recording.observed());
-    Ok((baseline, outcome))
+    Ok((baseline, outcome, runner.learned()))
 }
 
 fn measure(

@@ -107,6 +107,9 @@ pub fn run_plain(
         unfinished: ending.is_none(),
         throttled: false,
         held: None,
+        unseen_wake: false,
+        before: None,
+        device: None,
     };
     let meta = Meta {
         backend: PLAIN_BACKEND.into(),

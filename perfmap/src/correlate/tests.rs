@@ -82,6 +82,9 @@ fn explained(case: Case) -> Wait {
         unfinished: false,
         throttled: false,
         held: None,
+        unseen_wake: false,
+        before: None,
+        device: None,
     }));
     correlate(&recording).waits.remove(0)
 }
@@ -165,6 +168,9 @@ fn blocked(off: u64, on: u64) -> OffCpu {
         unfinished: false,
         throttled: false,
         held: None,
+        unseen_wake: false,
+        before: None,
+        device: None,
     }
 }
 

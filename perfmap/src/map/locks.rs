@@ -52,6 +52,7 @@ struct Turn {
 #[derive(Debug, Default)]
 struct Sums {
     waits: u64,
+    which: Vec<WaitId>,
     waited: Nanos,
     held: Vec<(Nanos, Nanos)>,
     address: Option<u64>,
@@ -63,20 +64,24 @@ pub(super) fn locks(known: &Known<'_>, resolved: &Resolved) -> Vec<Lock> {
     let takes = lock_place::stacks(resolved);
     let taking = |wait: &Wait| wait.stack.is_some_and(|stack| takes.get(stack.0 as usize).copied().unwrap_or(false));
     let mut waits: BTreeMap<LockId, Vec<(&Wait, LockWait)>> = BTreeMap::new();
+    let mut ids: BTreeMap<LockId, Vec<WaitId>> = BTreeMap::new();
     for (index, wait) in known.correlated.waits.iter().enumerate() {
         let (Some(mut lock), Some(process)) = (wait.lock, known.process(wait.task)) else { continue };
         let interpreter = known.interpreter_lock.is_waited_for(wait);
         lock.holder = lock.holder.or_else(|| known.interpreter_lock.holder(WaitId(index as u32)));
         if wait.woken > wait.off && (interpreter || lock.holder.is_some() || taking(wait)) {
             let address = lock.address.filter(|_| !interpreter);
-            waits.entry(LockId { process, interpreter, address }).or_default().push((wait, lock));
+            let id = LockId { process, interpreter, address };
+            waits.entry(id).or_default().push((wait, lock));
+            ids.entry(id).or_default().push(WaitId(index as u32));
         }
     }
     let mut found: Vec<Lock> = Vec::new();
     for (id, of_lock) in &waits {
         let mut sums: BTreeMap<(At, At), Sums> = BTreeMap::new();
         let releases = releases(*id, of_lock);
-        for (wait, lock) in of_lock {
+        for (index, (wait, lock)) in of_lock.iter().enumerate() {
+            let which = ids.get(id).and_then(|ids| ids.get(index)).copied();
             let waiter = at(known, resolved, wait.stack);
             let turns = turns(wait, lock, &releases);
             for (index, turn) in turns.iter().enumerate() {
@@ -85,6 +90,9 @@ pub(super) fn locks(known: &Known<'_>, resolved: &Resolved) -> Vec<Lock> {
                 let holder = at(known, resolved, most.map(|(stack, _)| *stack));
                 let sum = sums.entry((waiter.clone(), holder)).or_default();
                 sum.waits += u64::from(index + 1 == turns.len());
+                if sum.which.last().copied() != which {
+                    sum.which.extend(which);
+                }
                 sum.waited = sum.waited.plus(turn.to.since(turn.from));
                 sum.held.push((turn.from, turn.to));
                 sum.address = sum.address.or(lock.address.filter(|_| lock.interpreter || !id.interpreter));
@@ -104,6 +112,7 @@ pub(super) fn locks(known: &Known<'_>, resolved: &Resolved) -> Vec<Lock> {
             waiter: side(known, resolved, waiter, &sums.waiting),
             holder: side(known, resolved, holder, &sums.holding),
             waits: sums.waits,
+            which: sums.which,
             waited: sums.waited,
             held: union(&sums.held),
         }));

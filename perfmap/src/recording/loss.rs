@@ -31,6 +31,8 @@ pub enum Loss {
     RequestsCut,
     /// The bytes are in a later record, with its stack.
     RingFullMemory,
+    /// A wait whose end was seen without who brought it: the program that notes wakers was running already.
+    WakeUnseen,
 }
 
 impl Loss {
@@ -53,6 +55,7 @@ impl Loss {
                 "requests whose answer had not been seen when earlier detail was given up: not counted"
             }
             Loss::RingFullMemory => "memory records dropped: growth is told by a later one, at its function",
+            Loss::WakeUnseen => "waits whose waker was not seen",
             Loss::PayloadUnreadable => "message heads that could not be read",
         }
     }

@@ -4,7 +4,12 @@
 use std::collections::BTreeMap;
 
 use super::{
-    super::{Answer, Category, Evidence, Facts, Suspicion, Value, Verdict},
+    super::{
+        Answer, Category, Evidence, Facts, Suspicion, Value, Verdict,
+        replayed::{self, Fix},
+        sharing::Sharing,
+        sketch::Pattern,
+    },
     steps,
 };
 use crate::{
@@ -29,7 +34,7 @@ pub fn judge(facts: &Facts<'_>) -> Answer {
         .into_values()
         .map(|rows| (contended(&rows), rows))
         .filter(|(contended, _)| share_pct(*contended, map.wall) >= SUSPECTED_PCT)
-        .map(|(contended, rows)| (contended, suspicion(map, &rows, contended)))
+        .map(|(contended, rows)| (contended, suspicion(facts, &rows, contended)))
         .collect();
     found.sort_by_key(|(contended, _)| std::cmp::Reverse(*contended));
     if found.is_empty() { Answer::Quiet } else { Answer::Found(found.into_iter().map(|(_, one)| one).collect()) }
@@ -83,13 +88,14 @@ fn innermost(stack: &[String]) -> String {
     stack.get(stack.len().saturating_sub(FRAMES)..).unwrap_or_default().join(" > ")
 }
 
-fn suspicion(map: &Map, rows: &[&Lock], contended: Nanos) -> Suspicion {
+fn suspicion(facts: &Facts<'_>, rows: &[&Lock], contended: Nanos) -> Suspicion {
+    let map = facts.map;
     let name = |side: Option<&LockSide>| side.map_or("an unknown function".to_owned(), |side| side.function.clone());
     let waiter = main_side(rows, |lock| lock.waiter.as_ref());
     let holder = main_side(rows, |lock| lock.holder.as_ref());
     let confirmed = share_pct(contended, map.wall) > CONTENDED_PCT;
     let service = rows.first().map_or(0, |row| row.service);
-    Suspicion {
+    let mut one = Suspicion {
         id: ID,
         category: Category::Concurrency,
         subject: name(waiter),
@@ -104,7 +110,17 @@ fn suspicion(map: &Map, rows: &[&Lock], contended: Nanos) -> Suspicion {
         ),
         gain: None,
         change: None,
-    }
+    };
+    let fix = Fix { waits: replayed::waits(rows.iter().copied()), ..Fix::default() };
+    replayed::mend(
+        facts,
+        &mut one,
+        Pattern::Sharing(Sharing::Lock),
+        &name(holder.or(waiter)),
+        &fix,
+        "without the waits for this lock",
+    );
+    one
 }
 
 #[cfg(test)]

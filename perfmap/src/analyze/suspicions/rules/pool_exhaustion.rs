@@ -1,7 +1,7 @@
 //! Threads that wait inside a pool's acquire while as many calls are under way as ever are: the pool is too small. Where
 //! its size is one that libraries choose by themselves, it is a default that nobody changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     analyze::{
@@ -10,12 +10,13 @@ use crate::{
             Answer, Facts,
             calls::{self, Place},
             draft::suspicion,
-            sketch::{self, Pattern},
+            replayed::{self, Fix},
+            sketch::Pattern,
             stacks::Stacks,
-            types::{Category, Evidence, Gain, Suspicion, Value, Verdict},
+            types::{Category, Evidence, Suspicion, Value, Verdict},
         },
     },
-    correlate::{Cause, RoundTrip},
+    correlate::{Cause, RoundTrip, WaitId},
     map::Step,
     recording::{Nanos, ProcessId, StackId},
 };
@@ -47,6 +48,7 @@ const ACQUIRES: [&str; 10] = [
 struct Waiting<'a> {
     step: &'a Step,
     spans: Vec<Span>,
+    which: BTreeSet<WaitId>,
 }
 
 pub(crate) fn judge(facts: &Facts<'_>) -> Answer {
@@ -85,13 +87,19 @@ fn answer(found: Vec<Suspicion>) -> Answer {
 fn found(facts: &Facts<'_>) -> Vec<(Suspicion, usize)> {
     let stacks = Stacks::new(facts);
     let mut waiting: BTreeMap<(ProcessId, &str), Waiting<'_>> = BTreeMap::new();
-    for wait in facts.correlated.waits.iter().filter(|wait| matches!(wait.cause, Cause::Lock | Cause::Sleep)) {
+    let all = (0..).map(WaitId).zip(&facts.correlated.waits);
+    for (id, wait) in all.filter(|(_, wait)| matches!(wait.cause, Cause::Lock | Cause::Sleep)) {
         let (Some(stack), Some(task)) = (wait.stack, facts.recording.tasks.get(wait.task.0 as usize)) else { continue };
         if wait.woken.since(wait.off) < LEAST || !in_acquire(&stacks, stack) {
             continue;
         }
         let Some(step) = stacks.step(stack) else { continue };
-        let of = waiting.entry((task.process, step.id.as_str())).or_insert(Waiting { step, spans: Vec::new() });
+        let of = waiting.entry((task.process, step.id.as_str())).or_insert_with(|| Waiting {
+            step,
+            spans: Vec::new(),
+            which: BTreeSet::new(),
+        });
+        of.which.insert(id);
         of.spans.push(Span { from: wait.off, to: wait.woken, computed: Nanos::ZERO });
     }
     let enough = waiting.into_iter().filter(|(_, of)| of.spans.len() >= TIMES);
@@ -164,12 +172,9 @@ fn of_step(facts: &Facts<'_>, process: ProcessId, waiting: &Waiting<'_>) -> Opti
     let mut one = suspicion(POOL, name, Some(&place), (verdict, note), description, evidence);
     if confirmed {
         let users = limit + most_waiting;
-        let then = replay::overlapped(&spans, users);
-        one.gain = place.is_waited_for().then(|| Gain {
-            wall: replay::saved(&spans, then),
-            basis: format!("the same calls with {users} at a time instead of {limit}: {:.1} ms", then.as_ms()),
-        });
-        one.change = Some(sketch::change(Pattern::LargerPool, one.location.as_ref(), &waiting.step.function));
+        let fix = Fix { waits: waiting.which.clone(), ..Fix::default() };
+        let basis = format!("without the waits in the pool, with up to {users} calls at a time instead of {limit}");
+        replayed::mend(facts, &mut one, Pattern::LargerPool, &waiting.step.function, &fix, &basis);
     }
     Some((one, limit))
 }

@@ -11,12 +11,13 @@ use crate::{
             Facts,
             calls::Place,
             draft::suspicion,
-            sketch::{self, Pattern},
+            replayed::{self, Fix},
+            sketch::Pattern,
             stacks::Stacks,
-            types::{Category, Evidence, Gain, Suspicion, Value, Verdict},
+            types::{Category, Evidence, Suspicion, Value, Verdict},
         },
     },
-    correlate::{Cause, Wait},
+    correlate::{Cause, Wait, WaitId},
     map::Step,
     recording::{Nanos, TaskId},
 };
@@ -35,24 +36,37 @@ const SOON: Nanos = Nanos(20_000_000);
 struct Used<'a> {
     step: &'a Step,
     waits: Vec<&'a Wait>,
+    which: BTreeSet<WaitId>,
     held: Vec<&'a Wait>,
 }
 
 pub(super) fn judge(facts: &Facts<'_>) -> Vec<Suspicion> {
     let stacks = Stacks::new(facts);
     let mut by_step: BTreeMap<&str, Used<'_>> = BTreeMap::new();
-    for wait in facts.correlated.waits.iter().filter(|wait| wait.woken.since(wait.off) >= LEAST) {
+    let all = (0..).map(WaitId).zip(&facts.correlated.waits);
+    for (id, wait) in all.filter(|(_, wait)| wait.woken.since(wait.off) >= LEAST) {
         let Some(step) = wait.stack.and_then(|stack| stacks.step(stack)) else { continue };
-        let of = by_step.entry(step.id.as_str()).or_insert_with(|| Used { step, waits: Vec::new(), held: Vec::new() });
+        let none = || Used { step, waits: Vec::new(), which: BTreeSet::new(), held: Vec::new() };
+        let of = by_step.entry(step.id.as_str()).or_insert_with(none);
         match wait.cause {
-            Cause::Lock => of.waits.push(wait),
+            Cause::Lock => {
+                of.waits.push(wait);
+                of.which.insert(id);
+            }
             Cause::Network | Cause::Database | Cause::Disk | Cause::Sleep | Cause::Child | Cause::Pipe => {
                 of.held.push(wait)
             }
             Cause::Other => {}
         }
     }
-    by_step.into_values().filter_map(|used| pool(&used)).collect()
+    let found = by_step.into_values().filter_map(|used| {
+        let mut one = pool(&used)?;
+        let fix = Fix { waits: used.which, ..Fix::default() };
+        let basis = "with a place for each user";
+        replayed::mend(facts, &mut one, Pattern::LargerPool, &used.step.function, &fix, basis);
+        Some(one)
+    });
+    found.collect()
 }
 
 fn pool(used: &Used<'_>) -> Option<Suspicion> {
@@ -98,15 +112,7 @@ fn pool(used: &Used<'_>) -> Option<Suspicion> {
     let note = format!("{count} waits of up to {most} threads, while {places} were past the wait, never more");
     let place = Place { step: Some(used.step), above: None };
     let description = format!("What {name} takes turns at has too few places for its users.");
-    let mut one = suspicion(RULE, name, Some(&place), (Verdict::Confirmed, note), description, evidence);
-    let users = places + most;
-    let then = replay::overlapped(&held, users);
-    one.gain = place.is_waited_for().then(|| Gain {
-        wall: replay::saved(&held, then),
-        basis: format!("the same work with {users} places instead of {places}: {:.1} ms", then.as_ms()),
-    });
-    one.change = Some(sketch::change(Pattern::LargerPool, one.location.as_ref(), &used.step.function));
-    Some(one)
+    Some(suspicion(RULE, name, Some(&place), (Verdict::Confirmed, note), description, evidence))
 }
 
 #[cfg(test)]
@@ -151,7 +157,8 @@ mod tests {
 
     fn places(waits: &[Wait], held: &[Wait]) -> Option<Value> {
         let step = step("1", "use", 400, 400);
-        let used = Used { step: &step, waits: waits.iter().collect(), held: held.iter().collect() };
+        let used =
+            Used { step: &step, waits: waits.iter().collect(), which: BTreeSet::new(), held: held.iter().collect() };
         pool(&used).map(|one| one.evidence[0].value.clone())
     }
 
