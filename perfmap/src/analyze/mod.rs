@@ -11,6 +11,7 @@ mod escalation;
 pub(crate) mod fixture;
 mod hot;
 mod norms;
+pub mod parallelism;
 pub mod parts;
 pub mod replay;
 mod root_cause;
@@ -51,7 +52,9 @@ const TOP: usize = 3;
 const NAMED_PCT: f64 = 1.0;
 
 pub fn analyze(recording: &Recording, resolved: &Resolved, correlated: &Correlated, map: &Map) -> Analysis {
-    let suspicions = suspicions::suspicions(&Facts { recording, resolved, correlated, map });
+    let facts = Facts { recording, resolved, correlated, map };
+    let suspicions = suspicions::suspicions(&facts);
+    let parallelism = parallelism::parallelism(&facts);
     let warnings = warnings::all(recording, resolved, map);
     let candidates = candidate::ranked(map);
     let (class, detail, top) = classify(map, &candidates);
@@ -60,7 +63,7 @@ pub fn analyze(recording: &Recording, resolved: &Resolved, correlated: &Correlat
     let wrong_tool = wrong_tool::indicators(map, &candidates, &top, &suspicions, &norms);
     let conclusion = verdict::conclude(class, &top, &suspicions, &wrong_tool, &warnings, recording.events.len() as u64);
     let root_cause = root_cause::chain(map, &top, &suspicions);
-    Analysis { class, detail, top, suspicions, root_cause, wrong_tool, escalation, conclusion, warnings }
+    Analysis { class, detail, top, suspicions, root_cause, wrong_tool, parallelism, escalation, conclusion, warnings }
 }
 
 fn classify(map: &Map, candidates: &[Candidate<'_>]) -> (Class, Detail, Vec<Bottleneck>) {

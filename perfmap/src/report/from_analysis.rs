@@ -5,6 +5,7 @@ use super::{
     from_map::document,
     number::{ms, rounded},
     output::Document,
+    parallelism,
     result::*,
     sentence,
 };
@@ -29,7 +30,7 @@ pub fn result(recording: &Recording, map: &Map, analysis: &Analysis) -> ResultDo
             root_cause: analysis.root_cause.iter().map(why_out).collect(),
             optimization_hints: analysis.suspicions.iter().filter_map(hint_out).collect(),
             suspicion_stack: analysis.suspicions.iter().map(suspicion_out).collect(),
-            parallelism: None,
+            parallelism: analysis.parallelism.as_ref().map(parallelism::parallelism),
             e2e_test: source.and_then(|source| source.e2e_test.as_ref()).map(e2e_out),
             escalation: analysis.escalation.iter().map(escalation_out).collect(),
             instrumented_files: vec![],
@@ -152,7 +153,7 @@ fn category_out(category: Category) -> CategoryOut {
     }
 }
 
-fn evidence_out(evidence: &Evidence) -> EvidenceOut {
+pub(super) fn evidence_out(evidence: &Evidence) -> EvidenceOut {
     let (value, unit) = value_out(&evidence.value);
     let limit = evidence.limit.as_ref().map(|limit| value_out(limit).0);
     EvidenceOut { what: evidence.what.clone(), value, unit, limit }

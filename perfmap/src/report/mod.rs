@@ -16,6 +16,8 @@ mod json;
 mod markdown;
 mod number;
 pub mod output;
+pub mod parallelism;
+mod parallelism_page;
 pub mod result;
 mod sentence;
 mod slug;
@@ -103,6 +105,10 @@ pub fn render(
             bytes: flame::render(graph, recording, resolved),
         }),
     );
+    if let Some(found) = &analysis.parallelism {
+        let page = parallelism_page::render(recording, found);
+        files.push(OutputFile { name: parallelism_page::NAME.into(), bytes: page.into_bytes() });
+    }
     files.push(OutputFile { name: "profile.folded".into(), bytes: folded::render(recording, resolved).into_bytes() });
     Ok(files)
 }

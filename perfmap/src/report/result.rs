@@ -4,7 +4,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::output::{BottleneckOut, ClassOut, PerformanceMap};
+use super::{
+    output::{BottleneckOut, ClassOut, PerformanceMap},
+    parallelism::ParallelismOut,
+};
 
 /// The file's only top-level key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -28,8 +31,8 @@ pub struct ProfileResult {
     pub optimization_hints: Vec<HintOut>,
     /// Confirmed ones first.
     pub suspicion_stack: Vec<SuspicionOut>,
-    /// Null where no parallel pipeline was analysed.
-    pub parallelism: Option<serde_json::Value>,
+    /// Null where nothing was done side by side, again and again.
+    pub parallelism: Option<ParallelismOut>,
     /// Null where nobody looked for one.
     pub e2e_test: Option<E2eTestOut>,
     /// The levels of detail that were gone to, each with its reason.
