@@ -28,6 +28,7 @@ mod peers;
 mod python;
 mod replay;
 mod report;
+mod scarce;
 mod services;
 mod sqlite;
 mod storms;
