@@ -26,6 +26,7 @@ mod peers;
 mod python;
 mod replay;
 mod report;
+mod resources;
 mod services;
 mod sqlite;
 mod storms;

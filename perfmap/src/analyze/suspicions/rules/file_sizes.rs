@@ -72,7 +72,7 @@ fn sums<'a>(facts: &Facts<'a>, stacks: &Stacks<'a>) -> BTreeMap<(&'a str, FileOp
     found
 }
 
-fn loads(stacks: &Stacks<'_>, stack: crate::recording::StackId) -> bool {
+pub(super) fn loads(stacks: &Stacks<'_>, stack: crate::recording::StackId) -> bool {
     stacks.places(stack).any(|(_, place)| place.file.as_deref().is_some_and(|file| file.contains("importlib")))
 }
 
@@ -122,7 +122,7 @@ fn of_sums(facts: &Facts<'_>, stacks: &Stacks<'_>, operation: FileOperation, sum
 }
 
 /// CPU time of the kernel under the step's reads or writes, as sampled.
-fn in_file_calls(facts: &Facts<'_>, stacks: &Stacks<'_>, step: &Step, operation: FileOperation) -> Nanos {
+pub(super) fn in_file_calls(facts: &Facts<'_>, stacks: &Stacks<'_>, step: &Step, operation: FileOperation) -> Nanos {
     let names = match operation {
         FileOperation::Read => ["vfs_read", "ksys_read"],
         FileOperation::Write => ["vfs_write", "ksys_write"],
