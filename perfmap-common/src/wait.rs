@@ -33,6 +33,8 @@ pub struct Block {
     /// none.
     pub device: u32,
     pub reserved: u32,
+    /// The goroutine that the waker ran; 0: none, or none that is known.
+    pub waker_goroutine: u64,
 }
 
 /// The wake came before the switch-out was seen (other CPU).

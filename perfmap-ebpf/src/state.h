@@ -57,6 +57,7 @@ struct task_state {
 	u32 waker_pid, waker_tid;
 	s32 waker_syscall, waker_descriptor;
 	char waker_comm[16];
+	u64 waker_goroutine;
 	u32 holder; /* of the lock it sleeps on, where the lock says */
 	u32 holds_interpreter; /* that lock is the interpreter's */
 	u32 throttled; /* by its cgroup's quota when it became runnable without a CPU */

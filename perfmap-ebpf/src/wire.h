@@ -55,6 +55,7 @@ enum loss {
 	LOSS_PAYLOAD_UNREADABLE,
 	LOSS_RING_MEMORY,
 	LOSS_WAKE_UNSEEN,
+	LOSS_SWITCH_UNSEEN,
 	LOSS_SLOTS,
 };
 enum goroutine_what {
@@ -206,6 +207,7 @@ struct block_record {
 	u32 before_pid, before_tid;
 	char before_comm[16];
 	u32 device, reserved;
+	u64 waker_goroutine;
 };
 struct call_record {
 	struct header header;
@@ -308,6 +310,7 @@ struct go_layout {
 	u32 g_status, g_id, g_reason, g_frame;
 	u64 looked;
 	u32 from, g_runs;
+	u32 m_running, reserved;
 };
 struct python_layout {
 	u64 runtime;
@@ -346,7 +349,7 @@ SIZE(stack_head, 160);
 SIZE(python_frame, 32);
 SIZE(sample_record, 184);
 SIZE(memory_record, 200);
-SIZE(block_record, 120);
+SIZE(block_record, 128);
 SIZE(call_record, 232);
 SIZE(short_waits_record, 272);
 SIZE(socket_seen_record, 96);
@@ -361,7 +364,7 @@ SIZE(unread_record, 40);
 SIZE(python_code_record, 72);
 SIZE(resumed_record, 48);
 SIZE(goroutine_record, 208);
-SIZE(go_layout, 48);
+SIZE(go_layout, 56);
 SIZE(python_layout, 80);
 SIZE(socket_sums, 72);
 SIZE(settings, 40);

@@ -200,14 +200,33 @@ pub struct EscalationOut {
     /// Of level 2: most samples first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<LineOut>,
+    /// Where these are not the profiled run's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunOut>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LineOut {
     pub line: u32,
-    /// Of the function's CPU samples.
+    /// Of the function's CPU samples; where a line profiler measured it, of its time.
     pub share_pct: f64,
+    /// Half width of the share's 95 % interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_pct: Option<f64>,
     pub samples: u64,
+    /// Where a line profiler measured it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executions: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_ms: Option<f64>,
+}
+
+/// A run of the command after the profiled one, for this alone.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunOut {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_hz: Option<u32>,
+    pub wall_time_ms: f64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

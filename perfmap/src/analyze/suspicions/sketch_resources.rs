@@ -26,7 +26,16 @@ pub(crate) fn change(pattern: Pattern, location: Option<&Location>, function: &s
             format!("Set the time-out of {function} to what the answer may take, and find who is slow.")
         }
     };
-    Change { hint, before: before.into(), after: after.into() }
+    let ungained = match pattern {
+        // Taken back by rules that can tell it.
+        Pattern::KeepContent => "no sample is in the reads, or nobody waits for them",
+        Pattern::OneProcess => "nobody waits for the processes",
+        Pattern::AskForLess => "what a smaller answer would take was not measured",
+        Pattern::Close => "what is open costs no time until a limit is reached",
+        Pattern::Remove => "what is left costs space, not time",
+        Pattern::TimeOut => "when the answer would have come was not measured",
+    };
+    Change { hint, before: before.into(), after: after.into(), ungained: Some(ungained.into()) }
 }
 
 fn sketch(pattern: Pattern, language: Language) -> (&'static str, &'static str) {

@@ -86,6 +86,7 @@ impl Kernel {
             waker_syscall: -1,
             waker_descriptor: -1,
             waker_comm: [0; 16],
+            waker_goroutine: 0,
             flags: 0,
             holder: 0,
             before_pid: 0,

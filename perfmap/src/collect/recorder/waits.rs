@@ -35,6 +35,14 @@ impl Recorder {
             (_, 0) => on,
             (_, wake) => self.at(wake).max(off).min(on),
         };
+        // Of a task that was preempted nobody's: it says who woke it before.
+        if block.waker_goroutine != 0
+            && block.wake != 0
+            && let Some(thread) = self.tree.task(block.waker_tid)
+        {
+            self.held += size_of::<Fact>();
+            self.goroutines.ran(self.at(block.wake), thread, block.waker_goroutine);
+        }
         let waker = (block.wake != 0 && block.waker_pid != 0 && state != OffState::Runnable).then(|| Waker {
             // Only the names of tasks that are not followed are sent.
             task: if block.waker_comm[0] == 0 { self.tree.task(block.waker_tid) } else { None },

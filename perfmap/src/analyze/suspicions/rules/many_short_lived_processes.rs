@@ -110,7 +110,9 @@ pub(crate) fn judge(facts: &Facts<'_>) -> Answer {
             wall: saved,
             basis: format!("{} starts and ends took {:.1} ms, one would do", cost.processes, wall.as_ms()),
         });
-        found.change = Some(sketch_resources::change(Pattern::OneProcess, found.location.as_ref(), function));
+        let mut change = sketch_resources::change(Pattern::OneProcess, found.location.as_ref(), function);
+        change.ungained = change.ungained.filter(|_| found.gain.is_none());
+        found.change = Some(change);
     }
     Answer::Found(vec![found])
 }
@@ -145,16 +147,17 @@ fn cost(facts: &Facts<'_>, short: &BTreeSet<ProcessId>) -> Cost {
             Some((*id, process.images.iter().find(|image| image.at > process.born)?.at))
         })
         .collect();
-    let in_start = |event: &&Event| {
-        let Event::Sample(sample) = event else { return false };
-        let Some(task) = recording.tasks.get(sample.task.0 as usize) else { return false };
+    // Of each sample as many as it stands for.
+    let in_start = |event: &Event| {
+        let Event::Sample(sample) = event else { return None };
+        let task = recording.tasks.get(sample.task.0 as usize)?;
         // Until its execve all of its time counts already.
         let counted = executed.get(&task.process).is_some_and(|at| sample.at <= *at);
         let forks = !short.contains(&task.process);
         let on = |kernel_alone: bool| starting.get(sample.stack.0 as usize).is_some_and(|of| of.is(kernel_alone));
-        !counted && on(forks)
+        (!counted && on(forks)).then(|| u64::from(recording.meta.sample_every(sample.at)))
     };
-    let samples = recording.events.iter().filter(in_start).count() as u64;
+    let samples: u64 = recording.events.iter().filter_map(in_start).sum();
     let together = sum_of_lives.0 as f64 / steps::union(&mut lives).0.max(1) as f64;
     Cost {
         processes: short.len(),

@@ -126,7 +126,9 @@ fn of_file(
                 in_calls.as_ms()
             ),
         });
-        found.change = Some(sketch_resources::change(Pattern::KeepContent, found.location.as_ref(), function));
+        let mut change = sketch_resources::change(Pattern::KeepContent, found.location.as_ref(), function);
+        change.ungained = change.ungained.filter(|_| found.gain.is_none());
+        found.change = Some(change);
     }
     found
 }
