@@ -20,7 +20,7 @@ pub(super) mod many_short_lived_processes;
 pub(super) mod memory_leak;
 pub(super) mod n_plus_one_queries;
 pub(super) mod over_fetching;
-mod pacing;
+pub(crate) mod pacing;
 pub(super) mod pool_exhaustion;
 mod pool_places;
 pub(super) mod rate_limiting;
