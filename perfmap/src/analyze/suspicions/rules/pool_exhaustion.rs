@@ -108,7 +108,7 @@ fn found(facts: &Facts<'_>) -> Vec<(Suspicion, usize)> {
 }
 
 /// A function with such a name, in something that is called a pool.
-fn in_acquire(stacks: &Stacks<'_>, stack: StackId) -> bool {
+pub(super) fn in_acquire(stacks: &Stacks<'_>, stack: StackId) -> bool {
     stacks.places(stack).any(|(_, place)| {
         let name = place.function.rsplit(['.', ':']).next().unwrap_or_default();
         let file = place.file.as_deref().unwrap_or_default();
