@@ -52,6 +52,8 @@ pub struct TracePlan {
     pub single_probes: bool,
     /// A run at a higher rate is made where the profiled one has too few samples.
     pub escalate: bool,
+    /// A run with a line profiler inside Python programs.
+    pub instrument: bool,
     /// `auto` goes on without eBPF where it is refused, and says what is lost.
     pub backend: Backend,
     /// Services that run already and that the command talks to.
@@ -150,6 +152,7 @@ pub fn trace_plan(
         detail_memory: typed.detail_memory,
         single_probes: typed.single_probes,
         escalate: !typed.no_escalate,
+        instrument: typed.allow_instrumentation,
         backend: typed.backend,
         follow_peers,
         output,

@@ -188,6 +188,25 @@ pub fn escalation(step: &Escalation) -> [String; 3] {
                 ],
             }
         }
+        Level::TimedLines { function, profiler, wall, before, lines, .. } => {
+            let reason =
+                format!("{function} is hot, and --allow-instrumentation allows to time its lines in the program");
+            let first = lines.first().map_or_else(String::new, |line| {
+                format!(
+                    "line {} has {} of its time, in {} executions; ",
+                    line.line,
+                    percent(line.share_pct),
+                    grouped(line.executions)
+                )
+            });
+            let slower = format!("a run of its own, that took {} instead of {}", duration(*wall), duration(*before));
+            [profiler.clone(), reason, format!("{first}{slower}")]
+        }
+        Level::NotTimed { hindrance } => [
+            "line_profiler".into(),
+            "--allow-instrumentation allows to time lines in the program".into(),
+            hindrance.clone(),
+        ],
         Level::Memory { delta, peak, functions } => {
             let reason = format!("memory grew by {} over a run, to {}", memory(*delta as f64), memory(*peak as f64));
             let named: Vec<String> =

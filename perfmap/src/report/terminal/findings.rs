@@ -132,6 +132,13 @@ fn counted(page: &mut Page, some: &[&Suspicion]) {
 /// "extract_text: line 31 97 %, line 33 2 % of its samples".
 fn lines(page: &mut Page, analysis: &Analysis) {
     for step in &analysis.escalation {
+        if let Level::TimedLines { function, .. } = &step.level {
+            let [profiler, _, result] = finding::escalation(step);
+            page.paragraph("lines", Style::Dim, &format!("{function}, by {profiler}: {result}"));
+        }
+        if let Level::NotTimed { hindrance } = &step.level {
+            page.paragraph("lines", Style::Dim, &format!("not timed: {hindrance}"));
+        }
         let Level::Lines { function, lines, location, .. } = &step.level else { continue };
         let text = if lines.lines.is_empty() || !lines.are_enough() {
             let [_, _, result] = finding::escalation(step);
