@@ -5,6 +5,7 @@
  * of a wait come from the scheduler. That halves what every system call of a followed task costs. */
 #include "call.h"
 #include "file_sum.h"
+#include "off_cpu.h"
 #include "regular.h"
 #include "resumed.h"
 
@@ -241,6 +242,8 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result) {
 			break;
 		}
 	}
+	if (state->off)
+		came_unseen(bpf_get_current_task_btf(), state, bpf_ktime_get_ns());
 	if (state->blocks) {
 		state->blocks = 0;
 		emit_call(regs, result);

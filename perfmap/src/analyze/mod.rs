@@ -16,6 +16,7 @@ pub mod parts;
 pub mod replay;
 mod root_cause;
 mod rules;
+pub mod scaling;
 pub mod suspicions;
 #[cfg(test)]
 mod tests;
@@ -63,7 +64,8 @@ pub fn analyze(recording: &Recording, resolved: &Resolved, correlated: &Correlat
     let wrong_tool = wrong_tool::indicators(map, &candidates, &top, &suspicions, &norms);
     let conclusion = verdict::conclude(class, &top, &suspicions, &wrong_tool, &warnings, recording.events.len() as u64);
     let root_cause = root_cause::chain(map, &top, &suspicions);
-    Analysis { class, detail, top, suspicions, root_cause, wrong_tool, escalation, conclusion, warnings }
+    let scaling = scaling::scaling(recording);
+    Analysis { class, detail, top, suspicions, root_cause, wrong_tool, escalation, conclusion, scaling, warnings }
 }
 
 fn classify(map: &Map, candidates: &[Candidate<'_>]) -> (Class, Detail, Vec<Bottleneck>) {

@@ -4,12 +4,15 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, ValueEnum};
 
+use super::scale_args::{SCALE_EXAMPLES, ScaleArgs, WorkArgs};
+
 const EXAMPLES: &str = "\
 Examples:
   sudo perfmap trace -- uv run pytest tests/e2e/test_checkout.py -s
   sudo perfmap trace --runs 5 -- ./target/release/import data.csv
   sudo perfmap trace POST /api/v1/orders
   perfmap discover app/services/orders.py::create_order
+  sudo perfmap scale --sweep 1,2,4,8 --workers-env WORKERS -- python3 backfill.py
   sudo perfmap attach --unit billing.service --duration 30s
   perfmap report .optimization/test_checkout/recording.perfmap
   perfmap diff before/profile_result.yaml after/profile_result.yaml
@@ -127,6 +130,9 @@ pub enum Subcommand {
     /// Run a command, measure it, and write its performance map
     #[command(after_help = TRACE_EXAMPLES)]
     Trace(TraceArgs),
+    /// Say why so many workers are not so many times as fast, and how many are best
+    #[command(after_help = SCALE_EXAMPLES, mut_arg("command", |command| command.required(false).required_unless_present("pid")))]
+    Scale(Box<ScaleArgs>),
     /// Watch services that run already, and write the same map
     #[command(after_help = ATTACH_EXAMPLES)]
     Attach(AttachArgs),
@@ -219,6 +225,8 @@ pub struct TraceArgs {
     /// What operations usually take, over the usual norms: a TOML file (see also perfmap.toml)
     #[arg(long, value_name = "FILE")]
     pub norms: Option<PathBuf>,
+    #[command(flatten)]
+    pub work: WorkArgs,
     /// For tests: probes in TLS libraries one by one, as on kernels before 6.6
     #[arg(long, hide = true)]
     pub single_probes: bool,
@@ -275,7 +283,7 @@ pub struct AttachArgs {
 }
 
 /// A number and its unit; seconds without one.
-fn duration(typed: &str) -> Result<Duration, String> {
+pub fn duration(typed: &str) -> Result<Duration, String> {
     let digits = typed.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(typed.len());
     let (number, unit) = typed.split_at(digits);
     let seconds = match unit {

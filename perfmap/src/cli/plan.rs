@@ -11,6 +11,7 @@ use super::{
     fail_on::{self, Condition},
     norms::norms,
     services::named_services,
+    work::{ScalePlan, WorkPlan, work_plan},
 };
 use crate::{
     baseline::Schedule,
@@ -62,6 +63,7 @@ pub struct TracePlan {
     pub fail_on: Vec<Condition>,
     /// As they go into the recording.
     pub norms: Vec<String>,
+    pub work: WorkPlan,
 }
 
 /// What `trace` and `report` have in common.
@@ -75,6 +77,16 @@ pub struct OutputPlan {
 }
 
 impl TracePlan {
+    /// The question of `perfmap scale`, and the number of workers that the command is to have for it.
+    pub fn ask(&mut self, scale: &ScalePlan) {
+        let workers = scale.workers(self.work.said.workers, &self.command);
+        if let (Some(by), Some(workers)) = (&scale.by, workers) {
+            self.command = by.with(&self.command, workers);
+        }
+        self.work.said.workers = workers;
+        self.work.said.asked = true;
+    }
+
     pub fn collect(&self, mode: Mode, peers: Peers) -> collect::Plan {
         collect::Plan {
             mode,
@@ -120,6 +132,7 @@ pub fn trace_plan(
         identity,
         environment,
         stdout_to_stderr: output.print,
+        output: None,
     };
     target::find_program(&command).map_err(|cause| target::LaunchError::from((&command, cause)))?;
     let home = command.variable("HOME").map(PathBuf::from);
@@ -158,6 +171,7 @@ pub fn trace_plan(
         output,
         fail_on,
         norms,
+        work: work_plan(&typed.work)?,
     })
 }
 

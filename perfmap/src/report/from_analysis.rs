@@ -6,7 +6,7 @@ use super::{
     number::{ms, rounded},
     output::Document,
     result::*,
-    sentence,
+    scaling, sentence,
 };
 use crate::{
     analyze::{
@@ -29,7 +29,9 @@ pub fn result(recording: &Recording, map: &Map, analysis: &Analysis) -> ResultDo
             root_cause: analysis.root_cause.iter().map(why_out).collect(),
             optimization_hints: analysis.suspicions.iter().filter_map(hint_out).collect(),
             suspicion_stack: analysis.suspicions.iter().map(suspicion_out).collect(),
-            parallelism: None,
+            parallelism: analysis.scaling.as_ref().and_then(|found| {
+                serde_json::to_value(scaling::out(found)).ok().map(|scaling| serde_json::json!({ "scaling": scaling }))
+            }),
             e2e_test: source.and_then(|source| source.e2e_test.as_ref()).map(e2e_out),
             escalation: analysis.escalation.iter().map(escalation_out).collect(),
             instrumented_files: vec![],

@@ -17,6 +17,7 @@ mod markdown;
 mod number;
 pub mod output;
 pub mod result;
+mod scaling;
 mod sentence;
 mod slug;
 mod stack_lines;
@@ -30,7 +31,12 @@ pub use sentence::{class_name, warning as warning_text};
 pub use slug::{name_of, slug};
 pub use text::{command_line, visible};
 
-use crate::{analyze::Analysis, map::Map, recording::Recording, resolve::Resolved};
+use crate::{
+    analyze::{Analysis, scaling::Scaling},
+    map::Map,
+    recording::Recording,
+    resolve::Resolved,
+};
 
 /// One file of the output directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,8 +109,23 @@ pub fn render(
             bytes: flame::render(graph, recording, resolved),
         }),
     );
+    if let Some(scaling) = &analysis.scaling {
+        files.extend(scaling_files(recording, scaling));
+    }
     files.push(OutputFile { name: "profile.folded".into(), bytes: folded::render(recording, resolved).into_bytes() });
     Ok(files)
+}
+
+fn scaling_files(recording: &Recording, found: &Scaling) -> impl Iterator<Item = OutputFile> {
+    let command = command_line(&recording.meta.command);
+    let picture = found.curve.as_ref().and_then(|curve| scaling::svg(curve, &command));
+    let page = format!("# Parallelism of {}\n\n{}", markdown::code(&command), scaling::section(found));
+    [
+        picture.map(|bytes| OutputFile { name: scaling::FILE_NAME.into(), bytes }),
+        Some(OutputFile { name: "parallelism.md".into(), bytes: page.into_bytes() }),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The map alone, as it stands in its file (`-o -`).

@@ -279,6 +279,7 @@ fn sample() -> Recording {
                 Loss::PayloadUnreadable,
                 Loss::RequestsCut,
                 Loss::WakeUnseen,
+                Loss::SwitchUnseen,
             ]
             .map(|loss| (loss, 300))
             .into(),
@@ -305,6 +306,15 @@ fn sample() -> Recording {
             client: Ends { local: Address { ip: [1; 16], port: 1 }, remote: Address { ip: [2; 16], port: 2 } },
             server: Ends { local: Address { ip: [3; 16], port: 3 }, remote: Address { ip: [4; 16], port: 4 } },
         }],
+        work: Work {
+            items: Some(300),
+            total: Some(1 << 40),
+            workers: Some(64),
+            progress: [3, 4].map(|at| Progress { at: Nanos(at), done: 5 * at, total: Some(9000) }).to_vec(),
+            sweep: vec![SweepRun { workers: 8, items: Some(7), wall: Nanos(1 << 33), failed: true }],
+            sampled: Some(Sampled { ran_before: Some(Nanos(5)), done_before: Some(2) }),
+            asked: true,
+        },
         files: files(),
         environment: environment(),
         closer: closer(),
@@ -463,7 +473,7 @@ fn comes_back_as_it_was() {
 /// `FORMAT_VERSION` and write the new fingerprint down.
 #[test]
 fn the_format_is_pinned() {
-    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (10, 9302555387317525645));
+    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (11, 18257029781061566145));
 }
 
 #[test]
@@ -512,7 +522,7 @@ type Break = fn(&mut Recording);
 
 #[test]
 fn every_id_is_checked() {
-    let breaks: [Break; 22] = [
+    let breaks: [Break; 24] = [
         |r| r.meta.root = Some(TaskId(2)),
         |r| r.processes[0].parent = Some(ProcessId(1)),
         |r| r.processes[0].parent = Some(ProcessId(0)),
@@ -532,6 +542,8 @@ fn every_id_is_checked() {
         |r| r.calls[0].stack = Some(StackId(5)),
         |r| r.calls.clear(),
         |r| r.events.reverse(),
+        |r| r.work.progress.reverse(),
+        |r| r.work.sweep = vec![r.work.sweep[0]; MOST_SWEEP + 1],
         |r| r.stacks.clear(),
         |r| r.sockets.clear(),
         |r| {

@@ -87,7 +87,9 @@ fn answer(found: Vec<Suspicion>) -> Answer {
 fn found(facts: &Facts<'_>) -> Vec<(Suspicion, usize)> {
     let stacks = Stacks::new(facts);
     let mut waiting: BTreeMap<(ProcessId, &str), Waiting<'_>> = BTreeMap::new();
-    for wait in facts.correlated.waits.iter().filter(|wait| matches!(wait.cause, Cause::Lock | Cause::Sleep)) {
+    let all = facts.correlated.waits.iter();
+    // A goroutine at a channel is in no call that would tell what it waits for.
+    for wait in all.filter(|wait| matches!(wait.cause, Cause::Lock | Cause::Sleep | Cause::Other)) {
         let (Some(stack), Some(task)) = (wait.stack, facts.recording.tasks.get(wait.task.0 as usize)) else { continue };
         if wait.woken.since(wait.off) < LEAST || !in_acquire(&stacks, stack) {
             continue;

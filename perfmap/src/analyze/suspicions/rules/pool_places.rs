@@ -51,6 +51,11 @@ pub(super) fn judge(facts: &Facts<'_>) -> Vec<Suspicion> {
             Cause::Network | Cause::Database | Cause::Disk | Cause::Sleep | Cause::Child | Cause::Pipe => {
                 of.held.push(wait)
             }
+            // A goroutine at a channel, whom another one let go on.
+            Cause::Other if wait.by.is_some() => {
+                of.waits.push(wait);
+                of.which.insert(id);
+            }
             Cause::Other => {}
         }
     }
