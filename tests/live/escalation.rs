@@ -136,6 +136,32 @@ fn lines_are_timed_in_the_program_where_that_is_allowed() -> Result<()> {
     Ok(())
 }
 
+/// What stays alive is told by function, and what is freed is not.
+#[test]
+fn tracemalloc_counts_what_stays_where_it_is_asked_for() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let dir = tempfile::tempdir().context("make a directory")?;
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(dir.path(), open).context("open the directory")?;
+    let text = "\
+KEPT = []
+def keep():
+    KEPT.append(bytearray(8 << 20))
+def drop():
+    len(bytearray(24 << 20))
+keep()
+drop()
+";
+    std::fs::write(dir.path().join("kept.py"), text).context("write the program")?;
+    let trace = Trace::command(["python3", "kept.py"]).dir(dir.path()).options(&["--no-baseline", "--tracemalloc"]);
+    let found = result(&trace.passes()?)?;
+    let steps = found["escalation"].as_array().cloned().unwrap_or_default();
+    let step = steps.iter().find(|step| step["profiler"] == "tracemalloc").context("no word of tracemalloc")?;
+    let said = step["result"].as_str().unwrap_or_default();
+    ensure!(step["level"] == 3 && said.contains("keep 8.0 MiB") && !said.contains("drop 2"), "{step}");
+    Ok(())
+}
+
 /// The wait for a lock is taken away in the timelines; the program that has a lock for each thread saves it.
 #[test]
 fn gains_of_locks_and_transactions() -> Result<()> {

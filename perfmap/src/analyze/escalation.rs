@@ -19,6 +19,8 @@ use crate::{
 const MOST: usize = 3;
 /// Lines that are named of a function that was timed.
 const TIMED: usize = 10;
+/// Functions that are named with what they allocated.
+const ALLOCATED: usize = 5;
 /// Growth over a run that is out of the ordinary: so many bytes, or such a part of the peak. Of small programs every start
 /// is a large part of the peak.
 const LARGE_DELTA: f64 = 100.0 * 1024.0 * 1024.0;
@@ -56,9 +58,22 @@ pub enum Level {
         /// Longest first.
         lines: Vec<TimedLine>,
     },
-    /// The user allowed it, and nothing came of it.
-    NotTimed {
+    /// The user asked for it, and nothing came of it.
+    Hindered {
+        level: u32,
+        profiler: &'static str,
+        option: &'static str,
         hindrance: String,
+    },
+    /// What Python's tracemalloc counted in a run of its own: bytes that were alive at the end, and by whom.
+    Allocated {
+        live: u64,
+        peak: u64,
+        wall: Nanos,
+        /// In which the program ran without it.
+        before: Nanos,
+        /// (function, bytes, blocks), most bytes first.
+        functions: Vec<(String, u64, u64)>,
     },
     /// Growth from the start of the baseline's runs to their end, their peak, and in which functions memory grew most.
     Memory {
@@ -81,8 +96,9 @@ impl Level {
     pub fn number(&self) -> u32 {
         match self {
             Level::Functions { .. } => 1,
-            Level::Lines { .. } | Level::TimedLines { .. } | Level::NotTimed { .. } => 2,
-            Level::Memory { .. } => 3,
+            Level::Lines { .. } | Level::TimedLines { .. } => 2,
+            Level::Hindered { level, .. } => *level,
+            Level::Memory { .. } | Level::Allocated { .. } => 3,
         }
     }
 }
@@ -104,10 +120,28 @@ pub(super) fn steps(recording: &Recording, resolved: &Resolved, map: &Map) -> Ve
     let any = found.iter().any(|step| matches!(step.level, Level::TimedLines { .. }));
     if let Some(timed) = timed.filter(|_| !any) {
         let unknown = || "the hot functions did not run under it".to_owned();
-        found.push(step(Level::NotTimed { hindrance: timed.hindrance.clone().unwrap_or_else(unknown) }));
+        let hindrance = timed.hindrance.clone().unwrap_or_else(unknown);
+        let (profiler, option) = ("line_profiler", "--allow-instrumentation");
+        found.push(step(Level::Hindered { level: 2, profiler, option, hindrance }));
     }
     if let Some((delta, peak)) = abnormal_memory(recording) {
         found.push(step(Level::Memory { delta, peak, functions: grown_most(map) }));
+    }
+    if let Some(allocated) = &recording.closer.allocated {
+        let (profiler, option) = ("tracemalloc", "--tracemalloc");
+        found.push(step(match &allocated.hindrance {
+            Some(hindrance) => Level::Hindered { level: 3, profiler, option, hindrance: hindrance.clone() },
+            None => {
+                let by = allocated.functions.iter().take(ALLOCATED);
+                Level::Allocated {
+                    live: allocated.live,
+                    peak: allocated.peak,
+                    wall: allocated.wall,
+                    before: meta.wall,
+                    functions: by.map(|by| (by.function.clone(), by.bytes, by.blocks)).collect(),
+                }
+            }
+        }));
     }
     found
 }

@@ -216,6 +216,9 @@ pub struct TraceArgs {
     /// Once more with line_profiler in the program, for the lines of hot Python functions: changes no file, but the run
     #[arg(long)]
     pub allow_instrumentation: bool,
+    /// Once more with tracemalloc in Python processes: what each function allocated that is alive at the end; changes no file
+    #[arg(long)]
+    pub tracemalloc: bool,
     /// No second run at 999 Hz where a hot function has too few samples for its lines
     #[arg(long)]
     pub no_escalate: bool,

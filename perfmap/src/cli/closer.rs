@@ -1,5 +1,5 @@
 //! The profiled run has too few samples for the lines of a hot function → the command is run once more at a higher rate, and its
-//! samples are kept beside the first run's. Not where the command failed or was stopped: it would do so again, or do other work.
+//! samples are kept beside the first run's; and the runs that options ask for. Not where the command failed or was stopped: it would do so again, or do other work.
 
 use super::{
     console::Console,
@@ -28,7 +28,7 @@ pub fn look(
     let meta = &recording.meta;
     let whole = meta.ending == Some(Ending::Exited(0)) && !meta.interrupted;
     let faster = plan.escalate && plan.sample_hz < HIGHER_HZ;
-    if learned.is_plain() || !whole || !(faster || plan.instrument) {
+    if learned.is_plain() || !whole || !(faster || plan.instrument || plan.tracemalloc) {
         return Ok(());
     }
     let (few, python) = {
@@ -45,7 +45,10 @@ pub fn look(
         learned = sampled_again(plan, learned, recording, progress, console)?;
     }
     if plan.instrument {
-        instrument::time_lines(plan, learned, &python, recording, progress, console)?;
+        learned = instrument::time_lines(plan, learned, &python, recording, progress, console)?;
+    }
+    if plan.tracemalloc {
+        instrument::count_allocations(plan, learned, recording, progress, console)?;
     }
     Ok(())
 }

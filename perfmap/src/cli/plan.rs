@@ -55,6 +55,8 @@ pub struct TracePlan {
     pub escalate: bool,
     /// A run with a line profiler inside Python programs.
     pub instrument: bool,
+    /// A run with tracemalloc inside Python programs.
+    pub tracemalloc: bool,
     /// `auto` goes on without eBPF where it is refused, and says what is lost.
     pub backend: Backend,
     /// Services that run already and that the command talks to.
@@ -166,6 +168,7 @@ pub fn trace_plan(
         single_probes: typed.single_probes,
         escalate: !typed.no_escalate,
         instrument: typed.allow_instrumentation,
+        tracemalloc: typed.tracemalloc,
         backend: typed.backend,
         follow_peers,
         output,

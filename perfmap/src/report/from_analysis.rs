@@ -185,7 +185,10 @@ fn escalation_out(step: &Escalation) -> EscalationOut {
         run,
     };
     match &step.level {
-        Level::Functions { .. } | Level::Memory { .. } | Level::NotTimed { .. } => out(None, None, vec![], None),
+        Level::Functions { .. } | Level::Memory { .. } | Level::Hindered { .. } => out(None, None, vec![], None),
+        Level::Allocated { wall, .. } => {
+            out(None, None, vec![], Some(RunOut { sample_hz: None, wall_time_ms: ms(*wall) }))
+        }
         Level::TimedLines { function, location, wall, lines, .. } => {
             let line = |line: &TimedLine| LineOut {
                 line: line.line,

@@ -136,8 +136,12 @@ fn lines(page: &mut Page, analysis: &Analysis) {
             let [profiler, _, result] = finding::escalation(step);
             page.paragraph("lines", Style::Dim, &format!("{function}, by {profiler}: {result}"));
         }
-        if let Level::NotTimed { hindrance } = &step.level {
-            page.paragraph("lines", Style::Dim, &format!("not timed: {hindrance}"));
+        if let Level::Hindered { option, hindrance, .. } = &step.level {
+            page.paragraph("missing", Style::Dim, &format!("{option}: {hindrance}"));
+        }
+        if let Level::Allocated { .. } = &step.level {
+            let [_, _, result] = finding::escalation(step);
+            page.paragraph("memory", Style::Dim, &result);
         }
         let Level::Lines { function, lines, location, .. } = &step.level else { continue };
         let text = if lines.lines.is_empty() || !lines.are_enough() {
