@@ -27,9 +27,9 @@ mod warnings;
 pub mod without;
 mod wrong_tool;
 
-pub use escalation::{Escalation, Level};
+pub use escalation::{Escalation, Level, TimedLine};
 pub use hot::HOT_PCT;
-pub use lines::{Again, ENOUGH_SAMPLES, HIGHER_HZ, Line, Lines, too_few};
+pub use lines::{Again, ENOUGH_SAMPLES, HIGHER_HZ, Line, Lines, hot_python, too_few};
 pub use norms::{Norm, Norms, NormsError, Operation};
 pub use types::{Analysis, Bottleneck, CallProtocol, Class, Detail, Rank, Warning};
 pub use verdict::{Conclusion, Reason, Recommendation};

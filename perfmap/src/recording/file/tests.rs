@@ -376,6 +376,19 @@ fn closer() -> Closer {
             wall: Nanos(7),
             functions: vec![TimedFunction { file: "/f.py".into(), first_line: 2, lines }],
         }),
+        allocated: Some(Allocated {
+            hindrance: Some("h".into()),
+            wall: Nanos(7),
+            live: 5,
+            peak: 6,
+            functions: vec![AllocatedBy {
+                file: "/f.py".into(),
+                first_line: 2,
+                function: "f".into(),
+                bytes: 5,
+                blocks: 1,
+            }],
+        }),
     }
 }
 
