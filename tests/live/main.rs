@@ -34,3 +34,4 @@ mod threads;
 mod tls;
 mod tls_proxy;
 mod waits;
+mod workers;
