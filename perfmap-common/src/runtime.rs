@@ -45,7 +45,7 @@ pub struct Goroutine {
     pub header: Header,
     /// `runtime.g.goid`.
     pub goroutine: u64,
-    /// Address of the `net/http.persistConn`, where it asks or writes.
+    /// Address of the `net/http.persistConn`, where it asks or writes; of its own `runtime.g`, where it waits.
     pub connection: u64,
     /// [`GoroutineWhat`].
     pub what: u32,
@@ -96,6 +96,9 @@ pub struct GoLayout {
     pub from: u32,
     /// Offset of the count of its runs, one byte; 0: there is none that is known.
     pub g_runs: u32,
+    /// Offset in `runtime.m` of the goroutine that a thread runs, also where it is on the scheduler's stack.
+    pub m_running: u32,
+    pub reserved: u32,
 }
 
 /// How to walk one process's Python frames; value of the `python_processes` map, key tgid. Offsets in bytes.

@@ -12,6 +12,7 @@
 #define G_SP 7
 #define G_PC 8
 #define G_SELF 9
+#define G_THREAD 6
 /* runtime._Gwaiting, _Gdead; the bit that the garbage collector adds. */
 #define G_WAITING 4
 #define G_DEAD 6

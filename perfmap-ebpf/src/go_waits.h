@@ -20,6 +20,20 @@
 /* Of a stack that waits: its callers lie at its top. */
 #define MAX_WAITING_STACK 8192
 
+/* The goroutine in whose time the thread works, 0 where it is the scheduler's own. Who makes another one ready does so on
+ * the scheduler's stack; the thread's own record says for whom. It counts only where the goroutine names that record. */
+static __noinline u64 goroutine_of_thread(u32 pid) {
+	struct go_layout *layout = go_layout_of(pid);
+	if (!layout || !layout->m_running)
+		return 0;
+	u64 g = user_word(bpf_get_current_task_btf()->thread.fsbase + layout->thread_local_g);
+	u64 m = g ? user_word(g + G_THREAD * 8) : 0;
+	u64 running = m ? user_word(m + layout->m_running) : 0;
+	if (!running || user_word(running + G_THREAD * 8) != m)
+		return 0;
+	return user_word(running + layout->g_id);
+}
+
 static __always_inline u64 go_mix(u64 hash, u64 word) {
 	hash ^= word;
 	hash *= 0x9E3779B97F4A7C15ull;
@@ -40,6 +54,7 @@ static __noinline int tell_wait(struct go_look *look, u64 goroutine, u32 reason,
 	u64 sp = scratch->g[G_SP], room = scratch->g[G_STACK_HIGH] - sp;
 	fill_goroutine(record, goroutine, GOROUTINE_WAITS);
 	record->reason = reason;
+	record->connection = scratch->g[G_SELF];
 	record->stack.registers[6] = frame < GO_G_BYTES / 8 ? scratch->g[frame] : 0;
 	record->stack.registers[7] = sp;
 	record->stack.registers[16] = scratch->g[G_PC];

@@ -194,5 +194,7 @@ pub struct Analysis {
     /// The levels of detail that were gone to.
     pub escalation: Vec<Escalation>,
     pub conclusion: Conclusion,
+    /// How the rate changes with the workers, and when the whole job is done, where that was asked.
+    pub scaling: Option<super::scaling::Scaling>,
     pub warnings: Vec<Warning>,
 }

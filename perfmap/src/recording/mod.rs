@@ -6,11 +6,14 @@
 
 mod ask;
 mod baseline;
+mod closer;
 mod earlier;
 mod event;
 pub mod file;
+mod files;
 mod gpu;
 mod loss;
+mod pressure;
 mod process;
 mod socket;
 mod source;
@@ -26,15 +29,18 @@ use serde::{Deserialize, Serialize};
 
 pub use ask::{Ask, Asked};
 pub use baseline::{Baseline, GpuUse, Metrics};
+pub use closer::{Closer, SampledAgain, TimedFunction, TimedLines};
 pub use earlier::{
     Earlier, Endpoint, Fold, Folded, Gone, Latencies, OTHER_REQUESTS, Requests, Spoken, Sureness, Tally,
 };
 pub use event::{
-    Call, CallId, CallStep, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Mark, Memory, Message, OffCpu,
-    OffState, OnObject, Sample, ShortWaits, WaitClass, Waker, WebMethod, Wire,
+    Call, CallId, CallStep, Device, DeviceId, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Mark, Memory,
+    Message, OffCpu, OffState, OnObject, Runner, Sample, ShortWaits, WaitClass, Waker, WebMethod, Wire,
 };
+pub use files::{DescriptorKind, Descriptors, FileId, Files, KnownFile, Made, Unread};
 pub use gpu::{Gpu, GpuReading};
 pub use loss::{Loss, Losses};
+pub use pressure::{Disk, Environment, GroupMemory, Pressure, Resource, Scope};
 pub use process::{Ending, Image, Process, ProcessId, Task, TaskId};
 pub use socket::{Address, Ends, Family, Role, Socket, SocketId, StateChange, TcpState, Translation};
 pub use source::{E2eTest, EntryKind, EntryPoint, Source, SourceFinding, SourceKind, SourceStep, TestSource};
@@ -141,6 +147,8 @@ pub struct Recording {
     pub symbols: Vec<Symbol>,
     /// System calls in which a recorded wait happened.
     pub calls: Vec<Call>,
+    /// Block devices that were waited for.
+    pub devices: Vec<Device>,
     /// Sorted by [`Event::at`].
     pub events: Vec<Event>,
     pub losses: Losses,
@@ -157,6 +165,9 @@ pub struct Recording {
     /// Of connections that are older than the recording.
     pub translations: Vec<Translation>,
     pub work: Work,
+    pub files: Files,
+    pub environment: Environment,
+    pub closer: Closer,
 }
 
 impl Recording {

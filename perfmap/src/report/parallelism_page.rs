@@ -9,7 +9,10 @@ use super::{
     parallelism::{category_name, disagreement, item_ms, kind_name, limit, rate, severity_name, spent_name},
 };
 use crate::{
-    analyze::parallelism::{Category, Confidence, ItemSource, Parallelism, Resource, Severity, Side, StepTime},
+    analyze::{
+        parallelism::{Category, Confidence, ItemSource, Parallelism, Resource, Severity, Side, StepTime},
+        scaling::Scaling,
+    },
     recording::{Nanos, Recording},
 };
 
@@ -20,20 +23,28 @@ const WORKERS: usize = 12;
 /// Innermost frames of a stack.
 const FRAMES: usize = 8;
 
-pub fn render(recording: &Recording, found: &Parallelism) -> String {
-    let mut page = String::new();
-    let command = super::text::command_line(&recording.meta.command);
-    let _ = writeln!(page, "# Parallelism of {}\n", code(&command));
+/// None where neither equal workers nor anything about their number was seen.
+pub fn render(recording: &Recording, workers: Option<&Parallelism>, scaling: Option<&Scaling>) -> Option<String> {
+    let mut page = format!("# Parallelism of {}\n\n", code(&super::text::command_line(&recording.meta.command)));
+    if let Some(found) = workers {
+        compared(&mut page, found);
+    }
+    if let Some(found) = scaling {
+        page.push_str(&super::scaling::section(found));
+    }
+    (workers.is_some() || scaling.is_some()).then_some(page)
+}
+
+fn compared(page: &mut String, found: &Parallelism) {
     let _ = writeln!(page, "{}\n", text(&summary(found)));
-    baseline(&mut page, found);
-    steps(&mut page, found);
-    rates(&mut page, found);
-    cause(&mut page, found);
-    fix(&mut page, found);
-    expected(&mut page, found);
-    workers(&mut page, found);
-    checks(&mut page, found);
-    page
+    baseline(page, found);
+    steps(page, found);
+    rates(page, found);
+    cause(page, found);
+    fix(page, found);
+    expected(page, found);
+    workers(page, found);
+    checks(page, found);
 }
 
 /// "64 threads do 118 items/s of 2 203 items/s that they could: factor 18.7, critical, lock contention".

@@ -39,7 +39,7 @@ pub(super) fn change(
         Category::None => return None,
     };
     let (before, after) = sketch(category, kind, language);
-    Some(Change { hint, before: before.into(), after: after.into() })
+    Some(Change { hint, before: before.into(), after: after.into(), ungained: None })
 }
 
 fn sketch(category: Category, kind: WorkerKind, language: Language) -> (&'static str, &'static str) {

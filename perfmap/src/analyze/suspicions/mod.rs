@@ -4,8 +4,11 @@
 
 mod calls;
 mod draft;
+mod entries;
 mod independence;
+mod replayed;
 mod rules;
+mod sharing;
 mod sketch;
 mod source;
 mod stacks;

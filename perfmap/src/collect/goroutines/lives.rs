@@ -92,13 +92,16 @@ impl Life {
             unfinished: wait.until.is_none() && wait.to >= self.end,
             throttled: false,
             held: None,
+            unseen_wake: false,
+            before: None,
+            device: None,
         };
         (off, call)
     }
 
-    /// Who made it ready: the goroutine that ran before it on the thread that went on with it, because that hands its thread
-    /// over; where the thread slept until then, the one that ran on the thread that woke it; else one that ran beside it
-    /// when it went on.
+    /// Who made it ready: the goroutine that was seen running before it on the thread that went on with it, because that
+    /// hands its thread over; where nobody was since the thread slept, the one in whose time the thread was woken; else
+    /// one that ran beside it when it went on.
     fn waker(&self, wait: &Wait, requests: &Requests, ran: &Ran) -> Option<TaskId> {
         let stint = self.stints.get(wait.until?)?;
         let stints = ran.stints.get(&stint.thread)?;
@@ -119,7 +122,9 @@ impl Life {
             near.max_by_key(|other| (other.from, other.thread))
         };
         let could = |other: &&Stint| self.could_wake(wait, other, ran);
-        let by = before.filter(could).or_else(|| on_its_thread().filter(could)).or_else(beside)?;
+        let handed_over = before.filter(|before| before.seen).filter(could);
+        let by =
+            handed_over.or_else(|| on_its_thread().filter(could)).or_else(|| before.filter(could)).or_else(beside)?;
         // Who reads for others passes the answer on, and only whom it was for wakes anybody else.
         let read = ran.transfers(by).iter().rev().find(|transfer| transfer.direction == Direction::Received);
         let reads_for = read.and_then(|read| requests.on(self.process, read.socket, read.at));

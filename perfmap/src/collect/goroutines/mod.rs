@@ -83,6 +83,8 @@ pub struct Goroutines {
     programs: HashMap<u32, Reasons>,
     /// Where each was last seen to wait.
     places: HashMap<(u32, Goroutine), (StackId, Reason)>,
+    /// Whose a structure is: the runtime gives that of one that ended to a later one.
+    structures: HashMap<(u32, u64), Goroutine>,
     pub facts: Vec<Fact>,
 }
 
@@ -95,6 +97,7 @@ impl Goroutines {
     pub fn gone(&mut self, pid: u32) {
         if self.programs.remove(&pid).is_some() {
             self.places.retain(|(of, _), _| *of != pid);
+            self.structures.retain(|(of, _), _| *of != pid);
         }
     }
 
@@ -125,6 +128,11 @@ impl Goroutines {
             (wire::GoroutineWhat::Waits, Some(stack)) => {
                 let reason = reasons.get(record.reason);
                 self.places.insert(place, (stack, reason));
+                let before = self.structures.insert((record.header.pid, connection), goroutine);
+                if let Some(before) = before.filter(|before| *before != goroutine) {
+                    self.places.remove(&(record.header.pid, before));
+                    self.facts.push(Fact { at, thread, what: What::Ended(before) });
+                }
                 What::Waits { goroutine, stack, reason }
             }
             (wire::GoroutineWhat::WaitsAgain, _) => match self.places.get(&place).copied() {

@@ -99,10 +99,10 @@ impl Ran {
         &all[first..first + all[first..].partition_point(|transfer| transfer.at <= stint.to)]
     }
 
-    /// The sleep of its thread's scheduler that the stint follows.
+    /// The last sleep of its thread's scheduler before the stint.
     pub fn slept(&self, stint: &Stint) -> Option<&Idle> {
         let idle = self.idle.get(&stint.thread)?;
-        idle.get(idle.partition_point(|idle| idle.to < stint.from)).filter(|idle| idle.to == stint.from)
+        idle.get(idle.partition_point(|idle| idle.to <= stint.from).checked_sub(1)?)
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Stint {
     pub to: Nanos,
     /// Who ran on the thread just before, where that did not sleep in between.
     pub after: Option<Goroutine>,
+    /// The thread was seen inside it; else it is made up from what ran unseen.
+    pub seen: bool,
 }
 
 /// One thread of the process: its life, and when its scheduler slept, in order of time.
@@ -97,6 +99,7 @@ impl Of<'_> {
             seen.push((from, MAIN));
         }
         seen.extend_from_slice(&self.ran[inside(self.ran, from, to)]);
+        let certain = seen.len();
         // Those that waited when the thread went to sleep, and had run since the last look without being seen. Whom a timer
         // or a descriptor made ready came first: nobody on this thread did.
         let first = self.told.partition_point(|(at, _, _)| *at < to);
@@ -114,24 +117,25 @@ impl Of<'_> {
         }
         let Some((_, first)) = seen.first().copied() else { return };
         let (mut goroutine, mut begun, mut last) = (first, from, from);
-        let mut after = None;
-        let add = |goroutine, from: Nanos, until: Nanos, after, found: &mut Vec<Stint>| {
+        let (mut after, mut known) = (None, false);
+        let mut add = |goroutine, from: Nanos, until: Nanos, after, seen| {
             if from < until {
-                found.push(Stint { thread: self.task, goroutine, from, to: until, after });
+                found.push(Stint { thread: self.task, goroutine, from, to: until, after, seen });
             }
         };
-        for (at, next) in seen {
+        for (index, (at, next)) in seen.into_iter().enumerate() {
+            let next_known = index < certain;
             if next == goroutine {
-                last = at;
+                (last, known) = (at, known || next_known);
                 continue;
             }
             let until = self.waiting(goroutine, last, at).unwrap_or(at);
-            add(goroutine, begun, until, after, found);
+            add(goroutine, begun, until, after, known);
             after = Some(goroutine);
-            (goroutine, begun, last) = (next, until, at);
+            (goroutine, begun, last, known) = (next, until, at, next_known);
         }
         let until = self.waiting(goroutine, last, to).unwrap_or(to);
-        add(goroutine, begun, until, after, found);
+        add(goroutine, begun, until, after, known);
     }
 
     /// When it was first seen waiting in `(from, to]`.

@@ -95,6 +95,9 @@ impl Story {
             unfinished: false,
             throttled: false,
             held: None,
+            unseen_wake: false,
+            before: None,
+            device: None,
         }));
     }
 
@@ -187,6 +190,51 @@ fn a_mutex_is_let_go_on_another_thread() {
     story.runs(45, 1, 2).runs(52, 0, 1);
     let told = story.told();
     assert_eq!(told.waits(TaskId(0)), [(10, 50, Some(FUTEX), Some(4), Some(told.task("goroutine 2")))]);
+}
+
+/// Of a thread that was woken, who ran first is made up where nobody was seen; in whose time it was woken is known.
+#[test]
+fn who_woke_the_thread_comes_before_what_is_made_up() {
+    let mut story = story();
+    story.runs(5, 0, 1).waits(8, 0, 7, 2, Reason::Sleep).waits(11, 0, 1, 4, Reason::Lock);
+    story.idle(0, 10, 50, Some(1)).runs(50, 1, 2).runs(55, 1, 2);
+    story.waits(61, 0, 7, 2, Reason::Sleep).waits(61, 0, 1, 9, Reason::Sleep).idle(0, 60, 90, None);
+    let told = story.told();
+    assert_eq!(told.waits(TaskId(0))[0], (10, 55, Some(FUTEX), Some(4), Some(told.task("goroutine 2"))));
+}
+
+/// What it waited for last it waited for until it was gone.
+#[test]
+fn the_last_wait_lasts_to_the_end() {
+    let mut story = story();
+    story.runs(5, 1, 5).idle(1, 10, 70, None).waits(11, 1, 5, 4, Reason::Sleep);
+    story.fact(60, 0, What::Ended(Goroutine(5)));
+    let told = story.told();
+    assert_eq!(told.waits(told.task("goroutine 5")), [(10, 60, Some(35), Some(4), None)]);
+}
+
+/// The runtime uses the structure of one that ended for a later one.
+#[test]
+fn a_structure_that_is_used_again_ends_the_one_before() {
+    let mut goroutines = Goroutines::default();
+    goroutines.found(7, Reasons::of([&b"sleep"[..]].into_iter()));
+    let mut waits = |at: u64, goroutine: u64, structure: u64| {
+        let record = wire::Goroutine {
+            header: wire::Header { at, kind: wire::Kind::Goroutine as u32, pid: 7, tid: 7, cpu: 0 },
+            goroutine,
+            connection: structure,
+            what: wire::GoroutineWhat::Waits as u32,
+            reason: 0,
+            stack: wire::StackHead { registers: [0; 17], coroutine: 0, python: 0, kernel: 0, user: 0, flags: 0 },
+        };
+        goroutines.seen(ms(at), TaskId(0), &record, wire::GoroutineWhat::Waits, Some(StackId(0)));
+    };
+    waits(1, 3, 0x1000);
+    waits(2, 4, 0x2000);
+    waits(3, 3, 0x1000);
+    waits(4, 9, 0x1000);
+    let ended: Vec<_> = goroutines.facts.iter().filter(|fact| matches!(fact.what, What::Ended(_))).collect();
+    assert_eq!(ended, [&Fact { at: ms(4), thread: TaskId(0), what: What::Ended(Goroutine(3)) }]);
 }
 
 /// One goroutine writes and another one reads for the one that asks: messages and wait are the asker's.

@@ -26,10 +26,13 @@ pub fn life(own: &[Fact], stints: &[Stint], end: Nanos) -> Option<(Nanos, Nanos)
     let ran = stints.first().map(|stint| stint.from);
     let born = [first, ran].into_iter().flatten().min()?;
     let ran = stints.last().map_or(born, |stint| stint.to);
+    let waited = own.iter().rev().find(|fact| matches!(fact.what, What::Waits { .. })).map(|fact| fact.at);
     let died = own.iter().rev().find_map(|fact| match fact.what {
         What::Waits { .. } => Some(end),
         // It goes on, and is not seen waiting any more: to the last of its stints.
         What::GoesOn(_) => Some(ran.max(fact.at)),
+        // What it waited for last came: it ran once more, unseen, and was gone.
+        What::Ended(_) if waited.is_some_and(|waited| waited >= ran) => Some(fact.at),
         What::Ended(_) => Some(if ran > born { ran } else { fact.at }),
         What::Runs(_) | What::Schedules | What::Asks { .. } | What::Writes { .. } => None,
     });

@@ -14,7 +14,7 @@ use crate::{
     recording::Recording,
 };
 
-use super::sentence;
+use super::{scaling, sentence};
 use line::{Line, Page, Style};
 
 /// So many locks are shown.
@@ -66,6 +66,9 @@ pub fn render(
         page.gap();
     }
     if tree::table(&mut page, map) {
+        page.gap();
+    }
+    if analysis.scaling.as_ref().is_some_and(|found| scaling::show(&mut page, found)) {
         page.gap();
     }
     if findings::suspicions(&mut page, map, analysis) {

@@ -111,6 +111,7 @@ fn examine(file: &File) -> Program {
         g_reason: offsets.reason,
         g_frame: offsets.frame,
         g_runs: offsets.runs,
+        m_running: offsets.running,
         ..GoLayout::default()
     };
     Program::Go { layout, reasons: (reasons.address, reasons.size), segments: look.segments() }

@@ -22,18 +22,20 @@ pub struct Offsets {
     pub frame: u32,
     /// `trackingSeq`: how often it stopped running. 0: not known.
     pub runs: u32,
+    /// `m.curg`.
+    pub running: u32,
 }
 
 /// None: not known. 1.23 added `syscallbp`, 1.25 took `ret` out of `gobuf`.
 pub fn offsets(version: Version) -> Option<Offsets> {
-    let older = Offsets { status: 144, id: 152, reason: 176, frame: 104, runs: 0 };
+    let older = Offsets { status: 144, id: 152, reason: 176, frame: 104, runs: 0, running: 192 };
     match version.0 {
         18 | 20 => Some(older),
         19 => Some(Offsets { runs: 189, ..older }),
         21 => Some(Offsets { runs: 188, ..older }),
         22 => Some(Offsets { runs: 191, ..older }),
-        23..=24 => Some(Offsets { status: 152, id: 160, reason: 184, frame: 104, runs: 199 }),
-        25..=27 => Some(Offsets { status: 144, id: 152, reason: 176, frame: 96, runs: 191 }),
+        23..=24 => Some(Offsets { status: 152, id: 160, reason: 184, runs: 199, ..older }),
+        25..=27 => Some(Offsets { status: 144, id: 152, reason: 176, frame: 96, runs: 191, running: 184 }),
         _ => None,
     }
 }
