@@ -39,3 +39,4 @@ mod tls;
 mod tls_proxy;
 mod twins;
 mod waits;
+mod workers;

@@ -34,13 +34,13 @@ mod scarce;
 mod served;
 mod services;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod walk;
 
-pub use activity::{Activity, Doing, Piece};
+pub use activity::{Activity, Awaited, Coroutine, Doing, Piece};
 pub use audit::{Broken, audit};
 pub use embedded_database::stacks as embedded_database_stacks;
 pub use model::{
