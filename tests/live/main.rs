@@ -27,6 +27,7 @@ mod peers;
 mod python;
 mod replay;
 mod report;
+mod scale;
 mod services;
 mod sqlite;
 mod storms;
