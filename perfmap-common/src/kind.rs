@@ -79,8 +79,9 @@ pub enum LossSlot {
     PayloadUnreadable = 9,
     RingMemory = 10,
     WakeUnseen = 11,
+    SwitchUnseen = 12,
 }
-pub const LOSS_SLOTS: usize = 12;
+pub const LOSS_SLOTS: usize = 13;
 
 /// Who and when; `task` is the subject, which is not always the running one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -81,7 +81,7 @@ struct cfs_rq {
 	struct rq *rq;
 } CORE;
 struct sched_info {
-	u64 last_queued;
+	u64 last_arrival, last_queued;
 } CORE;
 struct sched_entity {
 	u64 sum_exec_runtime;

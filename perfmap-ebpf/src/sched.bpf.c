@@ -4,35 +4,11 @@
  * system call returns (syscall.bpf.c), because a sleeping task's memory cannot be read here. */
 #include "go_waits.h"
 #include "lock.h"
+#include "off_cpu.h"
 
 #define PF_KTHREAD 0x00200000
 /* Faults that block come in swarms (swap, a contended address space): one stack a millisecond tells where. */
 #define FAULT_EVERY_NS 1000000
-/* A wake that was under way when the task blocked puts it into the run queue as soon as it has left the CPU. */
-#define EARLY_NS 50000
-/* What a task waits for uninterruptibly is the device that it last gave work to, if that was just before: plugged
- * requests go out when it blocks. */
-#define DEVICE_NS 10000000
-
-static __always_inline u32 wait_class(s32 call, u32 state) {
-	if (state & 2)
-		return WAIT_DISK;
-	switch (call) {
-	case 0: case 1: case 19: case 20: /* read write readv writev: pipes, mostly */
-		return WAIT_PIPE;
-	case 42: case 43: case 44: case 45: case 46: case 47: case 288: case 299: case 307:
-		return WAIT_SOCKET;
-	case 7: case 23: case 232: case 270: case 271: case 281: case 441:
-		return WAIT_POLL;
-	case 202:
-		return WAIT_FUTEX;
-	case 34: case 35: case 230:
-		return WAIT_SLEEP;
-	case 61: case 247:
-		return WAIT_CHILD;
-	}
-	return WAIT_OTHER;
-}
 
 /* Whether the task's cgroup, or one above it, has used up its CPU quota for this period: since 6.18 a task is stopped by
  * itself on its way out of the kernel, before that with its whole run queue. No tracepoint tells. */
@@ -108,103 +84,14 @@ static __always_inline void leave(struct task_struct *task, struct task_state *s
 	emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_SWITCH, 0, 0, LOSS_RING_WAIT);
 }
 
-/* When the scheduler itself says that the task became runnable; 0: it does not. Its clock runs beside ours, so only the
- * distance to now is taken. */
-static __always_inline u64 queued_at(struct task_struct *task, u64 now) {
-	if (!bpf_core_field_exists(task->sched_info.last_queued) || !bpf_core_field_exists(task->se.cfs_rq) ||
-	    !bpf_core_field_exists(((struct cfs_rq *)0)->rq))
-		return 0;
-	u64 queued = task->sched_info.last_queued, clock = BPF_CORE_READ(task, se.cfs_rq, rq, clock);
-	return queued && clock >= queued && clock - queued < now ? now - (clock - queued) : 0;
-}
-
-/* Every task is woken after it blocked, or in the moment between. Where our program did not see that (it does not run
- * inside itself), what stands here is of an earlier sleep that did not come to be. */
-static __always_inline bool is_stale(struct task_state *state) {
-	return state->state && !state->woken_after_switch && state->wake + EARLY_NS < state->off;
-}
-
-/* A block over the threshold. `last` had the CPU until now. */
-static __noinline int emit_block(struct task_struct *task, struct task_state *state, struct task_struct *last, u64 now) {
-	if (!task || !state || !last)
-		return 0;
-	u64 off = state->off, wake = state->wake;
-	struct block_record record = {};
-	fill_header(&record.header, KIND_BLOCK, pid_of(task), tid_of(task), now);
-	record.off = off;
-	record.state = state->state;
-	record.syscall = state->state ? state->call : syscall_of(task);
-	u64 queued = is_stale(state) ? queued_at(task, now) : off;
-	if (!queued || queued > off + EARLY_NS) {
-		lose(LOSS_WAKE_UNSEEN);
-		wake = queued;
-		record.waker_syscall = record.waker_descriptor = -1;
-		record.flags = BLOCK_UNSEEN_WAKE;
-	} else {
-		record.waker_pid = state->waker_pid;
-		record.waker_tid = state->waker_tid;
-		record.waker_syscall = state->waker_syscall;
-		record.waker_descriptor = state->waker_descriptor;
-		__builtin_memcpy(record.waker_comm, state->waker_comm, sizeof(record.waker_comm));
-		if (state->state && wake && !state->woken_after_switch)
-			record.flags = BLOCK_EARLY_WAKE;
-	}
-	record.wake = wake && wake < off ? off : wake;
-	if (state->throttled)
-		record.flags |= BLOCK_THROTTLED;
-	record.holder = state->holder;
-	record.waker_goroutine = state->waker_goroutine;
-	if (state->holder && state->holds_interpreter)
-		record.flags |= BLOCK_INTERPRETER_LOCK;
-	if (state->state & 2 && state->device_at && off - state->device_at < DEVICE_NS)
-		record.device = state->device;
-	if (last->pid) {
-		record.before_pid = pid_of(last);
-		record.before_tid = tid_of(last);
-		if (!state_of(last)) /* the names of followed tasks are known */
-			bpf_probe_read_kernel_str(record.before_comm, sizeof(record.before_comm), &last->comm);
-	}
-	emit(&record, sizeof(record), LOSS_RING_WAIT);
-	if (state->state && record.syscall >= 0)
-		state->blocks++;
-	return 0;
-}
-
-static __always_inline void enter(struct task_struct *task, struct task_state *state, struct task_struct *last, u64 now) {
-	u64 off = state->off, wake = is_stale(state) ? 0 : state->wake;
-	u32 zero = 0;
-	struct live_settings *limits = bpf_map_lookup_elem(&live, &zero);
-	if (!off || !limits)
-		return;
-	if (now - off >= limits->wait_threshold_ns) {
-		emit_block(task, state, last, now);
-	} else {
-		if (wake && wake < off)
-			wake = off;
-		u64 blocked = !state->state ? 0 : wake ? wake - off : now - off;
-		if (!state->short_count++)
-			state->short_from = off;
-		else if (now - state->short_from > settings.short_waits_every_ns)
-			state->short_due = 1;
-		state->short_run_queue += now - off - blocked;
-		if (state->state) {
-			u32 class = wait_class(state->call, state->state);
-			if (class < WAIT_CLASSES)
-				state->short_blocked[class] += blocked;
-		}
-	}
-	state->off = 0;
-	state->throttled = 0;
-	state->wake = 0;
-	state->woken_after_switch = 0;
-}
-
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next, unsigned int prev_state) {
 	u64 now = 0;
 	struct task_state *state = prev->pid ? state_of(prev) : 0;
 	if (state) {
 		now = bpf_ktime_get_ns();
+		if (state->off)
+			came_unseen(prev, state, now);
 		/* With a signal pending it does not block after all, which kernels before 6.16 do not tell in prev_state. */
 		leave(prev, state, now, preempt || !prev->__state ? 0 : prev_state);
 	}

@@ -5,6 +5,7 @@
  * of a wait come from the scheduler. That halves what every system call of a followed task costs. */
 #include "call.h"
 #include "file_sum.h"
+#include "off_cpu.h"
 #include "regular.h"
 #include "resumed.h"
 
@@ -114,6 +115,11 @@ static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u3
 	}
 	if (sum->object != OBJECT_FILE)
 		return 0;
+	/* A file that is written anew stays as small as it is; one that is added to grows by all that is written. */
+	if (operation == WRITE && sum->inode) {
+		u64 size = size_of(file);
+		sum->size = size > sum->size ? size : sum->size;
+	}
 	u64 now = bpf_ktime_get_ns();
 	u32 pid = current_pid();
 	bool same = sum->site && sum->ip == regs->ip && sum->sp == regs->sp && sum->syscall == call;
@@ -241,6 +247,8 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result) {
 			break;
 		}
 	}
+	if (state->off)
+		came_unseen(bpf_get_current_task_btf(), state, bpf_ktime_get_ns());
 	if (state->blocks) {
 		state->blocks = 0;
 		emit_call(regs, result);

@@ -55,6 +55,7 @@ enum loss {
 	LOSS_PAYLOAD_UNREADABLE,
 	LOSS_RING_MEMORY,
 	LOSS_WAKE_UNSEEN,
+	LOSS_SWITCH_UNSEEN,
 	LOSS_SLOTS,
 };
 enum goroutine_what {

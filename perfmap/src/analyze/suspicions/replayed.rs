@@ -10,9 +10,9 @@ use super::{
 };
 use crate::{
     analyze::without::{self, Left},
-    correlate::WaitId,
+    correlate::{Cause, State, WaitId},
     map::Lock,
-    recording::{Nanos, ProcessId},
+    recording::{Nanos, ProcessId, TaskId},
 };
 
 /// What is taken away.
@@ -90,6 +90,44 @@ pub(crate) fn saved(facts: &Facts<'_>, fix: &Fix) -> Option<Nanos> {
     // it, only the second comes to the measured length.
     let with_turns = (!fix.interpreters && !shared.is_empty()).then(|| by(&alone(true))).flatten();
     with_turns.or_else(|| by(&alone(false)))
+}
+
+/// What some threads do between two instants, waits for locks and for work left out, done by `users` of them at one time
+/// instead: whoever is free takes what comes next. What they compute needs the CPUs, or the one interpreter, that it has.
+pub(crate) fn shared_out(
+    facts: &Facts<'_>,
+    tasks: &BTreeSet<TaskId>,
+    (from, to): (Nanos, Nanos),
+    users: usize,
+) -> Option<Nanos> {
+    let (mut busy, mut computes) = (Nanos::ZERO, Nanos::ZERO);
+    for task in tasks {
+        let timeline = facts.correlated.timelines.get(task.0 as usize)?;
+        let first = timeline.0.partition_point(|segment| segment.to <= from);
+        for segment in timeline.0.iter().skip(first).take_while(|segment| segment.from < to) {
+            let length = segment.to.min(to).since(segment.from.max(from));
+            match segment.state {
+                State::Cpu { .. } => {
+                    computes = computes.plus(length);
+                    busy = busy.plus(length);
+                }
+                State::RunQueue(_) => busy = busy.plus(length),
+                State::Blocked(wait) => match facts.correlated.waits.get(wait.0 as usize).map(|wait| wait.cause) {
+                    Some(Cause::Network | Cause::Database | Cause::Disk | Cause::Sleep | Cause::Child) => {
+                        busy = busy.plus(length);
+                    }
+                    Some(Cause::Lock | Cause::Pipe | Cause::Other) | None => {}
+                },
+            }
+        }
+    }
+    let process = facts.recording.tasks.get(tasks.first()?.0 as usize)?.process;
+    let one_at_a_time = facts.map.locks.iter().filter(|lock| lock.interpreter).flat_map(|lock| &lock.which).any(|id| {
+        let task = facts.correlated.waits.get(id.0 as usize).map(|wait| wait.task);
+        task.and_then(|task| facts.recording.tasks.get(task.0 as usize)).is_some_and(|task| task.process == process)
+    });
+    let at_once = if one_at_a_time { 1 } else { u64::from(facts.recording.meta.cpus.max(1)) };
+    Some(Nanos(busy.0 / users.max(1) as u64).max(Nanos(computes.0 / at_once)))
 }
 
 pub(crate) fn waits<'l>(locks: impl Iterator<Item = &'l Lock>) -> BTreeSet<WaitId> {

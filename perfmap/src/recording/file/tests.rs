@@ -279,6 +279,7 @@ fn sample() -> Recording {
                 Loss::PayloadUnreadable,
                 Loss::RequestsCut,
                 Loss::WakeUnseen,
+                Loss::SwitchUnseen,
             ]
             .map(|loss| (loss, 300))
             .into(),

@@ -26,9 +26,12 @@ const SUSPECTED_PCT: f64 = 1.0;
 
 pub fn judge(facts: &Facts<'_>) -> Answer {
     let map = facts.map;
-    let mut locks: BTreeMap<(usize, Option<u64>), Vec<&Lock>> = BTreeMap::new();
+    type Key<'k> = (usize, Option<u64>, Option<&'k str>);
+    let mut locks: BTreeMap<Key<'_>, Vec<&Lock>> = BTreeMap::new();
     for lock in map.locks.iter().filter(|lock| !lock.interpreter) {
-        locks.entry((lock.service, lock.address)).or_default().push(lock);
+        // Locks without an address (a goroutine's mutex) are told apart by who waits for them.
+        let waiter = lock.waiter.as_ref().filter(|_| lock.address.is_none()).map(|side| side.function.as_str());
+        locks.entry((lock.service, lock.address, waiter)).or_default().push(lock);
     }
     let mut found: Vec<(Nanos, Suspicion)> = locks
         .into_values()
@@ -138,6 +141,23 @@ mod tests {
         let Answer::Found(found) = with_map(&map, judge) else { panic!("quiet") };
         assert_eq!((found[0].subject.as_str(), found[0].verdict), ("take", Verdict::Confirmed));
         assert_eq!(found[0].note, "for 36 % of the wall time one thread held it while others waited");
+    }
+
+    #[test]
+    fn without_an_address_two_functions_wait_for_two_locks() {
+        let mut map = map();
+        let mut lock = map.locks[0].clone();
+        (lock.address, lock.held) = (None, ms(400));
+        let mut other = lock.clone();
+        let holder = |lock: &mut Lock, name: &str| lock.holder.iter_mut().for_each(|side| side.function = name.into());
+        holder(&mut other, "another");
+        map.locks = vec![lock.clone(), other.clone()];
+        let Answer::Found(found) = with_map(&map, judge) else { panic!("quiet") };
+        assert_eq!((found.len(), found[0].verdict), (1, Verdict::Confirmed), "two holders of one lock");
+        other.waiter.iter_mut().for_each(|side| side.function = "elsewhere".into());
+        map.locks = vec![lock, other];
+        let Answer::Found(found) = with_map(&map, judge) else { panic!("quiet") };
+        assert!(found.len() == 2 && found.iter().all(|one| one.verdict == Verdict::Dismissed), "{found:?}");
     }
 
     #[test]

@@ -10,15 +10,15 @@ use crate::{
             Answer, Facts,
             calls::{self, Place},
             draft::suspicion,
-            replayed::{self, Fix},
-            sketch::Pattern,
+            replayed,
+            sketch::{self, Pattern},
             stacks::Stacks,
-            types::{Category, Evidence, Suspicion, Value, Verdict},
+            types::{Category, Evidence, Gain, Suspicion, Value, Verdict},
         },
     },
-    correlate::{Cause, RoundTrip, WaitId},
+    correlate::{Cause, RoundTrip},
     map::Step,
-    recording::{Nanos, ProcessId, StackId},
+    recording::{Nanos, ProcessId, StackId, TaskId},
 };
 
 const POOL: (&str, Category) = ("pool_exhaustion", Category::ConnectionManagement);
@@ -48,7 +48,7 @@ const ACQUIRES: [&str; 10] = [
 struct Waiting<'a> {
     step: &'a Step,
     spans: Vec<Span>,
-    which: BTreeSet<WaitId>,
+    tasks: BTreeSet<TaskId>,
 }
 
 pub(crate) fn judge(facts: &Facts<'_>) -> Answer {
@@ -87,8 +87,9 @@ fn answer(found: Vec<Suspicion>) -> Answer {
 fn found(facts: &Facts<'_>) -> Vec<(Suspicion, usize)> {
     let stacks = Stacks::new(facts);
     let mut waiting: BTreeMap<(ProcessId, &str), Waiting<'_>> = BTreeMap::new();
-    let all = (0..).map(WaitId).zip(&facts.correlated.waits);
-    for (id, wait) in all.filter(|(_, wait)| matches!(wait.cause, Cause::Lock | Cause::Sleep)) {
+    let all = facts.correlated.waits.iter();
+    // A goroutine at a channel is in no call that would tell what it waits for.
+    for wait in all.filter(|wait| matches!(wait.cause, Cause::Lock | Cause::Sleep | Cause::Other)) {
         let (Some(stack), Some(task)) = (wait.stack, facts.recording.tasks.get(wait.task.0 as usize)) else { continue };
         if wait.woken.since(wait.off) < LEAST || !in_acquire(&stacks, stack) {
             continue;
@@ -97,9 +98,9 @@ fn found(facts: &Facts<'_>) -> Vec<(Suspicion, usize)> {
         let of = waiting.entry((task.process, step.id.as_str())).or_insert_with(|| Waiting {
             step,
             spans: Vec::new(),
-            which: BTreeSet::new(),
+            tasks: BTreeSet::new(),
         });
-        of.which.insert(id);
+        of.tasks.insert(wait.task);
         of.spans.push(Span { from: wait.off, to: wait.woken, computed: Nanos::ZERO });
     }
     let enough = waiting.into_iter().filter(|(_, of)| of.spans.len() >= TIMES);
@@ -172,9 +173,20 @@ fn of_step(facts: &Facts<'_>, process: ProcessId, waiting: &Waiting<'_>) -> Opti
     let mut one = suspicion(POOL, name, Some(&place), (verdict, note), description, evidence);
     if confirmed {
         let users = limit + most_waiting;
-        let fix = Fix { waits: waiting.which.clone(), ..Fix::default() };
-        let basis = format!("without the waits in the pool, with up to {users} calls at a time instead of {limit}");
-        replayed::mend(facts, &mut one, Pattern::LargerPool, &waiting.step.function, &fix, &basis);
+        let began = trips.iter().map(|trip| trip.sent).min()?.min(from);
+        let ended = trips.iter().map(|trip| trip.received).max()?.max(to);
+        let tasks = trips.iter().map(|trip| trip.task).chain(waiting.tasks.iter().copied()).collect();
+        let then = replayed::shared_out(facts, &tasks, (began, ended), users);
+        let now = ended.since(began);
+        one.gain = then.filter(|_| place.is_waited_for()).map(|then| Gain {
+            wall: now.since(then),
+            basis: format!(
+                "what its users do in {:.1} ms without the waits in the pool, {users} at a time instead of {limit}: {:.1} ms",
+                now.as_ms(),
+                then.as_ms()
+            ),
+        });
+        one.change = Some(sketch::change(Pattern::LargerPool, one.location.as_ref(), &waiting.step.function));
     }
     Some((one, limit))
 }

@@ -11,13 +11,13 @@ use crate::{
             Facts,
             calls::Place,
             draft::suspicion,
-            replayed::{self, Fix},
-            sketch::Pattern,
+            replayed,
+            sketch::{self, Pattern},
             stacks::Stacks,
-            types::{Category, Evidence, Suspicion, Value, Verdict},
+            types::{Category, Evidence, Gain, Suspicion, Value, Verdict},
         },
     },
-    correlate::{Cause, Wait, WaitId},
+    correlate::{Cause, Wait},
     map::Step,
     recording::{Nanos, TaskId},
 };
@@ -36,34 +36,46 @@ const SOON: Nanos = Nanos(20_000_000);
 struct Used<'a> {
     step: &'a Step,
     waits: Vec<&'a Wait>,
-    which: BTreeSet<WaitId>,
     held: Vec<&'a Wait>,
 }
 
 pub(super) fn judge(facts: &Facts<'_>) -> Vec<Suspicion> {
     let stacks = Stacks::new(facts);
     let mut by_step: BTreeMap<&str, Used<'_>> = BTreeMap::new();
-    let all = (0..).map(WaitId).zip(&facts.correlated.waits);
-    for (id, wait) in all.filter(|(_, wait)| wait.woken.since(wait.off) >= LEAST) {
+    for wait in facts.correlated.waits.iter().filter(|wait| wait.woken.since(wait.off) >= LEAST) {
         let Some(step) = wait.stack.and_then(|stack| stacks.step(stack)) else { continue };
-        let none = || Used { step, waits: Vec::new(), which: BTreeSet::new(), held: Vec::new() };
+        let none = || Used { step, waits: Vec::new(), held: Vec::new() };
         let of = by_step.entry(step.id.as_str()).or_insert_with(none);
         match wait.cause {
-            Cause::Lock => {
-                of.waits.push(wait);
-                of.which.insert(id);
-            }
+            Cause::Lock => of.waits.push(wait),
             Cause::Network | Cause::Database | Cause::Disk | Cause::Sleep | Cause::Child | Cause::Pipe => {
                 of.held.push(wait)
+            }
+            // A goroutine at a channel, whom another one let go on.
+            Cause::Other if wait.by.is_some() => {
+                of.waits.push(wait);
+                of.which.insert(id);
             }
             Cause::Other => {}
         }
     }
     let found = by_step.into_values().filter_map(|used| {
         let mut one = pool(&used)?;
-        let fix = Fix { waits: used.which, ..Fix::default() };
-        let basis = "with a place for each user";
-        replayed::mend(facts, &mut one, Pattern::LargerPool, &used.step.function, &fix, basis);
+        let all = || used.waits.iter().chain(&used.held);
+        let (from, to) = (all().map(|wait| wait.off).min()?, all().map(|wait| wait.woken).max()?);
+        let tasks: BTreeSet<TaskId> = all().map(|wait| wait.task).collect();
+        let then = replayed::shared_out(facts, &tasks, (from, to), tasks.len());
+        let place = Place { step: Some(used.step), above: None };
+        one.gain = then.filter(|_| place.is_waited_for()).map(|then| Gain {
+            wall: to.since(from).since(then),
+            basis: format!(
+                "what {} threads do in {:.1} ms, with a place for each: {:.1} ms",
+                tasks.len(),
+                to.since(from).as_ms(),
+                then.as_ms()
+            ),
+        });
+        one.change = Some(sketch::change(Pattern::LargerPool, one.location.as_ref(), &used.step.function));
         Some(one)
     });
     found.collect()
@@ -157,8 +169,7 @@ mod tests {
 
     fn places(waits: &[Wait], held: &[Wait]) -> Option<Value> {
         let step = step("1", "use", 400, 400);
-        let used =
-            Used { step: &step, waits: waits.iter().collect(), which: BTreeSet::new(), held: held.iter().collect() };
+        let used = Used { step: &step, waits: waits.iter().collect(), held: held.iter().collect() };
         pool(&used).map(|one| one.evidence[0].value.clone())
     }
 
