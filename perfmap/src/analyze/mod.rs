@@ -55,7 +55,8 @@ const TOP: usize = 3;
 const NAMED_PCT: f64 = 1.0;
 
 pub fn analyze(recording: &Recording, resolved: &Resolved, correlated: &Correlated, map: &Map) -> Analysis {
-    let suspicions = suspicions::suspicions(&Facts { recording, resolved, correlated, map });
+    let facts = Facts { recording, resolved, correlated, map };
+    let suspicions = suspicions::suspicions(&facts);
     let warnings = warnings::all(recording, resolved, map);
     let candidates = candidate::ranked(map);
     let (class, detail, top) = classify(map, &candidates);
@@ -64,7 +65,7 @@ pub fn analyze(recording: &Recording, resolved: &Resolved, correlated: &Correlat
     let wrong_tool = wrong_tool::indicators(map, &candidates, &top, &suspicions, &norms);
     let conclusion = verdict::conclude(class, &top, &suspicions, &wrong_tool, &warnings, recording.events.len() as u64);
     let root_cause = root_cause::chain(map, &top, &suspicions);
-    let scaling = scaling::scaling(recording);
+    let scaling = scaling::scaling(&facts);
     Analysis { class, detail, top, suspicions, root_cause, wrong_tool, escalation, conclusion, scaling, warnings }
 }
 
