@@ -6,6 +6,7 @@ mod children;
 mod containers;
 mod databases;
 mod discover;
+mod escalation;
 mod example;
 mod faults;
 mod files;

@@ -124,6 +124,11 @@ fn delayed_ack_stall_in_go() -> Result<()> {
 }
 
 #[test]
+fn pool_exhaustion_in_go() -> Result<()> {
+    go("pool_exhaustion")
+}
+
+#[test]
 fn tiny_io_in_go() -> Result<()> {
     go("tiny_io")
 }
@@ -131,6 +136,11 @@ fn tiny_io_in_go() -> Result<()> {
 #[test]
 fn small_sync_writes_in_go() -> Result<()> {
     go("small_sync_writes")
+}
+
+#[test]
+fn lock_contention_in_go() -> Result<()> {
+    go("lock_contention")
 }
 
 #[test]

@@ -96,6 +96,7 @@ fn lock() -> Lock {
         waiter: Some(side("take", 10, &["worker", "take", "pthread_mutex_lock"])),
         holder: Some(side("refill", 20, &["worker", "refill", "read"])),
         waits: 4,
+        which: vec![],
         waited: ms(120),
         held: ms(60),
     }

@@ -130,6 +130,8 @@ pub struct MemoryCurve {
 #[derive(Debug)]
 pub struct Outcome {
     pub recording: Recording,
+    /// CLOCK_MONOTONIC at the recording's origin.
+    pub origin: Nanos,
     /// The mapped files, kept open for the look-up of names.
     pub files: ModuleFiles,
     pub memory: MemoryCurve,

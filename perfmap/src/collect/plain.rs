@@ -136,6 +136,7 @@ pub fn run_plain(
     };
     Ok(Outcome {
         recording,
+        origin: Nanos(origin),
         files: ModuleFiles::default(),
         memory: memory.curve(),
         peers: Vec::new(),

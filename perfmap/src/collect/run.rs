@@ -228,7 +228,8 @@ async fn collect(
     let wall = recording.meta.wall;
     let of_go = go.notes(&recording, wall);
     recording.meta.notes.extend(of_go);
-    Ok(Outcome { recording, files, memory: memory.curve(), peers, tls_libraries: libraries.into_used() })
+    let origin = Nanos(origin).plus(before);
+    Ok(Outcome { recording, origin, files, memory: memory.curve(), peers, tls_libraries: libraries.into_used() })
 }
 
 /// Those of connections that were seen.

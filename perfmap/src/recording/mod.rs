@@ -6,6 +6,7 @@
 
 mod ask;
 mod baseline;
+mod closer;
 mod earlier;
 mod event;
 pub mod file;
@@ -20,6 +21,7 @@ mod stack;
 mod surroundings;
 mod thinning;
 mod turn;
+mod work;
 
 use std::path::PathBuf;
 
@@ -27,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 pub use ask::{Ask, Asked};
 pub use baseline::{Baseline, GpuUse, Metrics};
+pub use closer::{Closer, SampledAgain, TimedFunction, TimedLines};
 pub use earlier::{
     Earlier, Endpoint, Fold, Folded, Gone, Latencies, OTHER_REQUESTS, Requests, Spoken, Sureness, Tally,
 };
@@ -48,6 +51,7 @@ pub use stack::{
 pub use surroundings::{Container, NamedService, Namespaces, ServiceSelector, Surroundings, SurroundingsId, is_unit};
 pub use thinning::{Overload, Thinned, Thinning};
 pub use turn::{CoroutineId, Turn, TurnKind};
+pub use work::{MOST_PROGRESS, MOST_SWEEP, Progress, Sampled, SweepRun, Work};
 
 /// Nanoseconds: a length, or an instant counted from the recording's origin (the release of the held target).
 /// The kernel's clock is CLOCK_MONOTONIC; instants before the origin are clamped to 0.
@@ -160,8 +164,10 @@ pub struct Recording {
     pub gpu: Gpu,
     /// Of connections that are older than the recording.
     pub translations: Vec<Translation>,
+    pub work: Work,
     pub files: Files,
     pub environment: Environment,
+    pub closer: Closer,
 }
 
 impl Recording {

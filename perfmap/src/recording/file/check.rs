@@ -3,8 +3,8 @@
 
 use super::{FileError, corrupt};
 use crate::recording::{
-    Asked, Call, CallId, DeviceId, Earlier, Endpoint, Event, Files, Frame, HeldLock, Meta, OnObject, ProcessId,
-    Recording, Runner, SocketId, Stack, StackId, TaskId, Waker,
+    Asked, Call, CallId, DeviceId, Earlier, Endpoint, Event, Files, Frame, HeldLock, MOST_PROGRESS, MOST_SWEEP, Meta,
+    OnObject, ProcessId, Recording, Runner, SocketId, Stack, StackId, TaskId, Waker, Work,
 };
 
 type Checked = Result<(), FileError>;
@@ -34,8 +34,10 @@ pub(super) fn check(recording: &Recording) -> Checked {
         source: _,
         gpu: _,
         translations: _,
+        work,
         files,
         environment: _,
+        closer,
     } = recording;
     let Meta { root, outside, own_surroundings, .. } = meta;
     outside.iter().try_for_each(|process| within(process.0, processes.len(), "process"))?;
@@ -86,7 +88,13 @@ pub(super) fn check(recording: &Recording) -> Checked {
     if !asks.is_sorted_by_key(|ask| ask.at) {
         return Err(corrupt("what its event loops were asked for is not in order"));
     }
+    bounded(work)?;
     file_ids(recording, files)?;
+    if let Some(again) = &closer.samples {
+        let named = again.stacks_of(&Meta::default());
+        check(&named)?;
+        again.samples.iter().try_for_each(|(stack, _)| named.known_stack(Some(*stack)))?;
+    }
     earlier_ids(recording, earlier)
 }
 
@@ -104,6 +112,17 @@ fn file_ids(recording: &Recording, files: &Files) -> Checked {
     for unread in unread {
         recording.known_task(unread.task)?;
         recording.known_socket(unread.socket)?;
+    }
+    Ok(())
+}
+
+fn bounded(work: &Work) -> Checked {
+    let Work { items: _, total: _, workers: _, progress, sweep, sampled: _, asked: _ } = work;
+    if progress.len() > MOST_PROGRESS || sweep.len() > MOST_SWEEP {
+        return Err(corrupt("it has more progress or more runs of a sweep than are ever kept"));
+    }
+    if !progress.is_sorted_by_key(|progress| progress.at) {
+        return Err(corrupt("its progress is not in order"));
     }
     Ok(())
 }

@@ -306,8 +306,18 @@ fn sample() -> Recording {
             client: Ends { local: Address { ip: [1; 16], port: 1 }, remote: Address { ip: [2; 16], port: 2 } },
             server: Ends { local: Address { ip: [3; 16], port: 3 }, remote: Address { ip: [4; 16], port: 4 } },
         }],
+        work: Work {
+            items: Some(300),
+            total: Some(1 << 40),
+            workers: Some(64),
+            progress: [3, 4].map(|at| Progress { at: Nanos(at), done: 5 * at, total: Some(9000) }).to_vec(),
+            sweep: vec![SweepRun { workers: 8, items: Some(7), wall: Nanos(1 << 33), failed: true }],
+            sampled: Some(Sampled { ran_before: Some(Nanos(5)), done_before: Some(2) }),
+            asked: true,
+        },
         files: files(),
         environment: environment(),
+        closer: closer(),
     }
 }
 
@@ -343,6 +353,29 @@ fn environment() -> Environment {
         major_faults: 3,
         own_major_faults: 4,
         memory: Some(GroupMemory { limit: Some(1 << 40), held_back: 1, reached: 2, out: 3 }),
+    }
+}
+
+fn closer() -> Closer {
+    let stack = Stack { kernel: [].into(), native: [FrameId(0)].into(), python: [].into(), end: StackEnd::Complete };
+    let lines = vec![(3, 40, Nanos(9))];
+    Closer {
+        samples: Some(SampledAgain {
+            sample_hz: 999,
+            wall: Nanos(9),
+            ending: Some(Ending::Exited(0)),
+            interrupted: false,
+            frames: vec![Frame::Jit { name: "j".into() }],
+            stacks: vec![stack],
+            samples: vec![(StackId(0), 5)],
+            ..SampledAgain::default()
+        }),
+        lines: Some(TimedLines {
+            profiler: Some("p".into()),
+            hindrance: Some("h".into()),
+            wall: Nanos(7),
+            functions: vec![TimedFunction { file: "/f.py".into(), first_line: 2, lines }],
+        }),
     }
 }
 
@@ -440,7 +473,7 @@ fn comes_back_as_it_was() {
 /// `FORMAT_VERSION` and write the new fingerprint down.
 #[test]
 fn the_format_is_pinned() {
-    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (9, 17844297305400996975));
+    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (11, 1344321537434906410));
 }
 
 #[test]
@@ -489,7 +522,7 @@ type Break = fn(&mut Recording);
 
 #[test]
 fn every_id_is_checked() {
-    let breaks: [Break; 22] = [
+    let breaks: [Break; 24] = [
         |r| r.meta.root = Some(TaskId(2)),
         |r| r.processes[0].parent = Some(ProcessId(1)),
         |r| r.processes[0].parent = Some(ProcessId(0)),
@@ -509,6 +542,8 @@ fn every_id_is_checked() {
         |r| r.calls[0].stack = Some(StackId(5)),
         |r| r.calls.clear(),
         |r| r.events.reverse(),
+        |r| r.work.progress.reverse(),
+        |r| r.work.sweep = vec![r.work.sweep[0]; MOST_SWEEP + 1],
         |r| r.stacks.clear(),
         |r| r.sockets.clear(),
         |r| {
