@@ -24,7 +24,7 @@ pub struct Block {
     /// Thread that held the lock when the task went to sleep on it, as the lock itself says (its process's own thread
     /// id); 0: no lock, or one that does not say.
     pub holder: u32,
-    /// Who had the CPU right before; 0: nobody, or a process of another PID namespace.
+    /// Who had the CPU longest while it was ready to run; 0: nobody, or a process of another PID namespace.
     pub before_pid: u32,
     pub before_tid: u32,
     /// Empty for a followed task.

@@ -54,9 +54,56 @@ static __always_inline bool is_stale(struct task_state *state) {
 	return state->state && !state->woken_after_switch && state->wake + EARLY_NS < state->off;
 }
 
-/* A block over the threshold. `last` had the CPU until now. */
-static __noinline int emit_block(struct task_struct *task, struct task_state *state, struct task_struct *last, u64 now) {
-	if (!task || !state || !last)
+/* A task got this CPU. */
+static __always_inline void note_run(struct task_struct *task, bool followed, u64 now) {
+	u32 zero = 0;
+	struct runs *all = bpf_map_lookup_elem(&runs, &zero);
+	if (!all)
+		return;
+	struct run *run = &all->last[all->count++ & (RUNS - 1)];
+	run->from = now;
+	run->pid = task->pid ? pid_of(task) : 0;
+	run->tid = task->pid ? tid_of(task) : 0;
+	if (followed || !task->pid)
+		run->comm[0] = 0;
+	else
+		bpf_probe_read_kernel(run->comm, sizeof(run->comm), &task->comm);
+}
+
+/* Who had this CPU longest at a stretch while the task was ready. It may have been ready on another CPU before. */
+static __noinline int name_rival(struct block_record *record, u64 ready, u64 now) {
+	u32 zero = 0, longest = RUNS;
+	struct runs *all = bpf_map_lookup_elem(&runs, &zero);
+	if (!all || !record)
+		return 0;
+	u64 end = now, most = 0, count = all->count;
+	for (u32 i = 1; i <= RUNS; i++) {
+		u32 place = (count - i) & (RUNS - 1);
+		u64 from = all->last[place].from;
+		u64 begin = from > ready ? from : ready;
+		if (i > count)
+			break;
+		if (end > begin && end - begin > most) {
+			most = end - begin;
+			longest = place;
+		}
+		if (from <= ready)
+			break;
+		if (from < end)
+			end = from;
+	}
+	if (longest >= RUNS)
+		return 0;
+	struct run *run = &all->last[longest & (RUNS - 1)];
+	record->before_pid = run->pid;
+	record->before_tid = run->tid;
+	__builtin_memcpy(record->before_comm, run->comm, sizeof(record->before_comm));
+	return 0;
+}
+
+/* A block over the threshold. */
+static __noinline int emit_block(struct task_struct *task, struct task_state *state, u64 now) {
+	if (!task || !state)
 		return 0;
 	u64 off = state->off, wake = state->wake;
 	struct block_record record = {};
@@ -88,19 +135,16 @@ static __noinline int emit_block(struct task_struct *task, struct task_state *st
 		record.flags |= BLOCK_INTERPRETER_LOCK;
 	if (state->state & 2 && state->device_at && off - state->device_at < DEVICE_NS)
 		record.device = state->device;
-	if (last->pid && last != task) {
-		record.before_pid = pid_of(last);
-		record.before_tid = tid_of(last);
-		if (!state_of(last)) /* the names of followed tasks are known */
-			bpf_probe_read_kernel_str(record.before_comm, sizeof(record.before_comm), &last->comm);
-	}
+	u64 ready = state->state ? record.wake : off;
+	if (ready)
+		name_rival(&record, ready, now);
 	emit(&record, sizeof(record), LOSS_RING_WAIT);
 	if (state->state && record.syscall >= 0)
 		state->blocks++;
 	return 0;
 }
 
-static __always_inline void enter(struct task_struct *task, struct task_state *state, struct task_struct *last, u64 now) {
+static __always_inline void enter(struct task_struct *task, struct task_state *state, u64 now) {
 	u64 off = state->off, wake = is_stale(state) ? 0 : state->wake;
 	u32 zero = 0;
 	struct live_settings *limits = bpf_map_lookup_elem(&live, &zero);
@@ -111,7 +155,7 @@ static __always_inline void enter(struct task_struct *task, struct task_state *s
 		return;
 	}
 	if (now - off >= limits->wait_threshold_ns) {
-		emit_block(task, state, last, now);
+		emit_block(task, state, now);
 	} else {
 		if (wake && wake < off)
 			wake = off;
@@ -139,7 +183,7 @@ static __always_inline void came_unseen(struct task_struct *task, struct task_st
 	if (bpf_core_field_exists(task->sched_info.last_arrival))
 		on = by_clock_of(task, task->sched_info.last_arrival, now);
 	if (on > state->off)
-		enter(task, state, task, on);
+		enter(task, state, on);
 	else
 		lose(LOSS_SWITCH_UNSEEN);
 	state->off = 0;

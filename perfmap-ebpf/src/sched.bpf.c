@@ -86,10 +86,9 @@ static __always_inline void leave(struct task_struct *task, struct task_state *s
 
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next, unsigned int prev_state) {
-	u64 now = 0;
+	u64 now = bpf_ktime_get_ns();
 	struct task_state *state = prev->pid ? state_of(prev) : 0;
 	if (state) {
-		now = bpf_ktime_get_ns();
 		if (state->off)
 			came_unseen(prev, state, now);
 		/* With a signal pending it does not block after all, which kernels before 6.16 do not tell in prev_state. */
@@ -97,6 +96,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	}
 	state = next->pid ? state_of(next) : 0;
 	if (state)
-		enter(next, state, prev, now ? now : bpf_ktime_get_ns());
+		enter(next, state, now);
+	note_run(next, state != 0, now);
 	return 0;
 }

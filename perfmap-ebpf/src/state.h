@@ -146,6 +146,24 @@ struct {
 	__type(value, struct go_wait);
 } go_waits SHARED;
 
+/* Who had each CPU, the last few times. */
+#define RUNS 16
+struct run {
+	u64 from;
+	u32 pid, tid; /* 0: nobody */
+	char comm[16]; /* empty: a followed task */
+};
+struct runs {
+	u64 count;
+	struct run last[RUNS];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct runs);
+} runs SHARED;
+
 /* What user space thins while the target runs, where the probes cost too much. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -1,7 +1,7 @@
 //! Waits for a CPU and for a disk → who had the CPU instead, and which disk it was.
 //!
-//! Who had the CPU is who ran on it right before the waiting task got it: of several that took turns meanwhile it is the
-//! last one. Times are sums over the waiting threads, so they can be longer than the run.
+//! Who had the CPU is who ran there for the longest stretch while the other was ready: of several that took turns
+//! meanwhile only that one is named, and has the whole wait. Times are sums over the waiting threads, so they can be longer than the run.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// So many are named, those waited for longest.
-const MOST: usize = 10;
+const MOST: usize = 20;
 /// Shorter sums are not worth a line.
 const LEAST: Nanos = Nanos(1_000_000);
 

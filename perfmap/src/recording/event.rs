@@ -73,7 +73,7 @@ pub struct OffCpu {
     pub held: Option<HeldLock>,
     /// It was woken, but by whom was not seen.
     pub unseen_wake: bool,
-    /// Who had its CPU right before it got it; None: nobody.
+    /// Who had the CPU that it got for the longest stretch while it was ready; None: nobody.
     pub before: Option<Runner>,
     /// The block device that it waited for.
     pub device: Option<DeviceId>,

@@ -46,7 +46,7 @@ pub struct PerformanceMap {
     pub warnings: Vec<String>,
 }
 
-/// Who had the CPU that threads of the tree waited for: who ran on it right before they got it.
+/// Who had the CPU that threads of the tree waited for: who ran on it for the longest stretch of each wait.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RivalOut {
     /// The thread's name; null where the CPU was idle until then.

@@ -170,7 +170,7 @@ pub fn rival(rival: &Rival) -> String {
         (Some(who), None) => format!("{who} had the CPU"),
         (None, _) => "the CPU was idle".into(),
     };
-    format!("{who} before threads that were ready to run: they waited {} ms ({times})", whole_ms(rival.waited))
+    format!("{who} while threads were ready to run: they waited {} ms ({times})", whole_ms(rival.waited))
 }
 
 pub fn disk(disk: &DiskWaits) -> String {

@@ -52,7 +52,7 @@ pub fn judge(facts: &Facts<'_>) -> Answer {
     if !map.rivals.is_empty() {
         let most: Vec<String> = map.rivals.iter().take(RIVALS).map(named).collect();
         evidence.push(Evidence::new(
-            "who had the CPU right before, and how long threads waited",
+            "who had the CPU longest meanwhile, and how long threads waited",
             Value::Text(most.join(", ")),
         ));
     }
