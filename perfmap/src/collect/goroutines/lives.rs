@@ -110,7 +110,8 @@ impl Life {
         };
         let beside = || {
             let threads = ran.threads.get(&self.process).map_or(&[][..], Vec::as_slice);
-            let nearest = threads.iter().filter_map(|thread| {
+            let runs = threads.iter().filter(|thread| !ran.is_blocked(**thread, stint.from));
+            let nearest = runs.filter_map(|thread| {
                 let stints = ran.stints.get(thread)?;
                 stints[..stints.partition_point(|other| other.from < stint.to)].last()
             });
