@@ -8,7 +8,7 @@ use super::{
     waits::Wait,
 };
 use crate::{
-    recording::{Call, Direction, Nanos, OffCpu, OffState, OnObject, ProcessId, TaskId, Waker},
+    recording::{Call, Direction, Nanos, OffCpu, OffState, OnObject, ProcessId, Task, TaskId, Waker},
     unwind::go::Reason,
 };
 
@@ -94,6 +94,20 @@ impl Life {
             held: None,
         };
         (off, call)
+    }
+
+    /// Who made it: the goroutine that ran before it where it was first seen, else the one in whose time that thread was
+    /// woken. None: not known.
+    pub fn maker(&self, ran: &Ran, tasks: &[Task]) -> Option<TaskId> {
+        let first = self.stints.first()?;
+        let born = |task: TaskId| tasks.get(task.0 as usize).map(|task| task.born);
+        let on_its_thread = || {
+            let (thread, at) = ran.slept(first).filter(|slept| slept.to == first.from)?.by?;
+            ran.stint(thread, at).map(|stint| stint.goroutine)
+        };
+        let maker = ran.task.get(&(self.process, first.after.or_else(on_its_thread)?)).copied()?;
+        // What was seen of it before was not how it began.
+        (born(self.task) >= Some(first.from) && born(maker) < born(self.task)).then_some(maker)
     }
 
     /// Who made it ready: the goroutine that was seen running before it on the thread that went on with it, because that

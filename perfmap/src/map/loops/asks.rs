@@ -142,3 +142,26 @@ fn sets_timer(resolved: &Resolved, stack: StackId) -> bool {
     let mut of_runtime = files.take_while(|file| file.starts_with("node:"));
     of_runtime.all(|file| TIMERS.contains(&file))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A wheel polls up to where a distant timer's slot begins, and then again; a shorter one comes first.
+    #[test]
+    fn the_next_timer_of_the_process_is_waited_for() {
+        let process = ProcessId(0);
+        let set = |at: u64, due: u64, stack: u32| {
+            let (at, due) = (Nanos(at * 1_000_000), Nanos(due * 1_000_000));
+            (Ask { at, task: TaskId(0), stack: StackId(stack), what: Asked::Timer { due } }, due)
+        };
+        let shared = [(process, vec![set(10, 160, 1), set(20, 90, 2), set(30, 5_000, 3)])].into_iter().collect();
+        let asks = Asks { shared, ..Asks::default() };
+        let next = |at: u64| asks.next_timer(process, Nanos(at * 1_000_000));
+        assert_eq!(next(15), Some(StackId(1)), "the others are not set yet");
+        assert_eq!((next(64), next(91)), (Some(StackId(2)), Some(StackId(2))));
+        assert_eq!((next(128), next(161)), (Some(StackId(1)), Some(StackId(1))));
+        assert_eq!((next(200), next(6_000), next(5)), (Some(StackId(3)), None, None));
+        assert_eq!(asks.next_timer(ProcessId(1), Nanos(50_000_000)), None);
+    }
+}
