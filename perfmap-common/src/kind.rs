@@ -25,10 +25,13 @@ pub enum Kind {
     Memory = 21,
     Ask = 22,
     Goroutine = 24,
+    Opened = 40,
+    Closed = 41,
+    Unread = 42,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 21] = [
+    pub const ALL: [Kind; 24] = [
         Kind::Fork,
         Kind::Exec,
         Kind::Exit,
@@ -50,6 +53,9 @@ impl Kind {
         Kind::Memory,
         Kind::Ask,
         Kind::Goroutine,
+        Kind::Opened,
+        Kind::Closed,
+        Kind::Unread,
     ];
 
     pub fn from_u32(value: u32) -> Option<Kind> {
@@ -72,8 +78,10 @@ pub enum LossSlot {
     SiteTable = 8,
     PayloadUnreadable = 9,
     RingMemory = 10,
+    WakeUnseen = 11,
+    SwitchUnseen = 12,
 }
-pub const LOSS_SLOTS: usize = 11;
+pub const LOSS_SLOTS: usize = 13;
 
 /// Who and when; `task` is the subject, which is not always the running one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -25,7 +25,7 @@ pub use tls::*;
 pub use wait::*;
 
 /// Bumped whenever a record changes its layout.
-pub const WIRE_VERSION: u32 = 2;
+pub const WIRE_VERSION: u32 = 3;
 
 /// Deepest Python stack that is walked in the kernel.
 pub const MAX_PYTHON_FRAMES: usize = 128;
@@ -90,13 +90,16 @@ plain! {
     PythonFrame = 32,
     Sample = 184,
     Memory = 200,
-    Block = 96,
+    Block = 128,
     Call = 232,
     ShortWaits = 272,
     SocketSeen = 96,
     SocketState = 104,
     Message = 232,
-    FileIo = 224,
+    FileIo = 248,
+    Opened = 232,
+    Closed = 56,
+    Unread = 40,
     Plaintext = 224,
     Ask = 224,
     PythonCode = 72,

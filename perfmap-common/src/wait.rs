@@ -24,6 +24,15 @@ pub struct Block {
     /// Thread that held the lock when the task went to sleep on it, as the lock itself says (its process's own thread
     /// id); 0: no lock, or one that does not say.
     pub holder: u32,
+    /// Who had the CPU right before; 0: nobody, or a process of another PID namespace.
+    pub before_pid: u32,
+    pub before_tid: u32,
+    /// Empty for a followed task.
+    pub before_comm: [u8; 16],
+    /// The kernel's number of the block device that it had just given work to when it went to sleep uninterruptibly; 0:
+    /// none.
+    pub device: u32,
+    pub reserved: u32,
     /// The goroutine that the waker ran; 0: none, or none that is known.
     pub waker_goroutine: u64,
 }
@@ -36,6 +45,8 @@ pub const BLOCK_UNFINISHED: u32 = 2;
 pub const BLOCK_INTERPRETER_LOCK: u32 = 4;
 /// What it waited for a CPU for was its cgroup's next CPU quota.
 pub const BLOCK_THROTTLED: u32 = 8;
+/// The wake was not seen: nobody is named, its time is the scheduler's own.
+pub const BLOCK_UNSEEN_WAKE: u32 = 16;
 
 /// What a descriptor is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,6 +15,9 @@ static __always_inline void fill_file_io(struct file_io_record *record, u32 oper
 	record->calls = sum->calls;
 	record->site = sum->site;
 	record->operation = operation;
+	record->inode = sum->inode;
+	record->size = sum->size;
+	record->device = sum->device;
 }
 
 static __always_inline void flush_sum(u32 operation, struct file_sum *sum) {

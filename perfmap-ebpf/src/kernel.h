@@ -73,8 +73,15 @@ struct files_struct {
 struct thread_struct {
 	unsigned long fsbase;
 } CORE;
+struct rq {
+	u64 clock;
+} CORE;
 struct cfs_rq {
 	int throttle_count;
+	struct rq *rq;
+} CORE;
+struct sched_info {
+	u64 last_arrival, last_queued;
 } CORE;
 struct sched_entity {
 	u64 sum_exec_runtime;
@@ -108,6 +115,7 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct files_struct *files;
 	struct sched_entity se;
+	struct sched_info sched_info;
 	struct thread_struct thread;
 	bool throttled;
 	struct uprobe_task *utask;
@@ -130,6 +138,12 @@ struct net {
 typedef struct {
 	struct net *net;
 } possible_net_t;
+struct block_device {
+	u32 bd_dev;
+} CORE;
+struct bio {
+	struct block_device *bi_bdev;
+} CORE;
 struct sock_common {
 	u32 skc_daddr;
 	u32 skc_rcv_saddr;

@@ -4,30 +4,11 @@
  * system call returns (syscall.bpf.c), because a sleeping task's memory cannot be read here. */
 #include "go_waits.h"
 #include "lock.h"
+#include "off_cpu.h"
 
 #define PF_KTHREAD 0x00200000
 /* Faults that block come in swarms (swap, a contended address space): one stack a millisecond tells where. */
 #define FAULT_EVERY_NS 1000000
-
-static __always_inline u32 wait_class(s32 call, u32 state) {
-	if (state & 2)
-		return WAIT_DISK;
-	switch (call) {
-	case 0: case 1: case 19: case 20: /* read write readv writev: pipes, mostly */
-		return WAIT_PIPE;
-	case 42: case 43: case 44: case 45: case 46: case 47: case 288: case 299: case 307:
-		return WAIT_SOCKET;
-	case 7: case 23: case 232: case 270: case 271: case 281: case 441:
-		return WAIT_POLL;
-	case 202:
-		return WAIT_FUTEX;
-	case 34: case 35: case 230:
-		return WAIT_SLEEP;
-	case 61: case 247:
-		return WAIT_CHILD;
-	}
-	return WAIT_OTHER;
-}
 
 /* Whether the task's cgroup, or one above it, has used up its CPU quota for this period: since 6.18 a task is stopped by
  * itself on its way out of the kernel, before that with its whole run queue. No tracepoint tells. */
@@ -103,66 +84,19 @@ static __always_inline void leave(struct task_struct *task, struct task_state *s
 	emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_SWITCH, 0, 0, LOSS_RING_WAIT);
 }
 
-static __always_inline void enter(struct task_struct *task, struct task_state *state, u64 now) {
-	u64 off = state->off, wake = state->wake;
-	u32 zero = 0;
-	struct live_settings *limits = bpf_map_lookup_elem(&live, &zero);
-	if (!off || !limits)
-		return;
-	if (wake && wake < off)
-		wake = off;
-	if (now - off >= limits->wait_threshold_ns) {
-		s32 call = state->state ? state->call : syscall_of(task);
-		struct block_record record = {};
-		fill_header(&record.header, KIND_BLOCK, pid_of(task), tid_of(task), now);
-		record.off = off;
-		record.wake = wake;
-		record.state = state->state;
-		record.syscall = call;
-		record.waker_pid = state->waker_pid;
-		record.waker_tid = state->waker_tid;
-		record.waker_syscall = state->waker_syscall;
-		record.waker_descriptor = state->waker_descriptor;
-		__builtin_memcpy(record.waker_comm, state->waker_comm, sizeof(record.waker_comm));
-		record.flags = state->state && wake && !state->woken_after_switch ? BLOCK_EARLY_WAKE : 0;
-		if (state->throttled)
-			record.flags |= BLOCK_THROTTLED;
-		record.holder = state->holder;
-		record.waker_goroutine = state->waker_goroutine;
-		if (state->holder && state->holds_interpreter)
-			record.flags |= BLOCK_INTERPRETER_LOCK;
-		emit(&record, sizeof(record), LOSS_RING_WAIT);
-		if (state->state && call >= 0)
-			state->blocks++;
-	} else {
-		u64 blocked = !state->state ? 0 : wake ? wake - off : now - off;
-		if (!state->short_count++)
-			state->short_from = off;
-		else if (now - state->short_from > settings.short_waits_every_ns)
-			state->short_due = 1;
-		state->short_run_queue += now - off - blocked;
-		if (state->state) {
-			u32 class = wait_class(state->call, state->state);
-			if (class < WAIT_CLASSES)
-				state->short_blocked[class] += blocked;
-		}
-	}
-	state->off = 0;
-	state->throttled = 0;
-	state->wake = 0;
-	state->woken_after_switch = 0;
-}
-
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next, unsigned int prev_state) {
 	u64 now = 0;
 	struct task_state *state = prev->pid ? state_of(prev) : 0;
 	if (state) {
 		now = bpf_ktime_get_ns();
-		leave(prev, state, now, preempt ? 0 : prev_state);
+		if (state->off)
+			came_unseen(prev, state, now);
+		/* With a signal pending it does not block after all, which kernels before 6.16 do not tell in prev_state. */
+		leave(prev, state, now, preempt || !prev->__state ? 0 : prev_state);
 	}
 	state = next->pid ? state_of(next) : 0;
 	if (state)
-		enter(next, state, now ? now : bpf_ktime_get_ns());
+		enter(next, state, prev, now ? now : bpf_ktime_get_ns());
 	return 0;
 }

@@ -31,6 +31,9 @@ struct file_sum {
 	u32 syscall;
 	s32 descriptor;
 	u32 unchecked; /* calls of a storm that may still go by without a look */
+	u64 inode, size; /* of a regular file, else 0 */
+	u32 device;
+	u32 reserved;
 };
 
 /* The call into a TLS library that a task is in. */
@@ -59,6 +62,9 @@ struct task_state {
 	u32 holds_interpreter; /* that lock is the interpreter's */
 	u32 throttled; /* by its cgroup's quota when it became runnable without a CPU */
 	s32 call; /* the system call that it blocked in */
+	/* it gave a block device work: which, and when */
+	u32 device, device_reserved;
+	u64 device_at;
 	u32 blocks; /* block records since the last return from a system call */
 	/* waits below the threshold */
 	u32 short_due;
@@ -208,6 +214,7 @@ struct scratch {
 		struct ask_record ask;
 		struct resumed_record resumed;
 		struct goroutine_record goroutine;
+		struct opened_record opened;
 	} record;
 	u64 g[GO_G_BYTES / 8];
 };

@@ -5,6 +5,8 @@
  * of a wait come from the scheduler. That halves what every system call of a followed task costs. */
 #include "call.h"
 #include "file_sum.h"
+#include "off_cpu.h"
+#include "regular.h"
 #include "resumed.h"
 
 #define SYS_CLOSE 3
@@ -79,6 +81,8 @@ static __always_inline u64 site_of(struct pt_regs *regs, u64 caller, u32 pid, u3
 	return site.hash | 1;
 }
 
+#include "opened.h"
+
 static __always_inline void add(struct file_sum *sum, u64 bytes, u64 now) {
 	if (!sum->calls++)
 		sum->first = now;
@@ -105,6 +109,7 @@ static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u3
 		flush_sum(operation, sum);
 		sum->site = 0;
 		sum->object = object_of(file, &identity);
+		sum->device = regular_of(file, &sum->inode, &sum->size);
 		sum->file = (u64)file;
 		sum->descriptor = descriptor;
 	}
@@ -210,6 +215,10 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result) {
 			/* The struct file's memory is used again at once: what is cached about it ends here. */
 			state->io[0].file = state->io[0].unchecked = 0;
 			state->io[1].file = state->io[1].unchecked = 0;
+			/* fallthrough */
+		case 22: case 32: case 41: case 72: case 83: case 258: case 293:
+		case SYS_ACCEPT: case SYS_ACCEPT4: /* pipe dup socket fcntl mkdir mkdirat pipe2 */
+			descriptors_changed(regs, result);
 			break;
 		case 0: case 17: case 19: case 295: case 327: /* read pread64 readv preadv preadv2 */
 			if (result > 0)
@@ -233,6 +242,8 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result) {
 			break;
 		}
 	}
+	if (state->off)
+		came_unseen(bpf_get_current_task_btf(), state, bpf_ktime_get_ns());
 	if (state->blocks) {
 		state->blocks = 0;
 		emit_call(regs, result);

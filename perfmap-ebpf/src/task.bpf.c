@@ -170,6 +170,8 @@ int on_end(struct bpf_iter__task *context) {
 	block.holder = state->holder;
 	if (state->holder && state->holds_interpreter)
 		block.flags |= BLOCK_INTERPRETER_LOCK;
+	if (state->state & 2)
+		block.device = state->device;
 	emit(&block, sizeof(block), LOSS_RING_WAIT);
 	return 0;
 }

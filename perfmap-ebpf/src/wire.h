@@ -38,6 +38,9 @@ enum kind {
 	KIND_MEMORY = 21,
 	KIND_ASK = 22,
 	KIND_GOROUTINE = 24,
+	KIND_OPENED = 40,
+	KIND_CLOSED = 41,
+	KIND_UNREAD = 42,
 };
 enum loss {
 	LOSS_RING_SAMPLE,
@@ -51,6 +54,8 @@ enum loss {
 	LOSS_SITE_TABLE,
 	LOSS_PAYLOAD_UNREADABLE,
 	LOSS_RING_MEMORY,
+	LOSS_WAKE_UNSEEN,
+	LOSS_SWITCH_UNSEEN,
 	LOSS_SLOTS,
 };
 enum goroutine_what {
@@ -128,6 +133,7 @@ enum {
 	BLOCK_UNFINISHED = 2,
 	BLOCK_INTERPRETER_LOCK = 4,
 	BLOCK_THROTTLED = 8,
+	BLOCK_UNSEEN_WAKE = 16,
 };
 enum follow {
 	FOLLOW_NONE,
@@ -202,6 +208,9 @@ struct block_record {
 	s32 waker_syscall, waker_descriptor;
 	char waker_comm[16];
 	u32 flags, holder;
+	u32 before_pid, before_tid;
+	char before_comm[16];
+	u32 device, reserved;
 	u64 waker_goroutine;
 };
 struct call_record {
@@ -252,9 +261,35 @@ struct ask_record {
 };
 struct file_io_record {
 	struct header header;
-	u64 first, bytes, calls, site;
-	u32 operation, has_stack;
+	u64 first, bytes, calls, site, inode, size;
+	u32 operation, has_stack, device, reserved;
 	struct stack_head stack;
+};
+enum {
+	OPENED_NAMED = 1,
+	OPENED_CREATED = 2,
+	OPENED_WATCHED = 4,
+	OPENED_DIRECTORY = 8,
+	OPENED_STACK = 16,
+};
+/* Then the stack's parts and the path. */
+struct opened_record {
+	struct header header;
+	u64 inode, size, site;
+	u32 device, flags;
+	s32 descriptor;
+	u32 object, path_bytes, reserved;
+	struct stack_head stack;
+};
+struct closed_record {
+	struct header header;
+	u64 since, site;
+	s32 descriptor;
+	u32 object, left, opened;
+};
+struct unread_record {
+	struct header header;
+	u64 socket, bytes;
 };
 struct python_code_record {
 	struct header header;
@@ -318,7 +353,7 @@ SIZE(stack_head, 160);
 SIZE(python_frame, 32);
 SIZE(sample_record, 184);
 SIZE(memory_record, 200);
-SIZE(block_record, 96);
+SIZE(block_record, 128);
 SIZE(call_record, 232);
 SIZE(short_waits_record, 272);
 SIZE(socket_seen_record, 96);
@@ -326,7 +361,10 @@ SIZE(socket_state_record, 104);
 SIZE(message_record, 232);
 SIZE(plaintext_record, 224);
 SIZE(ask_record, 224);
-SIZE(file_io_record, 224);
+SIZE(file_io_record, 248);
+SIZE(opened_record, 232);
+SIZE(closed_record, 56);
+SIZE(unread_record, 40);
 SIZE(python_code_record, 72);
 SIZE(resumed_record, 48);
 SIZE(goroutine_record, 208);

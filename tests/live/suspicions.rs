@@ -19,18 +19,18 @@ fn verdicts<'r>(result: &'r Value, rule: &str) -> Vec<&'r str> {
     all.iter().filter(|one| one["id"] == rule).filter_map(|one| one["verdict"].as_str()).collect()
 }
 
-struct Twin {
+pub(crate) struct Twin {
     result: Value,
     work_ms: f64,
 }
 
-fn twin(workload: &str, rule: &str, way: &str) -> Result<Twin> {
+pub(crate) fn twin(workload: &str, rule: &str, way: &str) -> Result<Twin> {
     let traced = Trace::workload(workload, &[&format!("{rule}.{way}")])?.passes()?;
     let work_ms = traced.truth()?.json["functions"][0]["wall_ms"].as_f64().context("truth without work")?;
     Ok(Twin { result: result(&traced)?, work_ms })
 }
 
-fn judged_right(workload: &str, rule: &str) -> Result<[Twin; 2]> {
+pub(crate) fn judged_right(workload: &str, rule: &str) -> Result<[Twin; 2]> {
     let (bad, good) = (twin(workload, rule, "bad")?, twin(workload, rule, "good")?);
     let found = verdicts(&bad.result, rule);
     ensure!(found.contains(&"confirmed"), "{rule} is {found:?} for the program that has it");
@@ -45,7 +45,7 @@ fn twins(rule: &str) -> Result<()> {
 }
 
 /// And the largest gain of the rule's hints is what the work of the other takes less.
-fn twins_with_gain(workload: &str, rule: &str) -> Result<()> {
+pub(crate) fn twins_with_gain(workload: &str, rule: &str) -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
     let [bad, good] = judged_right(workload, rule)?;
     let hints = bad.result["optimization_hints"].as_array().cloned().unwrap_or_default();
@@ -175,22 +175,6 @@ fn rate_limiting() -> Result<()> {
 #[test]
 fn cache_unused() -> Result<()> {
     twins("cache_unused")
-}
-
-#[test]
-fn connection_per_request_in_node() -> Result<()> {
-    let Some(_turn) = turn()? else { return Ok(()) };
-    judged_right("w71_twins_node", "connection_per_request").map(|_| ())
-}
-
-#[test]
-fn sequential_http_calls_in_node() -> Result<()> {
-    twins_with_gain("w71_twins_node", "sequential_http_calls")
-}
-
-#[test]
-fn repeated_request_in_node() -> Result<()> {
-    twins_with_gain("w71_twins_node", "repeated_request")
 }
 
 #[test]

@@ -22,6 +22,7 @@ pub struct Trace {
     env: Vec<(OsString, OsString)>,
     out: Option<PathBuf>,
     elsewhere: bool,
+    escalates: bool,
 }
 
 /// Its own network namespace, whose loopback hands every packet to another CPU: wakes then come in interrupts, inside
@@ -86,6 +87,12 @@ impl Trace {
         self
     }
 
+    /// With a second run where samples are too few: elsewhere it would overwrite the truth of the one that is looked at.
+    pub fn escalates(mut self) -> Self {
+        self.escalates = true;
+        self
+    }
+
     /// Packets are received on another CPU than they are sent on.
     pub fn elsewhere(mut self) -> Self {
         self.elsewhere = true;
@@ -108,7 +115,11 @@ impl Trace {
         open(&truth_dir, 0o777).context("open the truth directory")?;
         let out = self.out.unwrap_or_else(|| scratch.path().join("out"));
         let mut perfmap = Command::new(places::perfmap()?);
-        perfmap.arg("trace").arg("--out").arg(&out).args(&self.options).arg("--");
+        perfmap.arg("trace").arg("--out").arg(&out).args(&self.options);
+        if !self.escalates {
+            perfmap.arg("--no-escalate");
+        }
+        perfmap.arg("--");
         if self.elsewhere {
             perfmap.args(["unshare", "--net", "--mount", "sh", "-ec", ELSEWHERE, "sh"]);
         }

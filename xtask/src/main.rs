@@ -5,6 +5,7 @@ mod build_ebpf;
 mod checks;
 mod demo;
 mod fuzz;
+mod gains;
 mod setup;
 mod shell;
 mod tally;
@@ -20,6 +21,9 @@ cargo xtask COMMAND
   bench [--load] [--pairs N]
                           overhead beside perf, py-spy and strace, and under load; writes docs/benchmarks.md (--load:
                           the part under load alone)
+  gains [--runs N] [RULE…]
+                          what hints promise beside what their fixes save; writes the table of docs/gains.md (of some
+                          rules: prints it)
   fuzz [--seconds N] [TARGET…]
                           run every fuzz target for 60 s each (nightly Rust, cargo-fuzz); fails on a finding
 ";
@@ -48,6 +52,11 @@ fn main() -> std::process::ExitCode {
                 other => Err(anyhow::anyhow!("bench does not know {other:?}")),
             }
         }
+        ["gains", "--runs", n, only @ ..] => match n.parse() {
+            Ok(n) => gains::gains(n, only),
+            Err(_) => Err(anyhow::anyhow!("--runs wants a number, not {n:?}")),
+        },
+        ["gains", only @ ..] => gains::gains(gains::DEFAULT_RUNS, only),
         ["fuzz", "--seconds", n, targets @ ..] => match n.parse() {
             Ok(n) => fuzz::fuzz(n, targets),
             Err(_) => Err(anyhow::anyhow!("--seconds wants a number, not {n:?}")),

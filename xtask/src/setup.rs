@@ -60,6 +60,26 @@ const NEEDS: &[Need] = &[
     need("golang-go", Sign::Program("go"), "builds the Go workloads", false),
     need("openjdk-17-jdk-headless", Sign::Program("javac"), "compiles and runs the Java workload", false),
     need("libnetty-java", Sign::File("/usr/share/java/netty-transport.jar"), "an event loop of Java", false),
+    need("maven", Sign::Program("mvn"), "an ordinary program: a Maven test", false),
+    need(
+        "libsurefire-java",
+        Sign::File("/usr/share/maven-repo/org/apache/maven/plugins/maven-surefire-plugin"),
+        "Maven's tests without a network",
+        false,
+    ),
+    need(
+        "libmaven-compiler-plugin-java",
+        Sign::File("/usr/share/maven-repo/org/apache/maven/plugins/maven-compiler-plugin"),
+        "Maven's compiler without a network",
+        false,
+    ),
+    need(
+        "libmaven-resources-plugin-java",
+        Sign::File("/usr/share/maven-repo/org/apache/maven/plugins/maven-resources-plugin"),
+        "what Maven asks for besides",
+        false,
+    ),
+    need("junit4", Sign::File("/usr/share/java/junit4.jar"), "the library of a Maven test", false),
     need("socat", Sign::Program("socat"), "a proxy that only copies bytes", false),
     need("util-linux", Sign::Program("setpriv"), "runs perfmap without privilege", false),
 ];

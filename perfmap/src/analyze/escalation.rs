@@ -4,7 +4,8 @@
 
 use super::{
     baseline::{self, Metric},
-    hot::{self, ENOUGH_SAMPLES, HOT_PCT, Lines},
+    hot::{self, HOT_PCT},
+    lines::{Lines, Looker},
 };
 use crate::{
     map::{Location, Map, Step},
@@ -58,20 +59,14 @@ impl Level {
     }
 }
 
-impl Lines {
-    /// Where not, a run with a higher rate is what helps.
-    pub fn are_enough(&self) -> bool {
-        self.samples >= ENOUGH_SAMPLES
-    }
-}
-
 pub(super) fn steps(recording: &Recording, resolved: &Resolved, map: &Map) -> Vec<Escalation> {
     let meta = &recording.meta;
     let step = |level| Escalation { level, backend: meta.backend.clone(), sample_hz: meta.sample_hz };
     let samples = recording.events.iter().filter(|event| matches!(event, Event::Sample(_))).count() as u64;
     let mut found = vec![step(Level::Functions { samples, events: recording.events.len() as u64 })];
+    let looker = Looker::new(recording, resolved);
     for hot in hot::functions(map).into_iter().filter(|hot| hot.share_pct > HOT_PCT).take(MOST) {
-        let lines = hot::lines(recording, resolved, &hot);
+        let lines = looker.lines(&hot);
         let hot::Hot { function, location, share_pct, .. } = hot;
         found.push(step(Level::Lines { function, location, share_pct, lines }));
     }

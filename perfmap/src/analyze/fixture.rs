@@ -96,6 +96,7 @@ fn lock() -> Lock {
         waiter: Some(side("take", 10, &["worker", "take", "pthread_mutex_lock"])),
         holder: Some(side("refill", 20, &["worker", "refill", "read"])),
         waits: 4,
+        which: vec![],
         waited: ms(120),
         held: ms(60),
     }
@@ -257,6 +258,9 @@ pub fn recording() -> Recording {
         unfinished: false,
         throttled: false,
         held: None,
+        unseen_wake: false,
+        before: None,
+        device: None,
     }));
     events.push(Event::ShortWaits(ShortWaits {
         task,

@@ -10,21 +10,26 @@ mod escalation;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod hot;
+mod lines;
 mod norms;
+pub mod parallelism;
 pub mod parts;
 pub mod replay;
 mod root_cause;
 mod rules;
+pub mod scaling;
 pub mod suspicions;
 #[cfg(test)]
 mod tests;
 mod types;
 mod verdict;
 mod warnings;
+pub mod without;
 mod wrong_tool;
 
 pub use escalation::{Escalation, Level};
-pub use hot::{ENOUGH_SAMPLES, HOT_PCT, Line, Lines};
+pub use hot::HOT_PCT;
+pub use lines::{Again, ENOUGH_SAMPLES, HIGHER_HZ, Line, Lines, too_few};
 pub use norms::{Norm, Norms, NormsError, Operation};
 pub use types::{Analysis, Bottleneck, CallProtocol, Class, Detail, Rank, Warning};
 pub use verdict::{Conclusion, Reason, Recommendation};
@@ -51,7 +56,9 @@ const TOP: usize = 3;
 const NAMED_PCT: f64 = 1.0;
 
 pub fn analyze(recording: &Recording, resolved: &Resolved, correlated: &Correlated, map: &Map) -> Analysis {
-    let suspicions = suspicions::suspicions(&Facts { recording, resolved, correlated, map });
+    let facts = Facts { recording, resolved, correlated, map };
+    let suspicions = suspicions::suspicions(&facts);
+    let parallelism = parallelism::parallelism(&facts);
     let warnings = warnings::all(recording, resolved, map);
     let candidates = candidate::ranked(map);
     let (class, detail, top) = classify(map, &candidates);
@@ -60,7 +67,20 @@ pub fn analyze(recording: &Recording, resolved: &Resolved, correlated: &Correlat
     let wrong_tool = wrong_tool::indicators(map, &candidates, &top, &suspicions, &norms);
     let conclusion = verdict::conclude(class, &top, &suspicions, &wrong_tool, &warnings, recording.events.len() as u64);
     let root_cause = root_cause::chain(map, &top, &suspicions);
-    Analysis { class, detail, top, suspicions, root_cause, wrong_tool, escalation, conclusion, warnings }
+    let scaling = scaling::scaling(recording);
+    Analysis {
+        class,
+        detail,
+        top,
+        suspicions,
+        root_cause,
+        wrong_tool,
+        parallelism,
+        escalation,
+        conclusion,
+        scaling,
+        warnings,
+    }
 }
 
 fn classify(map: &Map, candidates: &[Candidate<'_>]) -> (Class, Detail, Vec<Bottleneck>) {

@@ -9,7 +9,7 @@ use crate::{
 /// each end counted for itself: traffic between two processes of the tree is both sent and received.
 /// `trips` (HTTP's, databases') are counted by who knows protocols: this room runs and adds up.
 pub fn metrics(outcome: &Outcome, trips: [u64; 2]) -> Metrics {
-    let Outcome { recording, files: _, memory, peers: _, tls_libraries: _ } = outcome;
+    let Outcome { recording, origin: _, files: _, memory, peers: _, tls_libraries: _ } = outcome;
     let mut metrics = Metrics {
         wall: recording.observed(),
         cpu: recording.meta.tree_cpu,
@@ -70,7 +70,16 @@ mod tests {
 
     fn io(operation: FileOperation, bytes: u64) -> Event {
         let at = Nanos(1);
-        Event::FileIo(FileIo { task: TaskId(0), operation, first: at, last: at, calls: 1, bytes, stack: None })
+        Event::FileIo(FileIo {
+            task: TaskId(0),
+            operation,
+            first: at,
+            last: at,
+            calls: 1,
+            bytes,
+            stack: None,
+            file: None,
+        })
     }
 
     #[test]
@@ -93,7 +102,14 @@ mod tests {
         recording.events = vec![io(FileOperation::Read, 3), io(FileOperation::Read, 4), io(FileOperation::Write, 5)];
         let memory = crate::collect::MemoryCurve { peak: 9, start: 8, end: 6, is_pss: true };
         let run = metrics(
-            &Outcome { recording, files: Default::default(), memory, peers: vec![], tls_libraries: vec![] },
+            &Outcome {
+                recording,
+                origin: crate::recording::Nanos::ZERO,
+                files: Default::default(),
+                memory,
+                peers: vec![],
+                tls_libraries: vec![],
+            },
             [14, 3],
         );
         assert_eq!((run.http_round_trips, run.db_round_trips), (14, 3));

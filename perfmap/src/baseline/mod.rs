@@ -6,11 +6,13 @@
 mod file;
 mod last_lines;
 mod metrics;
+mod progress;
 mod schedule;
 mod statistics;
 
 pub use file::{BaselineFile, BaselineFileError, FILE_LIMIT};
 pub use last_lines::Witness;
 pub use metrics::metrics;
+pub use progress::{PatternError, ProgressPattern, ProgressReader};
 pub use schedule::{BaselineError, Observed, Phase, RunResult, Schedule, measure};
 pub use statistics::{Statistics, statistics};

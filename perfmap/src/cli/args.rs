@@ -4,12 +4,15 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, ValueEnum};
 
+use super::scale_args::{SCALE_EXAMPLES, ScaleArgs, WorkArgs};
+
 const EXAMPLES: &str = "\
 Examples:
   sudo perfmap trace -- uv run pytest tests/e2e/test_checkout.py -s
   sudo perfmap trace --runs 5 -- ./target/release/import data.csv
   sudo perfmap trace POST /api/v1/orders
   perfmap discover app/services/orders.py::create_order
+  sudo perfmap scale --sweep 1,2,4,8 --workers-env WORKERS -- python3 backfill.py
   sudo perfmap attach --unit billing.service --duration 30s
   perfmap report .optimization/test_checkout/recording.perfmap
   perfmap diff before/profile_result.yaml after/profile_result.yaml
@@ -31,7 +34,8 @@ Examples:
 The command runs as you, with your environment, though perfmap runs as root (--as-root keeps root).
 Services are named by --service, then by the [services] table of perfmap.toml in the project's root
 (lines like: api = 'port:8001'), then by what they, their container or their unit say.
-It runs once to warm up, three times to measure (the baseline), and once profiled.
+It runs once to warm up, three times to measure (the baseline), and once profiled; once more at 999 Hz where a hot
+function has too few samples for its lines (--no-escalate: not).
 
 Exit codes: the command's own; 2 wrong use, 3 the command fails before profiling, 4 no privilege or an unfit
 kernel, 5 output cannot be written, 6 a --fail-on condition holds, 126/127 the command cannot be run, 128+n killed by signal n, 130 Ctrl-C.";
@@ -126,6 +130,9 @@ pub enum Subcommand {
     /// Run a command, measure it, and write its performance map
     #[command(after_help = TRACE_EXAMPLES)]
     Trace(TraceArgs),
+    /// Say why so many workers are not so many times as fast, and how many are best
+    #[command(after_help = SCALE_EXAMPLES, mut_arg("command", |command| command.required(false).required_unless_present("pid")))]
+    Scale(Box<ScaleArgs>),
     /// Watch services that run already, and write the same map
     #[command(after_help = ATTACH_EXAMPLES)]
     Attach(AttachArgs),
@@ -206,12 +213,17 @@ pub struct TraceArgs {
     /// MiB of memory for what is kept in detail; of what came before, requests and bytes stay counted
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub detail_memory: u32,
+    /// No second run at 999 Hz where a hot function has too few samples for its lines
+    #[arg(long)]
+    pub no_escalate: bool,
     /// End with exit code 6 where this holds: confirmed, confirmed=RULE, class=CLASS, wall>MS (repeatable)
     #[arg(long, value_name = "CONDITION")]
     pub fail_on: Vec<String>,
     /// What operations usually take, over the usual norms: a TOML file (see also perfmap.toml)
     #[arg(long, value_name = "FILE")]
     pub norms: Option<PathBuf>,
+    #[command(flatten)]
+    pub work: WorkArgs,
     /// For tests: probes in TLS libraries one by one, as on kernels before 6.6
     #[arg(long, hide = true)]
     pub single_probes: bool,
@@ -268,7 +280,7 @@ pub struct AttachArgs {
 }
 
 /// A number and its unit; seconds without one.
-fn duration(typed: &str) -> Result<Duration, String> {
+pub fn duration(typed: &str) -> Result<Duration, String> {
     let digits = typed.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(typed.len());
     let (number, unit) = typed.split_at(digits);
     let seconds = match unit {

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     collect::{self, Control, Mode, Outcome, Peers},
-    recording::{NamedService, Recording, ServiceSelector},
+    recording::{NamedService, Recording, ServiceSelector, Work},
     report::{self, files},
     resolve,
     target::{self, Invocation, SelectError, Selector, Signals},
@@ -43,13 +43,18 @@ struct AttachPlan {
 }
 
 pub fn attach(typed: &AttachArgs, console: &Console) -> Result<u8, Failure> {
+    attach_with(typed, Work::default(), console)
+}
+
+/// `work`: what is said about what they do.
+pub fn attach_with(typed: &AttachArgs, work: Work, console: &Console) -> Result<u8, Failure> {
     let working_directory =
         std::env::current_dir().map_err(|error| Failure::Input { path: "the working directory".into(), error })?;
     let invocation = Invocation::of_this_process(false)?;
     let plan = attach_plan(typed, &working_directory, &invocation)?;
     files::check_writable(&plan.out)?;
     let outcome = watch(&plan, console)?;
-    let recording = complete(&plan, outcome);
+    let recording = Recording { work, ..complete(&plan, outcome) };
     let raw = vec![recording_file(&recording)?];
     let products = pipeline::products(&recording, &plan.output);
     let to = Destination { directory: &plan.out, owner: plan.owner };
@@ -166,7 +171,7 @@ fn ends(signal: i32) -> bool {
 }
 
 fn complete(plan: &AttachPlan, outcome: Outcome) -> Recording {
-    let Outcome { mut recording, files, memory: _, peers: _, tls_libraries: _ } = outcome;
+    let Outcome { mut recording, origin: _, files, memory: _, peers: _, tls_libraries: _ } = outcome;
     let meta = &mut recording.meta;
     meta.command.clone_from(&plan.words);
     meta.working_directory.clone_from(&plan.working_directory);

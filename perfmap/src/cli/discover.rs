@@ -188,6 +188,7 @@ fn as_command(command: &[OsString], here: &Path, invocation: &Invocation) -> tar
         identity: invocation.identity.clone(),
         environment: invocation.environment.clone(),
         stdout_to_stderr: false,
+        output: None,
     }
 }
 

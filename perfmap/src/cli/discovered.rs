@@ -319,6 +319,7 @@ pub fn warning_text(warning: &Warning) -> String {
             "the function that answers the route could not be named; the location is where the route is declared".to_owned()
         }
         Warning::TooManyFiles => "the repository is too large: some files were not looked at".to_owned(),
+        Warning::SourcesLeftOut { note } => format!("call chain: {}", report::visible(note)),
     }
 }
 

@@ -4,6 +4,8 @@
 
 mod args;
 mod attach;
+mod capture;
+mod closer;
 mod completions;
 mod console;
 mod container_roots;
@@ -21,8 +23,14 @@ mod progress;
 mod read;
 mod replay;
 mod runner;
+mod sample;
+mod scale;
+mod scale_args;
 mod services;
+mod sweep;
 mod trace;
+mod work;
+mod workers;
 
 use clap::Parser;
 
@@ -53,6 +61,7 @@ pub fn main() -> u8 {
 fn dispatch(command: Subcommand, console: &Console) -> Result<u8, Failure> {
     match command {
         Subcommand::Trace(typed) => trace::trace(&typed, console),
+        Subcommand::Scale(typed) => scale::scale(&typed, console),
         Subcommand::Attach(typed) => attach::attach(&typed, console),
         Subcommand::Discover(typed) => discover::discover(&typed, console),
         Subcommand::Report(typed) => replay::replay(&typed, console),

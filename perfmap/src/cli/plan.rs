@@ -11,6 +11,7 @@ use super::{
     fail_on::{self, Condition},
     norms::norms,
     services::named_services,
+    work::{ScalePlan, WorkPlan, work_plan},
 };
 use crate::{
     baseline::Schedule,
@@ -50,6 +51,8 @@ pub struct TracePlan {
     pub stack_bytes: u32,
     pub detail_memory: u32,
     pub single_probes: bool,
+    /// A run at a higher rate is made where the profiled one has too few samples.
+    pub escalate: bool,
     /// `auto` goes on without eBPF where it is refused, and says what is lost.
     pub backend: Backend,
     /// Services that run already and that the command talks to.
@@ -58,6 +61,7 @@ pub struct TracePlan {
     pub fail_on: Vec<Condition>,
     /// As they go into the recording.
     pub norms: Vec<String>,
+    pub work: WorkPlan,
 }
 
 /// What `trace` and `report` have in common.
@@ -71,6 +75,16 @@ pub struct OutputPlan {
 }
 
 impl TracePlan {
+    /// The question of `perfmap scale`, and the number of workers that the command is to have for it.
+    pub fn ask(&mut self, scale: &ScalePlan) {
+        let workers = scale.workers(self.work.said.workers, &self.command);
+        if let (Some(by), Some(workers)) = (&scale.by, workers) {
+            self.command = by.with(&self.command, workers);
+        }
+        self.work.said.workers = workers;
+        self.work.said.asked = true;
+    }
+
     pub fn collect(&self, mode: Mode, peers: Peers) -> collect::Plan {
         collect::Plan {
             mode,
@@ -116,6 +130,7 @@ pub fn trace_plan(
         identity,
         environment,
         stdout_to_stderr: output.print,
+        output: None,
     };
     target::find_program(&command).map_err(|cause| target::LaunchError::from((&command, cause)))?;
     let home = command.variable("HOME").map(PathBuf::from);
@@ -147,11 +162,13 @@ pub fn trace_plan(
         stack_bytes: typed.stack_bytes,
         detail_memory: typed.detail_memory,
         single_probes: typed.single_probes,
+        escalate: !typed.no_escalate,
         backend: typed.backend,
         follow_peers,
         output,
         fail_on,
         norms,
+        work: work_plan(&typed.work)?,
     })
 }
 

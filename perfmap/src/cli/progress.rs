@@ -29,6 +29,11 @@ impl<'a> Progress<'a> {
         self.console.line(&line(phase, &self.walls, self.left));
     }
 
+    /// A run that was not foreseen.
+    pub fn again(&self, why: &str) {
+        self.console.line(&format!("again      {why}"));
+    }
+
     pub fn end(&mut self, wall: Nanos) {
         self.walls.push(wall);
         self.left = self.left.saturating_sub(1);

@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal, time::Instant};
 
-use super::{args::Backend, console::Console, errors::Failure, plan::TracePlan};
+use super::{args::Backend, capture::Capture, console::Console, errors::Failure, plan::TracePlan};
 use crate::{
     collect::{self, CollectError, Control, FollowPeers, Mode, Outcome, Peer, Peers, Progress},
     recording::{Ending, Nanos},
@@ -31,10 +31,30 @@ pub enum Purpose {
     /// Nothing but counts.
     Count,
     Profile,
+    /// Profiled again, at this rate.
+    Closer {
+        sample_hz: u32,
+    },
+}
+
+/// What the runs so far have taught the next one.
+#[derive(Debug, Default)]
+pub struct Learned {
+    plain: Option<String>,
+    peers: Vec<Peer>,
+    tls_libraries: Vec<collect::TlsUse>,
+}
+
+impl Learned {
+    /// No samples are taken without eBPF.
+    pub fn is_plain(&self) -> bool {
+        self.plain.is_some()
+    }
 }
 
 impl<'a> Runner<'a> {
-    pub fn new(plan: &'a TracePlan) -> Result<Runner<'a>, Failure> {
+    pub fn new(plan: &'a TracePlan, learned: Learned) -> Result<Runner<'a>, Failure> {
+        let Learned { plain, peers, tls_libraries } = learned;
         let signals =
             Signals::install().map_err(|error| Failure::Internal { what: format!("signal handlers: {error}") })?;
         Ok(Runner {
@@ -42,10 +62,14 @@ impl<'a> Runner<'a> {
             signals,
             escalation: Escalation::default(),
             began: Instant::now(),
-            plain: None,
-            peers: Vec::new(),
-            tls_libraries: Vec::new(),
+            plain,
+            peers,
+            tls_libraries,
         })
+    }
+
+    pub fn learned(self) -> Learned {
+        Learned { plain: self.plain, peers: self.peers, tls_libraries: self.tls_libraries }
     }
 
     /// Fails where nothing was recorded; a command that fails is an outcome.
@@ -53,7 +77,7 @@ impl<'a> Runner<'a> {
         let (mode, follow) = match purpose {
             Purpose::WarmUp => (Mode::Count, self.plan.follow_peers.clone()),
             Purpose::Count => (Mode::Count, FollowPeers::No),
-            Purpose::Profile => (Mode::Profile, self.plan.follow_peers.clone()),
+            Purpose::Profile | Purpose::Closer { .. } => (Mode::Profile, self.plan.follow_peers.clone()),
         };
         if purpose != Purpose::Count {
             let added = collect::running(&self.plan.added);
@@ -62,8 +86,15 @@ impl<'a> Runner<'a> {
         }
         let peers = Peers { follow, known: self.peers.clone(), watched: Vec::new() };
         let (signals, escalation, began) = (&self.signals, &mut self.escalation, self.began);
-        let plan = collect::Plan { tls_libraries: self.tls_libraries.clone(), ..self.plan.collect(mode, peers) };
-        let launch = || Held::spawn(&self.plan.command);
+        let mut plan = collect::Plan { tls_libraries: self.tls_libraries.clone(), ..self.plan.collect(mode, peers) };
+        if let Purpose::Closer { sample_hz } = purpose {
+            plan.sample_hz = sample_hz;
+        }
+        let pattern = self.plan.work.progress.as_ref().filter(|_| purpose == Purpose::Profile);
+        let capture = pattern.map(|pattern| Capture::begin(pattern, &self.plan.command)).transpose()?;
+        let command =
+            capture.as_ref().map_or_else(|| self.plan.command.clone(), |capture| capture.of(&self.plan.command));
+        let launch = || Held::spawn(&command);
         let mut asked = |_progress: &Progress, remote: &Remote| control(signals, escalation, now(began), remote);
         let outcome = match &self.plain {
             Some(lost) => collect::run_plain(&plan, launch, lost, &mut asked),
@@ -88,6 +119,10 @@ impl<'a> Runner<'a> {
             return Err(Failure::Interrupted { nothing_written: true });
         }
         let mut outcome = outcome?;
+        if let Some(told) = capture.map(Capture::finish) {
+            outcome.recording.work.progress = told.since(outcome.origin);
+            outcome.recording.meta.notes.extend(told.note());
+        }
         let late: Vec<Peer> = outcome.peers.iter().filter(|peer| !self.peers.contains(peer)).copied().collect();
         if purpose == Purpose::Profile && !late.is_empty() {
             outcome.recording.meta.notes.push(met_late(late.len()));
@@ -128,11 +163,11 @@ fn without_privilege(missing: &str) -> String {
     )
 }
 
-fn now(began: Instant) -> Nanos {
+pub fn now(began: Instant) -> Nanos {
     Nanos(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX))
 }
 
-fn control(signals: &Signals, escalation: &mut Escalation, now: Nanos, remote: &Remote) -> Control {
+pub fn control(signals: &Signals, escalation: &mut Escalation, now: Nanos, remote: &Remote) -> Control {
     let arrived = signals.take();
     let steps = arrived.into_iter().map(|signal| escalation.on_signal(signal, now)).collect::<Vec<_>>();
     for step in steps.into_iter().chain([escalation.on_tick(now)]).flatten() {
@@ -155,7 +190,7 @@ fn control(signals: &Signals, escalation: &mut Escalation, now: Nanos, remote: &
 }
 
 /// While the target has the terminal's foreground, Ctrl-C goes to it and not to us: its ending is all that tells.
-fn interrupted_by_terminal(ending: Option<Ending>) -> bool {
+pub fn interrupted_by_terminal(ending: Option<Ending>) -> bool {
     let by_interrupt = matches!(ending, Some(Ending::Killed(libc::SIGINT) | Ending::Exited(130)));
     by_interrupt && std::io::stdin().is_terminal()
 }

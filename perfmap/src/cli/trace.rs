@@ -2,6 +2,7 @@
 
 use super::{
     args::TraceArgs,
+    closer,
     console::Console,
     container_roots,
     discover::{self, Chosen},
@@ -10,13 +11,15 @@ use super::{
     plan::{BaselinePlan, TracePlan, Wanted, check_followed, trace_plan, words},
     progress::Progress,
     read::read_bounded,
-    runner::{Purpose, Runner},
+    runner::{Learned, Purpose, Runner},
+    sweep::sweep,
+    work::ScalePlan,
 };
 use crate::{
     baseline::{self, BaselineError, BaselineFile, FILE_LIMIT, Phase, RunResult, Schedule, Witness},
     collect::Outcome,
     correlate::{CallKind, flows::flows},
-    recording::{Baseline, ProcessId, Recording, file},
+    recording::{Baseline, ProcessId, Recording, Source, Work, file},
     report::{OutputFile, files},
     resolve,
     target::{self, EnvironmentSource, Invocation},
@@ -26,6 +29,43 @@ const RECORDING_NAME: &str = "recording.perfmap";
 const BASELINE_NAME: &str = "baseline.json";
 
 pub fn trace(typed: &TraceArgs, console: &Console) -> Result<u8, Failure> {
+    run(typed, None, console)
+}
+
+/// `scale`: what is asked and done beside the trace.
+pub fn run(typed: &TraceArgs, scale: Option<&ScalePlan>, console: &Console) -> Result<u8, Failure> {
+    let (mut plan, source) = prepare(typed, console)?;
+    if let Some(scale) = scale {
+        plan.ask(scale);
+    }
+    let reused = match &plan.baseline {
+        BaselinePlan::Reuse(path) => Some(reuse(path, &plan, console)?),
+        BaselinePlan::Measure(_) | BaselinePlan::None => None,
+    };
+    files::check_writable(&plan.out)?;
+    let mut progress = Progress::new(console, runs(&plan));
+    let (baseline, outcome, learned) = all_runs(&plan, reused, &mut progress, console)?;
+    let mut recording = complete(&plan, baseline, outcome, &progress);
+    recording.source = source;
+    closer::look(&plan, learned, &mut recording, &mut progress, console)?;
+    let interrupted = scale.is_some_and(|scale| swept(&plan, scale, &mut recording, console));
+    let code = finish(&plan, &recording, console, &progress)?;
+    Ok(if interrupted { errors::after_run(None, true) } else { code })
+}
+
+/// True: Ctrl-C ended the sweep. Whatever becomes of it, the profiled run is not lost.
+fn swept(plan: &TracePlan, scale: &ScalePlan, recording: &mut Recording, console: &Console) -> bool {
+    if scale.counts.is_empty() || recording.meta.interrupted {
+        return false;
+    }
+    sweep(plan, scale, &mut recording.work, console).unwrap_or_else(|failure| {
+        console.warning(&format!("the sweep ends here: {failure}"));
+        false
+    })
+}
+
+/// What was typed → what will be done.
+pub fn prepare(typed: &TraceArgs, console: &Console) -> Result<(TracePlan, Option<Source>), Failure> {
     let working_directory =
         std::env::current_dir().map_err(|error| Failure::Input { path: "the working directory".into(), error })?;
     let invocation = Invocation::of_this_process(typed.as_root)?;
@@ -40,16 +80,7 @@ pub fn trace(typed: &TraceArgs, console: &Console) -> Result<u8, Failure> {
     };
     let plan = trace_plan(typed, wanted, &working_directory, invocation)?;
     check_followed(&plan.follow_peers)?;
-    let reused = match &plan.baseline {
-        BaselinePlan::Reuse(path) => Some(reuse(path, &plan, console)?),
-        BaselinePlan::Measure(_) | BaselinePlan::None => None,
-    };
-    files::check_writable(&plan.out)?;
-    let mut progress = Progress::new(console, runs(&plan));
-    let (baseline, outcome) = all_runs(&plan, reused, &mut progress, console)?;
-    let mut recording = complete(&plan, baseline, outcome, &progress);
-    recording.source = source;
-    finish(&plan, &recording, console, &progress)
+    Ok((plan, source))
 }
 
 fn runs(plan: &TracePlan) -> u32 {
@@ -76,8 +107,8 @@ fn all_runs(
     reused: Option<Baseline>,
     progress: &mut Progress<'_>,
     console: &Console,
-) -> Result<(Option<Baseline>, Outcome), Failure> {
-    let mut runner = Runner::new(plan)?;
+) -> Result<(Option<Baseline>, Outcome, Learned), Failure> {
+    let mut runner = Runner::new(plan, Learned::default())?;
     let baseline = match plan.baseline {
         BaselinePlan::Measure(schedule) => Some(measure(schedule, &mut runner, progress, console)?),
         BaselinePlan::Reuse(_) | BaselinePlan::None => reused,
@@ -85,7 +116,7 @@ fn all_runs(
     progress.begin(None);
     let outcome = runner.run(Purpose::Profile, console)?;
     progress.end(outcome.recording.observed());
-    Ok((baseline, outcome))
+    Ok((baseline, outcome, runner.learned()))
 }
 
 fn measure(
@@ -127,8 +158,8 @@ fn measure(
 }
 
 /// Adds what only this side knows, while the traced files are still where they were.
-fn complete(plan: &TracePlan, baseline: Option<Baseline>, outcome: Outcome, progress: &Progress<'_>) -> Recording {
-    let Outcome { mut recording, files, memory: _, peers: _, tls_libraries: _ } = outcome;
+pub fn complete(plan: &TracePlan, baseline: Option<Baseline>, outcome: Outcome, progress: &Progress<'_>) -> Recording {
+    let Outcome { mut recording, origin: _, files, memory: _, peers: _, tls_libraries: _ } = outcome;
     let meta = &mut recording.meta;
     meta.command = words(&plan.command);
     meta.working_directory.clone_from(&plan.command.working_directory);
@@ -137,6 +168,7 @@ fn complete(plan: &TracePlan, baseline: Option<Baseline>, outcome: Outcome, prog
     meta.services.clone_from(&plan.services);
     meta.norms.clone_from(&plan.norms);
     recording.baseline = baseline;
+    recording.work = Work { progress: std::mem::take(&mut recording.work.progress), ..plan.work.said.clone() };
     let outside = recording.meta.outside.clone();
     add_projects(&mut recording, |id| outside.binary_search(&id).is_ok());
     container_roots::add(&mut recording);
@@ -185,7 +217,7 @@ pub fn recording_file(recording: &Recording) -> Result<OutputFile, Failure> {
 }
 
 /// What was observed, as against what is concluded from it.
-fn raw_files(plan: &TracePlan, recording: &Recording) -> Result<Vec<OutputFile>, Failure> {
+pub fn raw_files(plan: &TracePlan, recording: &Recording) -> Result<Vec<OutputFile>, Failure> {
     let mut raw = vec![recording_file(recording)?];
     if let (BaselinePlan::Measure(_), Some(baseline)) = (&plan.baseline, &recording.baseline) {
         let bytes = BaselineFile::new(recording.meta.command.clone(), baseline.clone())

@@ -48,6 +48,10 @@ pub enum Record<'a> {
     Plaintext(wire::Plaintext, Option<RawStack<'a>>, &'a [u8]),
     Ask(wire::Ask, Option<RawStack<'a>>, &'a [u8]),
     FileIo(wire::FileIo, Option<RawStack<'a>>),
+    /// With the path.
+    Opened(wire::Opened, Option<RawStack<'a>>, &'a [u8]),
+    Closed(wire::Closed),
+    Unread(wire::Unread),
     PythonCode {
         code: wire::PythonCode,
         name: &'a [u8],
@@ -126,6 +130,14 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
             let (stack, _) = stack(bytes, size_of::<wire::FileIo>(), &io.stack)?;
             Record::FileIo(io, (io.has_stack != 0).then_some(stack))
         }
+        wire::Kind::Opened => {
+            let opened: wire::Opened = fixed(bytes)?;
+            let (stack, rest) = stack(bytes, size_of::<wire::Opened>(), &opened.stack)?;
+            let path = rest.get(..opened.path_bytes as usize).ok_or(Malformed)?;
+            Record::Opened(opened, (opened.flags & wire::OPENED_STACK != 0).then_some(stack), path)
+        }
+        wire::Kind::Closed => Record::Closed(fixed(bytes)?),
+        wire::Kind::Unread => Record::Unread(fixed(bytes)?),
         wire::Kind::PythonCode => {
             let code: wire::PythonCode = fixed(bytes)?;
             let rest = bytes.get(size_of::<wire::PythonCode>()..).ok_or(Malformed)?;
@@ -182,7 +194,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn total_on_any_bytes(kind in 0u32..32, mut bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+        fn total_on_any_bytes(kind in 0u32..48, mut bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
             if bytes.len() >= 4 {
                 bytes[..4].copy_from_slice(&kind.to_ne_bytes());
             }

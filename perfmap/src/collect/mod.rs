@@ -14,6 +14,7 @@ mod connections;
 mod conntrack;
 mod containers;
 mod decode;
+mod devices;
 mod go_programs;
 mod goroutines;
 mod gpu;
@@ -23,12 +24,14 @@ mod mappings;
 mod memory;
 mod meter;
 mod object;
+mod opened;
 mod overload;
 mod peers;
 mod pid_namespace;
 mod pieces;
 mod plain;
 mod plaintext;
+mod pressure;
 mod probes;
 mod process;
 mod recorder;
@@ -127,6 +130,8 @@ pub struct MemoryCurve {
 #[derive(Debug)]
 pub struct Outcome {
     pub recording: Recording,
+    /// CLOCK_MONOTONIC at the recording's origin.
+    pub origin: Nanos,
     /// The mapped files, kept open for the look-up of names.
     pub files: ModuleFiles,
     pub memory: MemoryCurve,

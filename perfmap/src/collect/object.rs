@@ -193,6 +193,8 @@ impl Object {
             (wire::LossSlot::SiteTable, Loss::SiteTableFull),
             (wire::LossSlot::PayloadUnreadable, Loss::PayloadUnreadable),
             (wire::LossSlot::RingMemory, Loss::RingFullMemory),
+            (wire::LossSlot::WakeUnseen, Loss::WakeUnseen),
+            (wire::LossSlot::SwitchUnseen, Loss::SwitchUnseen),
         ];
         let mut losses = Losses::default();
         let counters = self.ebpf.map("losses").and_then(|map| PerCpuArray::<_, u64>::try_from(map).ok());

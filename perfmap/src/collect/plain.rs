@@ -107,6 +107,9 @@ pub fn run_plain(
         unfinished: ending.is_none(),
         throttled: false,
         held: None,
+        unseen_wake: false,
+        before: None,
+        device: None,
     };
     let meta = Meta {
         backend: PLAIN_BACKEND.into(),
@@ -133,6 +136,7 @@ pub fn run_plain(
     };
     Ok(Outcome {
         recording,
+        origin: Nanos(origin),
         files: ModuleFiles::default(),
         memory: memory.curve(),
         peers: Vec::new(),

@@ -60,7 +60,14 @@ impl Probe {
 }
 
 /// Exit, exec and fork come first: the target is followed only once all three are there.
-pub const PROBES: [Probe; 18] = [
+pub const PROBES: [Probe; 22] = [
+    Probe {
+        // Before the process is gone for those who read the records.
+        program: "on_exit_files",
+        attach: Attach::Tracepoint("sched_process_exit"),
+        when: When::Profile,
+        gives: "descriptors that are never closed",
+    },
     Probe {
         program: "on_exit",
         attach: Attach::Tracepoint("sched_process_exit"),
@@ -105,6 +112,12 @@ pub const PROBES: [Probe; 18] = [
         gives: "waits and run-queue time",
     },
     Probe {
+        program: "on_block_io",
+        attach: Attach::Extra("block_bio_queue"),
+        when: When::Profile,
+        gives: "which disk a wait was for",
+    },
+    Probe {
         program: "on_send",
         attach: Attach::Tracepoint("sock_send_length"),
         when: When::Always,
@@ -129,6 +142,13 @@ pub const PROBES: [Probe; 18] = [
         gives: "connections and their set-up time",
     },
     Probe {
+        // Before the connection is gone for those who read the records.
+        program: "on_unread",
+        attach: Attach::Extra("tcp_destroy_sock"),
+        when: When::Profile,
+        gives: "answers that are not read",
+    },
+    Probe {
         program: "on_socket_end",
         attach: Attach::Tracepoint("tcp_destroy_sock"),
         when: When::Always,
@@ -145,6 +165,12 @@ pub const PROBES: [Probe; 18] = [
         attach: Attach::TaskIterator,
         when: When::Always,
         gives: "waits and file I/O of processes that outlive the command",
+    },
+    Probe {
+        program: "on_end_files",
+        attach: Attach::TaskIterator,
+        when: When::Profile,
+        gives: "descriptors of processes that outlive the command",
     },
     Probe {
         program: "on_end_sockets",

@@ -3,6 +3,7 @@
 //! Mapping changes come through perf's buffers, everything else through the ring, so both streams are merged by time:
 //! before an event is taken, all changes up to its time are applied. It knows nothing of the target's fate.
 
+mod files;
 mod messages;
 #[cfg(test)]
 mod tests;
@@ -19,11 +20,13 @@ use super::{
     asks::{self, Asks, Key},
     containers::Runtimes,
     decode::{RawStack, Record, decode},
+    devices::Devices,
     goroutines::Goroutines,
     habitats::Habitats,
     item::Item,
     mappings::{Change, What},
     object::Verdicts,
+    opened::Opened,
     plaintext::Plaintexts,
     process::Seen,
     sockets::{Closed, Sockets},
@@ -35,8 +38,8 @@ use window::Past;
 use crate::{
     protocol::RunKey,
     recording::{
-        Ask, Asked, Call, CallId, Direction, Event, FileIo, FileOperation, Layer, Loss, Losses, Memory, Message, Meta,
-        Nanos, Recording, Sample, StackId, Turn, TurnKind,
+        Ask, Asked, Call, CallId, Direction, Event, Layer, Loss, Losses, Memory, Message, Meta, Nanos, Recording,
+        Sample, StackId, Turn, TurnKind,
     },
     unwind::{KernelSymbols, Mapping, ModuleFiles},
 };
@@ -67,9 +70,11 @@ pub struct Recorder {
     /// The last wait for one of several descriptors, by tid: its call, where that is kept, and its stack.
     polls: HashMap<u32, (Option<CallId>, StackId)>,
     turns: Vec<Turn>,
+    devices: Devices,
     goroutines: Goroutines,
     asks: Vec<Ask>,
     sites: HashMap<u64, StackId>,
+    opened: Opened,
     losses: Losses,
     detail: Detail,
     /// About the bytes that events, calls and turns take.
@@ -106,9 +111,11 @@ impl Recorder {
             fault_stacks: HashMap::new(),
             polls: HashMap::new(),
             turns: Vec::new(),
+            devices: Devices::default(),
             goroutines: Goroutines::default(),
             asks: Vec::new(),
             sites: HashMap::new(),
+            opened: Opened::default(),
             losses: Losses::default(),
             detail,
             held: 0,
@@ -317,6 +324,9 @@ impl Recorder {
             Record::Resumed(resumed, frames) => self.resumed(&resumed, frames),
             Record::Goroutine(seen, what, raw) => self.goroutine(&seen, what, &raw),
             Record::FileIo(io, raw) => self.file_io(&io, raw.as_ref()),
+            Record::Opened(opened, raw, path) => self.opened(&opened, raw.as_ref(), path),
+            Record::Closed(closed) => self.closed(&closed),
+            Record::Unread(unread) => self.unread(&unread),
             Record::PythonCode { code, name, file, table } => {
                 let variable = [name, file, table].concat();
                 if !self.stacks.code(&code, &variable) {
@@ -373,23 +383,6 @@ impl Recorder {
         self.losses.add(Loss::Malformed, 1);
     }
 
-    fn file_io(&mut self, io: &wire::FileIo, raw: Option<&RawStack<'_>>) {
-        let Some(task) = self.tree.task(io.header.tid) else { return self.unknown_task() };
-        if let Some(raw) = raw {
-            let stack = self.stack(&io.header, raw);
-            self.sites.insert(io.site, stack);
-        }
-        self.event(Event::FileIo(FileIo {
-            task,
-            operation: if io.operation == 0 { FileOperation::Read } else { FileOperation::Write },
-            first: self.at(io.first),
-            last: self.at(io.header.at),
-            calls: io.calls,
-            bytes: io.bytes,
-            stack: self.sites.get(&io.site).copied(),
-        }));
-    }
-
     /// The recording without its meta data; `kernel_losses` are those that the kernel side counted.
     pub fn finish(mut self, kernel_losses: &Losses) -> (Recording, ModuleFiles) {
         for (kind, count) in &kernel_losses.0 {
@@ -413,10 +406,12 @@ impl Recorder {
             python_frames: parts.python_frames,
             stacks: parts.stacks,
             calls: self.calls,
+            devices: self.devices.into_known(),
             events: self.events,
             losses: self.losses,
             turns: self.turns,
             asks: self.asks,
+            files: self.opened.finish(self.past.earlier.length),
             ..Recording::default()
         };
         self.goroutines.into_tasks(self.launched, &mut recording);

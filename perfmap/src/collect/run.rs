@@ -25,7 +25,9 @@ use super::{
     object::{Object, PythonProcesses},
     online_cpus,
     overload::{Passing, Watch},
-    pid_namespace, process,
+    pid_namespace,
+    pressure::Reading,
+    process,
     recorder::Recorder,
     tls_libraries::TlsLibraries,
     tls_notes,
@@ -157,6 +159,7 @@ async fn collect(
     let _limit = DescriptorLimit::raise();
     feed.adopt(&mut object, true)?;
     libraries.mapped(Vec::new(), std::mem::take(&mut feed.adoption.mapped), &mut object, |_| true);
+    let surroundings = (plan.mode == Mode::Profile).then(Reading::take);
     let mut watch = Watch::new(plan, &object, origin);
     let mut running = held.map(Held::release).transpose()?;
     let mut memory = MemoryWatch::default();
@@ -192,6 +195,7 @@ async fn collect(
         pause(running.as_ref(), if busy || young { BUSY_TICK } else { TICK }).await;
     };
     let stopped = Nanos(monotonic_ns().saturating_sub(origin));
+    let environment = surroundings.map(|before| Reading::take().since(&before, stopped)).unwrap_or_default();
     let (cost, thinned) = watch.finish(monotonic_ns(), &object);
     // Before the last look at the maps: what a survivor still did would be counted twice.
     object.stop();
@@ -217,13 +221,15 @@ async fn collect(
     let meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
     recording.meta = Meta { thinned, ..meta };
     recording.gpu = gpu.into_seen();
+    recording.environment = environment;
     recording.translations = of_sockets(translations, &recording.sockets);
     recording.meta.notes = tls_notes::notes(&recording, |pid| libraries.of_process(pid));
     recording.meta.notes.extend(missing);
     let wall = recording.meta.wall;
     let of_go = go.notes(&recording, wall);
     recording.meta.notes.extend(of_go);
-    Ok(Outcome { recording, files, memory: memory.curve(), peers, tls_libraries: libraries.into_used() })
+    let origin = Nanos(origin).plus(before);
+    Ok(Outcome { recording, origin, files, memory: memory.curve(), peers, tls_libraries: libraries.into_used() })
 }
 
 /// Those of connections that were seen.

@@ -79,6 +79,9 @@ impl Volume {
             wire::Kind::Plaintext => wire::Plaintext::read(entry).map(|message| message.stack),
             wire::Kind::Ask => wire::Ask::read(entry).map(|ask| ask.stack),
             wire::Kind::FileIo => wire::FileIo::read(entry).filter(|io| io.has_stack != 0).map(|io| io.stack),
+            wire::Kind::Opened => {
+                wire::Opened::read(entry).filter(|one| one.flags & wire::OPENED_STACK != 0).map(|one| one.stack)
+            }
             wire::Kind::Goroutine => wire::Goroutine::read(entry).map(|seen| seen.stack),
             wire::Kind::Fork
             | wire::Kind::Exec
@@ -88,6 +91,8 @@ impl Volume {
             | wire::Kind::SocketSeen
             | wire::Kind::SocketState
             | wire::Kind::PythonCode
+            | wire::Kind::Closed
+            | wire::Kind::Unread
             | wire::Kind::Resumed
             | wire::Kind::Adopt
             | wire::Kind::Peer => None,

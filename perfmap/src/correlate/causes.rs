@@ -25,6 +25,7 @@ pub enum Cause {
     Lock,
     Sleep,
     Child,
+    /// Another task's word, by what carries no more than that it came: a pipe, an eventfd, a signal.
     Pipe,
     Other,
 }
@@ -232,12 +233,18 @@ impl<'a> Known<'a> {
         if syscalls::locks_files(number) {
             return (Cause::Lock, believed(|n| syscalls::locks_files(n) || syscalls::closes(n)));
         }
+        if syscalls::awaits_signal(number) {
+            return self.signalled(off, asked);
+        }
         if syscalls::multiplexes(number) {
             if timer || asked.result == Some(0) {
                 return (Cause::Sleep, None);
             }
             if let Some(socket) = asked.socket {
                 return (Cause::Network, self.socket(off, number, socket, woken));
+            }
+            if off.unseen_wake {
+                return (Cause::Other, None);
             }
             return self.multiplexed(off, waker, asked.single, woken);
         }
@@ -246,7 +253,15 @@ impl<'a> Known<'a> {
             OnObject::Pipe(_) => {
                 (Cause::Pipe, believed(|n| syscalls::writes(n) || syscalls::closes(n) || syscalls::receives(n)))
             }
-            OnObject::Anonymous(_) => (Cause::Other, believed(syscalls::writes)),
+            OnObject::Anonymous(_) => match (self.child(off, waker), believed(tells)) {
+                (Some(child), _) => (Cause::Child, Some(child)),
+                (None, Some(by)) => (Cause::Pipe, Some(by)),
+                // Who is in no call was only interrupted: by the clock of a timerfd.
+                (None, None) if !off.unseen_wake && waker.is_none_or(|waker| waker.syscall.is_none()) => {
+                    (Cause::Sleep, None)
+                }
+                (None, None) => (Cause::Other, None),
+            },
             OnObject::None | OnObject::File if syscalls::connects(number) || syscalls::sends(number) => {
                 (Cause::Network, believed(wakes_socket))
             }
@@ -257,6 +272,24 @@ impl<'a> Known<'a> {
                 }
                 None => (Cause::Other, None),
             },
+        }
+    }
+
+    /// A wait for nothing but a signal: of a child that ended, of a clock, or of another task.
+    fn signalled(&self, off: &OffCpu, asked: &Asked) -> (Cause, Option<TaskId>) {
+        let waker = off.waker.as_ref();
+        if let Some(child) = self.child(off, waker) {
+            return (Cause::Child, Some(child));
+        }
+        if asked.result == Some(-syscalls::EAGAIN) {
+            return (Cause::Sleep, None);
+        }
+        match waker {
+            Some(waker) if waker.syscall.is_some_and(syscalls::signals) => (Cause::Pipe, waker.task),
+            // An alarm goes off in an interrupt.
+            None if !off.unseen_wake && !off.unfinished => (Cause::Sleep, None),
+            Some(waker) if waker.syscall.is_none() => (Cause::Sleep, None),
+            Some(_) | None => (Cause::Other, None),
         }
     }
 
@@ -352,7 +385,7 @@ impl<'a> Known<'a> {
             (false, false) => match self.killed(off, task, woken) {
                 Some(child) => (Cause::Child, Some(child)),
                 // Processes of one server tell each other so that what was waited for is there.
-                None if syscalls::signals(number) => (Cause::Other, Some(task)),
+                None if syscalls::signals(number) => (Cause::Pipe, Some(task)),
                 None => (Cause::Network, None),
             },
         }
@@ -398,6 +431,11 @@ fn lock(off: &OffCpu, call: Option<&Call>) -> LockWait {
         false => call.arguments[0],
     });
     LockWait { address, holder: off.held.map(|held| held.holder), interpreter }
+}
+
+/// Wakes who reads an eventfd, or a descriptor for signals.
+fn tells(number: u32) -> bool {
+    syscalls::writes(number) || syscalls::signals(number)
 }
 
 fn wakes_socket(number: u32) -> bool {

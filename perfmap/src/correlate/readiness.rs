@@ -242,6 +242,9 @@ mod tests {
                 unfinished: false,
                 throttled: false,
                 held: None,
+                unseen_wake: false,
+                before: None,
+                device: None,
             }));
         }
 

@@ -10,6 +10,7 @@ pub const READV: u32 = 19;
 pub const WRITEV: u32 = 20;
 pub const SELECT: u32 = 23;
 pub const DUP2: u32 = 33;
+pub const PAUSE: u32 = 34;
 pub const NANOSLEEP: u32 = 35;
 pub const SENDFILE: u32 = 40;
 pub const CONNECT: u32 = 42;
@@ -30,6 +31,9 @@ pub const FCNTL: u32 = 72;
 pub const FLOCK: u32 = 73;
 pub const FSYNC: u32 = 74;
 pub const FDATASYNC: u32 = 75;
+pub const RT_SIGTIMEDWAIT: u32 = 128;
+pub const RT_SIGQUEUEINFO: u32 = 129;
+pub const RT_SIGSUSPEND: u32 = 130;
 pub const TKILL: u32 = 200;
 pub const FUTEX: u32 = 202;
 /// What an interrupted sleep or futex wait is continued with: hides the real number.
@@ -51,6 +55,8 @@ pub const DUP3: u32 = 292;
 pub const RECVMMSG: u32 = 299;
 pub const SENDMMSG: u32 = 307;
 pub const EXECVEAT: u32 = 322;
+pub const RT_TGSIGQUEUEINFO: u32 = 297;
+pub const PIDFD_SEND_SIGNAL: u32 = 424;
 pub const CLONE3: u32 = 435;
 pub const CLOSE_RANGE: u32 = 436;
 pub const EPOLL_PWAIT2: u32 = 441;
@@ -59,6 +65,7 @@ pub const FUTEX_WAKE: u32 = 454;
 pub const FUTEX_WAIT: u32 = 455;
 pub const FUTEX_REQUEUE: u32 = 456;
 
+pub const EAGAIN: i64 = 11;
 pub const ETIMEDOUT: i64 = 110;
 
 /// Returns when what was written is on the device.
@@ -111,7 +118,12 @@ pub fn sends(number: u32) -> bool {
 
 /// Wakes who waits in anything that a signal ends, or for one in a descriptor.
 pub fn signals(number: u32) -> bool {
-    matches!(number, KILL | TKILL | TGKILL)
+    matches!(number, KILL | TKILL | TGKILL | RT_SIGQUEUEINFO | RT_TGSIGQUEUEINFO | PIDFD_SEND_SIGNAL)
+}
+
+/// Waits for a signal and for nothing else.
+pub fn awaits_signal(number: u32) -> bool {
+    matches!(number, PAUSE | RT_SIGTIMEDWAIT | RT_SIGSUSPEND)
 }
 
 pub fn exits(number: u32) -> bool {

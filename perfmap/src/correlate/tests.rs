@@ -82,6 +82,9 @@ fn explained(case: Case) -> Wait {
         unfinished: false,
         throttled: false,
         held: None,
+        unseen_wake: false,
+        before: None,
+        device: None,
     }));
     correlate(&recording).waits.remove(0)
 }
@@ -134,6 +137,22 @@ fn causes_and_who_is_believed() {
             Child,
             Some(CHILD),
         ),
+        ("loop, signal", Case { number: call::EPOLL_WAIT, waker: by(CHILD, call::KILL), ..CASE }, Pipe, Some(CHILD)),
+        ("signal", Case { number: call::PAUSE, result: -4, waker: by(CHILD, call::KILL), ..CASE }, Pipe, Some(CHILD)),
+        (
+            "signal, its child's end",
+            Case { number: call::RT_SIGTIMEDWAIT, result: 17, waker: by(CHILD, call::EXIT_GROUP), ..CASE },
+            Child,
+            Some(CHILD),
+        ),
+        ("signal, in vain", Case { number: call::RT_SIGTIMEDWAIT, result: -11, ..CASE }, Sleep, None),
+        ("alarm", Case { number: call::PAUSE, result: -4, waker: Some((THREAD, None)), ..CASE }, Sleep, None),
+        (
+            "signal, bystander",
+            Case { number: call::PAUSE, result: -4, waker: by(THREAD, call::READ), ..CASE },
+            Other,
+            None,
+        ),
         ("loop, outside", Case { number: call::SELECT, ..CASE }, Network, None),
         ("file lock", Case { number: call::FLOCK, waker: by(CHILD, call::FLOCK), ..CASE }, Lock, Some(CHILD)),
         ("stopped", Case { state: OffState::Stopped, ..CASE }, Other, None),
@@ -165,6 +184,9 @@ fn blocked(off: u64, on: u64) -> OffCpu {
         unfinished: false,
         throttled: false,
         held: None,
+        unseen_wake: false,
+        before: None,
+        device: None,
     }
 }
 

@@ -6,6 +6,7 @@ mod routes;
 
 use super::{
     DiscoverError,
+    chain::Index,
     found::{Language, Runnable, Stack, Warning},
     names::nearest,
     source::definitions::{Definition, Kind, around, by_name, definitions},
@@ -22,6 +23,8 @@ pub struct Repository<'a> {
     pub stacks: &'a [Stack],
     /// Where the user stands, relative to the root: of several that fit, what lies here comes first.
     pub near: &'a str,
+    /// Its sources as their grammars see them.
+    pub index: &'a Index,
 }
 
 #[derive(Debug, Clone)]
@@ -154,7 +157,10 @@ impl Repository<'_> {
     }
 
     fn of_definition(&self, file: &str, language: Language, text: &str, definition: &Definition) -> Entry {
-        let route = routes::of_function(language, text, definition);
+        let by_grammar = self.index.route_of(file, definition.line);
+        let route = by_grammar
+            .map(|(method, path)| routes::shown(method, path))
+            .or_else(|| routes::of_function(language, text, definition));
         let kind = match &route {
             Some(_) => EntryKind::ApiEndpoint,
             None if is_consumer(text, definition) => EntryKind::Pipeline,

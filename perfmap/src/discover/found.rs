@@ -177,6 +177,8 @@ pub enum Warning {
     HandlerUnknown,
     /// Some files were not looked at.
     TooManyFiles,
+    /// A bound of the call chain: how many source files were not read, and why.
+    SourcesLeftOut { note: String },
 }
 
 /// Why no benchmark could be written.

@@ -138,7 +138,10 @@ fn check(name: &str) {
         assert_eq!(found.warnings.contains(&Warning::NoEndToEndTest), e2e.is_none(), "{target}");
         let ambiguous = found.warnings.iter().find_map(|warning| match warning {
             Warning::Ambiguous { others } => Some(others.clone()),
-            Warning::NoEndToEndTest | Warning::HandlerUnknown | Warning::TooManyFiles => None,
+            Warning::NoEndToEndTest
+            | Warning::HandlerUnknown
+            | Warning::TooManyFiles
+            | Warning::SourcesLeftOut { .. } => None,
         });
         same(format!("{target}: ambiguous"), ambiguous.unwrap_or_default().join(", "), wanted.ambiguous.join(", "));
         if number == 0 {

@@ -46,13 +46,14 @@ pub fn discover(root: &Path, near: &str, typed: &str) -> Result<Discovery, Disco
     let tree = Tree::open(root)?;
     let settings = Settings::read(&tree)?;
     let stacks = stacks::detect(&tree);
-    let repository = Repository { tree: &tree, stacks: &stacks, near };
+    let topology = services::services(&tree, &stacks);
+    let index = chain::Index::build(root, &topology);
+    let repository = Repository { tree: &tree, stacks: &stacks, near, index: &index };
     // A path below the root may be typed whole.
     let root_text = root.to_string_lossy();
     let inside = typed.strip_prefix(root_text.as_ref()).and_then(|rest| rest.strip_prefix('/')).unwrap_or(typed);
     let entry = repository.resolve(&target::parse(inside))?;
     let commands = commands(&tree, &settings, &stacks);
-    let topology = services::services(&tree, &stacks);
     let found = existing_test(&repository, &entry);
     let e2e_test = given(settings.e2e()).or_else(|| found.clone());
     let mut warnings = entry.warnings.clone();
@@ -71,8 +72,9 @@ pub fn discover(root: &Path, near: &str, typed: &str) -> Result<Discovery, Disco
     if tree.truncated() {
         warnings.push(Warning::TooManyFiles);
     }
+    warnings.extend(index.notes().iter().map(|note| Warning::SourcesLeftOut { note: note.clone() }));
     let Entry { point, .. } = entry;
-    let followed = chain::Index::build(root, &topology).follow(&point);
+    let followed = index.follow(&point);
     let target = typed.to_owned();
     Ok(Discovery { target, entry: point, stacks, commands, topology, test, e2e_test, followed, warnings })
 }

@@ -9,12 +9,12 @@ use super::{
     known::Known,
     model::WaitCause,
     project::FunctionId,
-    tree::{BESIDE, Kind, NodeId, Tree},
+    tree::{BESIDE, Kind, NodeId, Tree, What},
     walk::Visit,
 };
 use crate::{
     correlate::{Segment, State},
-    recording::{Event, FileOperation, Nanos, StackId, TaskId},
+    recording::{Event, FileOperation, Memory, Nanos, StackId, TaskId},
 };
 
 /// Adds all counts of the recording to the nodes of the functions that caused them. What no function caused stays at
@@ -43,6 +43,15 @@ pub(super) fn counts(known: &Known<'_>, tree: &mut Tree, visits: &[Vec<Visit>]) 
             tree.node(node).failed += 1;
         }
     }
+    let mut first_tasks: Vec<Option<TaskId>> = vec![None; known.recording.processes.len()];
+    let by_birth = |id: &TaskId| known.recording.tasks.get(id.0 as usize).map(|task| task.born);
+    for (id, task) in (0..).map(TaskId).zip(&known.recording.tasks) {
+        if let Some(first) = first_tasks.get_mut(task.process.0 as usize)
+            && first.is_none_or(|first| by_birth(&id) < by_birth(&first))
+        {
+            *first = Some(id);
+        }
+    }
     for event in &known.recording.events {
         if let Event::FileIo(io) = event
             && let Some(node) = attribute(known, tree, visits, io.task, [io.last, io.first], io.stack)
@@ -59,7 +68,36 @@ pub(super) fn counts(known: &Known<'_>, tree: &mut Tree, visits: &[Vec<Visit>]) 
         {
             let node = tree.node(node);
             node.memory = node.memory.saturating_add(memory.change);
+            if let Some(above) = given_back_at(known, tree, visits, &first_tasks, memory) {
+                let above = tree.node(above);
+                above.memory = above.memory.saturating_sub(memory.change);
+            }
         }
+    }
+}
+
+/// Where a process's growth is gone again once it has ended: at the node that its own steps hang from. In them it stays, and
+/// none of those above has it.
+fn given_back_at(
+    known: &Known<'_>,
+    tree: &Tree,
+    visits: &[Vec<Visit>],
+    first_tasks: &[Option<TaskId>],
+    memory: &Memory,
+) -> Option<NodeId> {
+    let process = known.process(memory.task)?;
+    let root = known.recording.meta.root.and_then(|root| known.process(root));
+    let died = known.recording.processes.get(process.0 as usize)?.died?;
+    if Some(process) == root || died >= known.recording.meta.wall || known.is_outside(memory.task) {
+        return None;
+    }
+    let first = first_tasks.get(process.0 as usize).copied().flatten();
+    let places = [first, Some(memory.task)].into_iter().flatten();
+    let base = places.filter_map(|task| visit_at(visits, task, memory.at)).next().unwrap_or(BESIDE);
+    let node = tree.nodes.get(base.0 as usize)?;
+    match node.key.map(|key| key.what) {
+        Some(What::Subprocess(_) | What::Program(_)) => Some(node.parent),
+        Some(What::Function(_) | What::Request(_) | What::Inner(_)) | None => Some(base),
     }
 }
 

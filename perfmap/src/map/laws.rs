@@ -114,6 +114,9 @@ fn off_cpu() -> impl Strategy<Value = Event> {
                 unfinished: false,
                 throttled,
                 held: held.map(|(holder, interpreter)| HeldLock { holder, interpreter }),
+                unseen_wake: false,
+                before: None,
+                device: None,
             })
         },
     )
@@ -141,7 +144,7 @@ fn event() -> impl Strategy<Value = Event> {
             |(task, at, read, bytes, stack)| Event::FileIo(FileIo {
                 task,
                 operation: if read { FileOperation::Read } else { FileOperation::Write },
-                first: at, last: at, calls: 1, bytes, stack,
+                first: at, last: at, calls: 1, bytes, stack, file: None,
             })
         ),
     ]

@@ -26,6 +26,8 @@ const LEAST: Nanos = Nanos(1_000_000);
 /// Frames of one stack, from the leaf.
 const FRAMES: usize = 40;
 
+const UNSEEN: LockWait = LockWait { address: None, holder: None, interpreter: false };
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct LockId {
     process: ProcessId,
@@ -52,6 +54,7 @@ struct Turn {
 #[derive(Debug, Default)]
 struct Sums {
     waits: u64,
+    which: Vec<WaitId>,
     waited: Nanos,
     held: Vec<(Nanos, Nanos)>,
     address: Option<u64>,
@@ -61,22 +64,31 @@ struct Sums {
 
 pub(super) fn locks(known: &Known<'_>, resolved: &Resolved) -> Vec<Lock> {
     let takes = lock_place::stacks(resolved);
-    let taking = |wait: &Wait| wait.stack.is_some_and(|stack| takes.get(stack.0 as usize).copied().unwrap_or(false));
+    let taking = |wait: &Wait| {
+        wait.stack.is_some_and(|stack| takes.get(stack.0 as usize).copied().unwrap_or(false))
+            || known.loops.is_for_mutex(wait.stack)
+    };
     let mut waits: BTreeMap<LockId, Vec<(&Wait, LockWait)>> = BTreeMap::new();
+    let mut ids: BTreeMap<LockId, Vec<WaitId>> = BTreeMap::new();
     for (index, wait) in known.correlated.waits.iter().enumerate() {
-        let (Some(mut lock), Some(process)) = (wait.lock, known.process(wait.task)) else { continue };
+        // A goroutine sleeps in no call of the kernel's: which mutex it was is not seen.
+        let unseen = || known.loops.is_for_mutex(wait.stack).then_some(UNSEEN);
+        let (Some(mut lock), Some(process)) = (wait.lock.or_else(unseen), known.process(wait.task)) else { continue };
         let interpreter = known.interpreter_lock.is_waited_for(wait);
         lock.holder = lock.holder.or_else(|| known.interpreter_lock.holder(WaitId(index as u32)));
         if wait.woken > wait.off && (interpreter || lock.holder.is_some() || taking(wait)) {
             let address = lock.address.filter(|_| !interpreter);
-            waits.entry(LockId { process, interpreter, address }).or_default().push((wait, lock));
+            let id = LockId { process, interpreter, address };
+            waits.entry(id).or_default().push((wait, lock));
+            ids.entry(id).or_default().push(WaitId(index as u32));
         }
     }
     let mut found: Vec<Lock> = Vec::new();
     for (id, of_lock) in &waits {
         let mut sums: BTreeMap<(At, At), Sums> = BTreeMap::new();
         let releases = releases(*id, of_lock);
-        for (wait, lock) in of_lock {
+        for (index, (wait, lock)) in of_lock.iter().enumerate() {
+            let which = ids.get(id).and_then(|ids| ids.get(index)).copied();
             let waiter = at(known, resolved, wait.stack);
             let turns = turns(wait, lock, &releases);
             for (index, turn) in turns.iter().enumerate() {
@@ -85,6 +97,9 @@ pub(super) fn locks(known: &Known<'_>, resolved: &Resolved) -> Vec<Lock> {
                 let holder = at(known, resolved, most.map(|(stack, _)| *stack));
                 let sum = sums.entry((waiter.clone(), holder)).or_default();
                 sum.waits += u64::from(index + 1 == turns.len());
+                if sum.which.last().copied() != which {
+                    sum.which.extend(which);
+                }
                 sum.waited = sum.waited.plus(turn.to.since(turn.from));
                 sum.held.push((turn.from, turn.to));
                 sum.address = sum.address.or(lock.address.filter(|_| lock.interpreter || !id.interpreter));
@@ -104,6 +119,7 @@ pub(super) fn locks(known: &Known<'_>, resolved: &Resolved) -> Vec<Lock> {
             waiter: side(known, resolved, waiter, &sums.waiting),
             holder: side(known, resolved, holder, &sums.holding),
             waits: sums.waits,
+            which: sums.which,
             waited: sums.waited,
             held: union(&sums.held),
         }));
@@ -317,6 +333,18 @@ mod tests {
             row("third", "second", 1, 100, 100),
         ];
         assert_eq!(told(&story.map().locks), expected);
+    }
+
+    /// In no call of the kernel's, whose address would tell the mutex; a wait for a group is none for a lock.
+    #[test]
+    fn a_goroutine_waits_for_a_mutex() {
+        let (mut story, main) = Story::new("app", 200);
+        story.cpu(main, 0, 200, "main");
+        for (from, leaf) in [(0, "go:sync.(*Mutex).lockSlow"), (0, "go:sync.(*WaitGroup).Wait")] {
+            let waiter = story.thread(main, 0);
+            story.block(waiter, from, 100, &format!("want {leaf}"), Ended::call(u32::MAX));
+        }
+        assert_eq!(told(&story.map().locks), [("want".into(), "?".into(), None, 1, 100, 100)]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the map is made of. Times in nanoseconds, sizes in bytes; text and rounding are `report`'s.
 
-use crate::recording::Nanos;
+use crate::{correlate::WaitId, recording::Nanos};
 
 /// The walked wait graph of one recording, folded to the project's functions.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -166,6 +166,8 @@ pub struct Lock {
     pub holder: Option<LockSide>,
     /// Those long enough to be recorded one by one.
     pub waits: u64,
+    /// Which these are, sorted; one that several held the lock in is in the rows of all.
+    pub which: Vec<WaitId>,
     /// Sum over the waiting threads.
     pub waited: Nanos,
     /// How long it was held while anybody of these waited.

@@ -34,6 +34,9 @@ fn block(story: &mut Story, task: TaskId, from: u64, to: u64, number: u32, by: O
         call: Some(id),
         stack: None,
         unfinished: false,
+        unseen_wake: false,
+        before: None,
+        device: None,
     }));
 }
 

@@ -237,6 +237,9 @@ impl Story {
             unfinished: false,
             throttled: false,
             held: ended.held,
+            unseen_wake: false,
+            before: None,
+            device: None,
         }));
     }
 
@@ -254,6 +257,9 @@ impl Story {
             unfinished: false,
             throttled: false,
             held: None,
+            unseen_wake: false,
+            before: None,
+            device: None,
         }));
     }
 
@@ -289,6 +295,7 @@ impl Story {
             calls: 1,
             bytes,
             stack,
+            file: None,
         }));
     }
 

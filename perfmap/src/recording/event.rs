@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Nanos, SocketId, StackId, TaskId};
+use super::{FileId, Nanos, SocketId, StackId, TaskId};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Event {
@@ -71,6 +71,36 @@ pub struct OffCpu {
     pub throttled: bool,
     /// The lock that it went to sleep on, where that says who held it then.
     pub held: Option<HeldLock>,
+    /// It was woken, but by whom was not seen.
+    pub unseen_wake: bool,
+    /// Who had its CPU right before it got it; None: nobody.
+    pub before: Option<Runner>,
+    /// The block device that it waited for.
+    pub device: Option<DeviceId>,
+}
+
+/// Who had the CPU that a task waited for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Runner {
+    /// None: not a traced task.
+    pub task: Option<TaskId>,
+    /// 0: of another PID namespace.
+    pub pid: u32,
+    /// Empty for a traced task.
+    pub comm: String,
+}
+
+/// Index into `Recording::devices`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct DeviceId(pub u32);
+
+/// A block device that a traced task waited for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    pub major: u32,
+    pub minor: u32,
+    /// None: it was gone when its name was looked up.
+    pub name: Option<String>,
 }
 
 /// What a lock said when a task went to sleep on it.
@@ -280,6 +310,8 @@ pub struct FileIo {
     pub calls: u64,
     pub bytes: u64,
     pub stack: Option<StackId>,
+    /// All of it was on this one; None: no regular file, or one beyond the table.
+    pub file: Option<FileId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

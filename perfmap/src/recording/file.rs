@@ -14,14 +14,14 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{
-    Ask, Baseline, Call, Code, Earlier, Event, Frame, Gpu, Losses, Meta, Module, Process, PythonFrame, Recording,
-    Socket, Source, Stack, Surroundings, Symbol, Task, Translation, Turn,
+    Ask, Baseline, Call, Closer, Code, Device, Earlier, Environment, Event, Files, Frame, Gpu, Losses, Meta, Module,
+    Process, PythonFrame, Recording, Socket, Source, Stack, Surroundings, Symbol, Task, Translation, Turn, Work,
 };
 
 /// The line feed shows transfers in text mode, the zero byte keeps tools from taking it for text.
 const MAGIC: [u8; 8] = *b"perfmap\n";
 /// Bumped whenever a type of the recording changes; a test pins the bytes that this version gives.
-pub const FORMAT_VERSION: u32 = 7;
+pub const FORMAT_VERSION: u32 = 11;
 /// Magic, version, length of the content when decompressed.
 const HEADER: usize = 8 + 4 + 8;
 /// Longest content that is read: some ten times what a ten-minute profile at 999 Hz of 16 CPUs takes.
@@ -67,6 +67,7 @@ struct Content<'a> {
     stacks: &'a [Stack],
     symbols: &'a [Symbol],
     calls: &'a [Call],
+    devices: &'a [Device],
     events: &'a [Event],
     losses: &'a Losses,
     turns: &'a [Turn],
@@ -75,6 +76,10 @@ struct Content<'a> {
     source: &'a Option<Source>,
     gpu: &'a Gpu,
     translations: &'a [Translation],
+    work: &'a Work,
+    files: &'a Files,
+    environment: &'a Environment,
+    closer: &'a Closer,
 }
 
 /// By its first bytes alone.
@@ -123,6 +128,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         stacks,
         symbols,
         calls,
+        devices,
         events,
         losses,
         turns,
@@ -131,6 +137,10 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         source,
         gpu,
         translations,
+        work,
+        files,
+        environment,
+        closer,
     } = recording;
     let lossy;
     let meta = if is_text(meta) {
@@ -155,6 +165,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         stacks,
         symbols,
         calls,
+        devices,
         events,
         losses,
         turns,
@@ -163,6 +174,10 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         source,
         gpu,
         translations,
+        work,
+        files,
+        environment,
+        closer,
     };
     let content = postcard::to_stdvec(&content).map_err(|error| FileError::Encode { why: error.to_string() })?;
     if content.len() as u64 > MAX_CONTENT {

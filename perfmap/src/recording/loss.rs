@@ -31,6 +31,10 @@ pub enum Loss {
     RequestsCut,
     /// The bytes are in a later record, with its stack.
     RingFullMemory,
+    /// A wait whose end was seen without who brought it: the wake went by untraced. Its time is the scheduler's own.
+    WakeUnseen,
+    /// A task got the CPU without having been seen to lose it: what it waited counts as computed.
+    SwitchUnseen,
 }
 
 impl Loss {
@@ -53,6 +57,8 @@ impl Loss {
                 "requests whose answer had not been seen when earlier detail was given up: not counted"
             }
             Loss::RingFullMemory => "memory records dropped: growth is told by a later one, at its function",
+            Loss::WakeUnseen => "waits whose waker was not seen",
+            Loss::SwitchUnseen => "waits that were not seen to begin: they count as computing",
             Loss::PayloadUnreadable => "message heads that could not be read",
         }
     }

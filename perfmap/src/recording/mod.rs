@@ -6,11 +6,14 @@
 
 mod ask;
 mod baseline;
+mod closer;
 mod earlier;
 mod event;
 pub mod file;
+mod files;
 mod gpu;
 mod loss;
+mod pressure;
 mod process;
 mod socket;
 mod source;
@@ -18,6 +21,7 @@ mod stack;
 mod surroundings;
 mod thinning;
 mod turn;
+mod work;
 
 use std::path::PathBuf;
 
@@ -25,15 +29,18 @@ use serde::{Deserialize, Serialize};
 
 pub use ask::{Ask, Asked};
 pub use baseline::{Baseline, GpuUse, Metrics};
+pub use closer::{Closer, SampledAgain, TimedFunction, TimedLines};
 pub use earlier::{
     Earlier, Endpoint, Fold, Folded, Gone, Latencies, OTHER_REQUESTS, Requests, Spoken, Sureness, Tally,
 };
 pub use event::{
-    Call, CallId, CallStep, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Mark, Memory, Message, OffCpu,
-    OffState, OnObject, Sample, ShortWaits, WaitClass, Waker, WebMethod, Wire,
+    Call, CallId, CallStep, Device, DeviceId, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Mark, Memory,
+    Message, OffCpu, OffState, OnObject, Runner, Sample, ShortWaits, WaitClass, Waker, WebMethod, Wire,
 };
+pub use files::{DescriptorKind, Descriptors, FileId, Files, KnownFile, Made, Unread};
 pub use gpu::{Gpu, GpuReading};
 pub use loss::{Loss, Losses};
+pub use pressure::{Disk, Environment, GroupMemory, Pressure, Resource, Scope};
 pub use process::{Ending, Image, Process, ProcessId, Task, TaskId};
 pub use socket::{Address, Ends, Family, Role, Socket, SocketId, StateChange, TcpState, Translation};
 pub use source::{E2eTest, EntryKind, EntryPoint, Source, SourceFinding, SourceKind, SourceStep, TestSource};
@@ -44,6 +51,7 @@ pub use stack::{
 pub use surroundings::{Container, NamedService, Namespaces, ServiceSelector, Surroundings, SurroundingsId, is_unit};
 pub use thinning::{Overload, Thinned, Thinning};
 pub use turn::{CoroutineId, Turn, TurnKind};
+pub use work::{MOST_PROGRESS, MOST_SWEEP, Progress, Sampled, SweepRun, Work};
 
 /// Nanoseconds: a length, or an instant counted from the recording's origin (the release of the held target).
 /// The kernel's clock is CLOCK_MONOTONIC; instants before the origin are clamped to 0.
@@ -139,6 +147,8 @@ pub struct Recording {
     pub symbols: Vec<Symbol>,
     /// System calls in which a recorded wait happened.
     pub calls: Vec<Call>,
+    /// Block devices that were waited for.
+    pub devices: Vec<Device>,
     /// Sorted by [`Event::at`].
     pub events: Vec<Event>,
     pub losses: Losses,
@@ -154,6 +164,10 @@ pub struct Recording {
     pub gpu: Gpu,
     /// Of connections that are older than the recording.
     pub translations: Vec<Translation>,
+    pub work: Work,
+    pub files: Files,
+    pub environment: Environment,
+    pub closer: Closer,
 }
 
 impl Recording {

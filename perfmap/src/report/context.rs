@@ -189,6 +189,8 @@ fn confirmed(page: &mut String, map: &Map, one: &Suspicion) {
         let _ = write!(page, "\n**Hint:** {}", text(&change.hint));
         if let (Some(gain), Some(shown)) = (&one.gain, finding::gain(one, map.wall)) {
             let _ = write!(page, ", {} ({})", shown, text(&gain.basis));
+        } else if let Some(why) = &change.ungained {
+            let _ = write!(page, " No gain is computed: {}", text(why));
         }
         page.push_str(".\n");
         for (label, sketch) in [("Before", &change.before), ("After", &change.after)] {
@@ -208,9 +210,16 @@ fn lines(page: &mut String, analysis: &Analysis) {
         let [_, reason, result] = finding::escalation(step);
         let _ = writeln!(page, "{}: {}.\n", text(&reason), text(&result));
         if !lines.lines.is_empty() {
-            page.push_str("| line | % of its samples | samples |\n|---:|---:|---:|\n");
+            page.push_str("| line | % of its samples | ± | samples |\n|---:|---:|---:|---:|\n");
             for line in &lines.lines {
-                let _ = writeln!(page, "| {} | {} | {} |", line.line, percent(line.share_pct), line.samples);
+                let _ = writeln!(
+                    page,
+                    "| {} | {} | {:.0} | {} |",
+                    line.line,
+                    percent(line.share_pct),
+                    line.error_pct.ceil(),
+                    line.samples
+                );
             }
             page.push('\n');
         }

@@ -2,7 +2,7 @@
 
 use crate::{
     analyze::{
-        Escalation, Indicator, Level, Operation, Reason, Recommendation,
+        Again, Escalation, HIGHER_HZ, Indicator, Level, Operation, Reason, Recommendation,
         suspicions::{Category, Evidence, Suspicion, Value, Verdict},
     },
     map::Location,
@@ -13,9 +13,6 @@ use super::{
     human::{bytes, duration, grouped, memory, percent},
     sentence,
 };
-
-/// With this many samples a second a function that took part of a second has enough of them.
-const HIGHER_HZ: u32 = 999;
 
 pub fn verdict_name(verdict: Verdict) -> &'static str {
     match verdict {
@@ -167,20 +164,29 @@ pub fn escalation(step: &Escalation) -> [String; 3] {
         Level::Lines { function, share_pct, lines, .. } => {
             let reason =
                 format!("{function} owns {} of the wall time, and its callees do not explain it", percent(*share_pct));
+            let rate = lines.again.map_or(*sample_hz, |again| again.sample_hz);
             let result = match lines.lines.first() {
                 None if lines.samples > 0 => "frames of this runtime carry no lines".to_owned(),
-                None => format!("no sample fell into it; {}", higher(*sample_hz)),
+                None => format!("no sample fell into it; {}", higher(rate)),
                 Some(line) => {
-                    let most =
-                        format!("line {} has {} of {} samples", line.line, percent(line.share_pct), lines.samples);
-                    if lines.are_enough() {
-                        most
-                    } else {
-                        format!("{most}: too few for shares; {}", higher(*sample_hz))
-                    }
+                    let most = format!(
+                        "line {} has {} ± {:.0} of {} samples",
+                        line.line,
+                        percent(line.share_pct),
+                        line.error_pct.ceil(),
+                        lines.samples
+                    );
+                    if lines.are_enough() { most } else { format!("{most}: too few for shares; {}", higher(rate)) }
                 }
             };
-            [format!("{profiler}, lines of the same samples"), reason, result]
+            match lines.again {
+                None => [format!("{profiler}, lines of the same samples"), reason, result],
+                Some(Again { sample_hz, wall, before }) => [
+                    format!("{backend}, {sample_hz} Hz, lines of a second run"),
+                    format!("{reason}; the profiled run has {before} samples in it, too few for its lines"),
+                    format!("{result}, in a run of its own that took {}", duration(wall)),
+                ],
+            }
         }
         Level::Memory { delta, peak, functions } => {
             let reason = format!("memory grew by {} over a run, to {}", memory(*delta as f64), memory(*peak as f64));

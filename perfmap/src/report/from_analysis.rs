@@ -5,12 +5,13 @@ use super::{
     from_map::document,
     number::{ms, rounded},
     output::Document,
+    parallelism,
     result::*,
-    sentence,
+    scaling, sentence,
 };
 use crate::{
     analyze::{
-        Analysis, Escalation, Indicator, Level, Recommendation,
+        Analysis, Escalation, Indicator, Level, Line, Recommendation,
         suspicions::{Category, Evidence, Suspicion, Value, Verdict, Why},
     },
     map::Map,
@@ -29,7 +30,7 @@ pub fn result(recording: &Recording, map: &Map, analysis: &Analysis) -> ResultDo
             root_cause: analysis.root_cause.iter().map(why_out).collect(),
             optimization_hints: analysis.suspicions.iter().filter_map(hint_out).collect(),
             suspicion_stack: analysis.suspicions.iter().map(suspicion_out).collect(),
-            parallelism: None,
+            parallelism: side_by_side(analysis),
             e2e_test: source.and_then(|source| source.e2e_test.as_ref()).map(e2e_out),
             escalation: analysis.escalation.iter().map(escalation_out).collect(),
             instrumented_files: vec![],
@@ -92,9 +93,10 @@ fn hint_out(suspicion: &Suspicion) -> Option<HintOut> {
         suspicion: suspicion.id.to_owned(),
         subject: suspicion.subject.clone(),
         location: suspicion.location.as_ref().map(finding::place),
-        evidence: match &suspicion.gain {
-            Some(gain) => gain.basis.clone(),
-            None => all(&suspicion.evidence),
+        evidence: match (&suspicion.gain, &change.ungained) {
+            (Some(gain), _) => gain.basis.clone(),
+            (None, Some(why)) => format!("{}; no gain is computed: {why}", all(&suspicion.evidence)),
+            (None, None) => all(&suspicion.evidence),
         },
         expected_gain_ms: suspicion.gain.as_ref().map(|gain| ms(gain.wall)),
         how: if change.before.is_empty() && change.after.is_empty() {
@@ -152,7 +154,7 @@ fn category_out(category: Category) -> CategoryOut {
     }
 }
 
-fn evidence_out(evidence: &Evidence) -> EvidenceOut {
+pub(super) fn evidence_out(evidence: &Evidence) -> EvidenceOut {
     let (value, unit) = value_out(&evidence.value);
     let limit = evidence.limit.as_ref().map(|limit| value_out(limit).0);
     EvidenceOut { what: evidence.what.clone(), value, unit, limit }
@@ -171,19 +173,33 @@ fn value_out(value: &Value) -> (ValueOut, UnitOut) {
 
 fn escalation_out(step: &Escalation) -> EscalationOut {
     let [profiler, reason, result] = finding::escalation(step);
-    let (function, location, lines) = match &step.level {
-        Level::Functions { .. } | Level::Memory { .. } => (None, None, vec![]),
-        Level::Lines { function, location, lines, share_pct: _ } => (
-            Some(function.clone()),
-            location.as_ref().map(finding::place),
-            lines
-                .lines
-                .iter()
-                .map(|line| LineOut { line: line.line, share_pct: rounded(line.share_pct, 1), samples: line.samples })
-                .collect(),
-        ),
+    let out = |function: Option<String>, location: Option<String>, lines, run| EscalationOut {
+        level: step.level.number(),
+        profiler,
+        reason,
+        result,
+        function,
+        location,
+        lines,
+        run,
     };
-    EscalationOut { level: step.level.number(), profiler, reason, result, function, location, lines }
+    match &step.level {
+        Level::Functions { .. } | Level::Memory { .. } => out(None, None, vec![], None),
+        Level::Lines { function, location, lines, share_pct: _ } => {
+            let line = |line: &Line| LineOut {
+                line: line.line,
+                share_pct: rounded(line.share_pct, 1),
+                error_pct: Some(rounded(line.error_pct, 1)),
+                samples: line.samples,
+                executions: None,
+                time_ms: None,
+            };
+            let run =
+                lines.again.map(|again| RunOut { sample_hz: Some(again.sample_hz), wall_time_ms: ms(again.wall) });
+            let place = location.as_ref().map(finding::place);
+            out(Some(function.clone()), place, lines.lines.iter().map(line).collect(), run)
+        }
+    }
 }
 
 fn indicator_out(indicator: &Indicator) -> IndicatorOut {
@@ -196,4 +212,10 @@ fn indicator_out(indicator: &Indicator) -> IndicatorOut {
         },
         evidence: finding::indicator(indicator),
     }
+}
+
+fn side_by_side(analysis: &Analysis) -> Option<SideBySideOut> {
+    let workers = analysis.parallelism.as_ref().map(parallelism::parallelism);
+    let scaling = analysis.scaling.as_ref().map(scaling::out);
+    (workers.is_some() || scaling.is_some()).then_some(SideBySideOut { workers, scaling })
 }

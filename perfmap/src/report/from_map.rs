@@ -160,7 +160,7 @@ fn latency_out(latency: Latency) -> LatencyOut {
 }
 
 fn lock_out(lock: &Lock, map: &Map) -> LockOut {
-    let Lock { address, interpreter, service, waiter, holder, waits, waited, held } = lock;
+    let Lock { address, interpreter, service, waiter, holder, waits, which: _, waited, held } = lock;
     let side = |side: &LockSide| LockSideOut {
         function: side.function.clone(),
         location: side.location.as_ref().map(|at| format!("{}:{}", at.file, at.line)),

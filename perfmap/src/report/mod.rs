@@ -16,7 +16,10 @@ mod json;
 mod markdown;
 mod number;
 pub mod output;
+pub mod parallelism;
+mod parallelism_page;
 pub mod result;
+mod scaling;
 mod sentence;
 mod slug;
 mod stack_lines;
@@ -103,8 +106,22 @@ pub fn render(
             bytes: flame::render(graph, recording, resolved),
         }),
     );
+    files.extend(parallelism_files(recording, analysis));
     files.push(OutputFile { name: "profile.folded".into(), bytes: folded::render(recording, resolved).into_bytes() });
     Ok(files)
+}
+
+fn parallelism_files(recording: &Recording, analysis: &Analysis) -> impl Iterator<Item = OutputFile> {
+    let (workers, scaling) = (analysis.parallelism.as_ref(), analysis.scaling.as_ref());
+    let curve = scaling.and_then(|scaling| scaling.curve.as_ref());
+    let picture = curve.and_then(|curve| scaling::svg(curve, &command_line(&recording.meta.command)));
+    let page = parallelism_page::render(recording, workers, scaling);
+    [
+        picture.map(|bytes| OutputFile { name: scaling::FILE_NAME.into(), bytes }),
+        page.map(|page| OutputFile { name: parallelism_page::NAME.into(), bytes: page.into_bytes() }),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The map alone, as it stands in its file (`-o -`).

@@ -73,7 +73,7 @@ fn waiting_for(cause: WaitCause) -> &'static str {
         WaitCause::Lock => "waiting for a lock",
         WaitCause::Sleep => "sleeping",
         WaitCause::Child => "waiting for a child process",
-        WaitCause::Pipe => "waiting for a pipe",
+        WaitCause::Pipe => "waiting for a pipe or a signal",
         WaitCause::RunQueue => "waiting for a CPU (run queue)",
         WaitCause::Throttled => "held back by the cgroup's CPU limit",
         WaitCause::Gpu => "waiting for the GPU",

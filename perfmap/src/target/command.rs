@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use super::identity::Identity;
+use super::{identity::Identity, output::Ends};
 
 /// A command with everything decided: nothing of it is looked up later from perfmap's own surroundings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Command {
     pub environment: Vec<(OsString, OsString)>,
     /// Its standard output goes to our standard error, because ours carries data of our own.
     pub stdout_to_stderr: bool,
+    /// Ends of a relay in place of our own streams; they must stay open until the command has begun.
+    pub output: Option<Ends>,
 }
 
 impl Command {

@@ -9,7 +9,7 @@ use std::{
     ptr,
 };
 
-use super::{command::Command, program};
+use super::{command::Command, output::Ends, program};
 
 /// What the child writes into the status pipe when it could not execute; nothing when it could.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,7 @@ pub(super) struct Orders {
     working_directory: Option<CString>,
     identity: Option<(u32, u32, Vec<u32>)>,
     stdout_to_stderr: bool,
+    output: Option<Ends>,
 }
 
 const SHELL: &std::ffi::CStr = c"/bin/sh";
@@ -93,8 +94,18 @@ impl Orders {
         let working_directory = if elsewhere { Some(text(command.working_directory.as_os_str())?) } else { None };
         let identity = command.identity.as_ref().map(|user| (user.uid, user.gid, user.groups.clone()));
         let _strings = arguments.into_iter().chain(variables).collect();
-        let stdout_to_stderr = command.stdout_to_stderr;
-        Ok(Orders { _strings, attempts, argv, shell_argv, environment, working_directory, identity, stdout_to_stderr })
+        let (stdout_to_stderr, output) = (command.stdout_to_stderr, command.output);
+        Ok(Orders {
+            _strings,
+            attempts,
+            argv,
+            shell_argv,
+            environment,
+            working_directory,
+            identity,
+            stdout_to_stderr,
+            output,
+        })
     }
 
     /// The child's whole life before its program.
@@ -109,6 +120,13 @@ impl Orders {
             libc::close(pipes.status_read);
             libc::setpgid(0, 0);
             restore_signals(mask);
+            if let Some(Ends { stdout, stderr }) = self.output {
+                for (end, stream) in [(stdout, libc::STDOUT_FILENO), (stderr, libc::STDERR_FILENO)] {
+                    if let Some(end) = end {
+                        libc::dup2(end, stream);
+                    }
+                }
+            }
             if self.stdout_to_stderr {
                 libc::dup2(libc::STDERR_FILENO, libc::STDOUT_FILENO);
             }

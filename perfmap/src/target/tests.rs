@@ -24,6 +24,7 @@ fn command(argv: &[&str]) -> Command {
         identity: None,
         environment: vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())],
         stdout_to_stderr: false,
+        output: None,
     }
 }
 

@@ -1,8 +1,10 @@
 // The faults of the catalogue in Node, each with its twin: twins.js RULE.bad | RULE.good. The services are those of w70_twins.
 'use strict'
 const { spawn } = require('child_process')
+const crypto = require('crypto')
 const fs = require('fs')
 const http = require('http')
+const os = require('os')
 const path = require('path')
 
 const variant = process.argv[2]
@@ -24,7 +26,7 @@ const kept = new http.Agent({ keepAlive: true })
 
 // As a store would name it.
 function uuid (i) {
-  const hex = require('crypto').createHash('sha1').update(String(i)).digest('hex')
+  const hex = crypto.createHash('sha1').update(String(i)).digest('hex')
   return [hex.slice(0, 8), hex.slice(8, 12), '5' + hex.slice(13, 16), '8' + hex.slice(17, 20), hex.slice(20, 32)].join('-')
 }
 
@@ -43,6 +45,56 @@ async function pageAtOnce (i) {
   return Promise.all([get('/t/25/user/' + i, kept), get('/t/25/orders/' + i, kept), get('/t/25/prices/' + i, kept)])
 }
 
+function digestHere () {
+  return crypto.pbkdf2Sync('a password', 'salt', 400000, 32, 'sha512')
+}
+
+function digestElsewhere () {
+  return new Promise((resolve, reject) => crypto.pbkdf2('a password', 'salt', 400000, 32, 'sha512', (error, key) => error ? reject(error) : resolve(key)))
+}
+
+// Two others wait for their answers meanwhile.
+async function crowd (digest) {
+  const others = [get('/t/150/a', kept), get('/t/150/b', kept)]
+  await digest()
+  await Promise.all(others)
+}
+
+function writeLines (size) {
+  const file = fs.openSync(path.join(os.tmpdir(), 'twins-' + process.pid), 'w')
+  try {
+    let lines = ''
+    for (let i = 0; i < 60000; i++) {
+      lines += String(i).padStart(39, '0') + '\n'
+      if (lines.length >= size) {
+        fs.writeSync(file, lines)
+        lines = ''
+      }
+    }
+    fs.writeSync(file, lines)
+  } finally {
+    fs.closeSync(file)
+    fs.unlinkSync(path.join(os.tmpdir(), 'twins-' + process.pid))
+  }
+}
+
+function parseAll () {
+  let x = 1
+  for (const end = process.cpuUsage().user + 700000; process.cpuUsage().user < end;) {
+    for (let i = 0; i < 20000; i++) x = (Math.imul(x, 1103515245) + 12345) & 0x7fffffff
+  }
+  return x
+}
+
+// Eight functions that do the same and share the work.
+const parts = Array.from({ length: 8 }, (_, n) => new Function('now', `return function part${n} () {
+  let x = 1
+  for (const end = now() + 90000; now() < end;) {
+    for (let i = 0; i < 20000; i++) x = (Math.imul(x, 1103515245) + 12345) & 0x7fffffff
+  }
+  return x
+}`)(() => process.cpuUsage().user))
+
 const ways = {
   async connection_per_request_bad () { for (let i = 0; i < 30; i++) await get('/t/2/item/' + i, false) },
   async connection_per_request_good () { for (let i = 0; i < 30; i++) await get('/t/2/item/' + i, kept) },
@@ -50,6 +102,12 @@ const ways = {
   async sequential_http_calls_good () { await Promise.all(Array.from({ length: 24 }, (_, i) => loadItem(i))) },
   async sequential_awaits_bad () { for (let i = 0; i < 8; i++) await page(i) },
   async sequential_awaits_good () { for (let i = 0; i < 8; i++) await pageAtOnce(i) },
+  async sync_io_in_async_bad () { for (let i = 0; i < 3; i++) await crowd(digestHere) },
+  async sync_io_in_async_good () { for (let i = 0; i < 3; i++) await crowd(digestElsewhere) },
+  async tiny_io_bad () { writeLines(1) },
+  async tiny_io_good () { writeLines(65536) },
+  async cpu_bound_hot_function_bad () { parseAll() },
+  async cpu_bound_hot_function_good () { parts.forEach(part => part()) },
   async repeated_request_bad () { for (let i = 0; i < 20; i++) await get('/t/15/rates', kept) },
   async repeated_request_good () { await get('/t/15/rates', kept) }
 }

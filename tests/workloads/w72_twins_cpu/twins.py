@@ -1,4 +1,5 @@
 """Pairs of programs: one with a fault, and one that does the same without. RULE.bad and RULE.good, about a second each.
+RULE.fixed does the very work of RULE.bad after the fix that its hint names; the truth's `work` is what both take.
 
 hot_function  one function computes for most of the time | eight functions share the work
 remote_cpu    a service computes while its caller waits | it waits as long itself
@@ -7,7 +8,7 @@ database      four threads keep a SQLite transaction open while they work | they
 gil           four threads compute | one does, the others wait for answers
 queue         three processes for each CPU compute | one does for a short time, and sleeps
 """
-import http.client, os, sqlite3, subprocess, sys, tempfile, threading, time
+import http.client, multiprocessing, os, sqlite3, subprocess, sys, tempfile, threading, time
 import selftime
 from selftime import sect
 
@@ -21,7 +22,7 @@ RULES = {
 }
 HERE = os.path.dirname(os.path.abspath(__file__))
 RULE, KIND = sys.argv[1].split(".")
-BAD = KIND == "bad"
+BAD, FIXED = KIND == "bad", KIND == "fixed"
 
 
 def burn(ms):
@@ -82,9 +83,10 @@ def lock():
     shared = threading.Lock()
 
     def work():
+        own = threading.Lock()
         for _ in range(20):
-            if BAD:
-                with shared:
+            if BAD or FIXED:
+                with own if FIXED else shared:
                     time.sleep(0.01)
             else:
                 time.sleep(0.04)
@@ -106,7 +108,7 @@ def database():
             own.execute("pragma synchronous=off")
             for i in range(12):
                 if not BAD:
-                    time.sleep(0.06)
+                    time.sleep(0.015 if FIXED else 0.06)
                 own.execute("begin immediate")
                 own.execute("insert into r values(?)", (i,))
                 if BAD:
@@ -120,6 +122,12 @@ def database():
 def gil():
     if BAD:
         in_threads(4, lambda: burn(250))
+    elif FIXED:
+        children = [multiprocessing.Process(target=burn, args=(250,)) for _ in range(4)]
+        for child in children:
+            child.start()
+        for child in children:
+            child.join()
     else:
         waiting = [threading.Thread(target=time.sleep, args=(1,)) for _ in range(3)]
         for thread in waiting:
@@ -130,6 +138,8 @@ def gil():
 
 
 def queue():
+    if FIXED:
+        sys.exit("queue has no fix but more CPUs")
     count = 3 * len(os.sched_getaffinity(0)) if BAD else 1
     code = "import time\nend = time.process_time() + %s\nwhile time.process_time() < end: pass\n" % (0.2 if BAD else 0.05)
     children = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(count)]
@@ -153,7 +163,7 @@ with sect(RULE):
     globals()[RULE]()
 # Where the machine itself is short of CPUs the good twin is short of them too.
 unsure = {"cpu_contention"} if not BAD and queued() > 0.1 else set()
-selftime.finish("w72_twins_cpu", sys.argv[1], functions=[], queued_share=round(queued(), 3),
+selftime.finish("w72_twins_cpu", sys.argv[1], functions=[], work_ms=selftime.ACC[RULE][1] / 1e6, queued_share=round(queued(), 3),
                 suspicions=[dict(id="cpu_throttling", verdict="dismissed")]
                 + [dict(id=rule, verdict="confirmed" if BAD else "dismissed")
-                   for rule in RULES[RULE] if rule not in unsure])
+                   for rule in RULES[RULE] if rule not in unsure and not FIXED])

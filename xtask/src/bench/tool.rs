@@ -71,7 +71,7 @@ impl Tool {
     fn command(self, out: &Path, work: &Path, variant: &str) -> Command {
         let perfmap = |freq: &str| {
             let mut perfmap = Command::new(release_binary());
-            perfmap.args(["trace", "--no-baseline", "--quiet", "--as-root", "--freq", freq, "--out"]);
+            perfmap.args(["trace", "--no-baseline", "--no-escalate", "--quiet", "--as-root", "--freq", freq, "--out"]);
             perfmap.arg(out.join("map")).arg("--");
             perfmap
         };

@@ -1,7 +1,7 @@
 //! A pattern → what to do about it, as a sketch before and after in the language of the step's file. A sketch names
 //! no library that the program need not have; what it cannot know it leaves as `…`.
 
-use super::types::Change;
+use super::{sharing::Sharing, types::Change};
 use crate::map::Location;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,7 @@ pub(crate) enum Pattern {
     SyncOnce,
     OneWrite,
     LargerPool,
+    Sharing(Sharing),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +49,7 @@ impl Language {
 pub(crate) fn change(pattern: Pattern, location: Option<&Location>, function: &str) -> Change {
     let language = location.map_or(Language::Other, |location| Language::of(&location.file));
     let (before, after) = sketch(pattern, language);
-    Change { hint: hint(pattern, function), before: before.into(), after: after.into() }
+    Change { hint: hint(pattern, function), before: before.into(), after: after.into(), ungained: None }
 }
 
 fn hint(pattern: Pattern, function: &str) -> String {
@@ -67,6 +68,7 @@ fn hint(pattern: Pattern, function: &str) -> String {
         Pattern::SyncOnce => format!("Let {function} write all, then sync once."),
         Pattern::OneWrite => format!("Let {function} send a request in one write, or set TCP_NODELAY."),
         Pattern::LargerPool => format!("Give the pool that {function} takes from as many places as there are users."),
+        Pattern::Sharing(sharing) => sharing.hint(function),
     }
 }
 
@@ -197,6 +199,7 @@ fn sketch(pattern: Pattern, language: Language) -> (&'static str, &'static str) 
         (Pattern::LargerPool, _) => {
             ("pool of fewer places than users", "pool of as many places as users, or fewer users")
         }
+        (Pattern::Sharing(sharing), language) => sharing.sketch(language),
     }
 }
 

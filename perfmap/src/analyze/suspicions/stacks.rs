@@ -35,6 +35,11 @@ impl<'a> Stacks<'a> {
         ids.iter().filter_map(move |id| Some((*id, resolved.places.get(id.0 as usize)?)))
     }
 
+    /// The same, each with the step of its function where it is the project's.
+    pub fn steps_on(&self, stack: StackId) -> impl Iterator<Item = (PlaceId, &'a Place, Option<&'a Step>)> {
+        self.places(stack).map(|(id, place)| (id, place, self.known.get(id.0 as usize).copied().flatten()))
+    }
+
     pub fn step(&self, stack: StackId) -> Option<&'a Step> {
         self.places(stack).find_map(|(id, _)| self.known.get(id.0 as usize).copied().flatten())
     }
@@ -71,7 +76,7 @@ impl<'a> Stacks<'a> {
 }
 
 /// Runs callbacks one after the other: asyncio's loop or the runner of another one, libuv, a scheduler of tokio's.
-fn runs_loop(place: &Place) -> bool {
+pub(super) fn runs_loop(place: &Place) -> bool {
     let name = place.function.rsplit('.').next().unwrap_or_default();
     let file = place.file.as_deref().unwrap_or_default();
     name == "_run_once"

@@ -163,7 +163,7 @@ fn a_name_looked_up_for_each_request() {
 
 #[test]
 fn threads_that_wait_for_a_place_in_a_pool() {
-    let waits = |busy: bool| {
+    let waits_for = |busy: bool, cause: Cause| {
         let mut of = run();
         let stack = of.stack(&[("queue.get", 1), ("ConnectionPool.acquire", 2), ("load", 8)]);
         for n in 0..10_u64 {
@@ -172,10 +172,12 @@ fn threads_that_wait_for_a_place_in_a_pool() {
                 let from = if busy { n * 100 } else { n * 100 + 70 };
                 of.get(socket, from + place, n * 100 + 95);
             }
-            of.wait(n * 100 + 10, n * 100 + 60, Cause::Lock, stack);
+            of.wait(n * 100 + 10, n * 100 + 60, cause, stack);
         }
         of
     };
+    let waits = |busy| waits_for(busy, Cause::Lock);
+    assert_eq!(waits_for(true, Cause::Other).verdict("pool_exhaustion"), Some(Confirmed), "a goroutine's channel");
     let found = waits(true).judged("pool_exhaustion");
     assert_eq!((found[0].verdict, found[0].subject.as_str()), (Confirmed, "catalog"));
     assert_eq!(waits(true).verdict("default_limit_reached"), Some(Confirmed));

@@ -193,7 +193,16 @@ impl Run {
     pub fn writes(&mut self, calls: u64, bytes: u64, stack: StackId) {
         let (task, operation) = (TaskId(0), FileOperation::Write);
         let (first, last, stack) = (ms(1), ms(2), Some(stack));
-        self.recording.events.push(Event::FileIo(FileIo { task, operation, first, last, calls, bytes, stack }));
+        self.recording.events.push(Event::FileIo(FileIo {
+            task,
+            operation,
+            first,
+            last,
+            calls,
+            bytes,
+            stack,
+            file: None,
+        }));
     }
 
     /// A sync that blocks from `off` to `on`.
@@ -220,6 +229,9 @@ impl Run {
             unfinished: false,
             throttled: false,
             held: None,
+            unseen_wake: false,
+            before: None,
+            device: None,
         }));
     }
 

@@ -67,6 +67,8 @@ pub struct Change {
     pub hint: String,
     pub before: String,
     pub after: String,
+    /// Why no gain is given with it, where none can be computed.
+    pub ungained: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

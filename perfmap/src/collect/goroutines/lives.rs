@@ -92,6 +92,9 @@ impl Life {
             unfinished: wait.until.is_none() && wait.to >= self.end,
             throttled: false,
             held: None,
+            unseen_wake: false,
+            before: None,
+            device: None,
         };
         (off, call)
     }

@@ -95,6 +95,9 @@ impl Story {
             unfinished: false,
             throttled: false,
             held: None,
+            unseen_wake: false,
+            before: None,
+            device: None,
         }));
     }
 

@@ -89,6 +89,11 @@ impl Kernel {
             waker_goroutine: 0,
             flags: 0,
             holder: 0,
+            before_pid: 0,
+            before_tid: 0,
+            before_comm: [0; 16],
+            device: 0,
+            reserved: 0,
         };
         self.entry(&[block.as_bytes()]);
         let call = wire::Call {

@@ -6,8 +6,8 @@ use super::Recorder;
 use crate::{
     collect::{decode::RawStack, goroutines::Fact, tree::name},
     recording::{
-        Call, CallId, CoroutineId, Event, HeldLock, Nanos, OffCpu, OffState, OnObject, ShortWaits, StackId, Turn,
-        TurnKind, WaitClass, Waker,
+        Call, CallId, CoroutineId, Event, HeldLock, Nanos, OffCpu, OffState, OnObject, Runner, ShortWaits, StackId,
+        Turn, TurnKind, WaitClass, Waker,
     },
 };
 
@@ -64,6 +64,12 @@ impl Recorder {
         let held = holder
             .filter(|holder| own(holder.0) == own(task.0))
             .map(|holder| HeldLock { holder, interpreter: block.flags & wire::BLOCK_INTERPRETER_LOCK != 0 });
+        let before = (block.before_pid != 0 || block.before_comm[0] != 0).then(|| Runner {
+            task: if block.before_comm[0] == 0 { self.tree.task(block.before_tid) } else { None },
+            pid: block.before_pid,
+            comm: name(&block.before_comm),
+        });
+        let device = (block.device != 0).then(|| self.devices.id(block.device));
         if !unfinished && syscall.is_some() && state != OffState::Runnable {
             self.open_waits.entry(block.header.tid).or_default().push(self.events.len());
         }
@@ -80,6 +86,9 @@ impl Recorder {
             unfinished,
             throttled: block.flags & wire::BLOCK_THROTTLED != 0,
             held,
+            unseen_wake: block.flags & wire::BLOCK_UNSEEN_WAKE != 0,
+            before,
+            device,
         }));
     }
 

@@ -150,7 +150,8 @@ impl Recorder {
                 sum.bytes = sum.bytes.saturating_add(io.bytes);
             }
             None => {
-                self.past.files.insert(key, io);
+                // Sums of several files are of none.
+                self.past.files.insert(key, FileIo { file: None, ..io });
             }
         }
     }
@@ -240,6 +241,7 @@ impl Recorder {
         self.fault_stacks.values_mut().for_each(|(_, stack)| visit(stack));
         self.sites.values_mut().for_each(&mut *visit);
         self.plaintexts.stacks().for_each(&mut *visit);
+        self.opened.stacks().for_each(&mut *visit);
         let Past { earlier, files, memory } = &mut self.past;
         let mut moved = |mut stack: Option<StackId>| {
             stack.iter_mut().for_each(&mut *visit);

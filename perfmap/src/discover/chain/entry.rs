@@ -10,6 +10,20 @@ use crate::recording::{EntryKind, EntryPoint};
 
 const MOST_NEAR: usize = 5;
 
+/// A route that fits what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answering {
+    pub point: EntryPoint,
+    /// Upper case; None: any.
+    pub method: Option<String>,
+    /// As declared, behind what was typed before it.
+    pub path: String,
+    /// The best first.
+    pub rank: (usize, std::cmp::Reverse<usize>, bool),
+    /// Its function has no name.
+    pub anonymous: bool,
+}
+
 impl Index {
     /// # Errors
     /// [`NotFound`] with the nearest names there are.
@@ -35,6 +49,47 @@ impl Index {
                 None => Err(self.near_routes(method.as_deref(), path)),
             },
         }
+    }
+
+    /// All routes that fit, and how well: those that fit whole first, then those behind a prefix that the source does not
+    /// say; of these, more words first.
+    pub fn answering(&self, method: Option<&str>, path: &str) -> Vec<Answering> {
+        let path = url::template(path);
+        let method = method.map(str::to_ascii_uppercase);
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let missing = |route: &Route| {
+            let ends = |cut: &usize| {
+                let rest = parts.get(*cut..).unwrap_or_default().join("/");
+                (*cut == 0 || url::words(&route.path) > 0) && url::fits(&route.path, &rest)
+            };
+            (0..parts.len().max(1)).find(ends)
+        };
+        let verb = |route: &&Route| route.method.is_none() || method.is_none() || route.method == method;
+        let fitting = self.routes.iter().filter(verb).filter_map(|route| {
+            let missing = missing(route)?;
+            let front: String = parts.iter().take(missing).map(|part| format!("/{part}")).collect();
+            let verb = route.method.clone().or_else(|| method.clone());
+            let mut point = self.point(route.handler);
+            point.kind = EntryKind::ApiEndpoint;
+            let anonymous = self.function(route.handler).is_none_or(|function| function.name.is_empty());
+            Some(Answering {
+                point,
+                method: verb,
+                path: format!("{front}{}", route.declared),
+                rank: (missing, std::cmp::Reverse(url::words(&route.path)), route.method.is_none()),
+                anonymous,
+            })
+        });
+        fitting.collect()
+    }
+
+    /// Method and path, as declared, of the route that a function answers.
+    pub fn route_of(&self, file: &str, line: u32) -> Option<(Option<&str>, &str)> {
+        let file = *self.by_path.get(file)?;
+        let answers = |route: &&Route| {
+            route.handler.file == file && self.function(route.handler).is_some_and(|function| function.line == line)
+        };
+        self.routes.iter().find(answers).map(|route| (route.method.as_deref(), route.declared.as_str()))
     }
 
     /// The most exact of the routes that fit; a router mounted where the source does not say may lack its prefix.

@@ -22,6 +22,7 @@ mod tests;
 mod url;
 mod walk;
 
+pub use entry::Answering;
 pub use index::Index;
 pub use language::Language;
 

@@ -1,13 +1,17 @@
-//! A route → the function that answers it, by the route tables of all sources.
+//! A route → the function that answers it: by the routes that the grammars see; where these have none that fits, by the text of
+//! all sources, which knows more frameworks and less of each.
+
+use std::cmp::Reverse;
 
 use super::{Entry, How, Repository};
 use crate::{
     discover::{
         DiscoverError,
+        chain::Answering,
         found::{Language, Warning},
         names::nearest,
         source::{
-            definitions::{Definition, Kind, definitions},
+            definitions::{Definition, Kind, around, definitions},
             routes::{Fit, Handler, Route, fit, routes},
         },
         stacks,
@@ -33,7 +37,7 @@ pub fn of_function(language: Language, text: &str, definition: &Definition) -> O
     Some(shown(found.method.as_deref(), &found.path))
 }
 
-fn shown(method: Option<&str>, path: &str) -> String {
+pub fn shown(method: Option<&str>, path: &str) -> String {
     let path = format!("/{}", path.trim_start_matches(['^', '/']).trim_end_matches('$'));
     let path = if path.len() > 1 { path.trim_end_matches('/') } else { &path };
     method.map_or(path.to_owned(), |method| format!("{method} {path}"))
@@ -45,6 +49,61 @@ fn next_function(definitions: &[Definition], line: u32) -> Option<&Definition> {
 
 impl Repository<'_> {
     pub(super) fn route(&self, method: Option<&str>, base: Option<&str>, wanted: &str) -> Result<Entry, DiscoverError> {
+        let mut entry = match self.by_grammar(method, wanted) {
+            Some(entry) => entry,
+            None => self.by_text(method, wanted)?,
+        };
+        entry.how = How::Request { base: base.map(str::to_owned) };
+        Ok(entry)
+    }
+
+    /// None: no grammar sees such a route, or what answers it has no name.
+    fn by_grammar(&self, method: Option<&str>, wanted: &str) -> Option<Entry> {
+        let left_out =
+            |file: &str| stacks::is_test_file(file) || (stacks::is_sample(parent(file)) && self.distance(file) > 0);
+        let mut fitting: Vec<((usize, Reverse<usize>, bool, u8), Answering)> = self
+            .index
+            .answering(method, wanted)
+            .into_iter()
+            .filter(|found| !left_out(&found.point.file))
+            .map(|found| {
+                let (missing, words, any) = found.rank;
+                ((missing, words, any, self.distance(&found.point.file)), found)
+            })
+            .collect();
+        fitting.sort_by(|left, right| {
+            let key =
+                |of: &((usize, Reverse<usize>, bool, u8), Answering)| (of.0, of.1.point.file.clone(), of.1.point.line);
+            key(left).cmp(&key(right))
+        });
+        let (best, found) = fitting.first()?;
+        if found.anonymous {
+            return None;
+        }
+        let route = |of: &Answering| shown(of.method.as_deref(), &of.path);
+        let (language, text) = self.read(&found.point.file).ok()?;
+        let own = definitions(language, &text);
+        let same = |one: &&Definition| one.is_function() && one.line == found.point.line;
+        // A function without a name lies in another one.
+        let named = |one: &&Definition| found.point.function.rsplit(['.', ':']).next() == Some(one.name.as_str());
+        let definition = own.iter().find(same).or_else(|| around(&own, found.point.line).filter(named))?.clone();
+        let point = EntryPoint {
+            line: definition.line,
+            function: definition.qualified.clone(),
+            route: Some(route(found)),
+            ..found.point.clone()
+        };
+        let mut others: Vec<String> = Vec::new();
+        for (_, other) in fitting.iter().skip(1).filter(|(rank, _)| rank == best) {
+            if (&other.point.file, other.point.line) != (&found.point.file, found.point.line) && others.len() < 5 {
+                others.push(format!("{} ({}:{})", route(other), other.point.file, other.point.line));
+            }
+        }
+        let warnings = if others.is_empty() { Vec::new() } else { vec![Warning::Ambiguous { others }] };
+        Some(Entry { point, definition: Some(definition), how: How::Request { base: None }, warnings })
+    }
+
+    fn by_text(&self, method: Option<&str>, wanted: &str) -> Result<Entry, DiscoverError> {
         let (candidates, prefixes) = self.declared();
         let fits_method =
             |route: &Route| method.is_none() || route.method.is_none() || route.method.as_deref() == method;
@@ -79,7 +138,6 @@ impl Repository<'_> {
         if !others.is_empty() {
             entry.warnings.push(Warning::Ambiguous { others });
         }
-        entry.how = How::Request { base: base.map(str::to_owned) };
         Ok(entry)
     }
 

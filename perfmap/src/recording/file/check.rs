@@ -3,8 +3,8 @@
 
 use super::{FileError, corrupt};
 use crate::recording::{
-    Asked, Call, CallId, Earlier, Endpoint, Event, Frame, HeldLock, Meta, OnObject, ProcessId, Recording, SocketId,
-    Stack, StackId, TaskId, Waker,
+    Asked, Call, CallId, DeviceId, Earlier, Endpoint, Event, Files, Frame, HeldLock, MOST_PROGRESS, MOST_SWEEP, Meta,
+    OnObject, ProcessId, Recording, Runner, SocketId, Stack, StackId, TaskId, Waker, Work,
 };
 
 type Checked = Result<(), FileError>;
@@ -25,6 +25,7 @@ pub(super) fn check(recording: &Recording) -> Checked {
         stacks,
         symbols,
         calls,
+        devices: _,
         events,
         losses: _,
         turns,
@@ -33,6 +34,10 @@ pub(super) fn check(recording: &Recording) -> Checked {
         source: _,
         gpu: _,
         translations: _,
+        work,
+        files,
+        environment: _,
+        closer,
     } = recording;
     let Meta { root, outside, own_surroundings, .. } = meta;
     outside.iter().try_for_each(|process| within(process.0, processes.len(), "process"))?;
@@ -83,7 +88,43 @@ pub(super) fn check(recording: &Recording) -> Checked {
     if !asks.is_sorted_by_key(|ask| ask.at) {
         return Err(corrupt("what its event loops were asked for is not in order"));
     }
+    bounded(work)?;
+    file_ids(recording, files)?;
+    if let Some(again) = &closer.samples {
+        let named = again.stacks_of(&Meta::default());
+        check(&named)?;
+        again.samples.iter().try_for_each(|(stack, _)| named.known_stack(Some(*stack)))?;
+    }
     earlier_ids(recording, earlier)
+}
+
+fn file_ids(recording: &Recording, files: &Files) -> Checked {
+    let Files { known: _, made, descriptors, unread } = files;
+    for made in made {
+        recording.known_task(made.task)?;
+        recording.known_stack(made.stack)?;
+    }
+    for of in descriptors {
+        within(of.process.0, recording.processes.len(), "process")?;
+        recording.known_task(of.task)?;
+        recording.known_stack(of.stack)?;
+    }
+    for unread in unread {
+        recording.known_task(unread.task)?;
+        recording.known_socket(unread.socket)?;
+    }
+    Ok(())
+}
+
+fn bounded(work: &Work) -> Checked {
+    let Work { items: _, total: _, workers: _, progress, sweep, sampled: _, asked: _ } = work;
+    if progress.len() > MOST_PROGRESS || sweep.len() > MOST_SWEEP {
+        return Err(corrupt("it has more progress or more runs of a sweep than are ever kept"));
+    }
+    if !progress.is_sorted_by_key(|progress| progress.at) {
+        return Err(corrupt("its progress is not in order"));
+    }
+    Ok(())
 }
 
 fn earlier_ids(recording: &Recording, earlier: &Earlier) -> Checked {
@@ -151,6 +192,12 @@ impl Recording {
                 if let Some(HeldLock { holder, interpreter: _ }) = off.held {
                     self.known_task(holder)?;
                 }
+                if let Some(Runner { task: Some(task), .. }) = off.before {
+                    self.known_task(task)?;
+                }
+                if let Some(DeviceId(device)) = off.device {
+                    within(device, self.devices.len(), "device")?;
+                }
                 if let Some(CallId(call)) = off.call {
                     within(call, self.calls.len(), "call")?;
                 }
@@ -161,7 +208,10 @@ impl Recording {
                 self.known_socket(message.socket)?;
                 self.known_stack(message.stack)
             }
-            Event::FileIo(io) => self.known_stack(io.stack),
+            Event::FileIo(io) => {
+                io.file.map_or(Ok(()), |file| within(file.0, self.files.known.len(), "file"))?;
+                self.known_stack(io.stack)
+            }
         }
     }
 }

@@ -59,6 +59,9 @@ fn sample() -> Recording {
         unfinished: true,
         throttled: true,
         held: Some(HeldLock { holder: task, interpreter: true }),
+        unseen_wake: true,
+        before: Some(Runner { task: Some(task), pid: 300, comm: "a".into() }),
+        device: Some(DeviceId(0)),
     };
     let marks = vec![
         Mark::TlsRecord { content: 23, length: 53 },
@@ -108,7 +111,16 @@ fn sample() -> Recording {
         WaitClass::Other,
     ];
     let file = |operation| {
-        Event::FileIo(FileIo { task, operation, first: Nanos(1), last: Nanos(7), calls: 2, bytes: 300, stack })
+        Event::FileIo(FileIo {
+            task,
+            operation,
+            first: Nanos(1),
+            last: Nanos(7),
+            calls: 2,
+            bytes: 300,
+            stack,
+            file: Some(FileId(0)),
+        })
     };
     let frames = vec![
         Frame::Native { module: ModuleId(0), offset: 0x1234 },
@@ -220,6 +232,7 @@ fn sample() -> Recording {
                 end: *end,
             })
             .collect(),
+        devices: vec![Device { major: 254, minor: 1, name: Some("vda1".into()) }],
         calls: [
             OnObject::None,
             OnObject::Socket(SocketId(0)),
@@ -265,6 +278,8 @@ fn sample() -> Recording {
                 Loss::UnwinderLagged,
                 Loss::PayloadUnreadable,
                 Loss::RequestsCut,
+                Loss::WakeUnseen,
+                Loss::SwitchUnseen,
             ]
             .map(|loss| (loss, 300))
             .into(),
@@ -291,6 +306,76 @@ fn sample() -> Recording {
             client: Ends { local: Address { ip: [1; 16], port: 1 }, remote: Address { ip: [2; 16], port: 2 } },
             server: Ends { local: Address { ip: [3; 16], port: 3 }, remote: Address { ip: [4; 16], port: 4 } },
         }],
+        work: Work {
+            items: Some(300),
+            total: Some(1 << 40),
+            workers: Some(64),
+            progress: [3, 4].map(|at| Progress { at: Nanos(at), done: 5 * at, total: Some(9000) }).to_vec(),
+            sweep: vec![SweepRun { workers: 8, items: Some(7), wall: Nanos(1 << 33), failed: true }],
+            sampled: Some(Sampled { ran_before: Some(Nanos(5)), done_before: Some(2) }),
+            asked: true,
+        },
+        files: files(),
+        environment: environment(),
+        closer: closer(),
+    }
+}
+
+fn files() -> Files {
+    let (process, task, socket, stack) = (ProcessId(0), TaskId(0), SocketId(0), Some(StackId(0)));
+    let kinds = [DescriptorKind::File, DescriptorKind::Socket, DescriptorKind::Pipe, DescriptorKind::Other];
+    let of = |kind| Descriptors { process, task, stack, kind, opened: 3, left: 1, spans: vec![(Nanos(1), Nanos(2))] };
+    Files {
+        known: vec![KnownFile { device: 1 << 20, inode: 1 << 33, path: Some("/p".into()), size: 5 }],
+        made: vec![Made { task, stack, count: 3, left: 1, examples: vec!["/tmp/x".into()] }],
+        descriptors: kinds.map(of).to_vec(),
+        unread: vec![Unread { at: Nanos(1), task, socket, bytes: 4 }],
+    }
+}
+
+fn environment() -> Environment {
+    let places = [(Scope::Machine, Resource::Cpu), (Scope::Group, Resource::Io), (Scope::Machine, Resource::Memory)];
+    let pressure = |(scope, resource)| Pressure { scope, resource, some: Nanos(2), full: Nanos(1) };
+    Environment {
+        length: Nanos(9),
+        pressure: places.map(pressure).to_vec(),
+        disks: vec![Disk {
+            device: 7,
+            name: "d".into(),
+            requests: 1,
+            read_bytes: 2,
+            written_bytes: 3,
+            busy: Nanos(4),
+            queued: Nanos(5),
+        }],
+        swapped_in: 1,
+        swapped_out: 2,
+        major_faults: 3,
+        own_major_faults: 4,
+        memory: Some(GroupMemory { limit: Some(1 << 40), held_back: 1, reached: 2, out: 3 }),
+    }
+}
+
+fn closer() -> Closer {
+    let stack = Stack { kernel: [].into(), native: [FrameId(0)].into(), python: [].into(), end: StackEnd::Complete };
+    let lines = vec![(3, 40, Nanos(9))];
+    Closer {
+        samples: Some(SampledAgain {
+            sample_hz: 999,
+            wall: Nanos(9),
+            ending: Some(Ending::Exited(0)),
+            interrupted: false,
+            frames: vec![Frame::Jit { name: "j".into() }],
+            stacks: vec![stack],
+            samples: vec![(StackId(0), 5)],
+            ..SampledAgain::default()
+        }),
+        lines: Some(TimedLines {
+            profiler: Some("p".into()),
+            hindrance: Some("h".into()),
+            wall: Nanos(7),
+            functions: vec![TimedFunction { file: "/f.py".into(), first_line: 2, lines }],
+        }),
     }
 }
 
@@ -388,7 +473,7 @@ fn comes_back_as_it_was() {
 /// `FORMAT_VERSION` and write the new fingerprint down.
 #[test]
 fn the_format_is_pinned() {
-    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (7, 4995627273099027557));
+    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (11, 1344321537434906410));
 }
 
 #[test]
@@ -437,7 +522,7 @@ type Break = fn(&mut Recording);
 
 #[test]
 fn every_id_is_checked() {
-    let breaks: [Break; 22] = [
+    let breaks: [Break; 24] = [
         |r| r.meta.root = Some(TaskId(2)),
         |r| r.processes[0].parent = Some(ProcessId(1)),
         |r| r.processes[0].parent = Some(ProcessId(0)),
@@ -457,6 +542,8 @@ fn every_id_is_checked() {
         |r| r.calls[0].stack = Some(StackId(5)),
         |r| r.calls.clear(),
         |r| r.events.reverse(),
+        |r| r.work.progress.reverse(),
+        |r| r.work.sweep = vec![r.work.sweep[0]; MOST_SWEEP + 1],
         |r| r.stacks.clear(),
         |r| r.sockets.clear(),
         |r| {

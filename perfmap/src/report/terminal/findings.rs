@@ -144,7 +144,9 @@ fn lines(page: &mut Page, analysis: &Analysis) {
                 .map(|line| format!("{} {}", line.line, percent(line.share_pct)))
                 .collect();
             let place = location.as_ref().map(|location| format!(" in {}", location.file)).unwrap_or_default();
-            format!("{function}: {} of its samples{place}", named.join(", "))
+            let run =
+                lines.again.map(|again| format!(", in a second run at {} Hz", again.sample_hz)).unwrap_or_default();
+            format!("{function}: {} of its samples{place}{run}", named.join(", "))
         };
         page.paragraph("lines", Style::Dim, &text);
     }

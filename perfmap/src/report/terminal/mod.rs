@@ -4,6 +4,7 @@
 mod findings;
 mod head;
 pub(super) mod line;
+mod parallel;
 mod served;
 mod tree;
 
@@ -13,7 +14,7 @@ use crate::{
     recording::Recording,
 };
 
-use super::sentence;
+use super::{scaling, sentence};
 use line::{Line, Page, Style};
 
 /// So many locks are shown.
@@ -67,7 +68,14 @@ pub fn render(
     if tree::table(&mut page, map) {
         page.gap();
     }
+    if analysis.scaling.as_ref().is_some_and(|found| scaling::show(&mut page, found)) {
+        page.gap();
+    }
     if findings::suspicions(&mut page, map, analysis) {
+        page.gap();
+    }
+    if let Some(found) = &analysis.parallelism {
+        parallel::lines(&mut page, found);
         page.gap();
     }
     // Waits that stand out; the map has all.

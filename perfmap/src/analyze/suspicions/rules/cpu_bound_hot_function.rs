@@ -1,9 +1,14 @@
 //! One function of the project computes for a large part of the wall time. Time on the chain of waits alone counts, and
 //! none that its callees of the project have; time in libraries is its caller's. Importing modules is no such work.
 
-use super::super::{Answer, Category, Evidence, Facts, Suspicion, Value, Verdict};
+use super::super::{
+    Answer, Category, Evidence, Facts, Suspicion, Value, Verdict, replayed, sharing::Sharing, sketch::Pattern,
+};
 use crate::{
-    analyze::hot::{self, HOT_PCT, Hot, Lines},
+    analyze::{
+        hot::{self, HOT_PCT, Hot},
+        lines::{Lines, Looker},
+    },
     map::Map,
 };
 
@@ -14,11 +19,12 @@ const SUSPECTED_PCT: f64 = 15.0;
 const IMPORTS_PCT: f64 = 50.0;
 
 pub fn judge(facts: &Facts<'_>) -> Answer {
+    let looker = Looker::new(facts.recording, facts.resolved);
     let found: Vec<Suspicion> = hot::functions(facts.map)
         .into_iter()
         .filter(|hot| hot.share_pct > SUSPECTED_PCT)
         .map(|hot| {
-            let lines = hot::lines(facts.recording, facts.resolved, &hot);
+            let lines = looker.lines(&hot);
             suspicion(facts.map, hot, &lines)
         })
         .collect();
@@ -56,7 +62,8 @@ fn suspicion(map: &Map, hot: Hot, lines: &Lines) -> Suspicion {
     if let (Verdict::Confirmed, Some(line)) = (verdict, lines.lines.first()) {
         evidence.push(Evidence::new(&format!("samples at line {}", line.line), Value::Percent(line.share_pct)));
     }
-    Suspicion {
+    let function = hot.function.clone();
+    let mut one = Suspicion {
         id: ID,
         category: Category::HotCode,
         subject: hot.function.clone(),
@@ -71,7 +78,10 @@ fn suspicion(map: &Map, hot: Hot, lines: &Lines) -> Suspicion {
         note,
         gain: None,
         change: None,
-    }
+    };
+    let why = "how long other code for the same work computes is not measured; no more than its own CPU time";
+    replayed::advise(&mut one, Pattern::Sharing(Sharing::HotCode), &function, why);
+    one
 }
 
 #[cfg(test)]

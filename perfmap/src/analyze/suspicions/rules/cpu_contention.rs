@@ -2,7 +2,12 @@
 //! interpreter that all threads of a process share. Time in which a CPU quota was used up is `cpu_throttling`'s.
 
 use super::{
-    super::{Answer, Category, Evidence, Facts, Suspicion, Value, Verdict},
+    super::{
+        Answer, Category, Evidence, Facts, Suspicion, Value, Verdict,
+        replayed::{self, Fix},
+        sharing::Sharing,
+        sketch::Pattern,
+    },
     gil_contention, steps,
 };
 use crate::{analyze::share_pct, map::WaitCause, recording::Nanos};
@@ -47,7 +52,7 @@ pub fn judge(facts: &Facts<'_>) -> Answer {
     } else {
         format!("for {queue_pct:.0} % of the wall time what was waited for was ready to run, but had no CPU")
     };
-    Answer::Found(vec![Suspicion {
+    let mut one = Suspicion {
         id: ID,
         category: Category::Environment,
         subject: if by_interpreter { "interpreter" } else { "run queue" }.into(),
@@ -59,7 +64,15 @@ pub fn judge(facts: &Facts<'_>) -> Answer {
         note,
         gain: None,
         change: None,
-    }])
+    };
+    if by_interpreter {
+        gil_contention::mend(facts, &mut one, None);
+    } else {
+        let fix = Fix { run_queue: true, more_cpus: true, ..Fix::default() };
+        let basis = format!("with a CPU for each thread that was ready, instead of {}", facts.recording.meta.cpus);
+        replayed::mend(facts, &mut one, Pattern::Sharing(Sharing::Cpus), "the program", &fix, &basis);
+    }
+    Answer::Found(vec![one])
 }
 
 #[cfg(test)]

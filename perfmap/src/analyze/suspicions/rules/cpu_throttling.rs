@@ -1,7 +1,12 @@
 //! The program's cgroup used up its CPU quota, and its threads waited for the next period.
 
 use super::{
-    super::{Answer, Category, Evidence, Facts, Suspicion, Value, Verdict},
+    super::{
+        Answer, Category, Evidence, Facts, Suspicion, Value, Verdict,
+        replayed::{self, Fix},
+        sharing::Sharing,
+        sketch::Pattern,
+    },
     steps,
 };
 use crate::{analyze::share_pct, map::WaitCause, recording::Nanos};
@@ -17,7 +22,7 @@ pub fn judge(facts: &Facts<'_>) -> Answer {
         return Answer::Quiet;
     }
     let pct = share_pct(throttled, map.wall);
-    Answer::Found(vec![Suspicion {
+    let mut one = Suspicion {
         id: ID,
         category: Category::Environment,
         subject: "CPU quota".into(),
@@ -36,7 +41,10 @@ pub fn judge(facts: &Facts<'_>) -> Answer {
         note: format!("for {pct:.1} % of the wall time what was waited for had no quota left"),
         gain: None,
         change: None,
-    }])
+    };
+    let fix = Fix { throttled: true, ..Fix::default() };
+    replayed::mend(facts, &mut one, Pattern::Sharing(Sharing::Quota), "", &fix, "without the waits for the quota");
+    Answer::Found(vec![one])
 }
 
 #[cfg(test)]

@@ -2,15 +2,20 @@
 //! (SQLite sleeps between them), of a server in its own lock waits, which its processes' stacks name. A server that was
 //! not followed shows nothing of this.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    super::{Answer, Category, Evidence, Facts, Suspicion, Value, Verdict},
+    super::{
+        Answer, Category, Evidence, Facts, Suspicion, Value, Verdict,
+        replayed::{self, Fix},
+        sharing::Sharing,
+        sketch::Pattern,
+    },
     steps,
 };
 use crate::{
     analyze::share_pct,
-    correlate::{Cause, Wait},
+    correlate::{Cause, Wait, WaitId},
     map::{self, Step, StepKind, WaitCause},
     recording::{Nanos, StackId},
     resolve::{Language, Place, Resolved},
@@ -44,18 +49,20 @@ struct Waited {
     intervals: Vec<(Nanos, Nanos)>,
     total: Nanos,
     longest: Option<(Nanos, Option<StackId>)>,
+    which: BTreeSet<WaitId>,
 }
 
 pub fn judge(facts: &Facts<'_>) -> Answer {
     let engines = engines(facts.resolved);
     let mut found: BTreeMap<Engine, Waited> = BTreeMap::new();
-    for wait in &facts.correlated.waits {
+    for (id, wait) in (0..).map(WaitId).zip(&facts.correlated.waits) {
         let engine = wait.stack.and_then(|stack| *engines.get(stack.0 as usize)?);
         let Some(engine) = engine.filter(|engine| is_for_a_lock(*engine, wait)) else { continue };
         let length = wait.woken.since(wait.off);
         let of_engine = found.entry(engine).or_default();
         of_engine.intervals.push((wait.off, wait.woken));
         of_engine.total = of_engine.total.plus(length);
+        of_engine.which.insert(id);
         if of_engine.longest.is_none_or(|(longest, _)| length > longest) {
             of_engine.longest = Some((length, wait.stack));
         }
@@ -94,6 +101,11 @@ fn engines(resolved: &Resolved) -> Vec<Option<Engine>> {
         .collect()
 }
 
+/// By `StackId`: the name of the engine whose lock is waited for there, if it is one.
+pub(crate) fn engine_names(resolved: &Resolved) -> Vec<Option<&'static str>> {
+    engines(resolved).into_iter().map(|engine| engine.map(Engine::name)).collect()
+}
+
 /// Where the servers wait for a row's, a table's or a transaction's lock; their latches have other functions.
 fn server_lock(place: &Place) -> Option<Engine> {
     let called = |names: &[&str]| names.iter().any(|name| place.function.contains(name));
@@ -113,7 +125,8 @@ fn suspicion(facts: &Facts<'_>, engine: Engine, mut waited: Waited) -> Option<Su
     if pct < SUSPECTED_PCT {
         return None;
     }
-    let (steps, location) = database_steps(facts);
+    let (steps, largest) = database_steps(facts);
+    let fix = Fix { waits: std::mem::take(&mut waited.which), ..Fix::default() };
     let mut evidence = vec![
         Evidence::held_against(
             "somebody waits for a lock of the database, share of the wall time",
@@ -128,11 +141,11 @@ fn suspicion(facts: &Facts<'_>, engine: Engine, mut waited: Waited) -> Option<Su
         let names = stack.map(|stack| names(facts.resolved, stack)).unwrap_or_default();
         evidence.push(Evidence::new("waits in", Value::Text(names)));
     }
-    Some(Suspicion {
+    let mut one = Suspicion {
         id: ID,
         category: Category::Concurrency,
         subject: engine.name().into(),
-        location,
+        location: largest.and_then(|step| step.location.clone()),
         affected_steps: steps,
         description: format!("writers of {} wait for one another's transactions", engine.name()),
         verdict: if pct > CONTENDED_PCT { Verdict::Confirmed } else { Verdict::Dismissed },
@@ -140,11 +153,15 @@ fn suspicion(facts: &Facts<'_>, engine: Engine, mut waited: Waited) -> Option<Su
         note: format!("for {pct:.0} % of the wall time a session waited for a lock that another had"),
         gain: None,
         change: None,
-    })
+    };
+    let function = largest.map_or("the writers", |step| step.function.as_str());
+    let basis = "without the waits for the database's lock";
+    replayed::mend(facts, &mut one, Pattern::Sharing(Sharing::Transaction), function, &fix, basis);
+    Some(one)
 }
 
 /// The steps that wait for databases, where most of that wait is.
-fn database_steps(facts: &Facts<'_>) -> (Vec<String>, Option<map::Location>) {
+fn database_steps<'m>(facts: &Facts<'m>) -> (Vec<String>, Option<&'m Step>) {
     let of = |step: &Step| {
         let own = step.own_waits.of(WaitCause::Db);
         if step.kind == StepKind::DbQuery { own.plus(step.own_waits.of(WaitCause::Lock)) } else { own }
@@ -156,7 +173,7 @@ fn database_steps(facts: &Facts<'_>) -> (Vec<String>, Option<map::Location>) {
             largest = Some((of(step), step));
         }
     });
-    (ids, largest.and_then(|(_, step)| step.location.clone()))
+    (ids, largest.map(|(_, step)| step))
 }
 
 /// Root first, without the kernel's.

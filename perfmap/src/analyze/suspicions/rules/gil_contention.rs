@@ -4,13 +4,18 @@
 use std::collections::BTreeMap;
 
 use super::{
-    super::{Answer, Category, Facts, Suspicion, Verdict},
+    super::{
+        Answer, Category, Facts, Suspicion, Verdict,
+        replayed::{self, Fix},
+        sharing::Sharing,
+        sketch::Pattern,
+    },
     lock_contention::{CONTENDED_PCT, contended, figures, main_side},
     steps,
 };
 use crate::{
     analyze::share_pct,
-    map::{Lock, Map},
+    map::{Lock, LockSide, Map},
     recording::Nanos,
 };
 
@@ -20,7 +25,7 @@ const SUSPECTED_PCT: f64 = 1.0;
 
 pub fn judge(facts: &Facts<'_>) -> Answer {
     let found: Vec<Suspicion> =
-        interpreters(facts.map).into_iter().map(|(service, rows)| suspicion(facts.map, service, &rows)).collect();
+        interpreters(facts.map).into_iter().map(|(service, rows)| suspicion(facts, service, &rows)).collect();
     if found.is_empty() { Answer::Quiet } else { Answer::Found(found) }
 }
 
@@ -43,11 +48,12 @@ pub fn worst(map: &Map) -> Option<(Nanos, Vec<String>)> {
     Some((length, affected))
 }
 
-fn suspicion(map: &Map, service: usize, rows: &[&Lock]) -> Suspicion {
+fn suspicion(facts: &Facts<'_>, service: usize, rows: &[&Lock]) -> Suspicion {
+    let map = facts.map;
     let length = contended(rows);
     let waiter = main_side(rows, |lock| lock.waiter.as_ref());
     let name = map.services.get(service).cloned().unwrap_or_default();
-    Suspicion {
+    let mut one = Suspicion {
         id: ID,
         category: Category::Concurrency,
         subject: name.clone(),
@@ -62,7 +68,20 @@ fn suspicion(map: &Map, service: usize, rows: &[&Lock]) -> Suspicion {
         ),
         gain: None,
         change: None,
-    }
+    };
+    mend(facts, &mut one, waiter);
+    one
+}
+
+/// The start of processes and what is carried between them are not in it: neither was measured.
+pub fn mend(facts: &Facts<'_>, one: &mut Suspicion, waiter: Option<&LockSide>) {
+    let function = waiter.map_or("the program", |side| side.function.as_str());
+    let fix = Fix { interpreters: true, ..Fix::default() };
+    let basis = format!(
+        "with an interpreter for each thread on {} CPUs, the start of processes and what is carried between them not counted",
+        facts.recording.meta.cpus
+    );
+    replayed::mend(facts, one, Pattern::Sharing(Sharing::Interpreter), function, &fix, &basis);
 }
 
 #[cfg(test)]

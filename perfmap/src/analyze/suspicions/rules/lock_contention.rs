@@ -4,7 +4,12 @@
 use std::collections::BTreeMap;
 
 use super::{
-    super::{Answer, Category, Evidence, Facts, Suspicion, Value, Verdict},
+    super::{
+        Answer, Category, Evidence, Facts, Suspicion, Value, Verdict,
+        replayed::{self, Fix},
+        sharing::Sharing,
+        sketch::Pattern,
+    },
     steps,
 };
 use crate::{
@@ -21,15 +26,18 @@ const SUSPECTED_PCT: f64 = 1.0;
 
 pub fn judge(facts: &Facts<'_>) -> Answer {
     let map = facts.map;
-    let mut locks: BTreeMap<(usize, Option<u64>), Vec<&Lock>> = BTreeMap::new();
+    type Key<'k> = (usize, Option<u64>, Option<&'k str>);
+    let mut locks: BTreeMap<Key<'_>, Vec<&Lock>> = BTreeMap::new();
     for lock in map.locks.iter().filter(|lock| !lock.interpreter) {
-        locks.entry((lock.service, lock.address)).or_default().push(lock);
+        // Locks without an address (a goroutine's mutex) are told apart by who waits for them.
+        let waiter = lock.waiter.as_ref().filter(|_| lock.address.is_none()).map(|side| side.function.as_str());
+        locks.entry((lock.service, lock.address, waiter)).or_default().push(lock);
     }
     let mut found: Vec<(Nanos, Suspicion)> = locks
         .into_values()
         .map(|rows| (contended(&rows), rows))
         .filter(|(contended, _)| share_pct(*contended, map.wall) >= SUSPECTED_PCT)
-        .map(|(contended, rows)| (contended, suspicion(map, &rows, contended)))
+        .map(|(contended, rows)| (contended, suspicion(facts, &rows, contended)))
         .collect();
     found.sort_by_key(|(contended, _)| std::cmp::Reverse(*contended));
     if found.is_empty() { Answer::Quiet } else { Answer::Found(found.into_iter().map(|(_, one)| one).collect()) }
@@ -83,13 +91,14 @@ fn innermost(stack: &[String]) -> String {
     stack.get(stack.len().saturating_sub(FRAMES)..).unwrap_or_default().join(" > ")
 }
 
-fn suspicion(map: &Map, rows: &[&Lock], contended: Nanos) -> Suspicion {
+fn suspicion(facts: &Facts<'_>, rows: &[&Lock], contended: Nanos) -> Suspicion {
+    let map = facts.map;
     let name = |side: Option<&LockSide>| side.map_or("an unknown function".to_owned(), |side| side.function.clone());
     let waiter = main_side(rows, |lock| lock.waiter.as_ref());
     let holder = main_side(rows, |lock| lock.holder.as_ref());
     let confirmed = share_pct(contended, map.wall) > CONTENDED_PCT;
     let service = rows.first().map_or(0, |row| row.service);
-    Suspicion {
+    let mut one = Suspicion {
         id: ID,
         category: Category::Concurrency,
         subject: name(waiter),
@@ -104,7 +113,17 @@ fn suspicion(map: &Map, rows: &[&Lock], contended: Nanos) -> Suspicion {
         ),
         gain: None,
         change: None,
-    }
+    };
+    let fix = Fix { waits: replayed::waits(rows.iter().copied()), ..Fix::default() };
+    replayed::mend(
+        facts,
+        &mut one,
+        Pattern::Sharing(Sharing::Lock),
+        &name(holder.or(waiter)),
+        &fix,
+        "without the waits for this lock",
+    );
+    one
 }
 
 #[cfg(test)]
@@ -122,6 +141,23 @@ mod tests {
         let Answer::Found(found) = with_map(&map, judge) else { panic!("quiet") };
         assert_eq!((found[0].subject.as_str(), found[0].verdict), ("take", Verdict::Confirmed));
         assert_eq!(found[0].note, "for 36 % of the wall time one thread held it while others waited");
+    }
+
+    #[test]
+    fn without_an_address_two_functions_wait_for_two_locks() {
+        let mut map = map();
+        let mut lock = map.locks[0].clone();
+        (lock.address, lock.held) = (None, ms(400));
+        let mut other = lock.clone();
+        let holder = |lock: &mut Lock, name: &str| lock.holder.iter_mut().for_each(|side| side.function = name.into());
+        holder(&mut other, "another");
+        map.locks = vec![lock.clone(), other.clone()];
+        let Answer::Found(found) = with_map(&map, judge) else { panic!("quiet") };
+        assert_eq!((found.len(), found[0].verdict), (1, Verdict::Confirmed), "two holders of one lock");
+        other.waiter.iter_mut().for_each(|side| side.function = "elsewhere".into());
+        map.locks = vec![lock, other];
+        let Answer::Found(found) = with_map(&map, judge) else { panic!("quiet") };
+        assert!(found.len() == 2 && found.iter().all(|one| one.verdict == Verdict::Dismissed), "{found:?}");
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! Memory that grows with every iteration and does not stop to. Iterations are what the process is seen to do again and
-//! again: requests that it makes or answers, else waits at one place. The line through resident memory over their number
-//! is fitted by least squares; a warm-up grows at first and then no more, a load of data grows once.
+//! again: requests that it makes or answers, else waits at one place, in a thread in which memory grows: others tick on
+//! whatever is done. The line through resident memory over their number is fitted by least squares; a warm-up grows at first
+//! and then no more, a load of data grows once.
+
+use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
 use super::super::{Answer, Category, Evidence, Facts, Suspicion, Value, Verdict};
 use crate::{
     map::Step,
-    recording::{Event, Nanos, ProcessId, StackId},
+    recording::{Event, Nanos, ProcessId, StackId, TaskId},
 };
 
 pub const ID: &str = "memory_leak";
@@ -46,6 +49,21 @@ fn memory(facts: &Facts<'_>) -> Vec<(ProcessId, Vec<(Nanos, f64)>)> {
     all
 }
 
+/// Tasks in which a tenth of the process's memory grows, or more.
+fn growing(facts: &Facts<'_>, process: ProcessId) -> Vec<TaskId> {
+    let mut grown: BTreeMap<TaskId, i64> = BTreeMap::new();
+    for event in &facts.recording.events {
+        if let Event::Memory(memory) = event
+            && facts.recording.tasks.get(memory.task.0 as usize).is_some_and(|task| task.process == process)
+        {
+            let sum = grown.entry(memory.task).or_default();
+            *sum = sum.saturating_add(memory.change.max(0));
+        }
+    }
+    let all = grown.values().fold(0_i64, |all, of| all.saturating_add(*of));
+    grown.into_iter().filter(|(_, of)| *of > 0 && *of >= all / 10).map(|(task, _)| task).collect()
+}
+
 /// When the process did once more what it does most often.
 fn iterations(facts: &Facts<'_>, process: ProcessId) -> Vec<Nanos> {
     let is_own = |task: crate::recording::TaskId| {
@@ -54,7 +72,8 @@ fn iterations(facts: &Facts<'_>, process: ProcessId) -> Vec<Nanos> {
     let trips = facts.correlated.flows.round_trips.iter().filter(|trip| is_own(trip.task));
     let mut requests: Vec<Nanos> = trips.map(|trip| trip.received).collect();
     let mut waits: FxHashMap<StackId, Vec<Nanos>> = FxHashMap::default();
-    for wait in facts.correlated.waits.iter().filter(|wait| wait.woken > wait.off && is_own(wait.task)) {
+    let growing = growing(facts, process);
+    for wait in facts.correlated.waits.iter().filter(|wait| wait.woken > wait.off && growing.contains(&wait.task)) {
         if let Some(stack) = wait.stack {
             waits.entry(stack).or_default().push(wait.on);
         }
@@ -147,9 +166,40 @@ fn most_grown(steps: &[Step]) -> Option<&Step> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        analyze::{fixture::ms, suspicions::told::run},
+        correlate::Cause,
+        recording::{Memory, Task},
+    };
 
     fn points(bytes: impl Fn(f64) -> f64) -> Vec<(f64, f64)> {
         (0..60).map(|n| (f64::from(n), bytes(f64::from(n)))).collect()
+    }
+
+    /// Memory grows by a MiB every 10 ms; in between the thread in which it does, or another one, sleeps each time.
+    fn growth_and_naps(napping: TaskId) -> Option<Verdict> {
+        let mut of = run();
+        let (load, nap) = (of.stack(&[("load", 9)]), of.stack(&[("thread.nap", 3)]));
+        of.recording.tasks.push(Task { tid: 9, process: ProcessId(0), ..of.recording.tasks[0].clone() });
+        for n in 0..60_u64 {
+            let (at, resident) = (ms(n * 10), (n + 1) << 20);
+            of.recording.events.push(Event::Memory(Memory {
+                at,
+                task: TaskId(0),
+                change: 1 << 20,
+                resident,
+                stack: load,
+            }));
+            of.wait(n * 10 + 2, n * 10 + 8, Cause::Sleep, nap);
+            of.correlated.waits.last_mut().unwrap().task = napping;
+        }
+        of.verdict(ID)
+    }
+
+    #[test]
+    fn what_another_thread_does_again_and_again_is_no_iteration() {
+        assert_eq!(growth_and_naps(TaskId(0)), Some(Verdict::Confirmed));
+        assert_eq!(growth_and_naps(TaskId(2)), None);
     }
 
     #[test]

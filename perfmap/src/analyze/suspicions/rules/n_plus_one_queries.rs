@@ -9,6 +9,7 @@ use crate::analyze::{
         Answer, Facts,
         calls::{self, Group},
         draft::{PATTERN, suspicion},
+        entries,
         independence::Independence,
         sketch::{self, Pattern},
         types::{Category, Evidence, Gain, Suspicion, Value, Verdict},
@@ -79,7 +80,10 @@ fn of_group(facts: &Facts<'_>, group: &Group<'_>) -> Option<Suspicion> {
         let dependent = independence.dependent;
         (Verdict::Dismissed, format!("dependent: {dependent} of {count} carry what an earlier answer first brought"))
     } else {
-        (Verdict::Confirmed, format!("{count} times for one parent call, each after the one before"))
+        match entries::most_in_one(facts, &group.calls, group.place.step) {
+            most if most < PATTERN => (Verdict::Dismissed, entries::note(most, count)),
+            _ => (Verdict::Confirmed, format!("{count} times for one parent call, each after the one before")),
+        }
     };
     let description = format!("{} is asked of {name} once for each item.", group.operation);
     let subject = format!("{name}: {}", group.operation);

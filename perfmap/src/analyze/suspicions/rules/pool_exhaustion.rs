@@ -1,7 +1,7 @@
 //! Threads that wait inside a pool's acquire while as many calls are under way as ever are: the pool is too small. Where
 //! its size is one that libraries choose by themselves, it is a default that nobody changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     analyze::{
@@ -10,6 +10,7 @@ use crate::{
             Answer, Facts,
             calls::{self, Place},
             draft::suspicion,
+            replayed,
             sketch::{self, Pattern},
             stacks::Stacks,
             types::{Category, Evidence, Gain, Suspicion, Value, Verdict},
@@ -17,7 +18,7 @@ use crate::{
     },
     correlate::{Cause, RoundTrip},
     map::Step,
-    recording::{Nanos, ProcessId, StackId},
+    recording::{Nanos, ProcessId, StackId, TaskId},
 };
 
 const POOL: (&str, Category) = ("pool_exhaustion", Category::ConnectionManagement);
@@ -47,6 +48,7 @@ const ACQUIRES: [&str; 10] = [
 struct Waiting<'a> {
     step: &'a Step,
     spans: Vec<Span>,
+    tasks: BTreeSet<TaskId>,
 }
 
 pub(crate) fn judge(facts: &Facts<'_>) -> Answer {
@@ -85,13 +87,20 @@ fn answer(found: Vec<Suspicion>) -> Answer {
 fn found(facts: &Facts<'_>) -> Vec<(Suspicion, usize)> {
     let stacks = Stacks::new(facts);
     let mut waiting: BTreeMap<(ProcessId, &str), Waiting<'_>> = BTreeMap::new();
-    for wait in facts.correlated.waits.iter().filter(|wait| matches!(wait.cause, Cause::Lock | Cause::Sleep)) {
+    let all = facts.correlated.waits.iter();
+    // A goroutine at a channel is in no call that would tell what it waits for.
+    for wait in all.filter(|wait| matches!(wait.cause, Cause::Lock | Cause::Sleep | Cause::Other)) {
         let (Some(stack), Some(task)) = (wait.stack, facts.recording.tasks.get(wait.task.0 as usize)) else { continue };
         if wait.woken.since(wait.off) < LEAST || !in_acquire(&stacks, stack) {
             continue;
         }
         let Some(step) = stacks.step(stack) else { continue };
-        let of = waiting.entry((task.process, step.id.as_str())).or_insert(Waiting { step, spans: Vec::new() });
+        let of = waiting.entry((task.process, step.id.as_str())).or_insert_with(|| Waiting {
+            step,
+            spans: Vec::new(),
+            tasks: BTreeSet::new(),
+        });
+        of.tasks.insert(wait.task);
         of.spans.push(Span { from: wait.off, to: wait.woken, computed: Nanos::ZERO });
     }
     let enough = waiting.into_iter().filter(|(_, of)| of.spans.len() >= TIMES);
@@ -164,10 +173,18 @@ fn of_step(facts: &Facts<'_>, process: ProcessId, waiting: &Waiting<'_>) -> Opti
     let mut one = suspicion(POOL, name, Some(&place), (verdict, note), description, evidence);
     if confirmed {
         let users = limit + most_waiting;
-        let then = replay::overlapped(&spans, users);
-        one.gain = place.is_waited_for().then(|| Gain {
-            wall: replay::saved(&spans, then),
-            basis: format!("the same calls with {users} at a time instead of {limit}: {:.1} ms", then.as_ms()),
+        let began = trips.iter().map(|trip| trip.sent).min()?.min(from);
+        let ended = trips.iter().map(|trip| trip.received).max()?.max(to);
+        let tasks = trips.iter().map(|trip| trip.task).chain(waiting.tasks.iter().copied()).collect();
+        let then = replayed::shared_out(facts, &tasks, (began, ended), users);
+        let now = ended.since(began);
+        one.gain = then.filter(|_| place.is_waited_for()).map(|then| Gain {
+            wall: now.since(then),
+            basis: format!(
+                "what its users do in {:.1} ms without the waits in the pool, {users} at a time instead of {limit}: {:.1} ms",
+                now.as_ms(),
+                then.as_ms()
+            ),
         });
         one.change = Some(sketch::change(Pattern::LargerPool, one.location.as_ref(), &waiting.step.function));
     }

@@ -11,6 +11,7 @@ use crate::{
             Facts,
             calls::Place,
             draft::suspicion,
+            replayed,
             sketch::{self, Pattern},
             stacks::Stacks,
             types::{Category, Evidence, Gain, Suspicion, Value, Verdict},
@@ -43,16 +44,38 @@ pub(super) fn judge(facts: &Facts<'_>) -> Vec<Suspicion> {
     let mut by_step: BTreeMap<&str, Used<'_>> = BTreeMap::new();
     for wait in facts.correlated.waits.iter().filter(|wait| wait.woken.since(wait.off) >= LEAST) {
         let Some(step) = wait.stack.and_then(|stack| stacks.step(stack)) else { continue };
-        let of = by_step.entry(step.id.as_str()).or_insert_with(|| Used { step, waits: Vec::new(), held: Vec::new() });
+        let none = || Used { step, waits: Vec::new(), held: Vec::new() };
+        let of = by_step.entry(step.id.as_str()).or_insert_with(none);
         match wait.cause {
             Cause::Lock => of.waits.push(wait),
             Cause::Network | Cause::Database | Cause::Disk | Cause::Sleep | Cause::Child | Cause::Pipe => {
                 of.held.push(wait)
             }
+            // A goroutine at a channel, whom another one let go on.
+            Cause::Other if wait.by.is_some() => of.waits.push(wait),
             Cause::Other => {}
         }
     }
-    by_step.into_values().filter_map(|used| pool(&used)).collect()
+    let found = by_step.into_values().filter_map(|used| {
+        let mut one = pool(&used)?;
+        let all = || used.waits.iter().chain(&used.held);
+        let (from, to) = (all().map(|wait| wait.off).min()?, all().map(|wait| wait.woken).max()?);
+        let tasks: BTreeSet<TaskId> = all().map(|wait| wait.task).collect();
+        let then = replayed::shared_out(facts, &tasks, (from, to), tasks.len());
+        let place = Place { step: Some(used.step), above: None };
+        one.gain = then.filter(|_| place.is_waited_for()).map(|then| Gain {
+            wall: to.since(from).since(then),
+            basis: format!(
+                "what {} threads do in {:.1} ms, with a place for each: {:.1} ms",
+                tasks.len(),
+                to.since(from).as_ms(),
+                then.as_ms()
+            ),
+        });
+        one.change = Some(sketch::change(Pattern::LargerPool, one.location.as_ref(), &used.step.function));
+        Some(one)
+    });
+    found.collect()
 }
 
 fn pool(used: &Used<'_>) -> Option<Suspicion> {
@@ -98,15 +121,7 @@ fn pool(used: &Used<'_>) -> Option<Suspicion> {
     let note = format!("{count} waits of up to {most} threads, while {places} were past the wait, never more");
     let place = Place { step: Some(used.step), above: None };
     let description = format!("What {name} takes turns at has too few places for its users.");
-    let mut one = suspicion(RULE, name, Some(&place), (Verdict::Confirmed, note), description, evidence);
-    let users = places + most;
-    let then = replay::overlapped(&held, users);
-    one.gain = place.is_waited_for().then(|| Gain {
-        wall: replay::saved(&held, then),
-        basis: format!("the same work with {users} places instead of {places}: {:.1} ms", then.as_ms()),
-    });
-    one.change = Some(sketch::change(Pattern::LargerPool, one.location.as_ref(), &used.step.function));
-    Some(one)
+    Some(suspicion(RULE, name, Some(&place), (Verdict::Confirmed, note), description, evidence))
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    super::{Answer, Category, Evidence, Facts, Suspicion, Value, Verdict},
+    super::{
+        Answer, Category, Evidence, Facts, Suspicion, Value, Verdict, replayed, sharing::Sharing, sketch::Pattern,
+    },
     steps,
 };
 use crate::{
@@ -107,7 +109,7 @@ fn suspicion(map: &Map, service: usize, served: &Served<'_>) -> Suspicion {
         Some(step) => format!("{cpu_pct:.0} % of the calls is its own CPU time, most of it in {}", place(step)),
         None => format!("{cpu_pct:.0} % of the calls is its own CPU time"),
     };
-    Suspicion {
+    let mut one = Suspicion {
         id: ID,
         category: Category::HotCode,
         subject: name.clone(),
@@ -119,7 +121,10 @@ fn suspicion(map: &Map, service: usize, served: &Served<'_>) -> Suspicion {
         note,
         gain: None,
         change: None,
-    }
+    };
+    let why = "how long the service would compute with other code is not measured";
+    replayed::advise(&mut one, Pattern::Sharing(Sharing::Service), &name, why);
+    one
 }
 
 #[cfg(test)]

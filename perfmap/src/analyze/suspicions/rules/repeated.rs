@@ -10,6 +10,7 @@ use crate::{
             Answer, Facts,
             calls::{self, Group},
             draft::suspicion,
+            entries,
             rules::n_plus_one_queries::is_frame,
             sketch::{self, Pattern},
             types::{Category, Evidence, Gain, Suspicion, Value, Verdict},
@@ -90,7 +91,11 @@ fn of_sets(
     } else if changed {
         (Verdict::Dismissed, "something was written to the peer in between".to_owned())
     } else {
-        (Verdict::Confirmed, format!("{count} equal ones, {} more than needed", again.len()))
+        let in_one = sets.iter().map(|set| entries::most_in_one(facts, set, group.place.step)).max().unwrap_or(0);
+        match in_one < SAME {
+            true => (Verdict::Dismissed, entries::note(in_one, count)),
+            false => (Verdict::Confirmed, format!("{count} equal ones, {} more than needed", again.len())),
+        }
     };
     let description = format!("{} is asked of {name} again with the same parameters.", group.operation);
     let subject = format!("{name}: {}", group.operation);

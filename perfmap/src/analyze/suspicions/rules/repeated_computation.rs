@@ -10,6 +10,7 @@ use crate::{
             Answer, Facts,
             calls::{self, Made},
             draft::suspicion,
+            entries,
             rules::{connection_per_request::steps, n_plus_one_queries::is_frame},
             sketch::{self, Pattern},
             types::{Category, Evidence, Gain, Suspicion, Value, Verdict},
@@ -47,12 +48,23 @@ fn below_several(set: &[Made<'_>]) -> bool {
     above.len() > 1 && set.len() >= LEAST
 }
 
+/// Those of one call of the function that they all belong to.
+fn parts<'a>(facts: &Facts<'a>, set: &[Made<'a>]) -> Vec<Vec<Made<'a>>> {
+    let calls: Vec<_> = set.iter().map(|made| (made.trip, made.place.step)).collect();
+    let mut parts: BTreeMap<usize, Vec<Made<'a>>> = BTreeMap::new();
+    for (stretch, made) in entries::stretches(facts, &calls).into_iter().zip(set) {
+        parts.entry(stretch).or_default().push(*made);
+    }
+    parts.into_values().collect()
+}
+
 fn of_sets(facts: &Facts<'_>, function: &str, sets: &[Vec<Made<'_>>]) -> Option<Suspicion> {
     let all: Vec<Made<'_>> = sets.iter().flatten().copied().collect();
     let first = all.iter().min_by_key(|made| made.trip.sent)?;
     let pairs = || sets.iter().flat_map(|set| set.windows(2));
     let differ = pairs().filter(|pair| pair[0].trip.answered.tokens != pair[1].trip.answered.tokens).count();
-    let confirmed = differ * 2 <= pairs().count();
+    let in_one = sets.iter().any(|set| parts(facts, set).iter().any(|part| below_several(part)));
+    let confirmed = in_one && differ * 2 <= pairs().count();
     let again: Vec<&RoundTrip> = sets.iter().flat_map(|set| set.iter().skip(1)).map(|made| made.trip).collect();
     let callers = steps(&all).len();
     let evidence = vec![
@@ -61,7 +73,10 @@ fn of_sets(facts: &Facts<'_>, function: &str, sets: &[Vec<Made<'_>>]) -> Option<
         Evidence::new("places of it", Value::Count(callers as u64)),
         Evidence::held_against("answers that differ from the one before", Value::Count(differ as u64), Value::Count(0)),
     ];
-    let note = format!("{} calls with {} different inputs at {callers} places", all.len(), sets.len());
+    let mut note = format!("{} calls with {} different inputs at {callers} places", all.len(), sets.len());
+    if !in_one {
+        note.push_str(", each place in a call of its own of the function above them");
+    }
     let verdict = if confirmed { Verdict::Confirmed } else { Verdict::Dismissed };
     let description = format!("{function} is called by several functions with the same input.");
     let mut found = suspicion(RULE, function.to_owned(), Some(&first.place), (verdict, note), description, evidence);

@@ -7,6 +7,7 @@ use crate::analyze::{
         Answer, Facts,
         calls::{self, Group},
         draft::{PATTERN, suspicion},
+        entries,
         independence::Independence,
         sketch::{self, Pattern},
         types::{Category, Evidence, Gain, Suspicion, Value, Verdict},
@@ -62,7 +63,10 @@ fn of_group(facts: &Facts<'_>, group: &Group<'_>) -> Option<Suspicion> {
                 ),
             )
         } else {
-            (Verdict::Confirmed, format!("{count} calls, never two at one time; {}", independence.note()))
+            match entries::most_in_one(facts, &group.calls, group.place.step) {
+                most if most < PATTERN => (Verdict::Dismissed, entries::note(most, count)),
+                _ => (Verdict::Confirmed, format!("{count} calls, never two at one time; {}", independence.note())),
+            }
         }
     };
     let mut found = suspicion(RULE, name, Some(&group.place), (verdict, note), description, evidence);

@@ -19,6 +19,8 @@ pub(in crate::discover::chain) struct Route {
     pub method: Option<String>,
     /// With `{}` for what varies.
     pub path: String,
+    /// As it is written, with the names of what varies.
+    pub declared: String,
     pub handler: At,
     /// The function that sets it up.
     pub registered: At,
@@ -55,8 +57,12 @@ pub(in crate::discover::chain) fn all(index: &Index) -> Vec<Route> {
             let Some(handler) = handler_of(index, file, raw) else { continue };
             for prefix in prefixes(index, &above, file, raw) {
                 if routes.len() < MOST_ROUTES {
-                    let path = url::template(&format!("{prefix}/{}", raw.path));
+                    let whole = format!("{prefix}/{}", raw.path);
+                    let parts: Vec<&str> = whole.split('/').filter(|part| !part.is_empty()).collect();
+                    let declared = format!("/{}", parts.join("/"));
+                    let path = url::template(&whole);
                     routes.push(Route {
+                        declared,
                         method: raw.method.clone(),
                         path,
                         handler,
@@ -68,7 +74,7 @@ pub(in crate::discover::chain) fn all(index: &Index) -> Vec<Route> {
         }
     }
     routes.sort_by(|a, b| (&a.path, &a.method, a.handler).cmp(&(&b.path, &b.method, b.handler)));
-    routes.dedup();
+    routes.dedup_by(|a, b| (&a.path, &a.method, a.handler) == (&b.path, &b.method, b.handler));
     routes
 }
 

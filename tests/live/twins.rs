@@ -1,0 +1,169 @@
+//! The faults of the catalogue in other languages than Python: confirmed for the program that has one, and not for its twin.
+
+use crate::suspicions::{judged_right, twins_with_gain};
+use anyhow::Result;
+use perfmap_tests::turn;
+use std::process::Command;
+
+fn node(rule: &str) -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    judged_right("w71_twins_node", rule).map(|_| ())
+}
+
+fn go_is_here() -> bool {
+    let found = Command::new("go").arg("version").output().is_ok_and(|out| out.status.success());
+    if !found {
+        eprintln!("skipped: no go here");
+    }
+    found
+}
+
+fn go(rule: &str) -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    if !go_is_here() {
+        return Ok(());
+    }
+    judged_right("w78_twins_go", rule).map(|_| ())
+}
+
+fn go_with_gain(rule: &str) -> Result<()> {
+    if !go_is_here() {
+        return Ok(());
+    }
+    twins_with_gain("w78_twins_go", rule)
+}
+
+#[test]
+fn sequential_awaits_in_node() -> Result<()> {
+    twins_with_gain("w71_twins_node", "sequential_awaits")
+}
+
+#[test]
+fn connection_per_request_in_node() -> Result<()> {
+    node("connection_per_request")
+}
+
+#[test]
+fn sync_io_in_async_in_node() -> Result<()> {
+    node("sync_io_in_async")
+}
+
+#[test]
+fn tiny_io_in_node() -> Result<()> {
+    node("tiny_io")
+}
+
+#[test]
+fn cpu_bound_hot_function_in_node() -> Result<()> {
+    node("cpu_bound_hot_function")
+}
+
+#[test]
+fn sequential_http_calls_in_node() -> Result<()> {
+    twins_with_gain("w71_twins_node", "sequential_http_calls")
+}
+
+#[test]
+fn repeated_request_in_node() -> Result<()> {
+    twins_with_gain("w71_twins_node", "repeated_request")
+}
+
+#[test]
+fn sequential_http_calls_in_go() -> Result<()> {
+    go_with_gain("sequential_http_calls")
+}
+
+#[test]
+fn repeated_query_in_go() -> Result<()> {
+    go_with_gain("repeated_query")
+}
+
+#[test]
+fn repeated_request_in_go() -> Result<()> {
+    go_with_gain("repeated_request")
+}
+
+#[test]
+fn connection_per_request_in_go() -> Result<()> {
+    go("connection_per_request")
+}
+
+#[test]
+fn dns_per_request_in_go() -> Result<()> {
+    go("dns_per_request")
+}
+
+#[test]
+fn tls_full_handshake_in_go() -> Result<()> {
+    go("tls_full_handshake")
+}
+
+#[test]
+fn n_plus_one_queries_in_go() -> Result<()> {
+    go("n_plus_one_queries")
+}
+
+#[test]
+fn repeated_computation_in_go() -> Result<()> {
+    go("repeated_computation")
+}
+
+#[test]
+fn cache_unused_in_go() -> Result<()> {
+    go("cache_unused")
+}
+
+#[test]
+fn rate_limiting_in_go() -> Result<()> {
+    go("rate_limiting")
+}
+
+#[test]
+fn delayed_ack_stall_in_go() -> Result<()> {
+    go("delayed_ack_stall")
+}
+
+#[test]
+fn pool_exhaustion_in_go() -> Result<()> {
+    go("pool_exhaustion")
+}
+
+#[test]
+fn tiny_io_in_go() -> Result<()> {
+    go("tiny_io")
+}
+
+#[test]
+fn small_sync_writes_in_go() -> Result<()> {
+    go("small_sync_writes")
+}
+
+#[test]
+fn lock_contention_in_go() -> Result<()> {
+    go("lock_contention")
+}
+
+#[test]
+fn cpu_bound_hot_function_in_go() -> Result<()> {
+    go("cpu_bound_hot_function")
+}
+
+#[test]
+fn remote_service_cpu_bound_in_go() -> Result<()> {
+    go("remote_service_cpu_bound")
+}
+
+#[test]
+fn cpu_contention_in_go() -> Result<()> {
+    go("cpu_contention")
+}
+
+#[test]
+fn memory_leak_in_go() -> Result<()> {
+    go("memory_leak")
+}
+
+#[test]
+fn large_allocation_in_go() -> Result<()> {
+    go("large_allocation")
+}
