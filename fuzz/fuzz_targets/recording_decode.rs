@@ -35,6 +35,6 @@ fn stages(recording: &Recording) {
     let resolved = resolve::resolve(recording);
     let correlated = correlate::correlate(recording);
     let map = map::build(recording, &resolved, &correlated, &MapOptions::default());
-    let analysis = analyze::analyze(recording, &resolved, &map);
+    let analysis = analyze::analyze(recording, &resolved, &correlated, &map);
     let _ = report::render(recording, &resolved, &map, &analysis, &Settings { format: MapFormat::Yaml });
 }

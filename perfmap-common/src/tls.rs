@@ -44,13 +44,25 @@ pub enum TlsFunction {
     GoAsks = 12,
     /// `net/http.persistConnWriter.Write`: the one that writes for a connection.
     GoWrites = 13,
+    /// HTTP/2's `(*ClientConn).roundTrip`: who makes a request, told by the request's address.
+    GoAsksStream = 14,
+    /// `(*clientStream).encodeAndWriteHeaders`: the one that writes for a request.
+    GoWritesStream = 15,
+    /// gRPC's `(*controlBuffer).executeAndPut`: who asks, told by the address of what is to be written.
+    GoPutsHeader = 16,
 }
 
 impl TlsFunction {
     /// The cookie of the probes at its returns.
     pub const fn return_cookie(self) -> u64 {
         match self {
-            Self::GoRead | Self::GoWrite | Self::GoAsks | Self::GoWrites => 9,
+            Self::GoRead
+            | Self::GoWrite
+            | Self::GoAsks
+            | Self::GoWrites
+            | Self::GoAsksStream
+            | Self::GoWritesStream
+            | Self::GoPutsHeader => 9,
             Self::SslRead
             | Self::SslWrite
             | Self::SslReadEx
@@ -98,10 +110,14 @@ pub enum AskFunction {
     Reused = 34,
     /// A timer is set.
     Timer = 35,
+    /// A future that ends at an instant is polled.
+    Sleeps = 36,
 }
 
 impl AskFunction {
     pub fn from_u32(value: u32) -> Option<AskFunction> {
-        [Self::Made, Self::Connects, Self::Reused, Self::Timer].into_iter().find(|known| *known as u32 == value)
+        [Self::Made, Self::Connects, Self::Reused, Self::Timer, Self::Sleeps]
+            .into_iter()
+            .find(|known| *known as u32 == value)
     }
 }

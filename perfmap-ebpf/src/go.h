@@ -28,16 +28,28 @@ static __always_inline u64 user_word(u64 address) {
 	return value;
 }
 
-/* The running goroutine's number, 0 where the thread runs the scheduler, a signal's handler or C; in *high where its stack
- * ends. */
+/* The goroutine in whose time the thread works: on the scheduler's stack, a signal's, or C's only the thread's own record says so.
+ * 0: the scheduler's. It counts only where the goroutine names that record. */
+static __always_inline u64 goroutine_of_thread(struct go_layout *layout, u64 g) {
+	u64 m = layout->m_running ? user_word(g + G_THREAD * 8) : 0;
+	u64 running = m ? user_word(m + layout->m_running) : 0;
+	if (!running || user_word(running + G_THREAD * 8) != m)
+		return 0;
+	return user_word(running + layout->g_id);
+}
+
+/* The running goroutine's number, 0 where the thread runs the scheduler; in *high where its stack ends, where the thread is
+ * on it. */
 static __noinline u64 running_goroutine(u32 pid, u64 sp, u64 *high) {
 	struct go_layout *layout = go_layout_of(pid);
 	if (!layout || !high)
 		return 0;
 	u64 stack[2] = {};
 	u64 g = user_word(bpf_get_current_task_btf()->thread.fsbase + layout->thread_local_g);
-	if (g < 4096 || bpf_probe_read_user(stack, sizeof(stack), (void *)g) || sp <= stack[0] || sp > stack[1])
+	if (g < 4096 || bpf_probe_read_user(stack, sizeof(stack), (void *)g))
 		return 0;
+	if (sp <= stack[0] || sp > stack[1])
+		return goroutine_of_thread(layout, g);
 	*high = stack[1];
 	return user_word(g + layout->g_id);
 }

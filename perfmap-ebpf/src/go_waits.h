@@ -20,18 +20,13 @@
 /* Of a stack that waits: its callers lie at its top. */
 #define MAX_WAITING_STACK 8192
 
-/* The goroutine in whose time the thread works, 0 where it is the scheduler's own. Who makes another one ready does so on
- * the scheduler's stack; the thread's own record says for whom. It counts only where the goroutine names that record. */
-static __noinline u64 goroutine_of_thread(u32 pid) {
+/* The goroutine in whose time the running thread wakes another one: it makes that ready on the scheduler's stack. */
+static __noinline u64 goroutine_that_wakes(u32 pid) {
 	struct go_layout *layout = go_layout_of(pid);
-	if (!layout || !layout->m_running)
+	if (!layout)
 		return 0;
 	u64 g = user_word(bpf_get_current_task_btf()->thread.fsbase + layout->thread_local_g);
-	u64 m = g ? user_word(g + G_THREAD * 8) : 0;
-	u64 running = m ? user_word(m + layout->m_running) : 0;
-	if (!running || user_word(running + G_THREAD * 8) != m)
-		return 0;
-	return user_word(running + layout->g_id);
+	return g ? goroutine_of_thread(layout, g) : 0;
 }
 
 static __always_inline u64 go_mix(u64 hash, u64 word) {

@@ -53,7 +53,7 @@ int BPF_PROG(on_waking, struct task_struct *task) {
 	if (!state_of(waker)) /* the names of followed tasks are known */
 		bpf_get_current_comm(state->waker_comm, sizeof(state->waker_comm));
 	else
-		state->waker_goroutine = goroutine_of_thread(state->waker_pid);
+		state->waker_goroutine = goroutine_that_wakes(state->waker_pid);
 	return 0;
 }
 

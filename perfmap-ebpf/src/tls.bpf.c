@@ -207,8 +207,9 @@ static __always_inline void leave_go(struct pt_regs *ctx) {
 
 /* net/http hands a request over to a goroutine of its own, that of the connection. Who asks, with its stack, at the entry of
  * (*persistConn).roundTrip; and who writes for that connection, at the entry of persistConnWriter.Write. Both have the
- * connection as their first argument, and no other one tells two requests apart that are under way together. */
-static __always_inline void handed_over(struct pt_regs *ctx, u32 what) {
+ * connection as their first argument, and no other one tells two requests apart that are under way together. Of HTTP/2 it
+ * is the request, the second argument of both; of gRPC what is put into the connection's queue. */
+static __always_inline void handed_over(struct pt_regs *ctx, u32 what, u64 between) {
 	u32 zero = 0;
 	struct probe_slots *slots = bpf_map_lookup_elem(&probe_slots, &zero);
 	u64 high = 0;
@@ -229,7 +230,7 @@ static __always_inline void handed_over(struct pt_regs *ctx, u32 what) {
 	if (scratch) {
 		struct goroutine_record *record = &scratch->record.goroutine;
 		fill_goroutine(record, goroutine, what);
-		record->connection = ctx->ax;
+		record->connection = between;
 		if (what == GOROUTINE_ASKS)
 			take_stack(&record->stack, scratch, context, pid);
 		emit_with_stack(record, sizeof(*record), &record->stack, scratch, context, 0, 0, LOSS_RING_MESSAGE);
@@ -264,6 +265,41 @@ static __always_inline void emit_ask(u32 slot, u32 what, u64 handle, u64 wrap, u
 	emit_with_stack(record, sizeof(*record), &record->stack, scratch, context, object->bytes, record->captured, LOSS_RING_MESSAGE);
 }
 
+/* Until when each future of Tokio's sleeps, as it was told: it is polled whenever its task is. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct goroutine);
+	__type(value, u64);
+} sleeps SEC(".maps");
+
+/* Words of tokio's Sleep that are looked at: in all releases from 1.0 on its deadline is among them, two words in an
+ * order that the compiler chose for the whole. */
+#define SLEEP_WORDS 14
+#define MAX_SLEEP_S 86400
+
+/* The instant of the monotonic clock that lies in the object, where it is still to come and was not told before; else 0. */
+static __noinline u64 deadline_in(u64 object) {
+	u64 words[SLEEP_WORDS] = {}, now = bpf_ktime_get_ns(), second = now / 1000000000;
+	struct goroutine key = {.address = object, .pid = current_pid()};
+	if (object < 4096 || bpf_probe_read_user(words, sizeof(words), (void *)object))
+		return 0;
+	for (u32 i = 0; i < SLEEP_WORDS - 1; i++) {
+		u32 rest = words[i + 1];
+		if (words[i] < second || words[i] > second + MAX_SLEEP_S || rest >= 1000000000)
+			continue;
+		u64 due = words[i] * 1000000000 + rest;
+		if (due < now + LEAST_TIMER_MS * 1000000)
+			continue;
+		u64 *told = bpf_map_lookup_elem(&sleeps, &key);
+		if (told && *told == due)
+			return 0;
+		bpf_map_update_elem(&sleeps, &key, &due, BPF_ANY);
+		return due;
+	}
+	return 0;
+}
+
 /* libuv's functions, which make a connection, open it, or set a timer; and Node's, which gives a connection that is open
  * to another request. What is asked for happens in a later turn of the loop, with nobody of the program's on the stack. */
 static __always_inline void ask(struct pt_regs *ctx, struct task_state *state, u64 function) {
@@ -290,6 +326,12 @@ static __always_inline void ask(struct pt_regs *ctx, struct task_state *state, u
 		if (ctx->dx < LEAST_TIMER_MS || ctx->dx > 1ull << 40)
 			return;
 		due = bpf_ktime_get_ns() + ctx->dx * 1000000;
+		break;
+	case ASK_SLEEPS: /* tokio's Sleep::poll(self, …) */
+		handle = ctx->di;
+		due = deadline_in(handle);
+		if (!due)
+			return;
 		break;
 	}
 	u32 zero = 0;
@@ -327,10 +369,19 @@ int on_tls(struct pt_regs *ctx) {
 		leave_go(ctx);
 		break;
 	case GO_ASKS:
-		handed_over(ctx, GOROUTINE_ASKS);
+		handed_over(ctx, GOROUTINE_ASKS, ctx->ax);
 		break;
 	case GO_WRITES:
-		handed_over(ctx, GOROUTINE_WRITES);
+		handed_over(ctx, GOROUTINE_WRITES, ctx->ax);
+		break;
+	case GO_ASKS_STREAM:
+		handed_over(ctx, GOROUTINE_ASKS, ctx->bx);
+		break;
+	case GO_WRITES_STREAM:
+		handed_over(ctx, GOROUTINE_WRITES, ctx->bx);
+		break;
+	case GO_PUTS_HEADER:
+		handed_over(ctx, GOROUTINE_ASKS, ctx->di);
 		break;
 	case TLS_RUSTLS_READ:
 		enter_rustls_read(ctx, state);
@@ -342,6 +393,7 @@ int on_tls(struct pt_regs *ctx) {
 	case ASK_CONNECTS:
 	case ASK_REUSED:
 	case ASK_TIMER:
+	case ASK_SLEEPS:
 		ask(ctx, state, function);
 		break;
 	default:

@@ -116,6 +116,9 @@ enum tls_function {
 	TLS_RUSTLS_WRITE,
 	GO_ASKS,
 	GO_WRITES,
+	GO_ASKS_STREAM,
+	GO_WRITES_STREAM,
+	GO_PUTS_HEADER,
 };
 /* The same of functions in which somebody asks for what an event loop does later. */
 enum ask {
@@ -123,6 +126,7 @@ enum ask {
 	ASK_CONNECTS,
 	ASK_REUSED,
 	ASK_TIMER,
+	ASK_SLEEPS,
 };
 enum {
 	BLOCK_EARLY_WAKE = 1,

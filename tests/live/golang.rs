@@ -3,15 +3,15 @@
 use anyhow::{Result, ensure};
 use perfmap_tests::{Map, Trace, Traced, Truth, turn, workload};
 
-/// None: no go to build the program with.
-fn traced() -> Result<Option<Traced>> {
-    if !workload::ready("w62_go_netpoll")?.join("bin/waits").is_file() {
+/// `program`: which of them has to be there for the variant. None: it was not built, without go or a C compiler.
+fn traced(program: &str, variant: &str) -> Result<Option<Traced>> {
+    if !workload::ready("w62_go_netpoll")?.join("bin").join(program).is_file() {
         eprintln!("SKIPPED: no go on this machine to build the program with");
         return Ok(None);
     }
     // The libraries' probes are there before the first request only where an earlier run met them.
     let options = ["--freq", "999", "--runs", "1", "--warmup", "0"];
-    let traced = Trace::workload("w62_go_netpoll", &[])?.with_baseline().options(&options).passes()?;
+    let traced = Trace::workload("w62_go_netpoll", &[variant])?.with_baseline().options(&options).passes()?;
     traced.owns_its_time()?;
     Ok(Some(traced))
 }
@@ -27,10 +27,10 @@ fn owns(map: &Map, truth: &Truth, function: &str) -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn waits_of_goroutines() -> Result<()> {
+/// Functions and who waited for whom, of a program that was linked in one or another way.
+fn waits(program: &str, variant: &str) -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
-    let Some(traced) = traced()? else { return Ok(()) };
+    let Some(traced) = traced(program, variant)? else { return Ok(()) };
     let (map, truth) = (traced.map()?, traced.truth()?);
     for function in ["oneAfterAnother", "nap", "atOnce", "compute", "consume", "contend"] {
         owns(&map, &truth, function)?;
@@ -48,17 +48,61 @@ fn waits_of_goroutines() -> Result<()> {
     ] {
         ensure!(map.nested(&name(outer), &name(inner)), "{inner} is not under {outer}, which waited for it");
     }
-    let (got, want) = (map.round_trips("main.main"), 23);
-    ensure!(got == want, "{got} round trips of {want} below main");
-    for (function, want) in [("main.oneAfterAnother", 10), ("main.atOnce", 12)] {
-        let got = map.round_trips(function);
-        ensure!(got == want, "{got} round trips of {want} below {function}");
-    }
+    counts(&map)?;
     for function in ["nap", "pause", "makeOne"] {
         let slept: f64 = map.of(&name(function)).filter_map(|step| step.wait_ms.get("sleep")).sum();
         let want = map.wall_of(&name(function));
         ensure!(slept >= want * 0.9, "{function} slept for {want:.0} ms: {slept:.0} ms are called a sleep");
     }
     ensure!(!traced.words().contains("goroutines"), "all of it was told:\n{}", traced.words());
+    Ok(())
+}
+
+fn counts(map: &Map) -> Result<()> {
+    let (got, want) = (map.round_trips("main.main"), 23);
+    ensure!(got == want, "{got} round trips of {want} below main");
+    for (function, want) in [("main.oneAfterAnother", 10), ("main.atOnce", 12)] {
+        let got = map.round_trips(function);
+        ensure!(got == want, "{got} round trips of {want} below {function}");
+    }
+    Ok(())
+}
+
+#[test]
+fn waits_of_goroutines() -> Result<()> {
+    waits("waits", "client")
+}
+
+/// As distributions build them: the program lies anywhere, and the dynamic linker starts it.
+#[test]
+fn waits_in_a_program_that_lies_anywhere() -> Result<()> {
+    waits("waits_pie", "pie")
+}
+
+/// C beside Go: unwinding rules for one of them only, and threads that the C library makes.
+#[test]
+fn waits_beside_c() -> Result<()> {
+    waits("waits_cgo", "cgo")
+}
+
+/// HTTP/2 over TLS: many requests on one connection, each handed over to a goroutine of its own.
+#[test]
+fn requests_on_one_connection_at_once() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let Some(traced) = traced("waits", "streams")? else { return Ok(()) };
+    let (map, truth) = (traced.map()?, traced.truth()?);
+    for function in ["oneAfterAnother", "nap", "atOnce"] {
+        owns(&map, &truth, function)?;
+    }
+    let peers = map.json["peers"].as_array().map_or(&[][..], Vec::as_slice);
+    let counted: Vec<_> = peers.iter().filter_map(|peer| peer["round_trips"].as_u64()).collect();
+    ensure!(counted == [23], "{counted:?} round trips, not 23 with one peer");
+    for (outer, inner) in [("oneAfterAnother", "fetch"), ("fetch", "answerTimer"), ("fetchSlow", "answerSlow")] {
+        ensure!(map.nested(&name(outer), &name(inner)), "{inner} is not under {outer}, which waited for it");
+    }
+    for (function, want) in [("main.oneAfterAnother", 10), ("main.atOnce", 12)] {
+        let got = map.round_trips(function);
+        ensure!(got == want, "{got} round trips of {want} below {function}");
+    }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! An ELF file → where probes go that see who asks an event loop for something: libuv's functions for connections and timers,
-//! and the place where Node gives an open connection to another request.
+//! the place where Node gives an open connection to another request, and Tokio's timers.
 //!
-//! libuv's are probed at their entries. Node's own function is told what it is for by V8's handles, so the probe sits on
+//! libuv's are probed at their entries, and so is Tokio's future that ends at an instant, where it is polled. Node's own function is told what it is for by V8's handles, so the probe sits on
 //! its last jump, by which it passes the connection on in a register.
 
 use std::collections::BTreeSet;
@@ -10,13 +10,18 @@ use iced_x86::{Decoder, DecoderOptions, Mnemonic, OpKind};
 use perfmap_common::AskFunction;
 
 use super::tls_multi::Point;
-use crate::unwind::elf::Look;
+use crate::unwind::elf::{Look, Mangled};
 
 /// libuv from 1.0 on, shared or linked into a program. The first two have to be there.
 const LIBUV: [(&str, AskFunction); 3] = [
     ("uv_tcp_init", AskFunction::Made),
     ("uv_tcp_connect", AskFunction::Connects),
     ("uv_timer_start", AskFunction::Timer),
+];
+/// `<tokio::time::Sleep as Future>::poll`: no generic function, so there is one in a program, of which no part is elsewhere.
+const TOKIO_SLEEP: Mangled<'static> = &[
+    &["$LT$tokio..time..sleep..Sleep$u20$as$u20$core..future..future..Future$GT$4poll17h"],
+    &["5tokio4time5sleep", "5Sleep", "6future6Future4poll"],
 ];
 /// What `asyncReset` of a handle calls from JavaScript, and the function of the object that it ends in.
 const NODE: [&str; 2] = [
@@ -30,6 +35,14 @@ const MAX_JUMPS: usize = 4;
 
 /// Total on any file.
 pub fn points(look: &Look) -> Vec<Point> {
+    let mut points = libuv(look);
+    let [sleep] = look.mangled([TOKIO_SLEEP]);
+    let offset = sleep.and_then(|sleep| look.offset_of(sleep.address));
+    points.extend(offset.map(|offset| Point { offset, cookie: AskFunction::Sleeps as u64 }));
+    points
+}
+
+fn libuv(look: &Look) -> Vec<Point> {
     let found = look.functions(LIBUV.map(|(name, _)| name));
     if found[..2].iter().any(Option::is_none) {
         return Vec::new();

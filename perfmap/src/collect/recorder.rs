@@ -351,11 +351,17 @@ impl Recorder {
                 let asked = self.pending_asks.reused(key(ask.wrap), by).or_else(tls);
                 self.asked(asked);
             }
-            (wire::AskFunction::Timer, Some((at, task, stack))) => {
+            (wire::AskFunction::Timer | wire::AskFunction::Sleeps, Some((at, task, stack))) => {
                 let what = Asked::Timer { due: self.at(ask.due) };
                 self.asked(Some(Ask { at, task, stack, what }));
             }
-            (wire::AskFunction::Made | wire::AskFunction::Reused | wire::AskFunction::Timer, None) => {}
+            (
+                wire::AskFunction::Made
+                | wire::AskFunction::Reused
+                | wire::AskFunction::Timer
+                | wire::AskFunction::Sleeps,
+                None,
+            ) => {}
         }
     }
 

@@ -81,10 +81,33 @@ const RUSTLS: [(Mangled<'static>, TlsFunction); 2] = [
 ];
 const GO_BUILD: (&str, &[u8; 14], u8) = (".go.buildinfo", b"\xff Go buildinf:", 2);
 
-/// Where a request is handed over to the goroutine that writes it. At the entry alone: nothing is known of their returns.
-const GO_REQUESTS: [(&str, TlsFunction); 2] = [
-    ("net/http.(*persistConn).roundTrip", TlsFunction::GoAsks),
-    ("net/http.persistConnWriter.Write", TlsFunction::GoWrites),
+/// Where a request is handed over to the goroutine that writes it: who asks, by one of two names, and who writes. At the
+/// entry alone: nothing is known of their returns. HTTP/2's first name is of Go 1.21 on, where the second one only calls it.
+const GO_REQUESTS: [([&str; 2], TlsFunction, &str, TlsFunction); 4] = [
+    (
+        ["net/http.(*persistConn).roundTrip", ""],
+        TlsFunction::GoAsks,
+        "net/http.persistConnWriter.Write",
+        TlsFunction::GoWrites,
+    ),
+    (
+        ["net/http.(*http2ClientConn).roundTrip", "net/http.(*http2ClientConn).RoundTrip"],
+        TlsFunction::GoAsksStream,
+        "net/http.(*http2clientStream).encodeAndWriteHeaders",
+        TlsFunction::GoWritesStream,
+    ),
+    (
+        ["golang.org/x/net/http2.(*ClientConn).roundTrip", "golang.org/x/net/http2.(*ClientConn).RoundTrip"],
+        TlsFunction::GoAsksStream,
+        "golang.org/x/net/http2.(*clientStream).encodeAndWriteHeaders",
+        TlsFunction::GoWritesStream,
+    ),
+    (
+        ["google.golang.org/grpc/internal/transport.(*controlBuffer).executeAndPut", ""],
+        TlsFunction::GoPutsHeader,
+        "google.golang.org/grpc/internal/transport.(*loopyWriter).headerHandler",
+        TlsFunction::GoWritesStream,
+    ),
 ];
 
 /// Total on any file: one that is not a program has nothing to do with TLS.
@@ -140,14 +163,20 @@ fn functions(look: &Look) -> TlsFile {
     TlsFile { calls: calls.map(|((_, function), _)| function).collect(), ..TlsFile::default() }
 }
 
-/// Both or none.
+/// Of each library both or none.
 fn requests(look: &Look) -> Vec<ProbePoints> {
-    let found = look.functions(GO_REQUESTS.map(|(name, _)| name));
-    let points = GO_REQUESTS.into_iter().zip(found).map(|((_, function), found)| {
+    let point = |function, found: Option<Found>| {
         let entry = look.offset_of(found?.address)?;
         Some(ProbePoints { function, entry, returns: Vec::new() })
-    });
-    points.collect::<Option<_>>().unwrap_or_default()
+    };
+    let mut points = Vec::new();
+    for ([newer, older], asks, name, writes) in GO_REQUESTS {
+        // One table's names are looked for where the first of them is.
+        let [writer, newer, older] = look.functions([name, newer, older]);
+        let pair = point(asks, newer.or(older)).zip(point(writes, writer));
+        points.extend(pair.into_iter().flat_map(|(asks, writes)| [asks, writes]));
+    }
+    points
 }
 
 fn probe_points(look: &Look, function: TlsFunction, symbol: Found) -> Result<ProbePoints, NoPoints> {

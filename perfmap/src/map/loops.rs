@@ -191,7 +191,8 @@ impl Loops {
             let before = of.polls.partition_point(|poll| poll.to <= at).checked_sub(1);
             before.and_then(|before| of.polls.get(before)).map_or(Nanos::ZERO, |poll| poll.to)
         };
-        let stack = self.asks.timer(task, poll.woken, looked)?;
+        let shared = || self.asks.next_timer(of.process?, poll.woken);
+        let stack = self.asks.timer(task, poll.woken, looked).or_else(shared)?;
         Some(Owner { stacks: vec![stack], wait: poll.wait, by: By::Timer, asked: true })
     }
 

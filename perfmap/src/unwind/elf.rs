@@ -126,6 +126,8 @@ pub struct Image {
     pub text: Option<Range<u64>>,
     pub eh_frame: Option<(Range<u64>, Arc<[u8]>)>,
     pub eh_frame_hdr: Option<(Range<u64>, Arc<[u8]>)>,
+    /// Linked addresses of code that keeps frame pointers and that `eh_frame` says nothing of: Go's, where C's lies beside it.
+    pub frame_pointers: Option<Range<u64>>,
 }
 
 impl Image {
@@ -170,7 +172,24 @@ pub fn read_image(file: &File) -> Result<Image, ElfError> {
         }),
         eh_frame: section(".eh_frame"),
         eh_frame_hdr: section(".eh_frame_hdr"),
+        frame_pointers: code_of_go(&elf),
     })
+}
+
+/// Of a program of Go's that holds C as well.
+fn code_of_go(elf: &Elf<'_>) -> Option<Range<u64>> {
+    elf.section_by_name(".go.buildinfo")?;
+    elf.section_by_name(".eh_frame")?;
+    let mut ends = [None; 2];
+    for symbol in elf.symbols() {
+        match symbol.name_bytes() {
+            Ok(b"runtime.text") => ends[0] = Some(symbol.address()),
+            Ok(b"runtime.etext") => ends[1] = Some(symbol.address()),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    let [Some(start), Some(end)] = ends else { return None };
+    (start < end).then_some(start..end)
 }
 
 /// The build id alone (cut as the kernel cuts it), empty where the file has none.

@@ -272,25 +272,36 @@ fn build(ranges: &[MappedRange], modules: &mut Modules) -> UnwinderX86_64<Sectio
     for range in ranges {
         let Some(image) = modules.image(range.module) else { continue };
         let Some(bias) = image.bias(range.start, range.file_offset, true) else { continue };
-        let part = |section: &Option<(std::ops::Range<u64>, Arc<[u8]>)>| match section {
+        let part = |section: Option<&(std::ops::Range<u64>, Arc<[u8]>)>| match section {
             Some((addresses, bytes)) => (Some(addresses.clone()), Some(Section(Arc::clone(bytes)))),
             None => (None, None),
         };
-        let (eh_frame_svma, eh_frame) = part(&image.eh_frame);
-        let (eh_frame_hdr_svma, eh_frame_hdr) = part(&image.eh_frame_hdr);
-        rules.add_module(Module::new(
-            String::new(),
-            range.start..range.end,
-            bias,
-            ExplicitModuleSectionInfo {
-                text_svma: image.text.clone(),
-                eh_frame_svma,
-                eh_frame,
-                eh_frame_hdr_svma,
-                eh_frame_hdr,
-                ..ExplicitModuleSectionInfo::default()
-            },
-        ));
+        // An address that no rule covers framehop takes for a stub's; in code that has none it is any function's.
+        let (start, end) = (range.start, range.end);
+        let bare = image.frame_pointers.as_ref().map_or(end..end, |bare| {
+            let place = |address: u64| address.wrapping_add(bias).clamp(start, end);
+            place(bare.start)..place(bare.end).max(place(bare.start))
+        });
+        for (addresses, ruled) in [(start..bare.start, true), (bare.start..bare.end, false), (bare.end..end, true)] {
+            if addresses.is_empty() {
+                continue;
+            }
+            let (eh_frame_svma, eh_frame) = part(image.eh_frame.as_ref().filter(|_| ruled));
+            let (eh_frame_hdr_svma, eh_frame_hdr) = part(image.eh_frame_hdr.as_ref().filter(|_| ruled));
+            rules.add_module(Module::new(
+                String::new(),
+                addresses,
+                bias,
+                ExplicitModuleSectionInfo {
+                    text_svma: image.text.clone(),
+                    eh_frame_svma,
+                    eh_frame,
+                    eh_frame_hdr_svma,
+                    eh_frame_hdr,
+                    ..ExplicitModuleSectionInfo::default()
+                },
+            ));
+        }
     }
     rules
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"time"
 )
@@ -34,7 +35,22 @@ func serve() {
 		fail(err)
 	}
 	go http.Serve(listener, nil)
-	fmt.Println(listener.Addr())
+	fmt.Println("http://" + listener.Addr().String())
+	untilClosed()
+}
+
+// HTTP/2, with the certificate that tests use.
+func serveStreams() {
+	http.HandleFunc("/timer", answerTimer)
+	http.HandleFunc("/slow", answerSlow)
+	server := httptest.NewUnstartedServer(http.DefaultServeMux)
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	fmt.Println(server.URL)
+	untilClosed()
+}
+
+func untilClosed() {
 	os.Stdin.Read(make([]byte, 1)) // until the client closes it
 	text, _ := json.Marshal(functions())
 	os.Stdout.Write(append(text, '\n'))

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -119,11 +120,21 @@ func blocked(lock *sync.Mutex) {
 }
 
 func main() {
-	if os.Args[1] == "serve" {
+	serves := "serve"
+	switch os.Args[1] {
+	case "serve":
 		serve()
 		return
+	case "serve-streams":
+		serveStreams()
+		return
+	case "streams":
+		serves = "serve-streams"
+		streams := http.DefaultTransport.(*http.Transport)
+		streams.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
+		streams.ForceAttemptHTTP2 = true
 	}
-	server := exec.Command(os.Args[0], "serve")
+	server := exec.Command(os.Args[0], serves)
 	stdin, _ := server.StdinPipe()
 	stdout, _ := server.StdoutPipe()
 	if err := server.Start(); err != nil {
@@ -131,7 +142,7 @@ func main() {
 	}
 	told := bufio.NewReader(stdout)
 	address, _ := told.ReadString('\n')
-	base = "http://" + strings.TrimSpace(address)
+	base = strings.TrimSpace(address)
 
 	fetch("/timer") // opens the connection
 	oneAfterAnother()
@@ -140,6 +151,7 @@ func main() {
 	compute()
 	consume()
 	contend()
+	inC()
 
 	stdin.Close()
 	var served []function

@@ -8,7 +8,7 @@ use super::{
     waits::Wait,
 };
 use crate::{
-    recording::{Call, Direction, Nanos, OffCpu, OffState, OnObject, ProcessId, TaskId, Waker},
+    recording::{Call, Direction, Nanos, OffCpu, OffState, OnObject, ProcessId, Task, TaskId, Waker},
     unwind::go::Reason,
 };
 
@@ -99,6 +99,20 @@ impl Life {
         (off, call)
     }
 
+    /// Who made it: the goroutine that ran before it where it was first seen, else the one in whose time that thread was
+    /// woken. None: not known.
+    pub fn maker(&self, ran: &Ran, tasks: &[Task]) -> Option<TaskId> {
+        let first = self.stints.first()?;
+        let born = |task: TaskId| tasks.get(task.0 as usize).map(|task| task.born);
+        let on_its_thread = || {
+            let (thread, at) = ran.slept(first).filter(|slept| slept.to == first.from)?.by?;
+            ran.stint(thread, at).map(|stint| stint.goroutine)
+        };
+        let maker = ran.task.get(&(self.process, first.after.or_else(on_its_thread)?)).copied()?;
+        // What was seen of it before was not how it began.
+        (born(self.task) >= Some(first.from) && born(maker) < born(self.task)).then_some(maker)
+    }
+
     /// Who made it ready: the goroutine that was seen running before it on the thread that went on with it, because that
     /// hands its thread over; where nobody was since the thread slept, the one in whose time the thread was woken; else
     /// one that ran beside it when it went on.
@@ -113,7 +127,8 @@ impl Life {
         };
         let beside = || {
             let threads = ran.threads.get(&self.process).map_or(&[][..], Vec::as_slice);
-            let nearest = threads.iter().filter_map(|thread| {
+            let runs = threads.iter().filter(|thread| !ran.is_blocked(**thread, stint.from));
+            let nearest = runs.filter_map(|thread| {
                 let stints = ran.stints.get(thread)?;
                 stints[..stints.partition_point(|other| other.from < stint.to)].last()
             });

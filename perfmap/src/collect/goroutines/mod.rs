@@ -67,6 +67,14 @@ pub enum What {
 }
 
 impl What {
+    /// Of whom it tells.
+    fn of(&self) -> Option<Goroutine> {
+        match self {
+            What::Waits { goroutine, .. } | What::GoesOn(goroutine) | What::Ended(goroutine) => Some(*goroutine),
+            What::Runs(_) | What::Schedules | What::Asks { .. } | What::Writes { .. } => self.ran(),
+        }
+    }
+
     /// The thread that tells was inside this one.
     fn ran(&self) -> Option<Goroutine> {
         match self {

@@ -31,6 +31,8 @@ pub struct Ran {
     pub stints: BTreeMap<TaskId, Vec<Stint>>,
     pub idle: BTreeMap<TaskId, Vec<Idle>>,
     pub transfers: BTreeMap<TaskId, Vec<Transfer>>,
+    /// When it was blocked in calls of what it ran.
+    pub blocked: BTreeMap<TaskId, Vec<(Nanos, Nanos)>>,
     pub threads: BTreeMap<ProcessId, Vec<TaskId>>,
     pub process: BTreeMap<TaskId, ProcessId>,
     pub task: BTreeMap<(ProcessId, Goroutine), TaskId>,
@@ -50,6 +52,9 @@ impl Ran {
                     let by = off.waker.as_ref().and_then(|waker| Some((waker.task?, off.woken)));
                     ran.idle.entry(off.task).or_default().push(Idle { from: off.off, to: off.on, by });
                 }
+                Event::OffCpu(off) if off.state != OffState::Runnable => {
+                    ran.blocked.entry(off.task).or_default().push((off.off, off.woken));
+                }
                 Event::Message(message) if message.layer == Layer::Wire && message.bytes > 0 => {
                     let transfer = Transfer { at: message.at, socket: message.socket, direction: message.direction };
                     ran.transfers.entry(message.task).or_default().push(transfer);
@@ -63,6 +68,7 @@ impl Ran {
             }
         }
         ran.idle.values_mut().for_each(|of_thread| of_thread.sort_unstable());
+        ran.blocked.values_mut().for_each(|of_thread| of_thread.sort_unstable());
         ran.transfers.values_mut().for_each(|of_thread| of_thread.sort_unstable());
         for (index, task) in recording.tasks.iter().enumerate() {
             ran.threads.entry(task.process).or_default().push(TaskId(index as u32));
@@ -76,6 +82,13 @@ impl Ran {
         // At the end of one, unless another one begins just then.
         let found = stints.get(next).filter(|stint| stint.from <= at);
         found.or_else(|| stints.get(next.checked_sub(1)?).filter(|stint| stint.to == at))
+    }
+
+    /// Whom it ran then did nothing.
+    pub fn is_blocked(&self, thread: TaskId, at: Nanos) -> bool {
+        let blocked = self.blocked.get(&thread).map_or(&[][..], Vec::as_slice);
+        let before = blocked[..blocked.partition_point(|(from, _)| *from <= at)].last();
+        before.is_some_and(|(_, to)| at < *to)
     }
 
     pub fn goroutine(&self, thread: TaskId, goroutine: Goroutine) -> Option<TaskId> {

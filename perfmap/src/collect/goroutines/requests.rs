@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use super::{Fact, Goroutine, What, ran::Ran};
 use crate::recording::{Direction, Nanos, ProcessId, SocketId, StackId, TaskId};
 
+/// Requests of one connection that may be under way together.
+const MAX_TOGETHER: usize = 256;
+
 /// A request that a goroutine made on a connection, and when its answer began to arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request {
@@ -13,9 +16,11 @@ pub struct Request {
     pub stack: StackId,
     pub socket: SocketId,
     pub answered: Nanos,
+    /// When it was written, and until when whoever did so ran.
+    pub written: (Nanos, Nanos),
 }
 
-/// In order of time: of a connection one after the other.
+/// In order of time. Of a connection one after the other, or many at once (HTTP/2).
 #[derive(Debug, Default)]
 pub struct Requests {
     of_socket: BTreeMap<(ProcessId, SocketId), Vec<Request>>,
@@ -40,11 +45,12 @@ impl Requests {
                     What::Writes { goroutine: writer, connection } => {
                         // A body goes in several writes.
                         let Some((at, goroutine, stack)) = asks.remove(&connection) else { continue };
-                        let Some((sent, socket)) = sent(fact.thread, fact.at, writer, ran) else { continue };
+                        let Some((sent, socket, until)) = sent(fact.thread, fact.at, writer, ran) else { continue };
                         let answers = received.get(&socket).map_or(&[][..], Vec::as_slice);
                         let answered = answers.get(answers.partition_point(|at| *at <= sent)).copied();
                         let answered = answered.unwrap_or(Nanos(u64::MAX));
-                        let request = Request { at, goroutine, stack, socket, answered };
+                        let written = (fact.at, until);
+                        let request = Request { at, goroutine, stack, socket, answered, written };
                         found.of_socket.entry((*process, socket)).or_default().push(request);
                         found.of_goroutine.entry((*process, goroutine)).or_default().push(request);
                     }
@@ -57,9 +63,13 @@ impl Requests {
         found
     }
 
-    /// The last one on the connection that was made by then.
+    /// The one that was being written on the connection then; else the last one that was made by then.
     pub fn on(&self, process: ProcessId, socket: SocketId, at: Nanos) -> Option<&Request> {
-        last(self.of_socket.get(&(process, socket))?, at)
+        let of_socket = self.of_socket.get(&(process, socket))?;
+        let made = &of_socket[..of_socket.partition_point(|request| request.at <= at)];
+        let writing = |request: &&Request| request.written.0 <= at && at <= request.written.1;
+        let near = made.iter().rev().take(MAX_TOGETHER).filter(writing);
+        near.max_by_key(|request| request.written.0).or(made.last())
     }
 
     pub fn by(&self, process: ProcessId, goroutine: Goroutine, at: Nanos) -> Option<&Request> {
@@ -71,10 +81,10 @@ fn last(requests: &[Request], at: Nanos) -> Option<&Request> {
     requests[..requests.partition_point(|request| request.at <= at)].last()
 }
 
-/// What the writer then sent, and when.
-fn sent(thread: TaskId, at: Nanos, writer: Goroutine, ran: &Ran) -> Option<(Nanos, SocketId)> {
+/// What the writer then sent, when, and until when it ran.
+fn sent(thread: TaskId, at: Nanos, writer: Goroutine, ran: &Ran) -> Option<(Nanos, SocketId, Nanos)> {
     let stint = ran.stint(thread, at).filter(|stint| stint.goroutine == writer)?;
     let sends = |transfer: &&super::ran::Transfer| transfer.at >= at && transfer.direction == Direction::Sent;
     let transfer = ran.transfers(stint).iter().find(sends)?;
-    Some((transfer.at, transfer.socket))
+    Some((transfer.at, transfer.socket, stint.to))
 }

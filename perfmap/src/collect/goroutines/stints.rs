@@ -37,9 +37,18 @@ pub struct Stint {
 pub struct Thread {
     pub born: Nanos,
     pub died: Nanos,
-    pub idle: Vec<(Nanos, Nanos)>,
+    pub idle: Vec<Slept>,
     /// It runs `main` before any other.
     pub first: bool,
+}
+
+/// One sleep of a thread's scheduler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slept {
+    pub from: Nanos,
+    pub to: Nanos,
+    /// By another thread; else a timer or a descriptor ended it.
+    pub woken: bool,
 }
 
 /// By thread, in order of time. `facts` are in order of time.
@@ -47,7 +56,11 @@ pub fn stints(threads: &BTreeMap<TaskId, Thread>, facts: &[Fact]) -> BTreeMap<Ta
     let mut waits: BTreeMap<Goroutine, Vec<Nanos>> = BTreeMap::new();
     let mut of_thread: BTreeMap<TaskId, (Vec<Seen>, Vec<Told>)> = BTreeMap::new();
     let mut ends_itself: BTreeMap<Goroutine, bool> = BTreeMap::new();
+    let mut began: BTreeMap<Goroutine, Nanos> = BTreeMap::new();
     for fact in facts {
+        if let Some(goroutine) = fact.what.of() {
+            began.entry(goroutine).or_insert(fact.at);
+        }
         let (ran, told) = of_thread.entry(fact.thread).or_default();
         if let Some(goroutine) = fact.what.ran() {
             ran.push((fact.at, goroutine));
@@ -60,9 +73,20 @@ pub fn stints(threads: &BTreeMap<TaskId, Thread>, facts: &[Fact]) -> BTreeMap<Ta
     }
     let found = threads.iter().map(|(task, thread)| {
         let (ran, told) = of_thread.remove(task).unwrap_or_default();
-        (*task, Of { task: *task, ran: &ran, told: &told, waits: &waits }.stints(thread))
+        (*task, Of { task: *task, ran: &ran, told: &told, waits: &waits, began: &began }.stints(thread))
     });
     found.collect()
+}
+
+/// Of a thread between two sleeps; the next one lasts to `slept`.
+struct Stretch {
+    from: Nanos,
+    to: Nanos,
+    slept: Nanos,
+    /// It runs `main` first.
+    main: bool,
+    /// Another thread ended the sleep before it.
+    woken: bool,
 }
 
 struct Of<'a> {
@@ -70,23 +94,28 @@ struct Of<'a> {
     ran: &'a [Seen],
     told: &'a [Told],
     waits: &'a BTreeMap<Goroutine, Vec<Nanos>>,
+    /// What was seen of each first.
+    began: &'a BTreeMap<Goroutine, Nanos>,
 }
 
 impl Of<'_> {
     fn stints(&self, thread: &Thread) -> Vec<Stint> {
         let mut found = Vec::new();
         let mut now = thread.born;
-        let ends = thread.idle.iter().copied().chain([(thread.died, thread.died)]);
-        for (from, to) in ends {
+        let end = Slept { from: thread.died, to: thread.died, woken: false };
+        let mut woken = true;
+        for slept in thread.idle.iter().copied().chain([end]) {
             let main = thread.first && now == thread.born;
-            self.between(now, from.min(thread.died), to, main, &mut found);
-            now = now.max(to);
+            let stretch = Stretch { from: now, to: slept.from.min(thread.died), slept: slept.to, main, woken };
+            self.between(stretch, &mut found);
+            now = now.max(slept.to);
+            woken = slept.woken;
         }
         found
     }
 
-    /// Between two sleeps; the next one lasts to `slept`.
-    fn between(&self, from: Nanos, to: Nanos, slept: Nanos, main: bool, found: &mut Vec<Stint>) {
+    fn between(&self, stretch: Stretch, found: &mut Vec<Stint>) {
+        let Stretch { from, to, slept, main, woken } = stretch;
         if from >= to {
             return;
         }
@@ -94,28 +123,38 @@ impl Of<'_> {
             let first = all.partition_point(|(at, _)| *at < from);
             first..first + all[first..].partition_point(|(at, _)| *at <= to)
         };
-        let mut seen: Vec<Seen> = Vec::new();
+        // Whether the thread was seen inside it, or that is made up.
+        let mut seen: Vec<(Nanos, Goroutine, bool)> = Vec::new();
         if main {
-            seen.push((from, MAIN));
+            seen.push((from, MAIN, true));
         }
-        seen.extend_from_slice(&self.ran[inside(self.ran, from, to)]);
-        let certain = seen.len();
+        seen.extend(self.ran[inside(self.ran, from, to)].iter().map(|(at, goroutine)| (*at, *goroutine, true)));
         // Those that waited when the thread went to sleep, and had run since the last look without being seen. Whom a timer
         // or a descriptor made ready came first: nobody on this thread did.
         let first = self.told.partition_point(|(at, _, _)| *at < to);
         let told = self.told[first..].iter().take_while(|(at, _, _)| *at <= slept);
         let mut unseen: Vec<(bool, Goroutine)> = told
-            .filter(|(_, goroutine, _)| !seen.iter().any(|(_, other)| other == goroutine))
+            .filter(|(_, goroutine, _)| !seen.iter().any(|(_, other, _)| other == goroutine))
             .map(|(_, goroutine, ended_itself)| (!ended_itself, *goroutine))
             .collect();
         if unseen.len() <= MAX_UNSEEN {
             unseen.sort_by_key(|(later, _)| *later);
-            let last = seen.last().map_or(from, |(at, _)| *at);
-            let each = to.since(last).0 / (unseen.len() as u64).max(1);
-            let times = (0..).map(|index| last.plus(Nanos(each * index)));
-            seen.extend(times.zip(unseen.into_iter().map(|(_, goroutine)| goroutine)));
+            let unseen = unseen.into_iter().map(|(_, goroutine)| goroutine);
+            // One that was not there before was made by somebody, and where no other thread woke this one, by who ran here.
+            let made_here = seen.first().copied().filter(|(at, first, _)| !woken && self.began_at(*first, *at));
+            let (since, until) = match made_here {
+                Some((at, _, _)) => (from, at),
+                None => (seen.last().map_or(from, |(at, _, _)| *at), to),
+            };
+            let each = until.since(since).0 / (unseen.len() as u64).max(1);
+            let times = (0..).map(|index| since.plus(Nanos(each * index)));
+            let made_up = times.zip(unseen).map(|(at, goroutine)| (at, goroutine, false));
+            match made_here {
+                Some(_) => drop(seen.splice(0..0, made_up)),
+                None => seen.extend(made_up),
+            }
         }
-        let Some((_, first)) = seen.first().copied() else { return };
+        let Some((_, first, _)) = seen.first().copied() else { return };
         let (mut goroutine, mut begun, mut last) = (first, from, from);
         let (mut after, mut known) = (None, false);
         let mut add = |goroutine, from: Nanos, until: Nanos, after, seen| {
@@ -123,8 +162,7 @@ impl Of<'_> {
                 found.push(Stint { thread: self.task, goroutine, from, to: until, after, seen });
             }
         };
-        for (index, (at, next)) in seen.into_iter().enumerate() {
-            let next_known = index < certain;
+        for (at, next, next_known) in seen {
             if next == goroutine {
                 (last, known) = (at, known || next_known);
                 continue;
@@ -136,6 +174,11 @@ impl Of<'_> {
         }
         let until = self.waiting(goroutine, last, to).unwrap_or(to);
         add(goroutine, begun, until, after, known);
+    }
+
+    /// Nothing was known of it before.
+    fn began_at(&self, goroutine: Goroutine, at: Nanos) -> bool {
+        self.began.get(&goroutine).is_some_and(|began| *began >= at)
     }
 
     /// When it was first seen waiting in `(from, to]`.

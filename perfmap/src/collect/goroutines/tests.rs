@@ -203,6 +203,29 @@ fn who_woke_the_thread_comes_before_what_is_made_up() {
     assert_eq!(told.waits(TaskId(0))[0], (10, 55, Some(FUTEX), Some(4), Some(told.task("goroutine 2"))));
 }
 
+/// A timer ended the thread's sleep, so whoever waited for that ran first, and made the one that was seen.
+#[test]
+fn a_new_goroutine_was_made_by_whom_ran_before() {
+    let mut story = story();
+    story.runs(5, 1, 4).waits(11, 1, 4, 2, Reason::Sleep).idle(1, 10, 40, None);
+    story.runs(45, 1, 9).waits(51, 1, 4, 2, Reason::Sleep).idle(1, 50, 90, None);
+    let told = story.told();
+    let (maker, made) = (told.task("goroutine 4"), told.task("goroutine 9"));
+    assert_eq!(told.0.tasks[made.0 as usize].maker, Some(maker));
+    assert_eq!(told.waits(maker)[0], (10, 40, Some(35), Some(2), None));
+}
+
+/// One that is blocked in a call makes nobody ready.
+#[test]
+fn who_is_blocked_ends_no_wait() {
+    let mut story = story();
+    story.runs(5, 0, 1).off(0, 10, 80, None, None);
+    story.runs(81, 0, 1).runs(8, 1, 2).waits(21, 1, 2, 4, Reason::Goroutine);
+    story.idle(1, 20, 50, None).runs(51, 1, 2);
+    let told = story.told();
+    assert_eq!(told.waits(told.task("goroutine 2"))[0], (20, 50, Some(0), Some(4), None));
+}
+
 /// What it waited for last it waited for until it was gone.
 #[test]
 fn the_last_wait_lasts_to_the_end() {

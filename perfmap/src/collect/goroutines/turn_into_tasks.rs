@@ -10,10 +10,10 @@ use super::{
     lives::Life,
     ran::{Ran, idle},
     requests::Requests,
-    stints::{Stint, Thread, stints},
+    stints::{Slept, Stint, Thread, stints},
     waits::{life, waits},
 };
-use crate::recording::{CallId, Event, Nanos, ProcessId, Recording, Task, TaskId};
+use crate::recording::{CallId, Direction, Event, Nanos, ProcessId, Recording, Task, TaskId};
 
 /// `launched`: the first process was, and seen from its start.
 pub fn turn_into_tasks(mut facts: Vec<Fact>, launched: bool, recording: &mut Recording) {
@@ -42,6 +42,12 @@ pub fn turn_into_tasks(mut facts: Vec<Fact>, launched: bool, recording: &mut Rec
     let mut lives = Vec::new();
     for (process, facts) in &of_process {
         lives.extend(of(*process, facts, recording, end, launched, &mut ran));
+    }
+    for life in &lives {
+        let maker = life.maker(&ran, &recording.tasks);
+        if let Some(task) = recording.tasks.get_mut(life.task.0 as usize) {
+            task.maker = maker.or(task.maker);
+        }
     }
     let requests = Requests::new(&of_process, &ran);
     let mut made = Vec::new();
@@ -80,7 +86,8 @@ fn of(
         }
         // What a program that ran already did before is not known.
         let from_its_start = task.maker.is_some() || launched && process == ProcessId(0);
-        let idle = ran.idle.get(&id).into_iter().flatten().map(|idle| (idle.from, idle.to)).collect();
+        let idle = ran.idle.get(&id).into_iter().flatten();
+        let idle = idle.map(|idle| Slept { from: idle.from, to: idle.to, woken: idle.by.is_some() }).collect();
         let (born, died) = (task.born, task.died.unwrap_or(end));
         threads.insert(id, Thread { born, died, idle, first: is_first && from_its_start });
         ran.process.insert(id, process);
@@ -88,7 +95,7 @@ fn of(
     let of_threads = stints(&threads, facts);
     let mut of_goroutine: BTreeMap<Goroutine, (Vec<Fact>, Vec<Stint>)> = BTreeMap::new();
     for fact in facts {
-        if let Some(goroutine) = subject(&fact.what) {
+        if let Some(goroutine) = fact.what.of() {
             of_goroutine.entry(goroutine).or_default().0.push(fact.clone());
         }
     }
@@ -126,14 +133,6 @@ fn of(
     found
 }
 
-/// Of whom a fact tells.
-fn subject(what: &What) -> Option<Goroutine> {
-    match what {
-        What::Waits { goroutine, .. } | What::GoesOn(goroutine) | What::Ended(goroutine) => Some(*goroutine),
-        What::Runs(_) | What::Schedules | What::Asks { .. } | What::Writes { .. } => what.ran(),
-    }
-}
-
 /// What threads did becomes what goroutines did.
 fn attribute(recording: &mut Recording, idle: &[bool], ran: &Ran, requests: &Requests) {
     let Recording { tasks, events, calls, .. } = recording;
@@ -161,7 +160,11 @@ fn attribute(recording: &mut Recording, idle: &[bool], ran: &Ran, requests: &Req
                 match by.and_then(|by| Some((ran.goroutine(message.task, by.goroutine)?, by.stack))) {
                     Some((task, stack)) => {
                         message.task = task;
-                        message.stack = message.stack.map(|_| stack);
+                        // Of the one that writes for others only the first send's may have been taken.
+                        message.stack = match message.direction {
+                            Direction::Sent => Some(stack),
+                            Direction::Received => message.stack.map(|_| stack),
+                        };
                     }
                     None => message.task = ran.at(message.task, message.at),
                 }

@@ -7,6 +7,15 @@ const HEX: usize = 8;
 const TOKEN: usize = 16;
 /// A year behind a word is one run of digits.
 const TOKEN_RUNS: usize = 3;
+/// Shortest number behind a word and a dash that is taken for a running one: steps, versions and halves of a year are shorter.
+const NUMBER: usize = 3;
+/// Years, as in `report-2024`.
+const YEARS: std::ops::Range<u32> = 1900..2100;
+/// What has such numbers as parts of its names: standards, encodings, algorithms, answers.
+const NUMBERED: [&str; 16] = [
+    "aes", "cp", "crc", "error", "http", "https", "ibm", "ieee", "iso", "rfc", "rsa", "sha", "shake", "status", "utf",
+    "windows",
+];
 
 pub(super) fn template(target: &str) -> String {
     target.split('/').map(segment).collect::<Vec<_>>().join("/")
@@ -36,6 +45,19 @@ fn is_id(text: &str) -> bool {
         || (all(u8::is_ascii_hexdigit) && digits > 0 && text.len() >= HEX)
         || (all(u8::is_ascii_alphanumeric) && runs >= TOKEN_RUNS && text.len() >= TOKEN)
         || is_uuid(text)
+        || is_numbered(text)
+}
+
+/// `ii-107919`, `order_4711`: a word and a running number.
+fn is_numbered(text: &str) -> bool {
+    let Some((word, number)) = text.split_once(['-', '_']) else { return false };
+    let year = number.len() == 4 && number.parse().is_ok_and(|year: u32| YEARS.contains(&year));
+    !word.is_empty()
+        && word.bytes().all(|byte| byte.is_ascii_alphabetic())
+        && number.len() >= NUMBER
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+        && !year
+        && !NUMBERED.iter().any(|known| known.eq_ignore_ascii_case(word))
 }
 
 fn is_uuid(text: &str) -> bool {
@@ -64,7 +86,15 @@ mod tests {
             ("/item/17.json", "/item/{id}.json"),
             ("/item/17:cancel", "/item/{id}:cancel"),
             ("/cart;jsessionid=1234567890ABCDEF/x", "/cart/x"),
+            ("/items/ii-107919", "/items/{id}"),
+            ("/orders/ORD_00417.json", "/orders/{id}.json"),
+            ("/users/user-104/posts", "/users/{id}/posts"),
             ("/v1/api2/face", "/v1/api2/face"),
+            ("/api/v1/ipv4/utf-8/step-2", "/api/v1/ipv4/utf-8/step-2"),
+            ("/digest/sha-256/SHA-512/iso-8859", "/digest/sha-256/SHA-512/iso-8859"),
+            ("/reports/report-2024/error-404", "/reports/report-2024/error-404"),
+            ("/iso-8859-1/area-51/catch-22", "/iso-8859-1/area-51/catch-22"),
+            ("/-123/a-/x-12a4/-", "/{id}/a-/x-12a4/-"),
             ("/deadbeef/effaced", "/deadbeef/effaced"),
             ("/static/app.min.js", "/static/app.min.js"),
             ("/internationalisation2024", "/internationalisation2024"),

@@ -8,7 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::MAX_LOOKED_AT;
 use crate::{
-    recording::{Ask, Asked, Direction, Event, Layer, Nanos, Recording, SocketId, StackId, TaskId},
+    recording::{Ask, Asked, Direction, Event, Layer, Nanos, ProcessId, Recording, SocketId, StackId, TaskId},
     resolve::{PlaceId, Resolved},
 };
 
@@ -21,6 +21,8 @@ pub(in crate::map) struct Asks {
     sends: FxHashMap<SocketId, Vec<(Ask, Nanos)>>,
     /// By task, in order of time.
     timers: FxHashMap<TaskId, Vec<(Ask, Nanos)>>,
+    /// Those of runtimes whose loop moves from thread to thread, by process, in order of time.
+    shared: FxHashMap<ProcessId, Vec<(Ask, Nanos)>>,
     /// By `StackId`: a function of the project is on it.
     own: Vec<bool>,
 }
@@ -44,12 +46,17 @@ impl Asks {
                     let until = until.copied().unwrap_or(Nanos(u64::MAX));
                     asks.sends.entry(socket).or_default().push((ask.clone(), until));
                 }
+                Asked::Timer { due } if is_tokios(resolved, ask.stack) => {
+                    let Some(task) = recording.tasks.get(ask.task.0 as usize) else { continue };
+                    asks.shared.entry(task.process).or_default().push((ask.clone(), due));
+                }
                 Asked::Timer { due } if sets_timer(resolved, ask.stack) => {
                     asks.timers.entry(ask.task).or_default().push((ask.clone(), due));
                 }
                 Asked::Timer { .. } => {}
             }
         }
+        asks.shared.values_mut().for_each(|of_process| of_process.sort_by_key(|(ask, _)| ask.at));
         asks
     }
 
@@ -80,6 +87,23 @@ impl Asks {
         let near = of_task[..before].iter().rev().take(MAX_LOOKED_AT).filter(fits);
         near.min_by_key(|(_, due)| due.0.abs_diff(at.0)).map(|(ask, _)| ask.stack)
     }
+
+    /// Who waits for the next timer of the process, on whichever thread it was set: Tokio's wheel polls several times, in
+    /// ever smaller steps, until a distant one is due.
+    pub(super) fn next_timer(&self, process: ProcessId, at: Nanos) -> Option<StackId> {
+        let of_process = self.shared.get(&process)?;
+        let before = of_process.partition_point(|(ask, _)| ask.at < at);
+        let near = of_process[..before].iter().rev().take(MAX_LOOKED_AT);
+        let pending = near.filter(|(_, due)| at <= due.plus(TIMER_TOLERANCE));
+        pending.min_by_key(|(_, due)| *due).map(|(ask, _)| ask.stack)
+    }
+}
+
+/// The future is on top of its own stack.
+fn is_tokios(resolved: &Resolved, stack: StackId) -> bool {
+    let places: &[PlaceId] = resolved.stacks.get(stack.0 as usize).map_or(&[], |stack| stack);
+    let top = places.first().and_then(|id| resolved.places.get(id.0 as usize));
+    top.is_some_and(|place| place.function.contains("tokio::time::sleep::Sleep"))
 }
 
 /// When something came back on each connection that was asked for: of those under TLS, plaintext.
@@ -117,4 +141,27 @@ fn sets_timer(resolved: &Resolved, stack: StackId) -> bool {
     let files = places.iter().filter_map(|id| resolved.places.get(id.0 as usize)?.file.as_deref());
     let mut of_runtime = files.take_while(|file| file.starts_with("node:"));
     of_runtime.all(|file| TIMERS.contains(&file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A wheel polls up to where a distant timer's slot begins, and then again; a shorter one comes first.
+    #[test]
+    fn the_next_timer_of_the_process_is_waited_for() {
+        let process = ProcessId(0);
+        let set = |at: u64, due: u64, stack: u32| {
+            let (at, due) = (Nanos(at * 1_000_000), Nanos(due * 1_000_000));
+            (Ask { at, task: TaskId(0), stack: StackId(stack), what: Asked::Timer { due } }, due)
+        };
+        let shared = [(process, vec![set(10, 160, 1), set(20, 90, 2), set(30, 5_000, 3)])].into_iter().collect();
+        let asks = Asks { shared, ..Asks::default() };
+        let next = |at: u64| asks.next_timer(process, Nanos(at * 1_000_000));
+        assert_eq!(next(15), Some(StackId(1)), "the others are not set yet");
+        assert_eq!((next(64), next(91)), (Some(StackId(2)), Some(StackId(2))));
+        assert_eq!((next(128), next(161)), (Some(StackId(1)), Some(StackId(1))));
+        assert_eq!((next(200), next(6_000), next(5)), (Some(StackId(3)), None, None));
+        assert_eq!(asks.next_timer(ProcessId(1), Nanos(50_000_000)), None);
+    }
 }
