@@ -198,6 +198,38 @@ pub fn escalation(step: &Escalation) -> [String; 3] {
                 ],
             }
         }
+        Level::TimedLines { function, profiler, wall, before, lines, .. } => {
+            let reason =
+                format!("{function} is hot, and --allow-instrumentation allows to time its lines in the program");
+            let first = lines.first().map_or_else(String::new, |line| {
+                format!(
+                    "line {} has {} of its time, in {} executions; ",
+                    line.line,
+                    percent(line.share_pct),
+                    grouped(line.executions)
+                )
+            });
+            let slower = format!("a run of its own, that took {} instead of {}", duration(*wall), duration(*before));
+            [profiler.clone(), reason, format!("{first}{slower}")]
+        }
+        Level::Hindered { level: _, profiler, option, hindrance } => {
+            [(*profiler).to_owned(), format!("{option} was given"), hindrance.clone()]
+        }
+        Level::Allocated { live, peak, wall, before, functions } => {
+            let named = functions.iter().map(|(function, bytes, blocks)| {
+                format!("{function} {} in {} blocks", memory(*bytes as f64), grouped(*blocks))
+            });
+            let named: Vec<String> = named.collect();
+            let by = if named.is_empty() { "none by the project".to_owned() } else { named.join(", ") };
+            let result = format!(
+                "{} alive at the end, {} at the most: {by}; a run of its own, that took {} instead of {}",
+                memory(*live as f64),
+                memory(*peak as f64),
+                duration(*wall),
+                duration(*before)
+            );
+            ["tracemalloc".into(), "--tracemalloc was given".into(), result]
+        }
         Level::Memory { delta, peak, functions } => {
             let reason = format!("memory grew by {} over a run, to {}", memory(*delta as f64), memory(*peak as f64));
             let named: Vec<String> =

@@ -25,7 +25,6 @@ mod tests_resources;
 mod told;
 mod types;
 
-pub(crate) use calls::on_cpu;
 pub(crate) use rules::{database_write_lock::engine_names as database_lock_stacks, pacing::evenness};
 pub(in crate::analyze) use rules::{disk_throughput_bound, major_faults};
 pub(crate) use sketch::Language as CodeLanguage;
