@@ -159,7 +159,7 @@ def ask(server):
 
 
 def time_out():
-    server = Server(None if BAD else 0.2)
+    server = Server(None if BAD else 0.1)
     for _ in range(5):
         assert (ask(server) is None) == BAD
 
@@ -193,8 +193,9 @@ def major_faults():
     with open(DATA, "wb") as file:
         for _ in range(size >> 20):
             file.write(os.urandom(1 << 20))
-        file.flush()
-        os.fsync(file.fileno())
+        if BAD:
+            file.flush()
+            os.fsync(file.fileno())
     descriptor = os.open(DATA, os.O_RDONLY)
     if BAD:
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -220,8 +221,9 @@ def disk():
     with open(DATA, "wb") as file:
         for _ in range(64):
             file.write(os.urandom(1 << 20))
-        file.flush()
-        os.fsync(file.fileno())
+        if BAD:
+            file.flush()
+            os.fsync(file.fileno())
     threads = [threading.Thread(target=read_part, args=(n, time.perf_counter() + 1.2)) for n in range(4)]
     for thread in threads:
         thread.start()

@@ -1,7 +1,12 @@
 //! Rules on files, descriptors, processes, disks and time-outs, in both directions, on made-up runs.
 
 use super::{Verdict, told::Run, told::run};
-use crate::{analyze::fixture::ms, correlate::Cause, map::WaitCause, recording::*};
+use crate::{
+    analyze::fixture::ms,
+    correlate::{Cause, Segment, State, Timeline, WaitId},
+    map::WaitCause,
+    recording::*,
+};
 use Verdict::{Confirmed, Dismissed};
 
 const SECOND: u64 = 1_000_000_000;
@@ -244,6 +249,22 @@ fn a_process_for_each_small_piece() {
     assert_eq!(processes(100, 8_000_000, 300_000).verdict("many_short_lived_processes"), Some(Dismissed));
     assert!(processes(49, 8_000_000, 3_000_000).judged("many_short_lived_processes").is_empty());
     assert!(processes(60, 2 * SECOND, 3_000_000).judged("many_short_lived_processes").is_empty(), "they live long");
+}
+
+/// A process that waits for its first turn on a CPU costs nothing.
+#[test]
+fn starts_on_a_busy_machine() {
+    let mut of = processes(100, 8_000_000, 3_000_000);
+    for n in 0..100_u64 {
+        of.recording.tasks.push(Task { process: ProcessId(n as u32 + 2), ..of.recording.tasks[0].clone() });
+        let born = Nanos(n * 8_000_000);
+        let on = Nanos(born.0 + 2_900_000);
+        let queue = Segment { from: born, to: on, state: State::RunQueue(WaitId(0)) };
+        let cpu = Segment { from: on, to: Nanos(born.0 + 8_000_000), state: State::Cpu { short: None } };
+        of.correlated.timelines.resize(of.recording.tasks.len() - 1, Timeline::default());
+        of.correlated.timelines.push(Timeline(vec![queue, cpu]));
+    }
+    assert_eq!(of.verdict("many_short_lived_processes"), Some(Dismissed));
 }
 
 /// What was sampled in starting counts as much less as processes run at one time.

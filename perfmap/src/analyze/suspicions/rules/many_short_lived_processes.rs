@@ -17,7 +17,7 @@ use crate::{
             sketch_resources::{self, Pattern},
         },
     },
-    correlate::Cause,
+    correlate::{Cause, State},
     map::Step,
     recording::{Event, Nanos, ProcessId, Recording},
     resolve::{self, Language},
@@ -130,11 +130,15 @@ fn cost(facts: &Facts<'_>, short: &BTreeSet<ProcessId>) -> Cost {
     let recording = facts.recording;
     let (mut starts, mut lives) = (Vec::new(), Vec::new());
     let mut sum_of_lives = Nanos::ZERO;
+    let mut first: BTreeMap<ProcessId, usize> = BTreeMap::new();
+    for (index, task) in recording.tasks.iter().enumerate() {
+        first.entry(task.process).or_insert(index);
+    }
     for id in short {
         let process = recording.process(*id);
         let died = process.died.unwrap_or(process.born);
         if let Some(image) = process.images.iter().find(|image| image.at > process.born) {
-            starts.push((process.born, image.at));
+            until_execve(facts, first.get(id).copied(), (process.born, image.at), &mut starts);
         }
         sum_of_lives = sum_of_lives.plus(died.since(process.born));
         lives.push((process.born, died));
@@ -165,6 +169,17 @@ fn cost(facts: &Facts<'_>, short: &BTreeSet<ProcessId>) -> Cost {
         sampled: Nanos(samples.saturating_mul(1_000_000_000 / u64::from(recording.meta.sample_hz.max(1)))),
         together: together.max(1.0),
     }
+}
+
+/// Without the waits for a CPU, which are no cost of starting.
+fn until_execve(facts: &Facts<'_>, task: Option<usize>, (from, to): (Nanos, Nanos), starts: &mut Vec<(Nanos, Nanos)>) {
+    let timeline = task.and_then(|task| facts.correlated.timelines.get(task));
+    let Some(timeline) = timeline.filter(|timeline| !timeline.0.is_empty()) else {
+        return starts.push((from, to));
+    };
+    let within = timeline.0.iter().filter(|segment| segment.to > from && segment.from < to);
+    let works = within.filter(|segment| !matches!(segment.state, State::RunQueue(_)));
+    starts.extend(works.map(|segment| (segment.from.max(from), segment.to.min(to))));
 }
 
 /// What a stack is in.
