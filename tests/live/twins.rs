@@ -69,23 +69,8 @@ fn repeated_request_in_node() -> Result<()> {
 }
 
 #[test]
-fn sequential_http_calls_in_go() -> Result<()> {
-    go_with_gain("sequential_http_calls")
-}
-
-#[test]
 fn repeated_query_in_go() -> Result<()> {
     go_with_gain("repeated_query")
-}
-
-#[test]
-fn repeated_request_in_go() -> Result<()> {
-    go_with_gain("repeated_request")
-}
-
-#[test]
-fn connection_per_request_in_go() -> Result<()> {
-    go("connection_per_request")
 }
 
 #[test]
@@ -129,11 +114,6 @@ fn pool_exhaustion_in_go() -> Result<()> {
 }
 
 #[test]
-fn tiny_io_in_go() -> Result<()> {
-    go("tiny_io")
-}
-
-#[test]
 fn small_sync_writes_in_go() -> Result<()> {
     go("small_sync_writes")
 }
@@ -141,11 +121,6 @@ fn small_sync_writes_in_go() -> Result<()> {
 #[test]
 fn lock_contention_in_go() -> Result<()> {
     go("lock_contention")
-}
-
-#[test]
-fn cpu_bound_hot_function_in_go() -> Result<()> {
-    go("cpu_bound_hot_function")
 }
 
 #[test]
