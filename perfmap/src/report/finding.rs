@@ -2,7 +2,7 @@
 
 use crate::{
     analyze::{
-        Again, Escalation, HIGHER_HZ, Indicator, Level, Operation, Reason, Recommendation,
+        Again, Escalation, HIGHER_HZ, Indicator, Level, Operation, Reason, Recommendation, Stalls,
         suspicions::{Category, Evidence, Suspicion, Value, Verdict},
     },
     map::Location,
@@ -104,12 +104,22 @@ pub fn indicator(indicator: &Indicator) -> String {
                 .collect();
             format!("what is slow takes as long as such operations take: {}", calls.join("; "))
         }
-        Indicator::InfrastructureBound { share_pct, run_queue, throttled } => format!(
-            "{} of the wall time the program could run but was not let: {} without a CPU, {} without quota",
-            percent(*share_pct),
-            duration(*run_queue),
-            duration(*throttled)
-        ),
+        Indicator::InfrastructureBound { share_pct, stalls } => {
+            let Stalls { run_queue, throttled, faults, disk } = *stalls;
+            let parts = [
+                (run_queue, "without a CPU"),
+                (throttled, "without quota"),
+                (faults, "for pages that came from a device"),
+                (disk, "for a disk that did all it could"),
+            ];
+            let parts = parts.iter().filter(|(length, _)| *length > Nanos::ZERO);
+            let parts: Vec<String> = parts.map(|(length, what)| format!("{} {what}", duration(*length))).collect();
+            format!(
+                "{} of the wall time the machine did not let the program go on: {}",
+                percent(*share_pct),
+                parts.join(", ")
+            )
+        }
         Indicator::AlreadyOptimized { dismissed, largest_pct } => format!(
             "all {dismissed} suspicions were dismissed by measurement, and the largest step owns {}",
             percent(*largest_pct)
