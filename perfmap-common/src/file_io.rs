@@ -14,7 +14,7 @@ pub struct FileIo {
     pub site: u64,
     /// Of a regular file, else 0.
     pub inode: u64,
-    /// When the sum began.
+    /// When the sum began; of writes the largest since.
     pub size: u64,
     /// 0 read, 1 write.
     pub operation: u32,

@@ -31,4 +31,11 @@ static __always_inline u32 regular_of(struct file *file, u64 *inode, u64 *size) 
 	return BPF_CORE_READ(node, i_sb, s_dev);
 }
 
+/* Of one that was seen to be regular; 0 where it cannot be read. */
+static __always_inline u64 size_of(struct file *file) {
+	struct file___opened *opened = (void *)file;
+	s64 size = BPF_CORE_READ(opened, f_inode, i_size);
+	return size > 0 ? size : 0;
+}
+
 #endif

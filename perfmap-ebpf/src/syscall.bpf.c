@@ -115,6 +115,11 @@ static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u3
 	}
 	if (sum->object != OBJECT_FILE)
 		return 0;
+	/* A file that is written anew stays as small as it is; one that is added to grows by all that is written. */
+	if (operation == WRITE && sum->inode) {
+		u64 size = size_of(file);
+		sum->size = size > sum->size ? size : sum->size;
+	}
 	u64 now = bpf_ktime_get_ns();
 	u32 pid = current_pid();
 	bool same = sum->site && sum->ip == regs->ip && sum->sp == regs->sp && sum->syscall == call;

@@ -18,9 +18,9 @@ cargo xtask COMMAND
   test [--unit]           install what is missing, run every check and test; --unit needs nothing but Rust
   setup                   install what the tests need, and only what is missing
   build-ebpf [--check]    make perfmap-ebpf/perfmap.bpf.o again; --check compares it with the committed one
-  bench [--load] [--pairs N]
-                          overhead beside perf, py-spy and strace, and under load; writes docs/benchmarks.md (--load:
-                          the part under load alone)
+  bench [--load|--scale] [--pairs N]
+                          overhead beside perf, py-spy and strace, of 64 workers, and under load; writes
+                          docs/benchmarks.md (--load, --scale: that part alone)
   gains [--runs N] [RULE…]
                           what hints promise beside what their fixes save; writes the table of docs/gains.md (of some
                           rules: prints it)
@@ -41,6 +41,7 @@ fn main() -> std::process::ExitCode {
         ["bench", rest @ ..] => {
             let (what, rest) = match rest {
                 ["--load", rest @ ..] => (bench::What::Load, rest),
+                ["--scale", rest @ ..] => (bench::What::Scale, rest),
                 rest => (bench::What::All, rest),
             };
             match rest {

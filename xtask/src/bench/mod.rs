@@ -2,6 +2,7 @@
 //! → medians and ratios in `docs/benchmarks.md`. Never a test: a machine's noise must not fail a build.
 
 mod load;
+mod scale;
 mod table;
 mod tool;
 
@@ -43,6 +44,8 @@ pub enum What {
     All,
     /// The server under load alone.
     Load,
+    /// 64 workers alone.
+    Scale,
 }
 
 pub fn bench(what: What, pairs: usize) -> Result<()> {
@@ -50,19 +53,35 @@ pub fn bench(what: What, pairs: usize) -> Result<()> {
     if !shell::is_root() {
         // Every tool runs with the same rights, so the whole of the benchmark does.
         let me = std::env::current_exe().context("find this program")?;
-        let only: &[&str] = if what == What::Load { &["--load"] } else { &[] };
+        let only: &[&str] = match what {
+            What::All => &[],
+            What::Load => &["--load"],
+            What::Scale => &["--scale"],
+        };
         return must(shell::as_root(&me).arg("bench").args(only).args(["--pairs", &pairs.to_string()]));
     }
-    setup::setup(For::Tests)?;
+    if what != What::Scale {
+        // Its own workload needs nothing but Python.
+        setup::setup(For::Tests)?;
+    }
     must(cargo().args(["build", "--release", "--locked", "-p", "perfmap"]))?;
     let scratch = shell::target_dir().join("bench");
     std::fs::create_dir_all(&scratch).with_context(|| format!("make {}", scratch.display()))?;
     let path = root().join("docs/benchmarks.md");
     let page = match what {
         What::All => work(pairs, &scratch)?,
-        What::Load => std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?,
+        What::Load | What::Scale => {
+            std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?
+        }
     };
-    let page = load::with_section(&page, &load::section(pairs, &scratch)?);
+    let page = match what {
+        What::All | What::Scale => scale::with_section(&page, &scale::section(pairs, &scratch)?),
+        What::Load => page,
+    };
+    let page = match what {
+        What::All | What::Load => load::with_section(&page, &load::section(pairs, &scratch)?),
+        What::Scale => page,
+    };
     std::fs::write(&path, &page).with_context(|| format!("write {}", path.display()))?;
     print!("{page}");
     eprintln!("wrote {}", path.display());

@@ -1,30 +1,39 @@
 //! How the rate changes with the number of workers, and when the whole job will be done: what unprofiled runs with other
 //! numbers of workers and the command's own words about its progress tell ([`crate::recording::Work`]).
 //!
-//! Knows neither steps nor waits: why the rate is what it is, the recording of one run says.
+//! Why the rate is what it is, others say; only of the files that are written anew it is told what they cost.
 
+pub mod checkpoints;
 pub mod curve;
 pub mod fit;
 pub mod forecast;
 pub mod law;
 mod student;
 
+pub use checkpoints::{Checkpoint, checkpoints};
 pub use curve::{Curve, Point, Unit};
 pub use fit::{WhyNot, fit};
 pub use forecast::{Forecast, Left, Rate, from_completions, from_progress};
 pub use law::{Estimate, Peak, Usl};
 
-use crate::recording::Recording;
+use super::suspicions::Facts;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Scaling {
     pub curve: Option<Curve>,
     pub forecast: Option<Forecast>,
+    /// Those written most often first.
+    pub checkpoints: Vec<Checkpoint>,
 }
 
 /// None where nothing was said or measured of it.
-pub fn scaling(recording: &Recording) -> Option<Scaling> {
-    let work = &recording.work;
-    let found = Scaling { curve: curve::curve(work), forecast: from_progress(work) };
+pub fn scaling(facts: &Facts<'_>) -> Option<Scaling> {
+    let work = &facts.recording.work;
+    let wanted = work.asked || !work.progress.is_empty();
+    let found = Scaling {
+        curve: curve::curve(work),
+        forecast: from_progress(work),
+        checkpoints: if wanted { checkpoints(facts) } else { vec![] },
+    };
     (found != Scaling::default()).then_some(found)
 }

@@ -30,7 +30,7 @@ pub(super) fn show(page: &mut Page, scaling: &Scaling) -> bool {
             page.line(&Line::of(Style::Plain, &line));
         }
     }
-    scaling.curve.is_some() || scaling.forecast.is_some()
+    *scaling != Scaling::default()
 }
 
 /// The plot alone, as a block of text.

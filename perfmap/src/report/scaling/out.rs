@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     analyze::scaling::{Curve, Estimate, Forecast, Peak, Scaling, Unit, Usl},
-    report::number::rounded,
+    report::{
+        number::{ms, rounded},
+        text::visible,
+    },
 };
 
 use super::words;
@@ -18,6 +21,26 @@ pub struct ScalingOut {
     /// Present where the command told its progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forecast: Option<ForecastOut>,
+    /// Files that are written anew again and again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checkpoints: Vec<CheckpointOut>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CheckpointOut {
+    /// As the program called it; null where that was not seen.
+    pub file: Option<String>,
+    /// At least.
+    pub rewrites: u64,
+    pub bytes_written: u64,
+    /// The largest that it was.
+    pub size_bytes: u64,
+    /// The project's function that writes it.
+    pub function: Option<String>,
+    /// Waits for the disk in it, over all threads.
+    pub disk_wait_ms: f64,
+    /// Time in it, over all threads; null where it is no step.
+    pub took_ms: Option<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -110,7 +133,20 @@ pub struct ForecastOut {
 }
 
 pub fn out(scaling: &Scaling) -> ScalingOut {
-    ScalingOut { curve: scaling.curve.as_ref().map(curve_out), forecast: scaling.forecast.as_ref().map(forecast_out) }
+    let checkpoints = scaling.checkpoints.iter().map(|one| CheckpointOut {
+        file: one.path.as_deref().map(visible),
+        rewrites: one.rewrites,
+        bytes_written: one.bytes,
+        size_bytes: one.size,
+        function: one.function.as_ref().map(|function| function.function.clone()),
+        disk_wait_ms: ms(one.disk),
+        took_ms: one.took.map(ms),
+    });
+    ScalingOut {
+        curve: scaling.curve.as_ref().map(curve_out),
+        forecast: scaling.forecast.as_ref().map(forecast_out),
+        checkpoints: checkpoints.collect(),
+    }
 }
 
 fn curve_out(curve: &Curve) -> CurveOut {

@@ -5,7 +5,10 @@ use std::fmt::Write;
 use super::{plain_plot, svg::FILE_NAME, words};
 use crate::{
     analyze::scaling::{Curve, Scaling},
-    report::{human::grouped, markdown::fence},
+    report::{
+        human::{bytes, grouped},
+        markdown::{code, fence},
+    },
 };
 
 /// Empty where there is nothing to tell. Writing to a String does not fail.
@@ -34,6 +37,7 @@ pub fn section(scaling: &Scaling) -> String {
         }
         page.push('\n');
     }
+    checkpoints(&mut page, scaling);
     if let Some(curve) = &scaling.curve {
         table(&mut page, curve);
         if let Some(plot) = plain_plot(scaling) {
@@ -41,6 +45,25 @@ pub fn section(scaling: &Scaling) -> String {
         }
     }
     page
+}
+
+fn checkpoints(page: &mut String, scaling: &Scaling) {
+    if scaling.checkpoints.is_empty() {
+        return;
+    }
+    let _ = writeln!(page, "## Checkpoint writes\n\n| file | written anew | size | by | cost |\n|---|---|---|---|---|");
+    for one in &scaling.checkpoints {
+        let path = one.path.as_deref().map_or("not seen".to_owned(), code);
+        let by = one.function.as_ref().map_or(String::new(), |by| code(&by.function));
+        let _ = writeln!(
+            page,
+            "| {path} | at least {} times | {} | {by} | {} |",
+            grouped(one.rewrites),
+            bytes(one.size),
+            words::checkpoint_cost(one)
+        );
+    }
+    page.push('\n');
 }
 
 fn table(page: &mut String, curve: &Curve) {

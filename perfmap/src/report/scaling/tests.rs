@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    analyze::scaling::{Curve, curve::curve, from_progress},
+    analyze::scaling::{Checkpoint, Curve, curve::curve, from_progress},
+    map::Innermost,
     recording::{Nanos, Progress, SweepRun, Work},
     report::terminal::line::width,
 };
@@ -31,7 +32,16 @@ fn scaling(curve: Curve) -> Scaling {
     let progress =
         (0..30).map(|n| Progress { at: Nanos(n * 1_000_000_000), done: n * 4 + n * n % 7, total: Some(1000) });
     let work = Work { progress: progress.collect(), ..Work::default() };
-    Scaling { curve: Some(curve), forecast: from_progress(&work) }
+    let checkpoint = Checkpoint {
+        path: Some("/var/lib/state|1.json".into()),
+        rewrites: 24,
+        bytes: 26_400,
+        size: 1100,
+        function: Some(Innermost { function: "save".into(), file: "job.py".into(), line: Some(7), importing: false }),
+        disk: Nanos(340_000_000),
+        took: Some(Nanos(400_000_000)),
+    };
+    Scaling { curve: Some(curve), forecast: from_progress(&work), checkpoints: vec![checkpoint] }
 }
 
 fn shown(scaling: &Scaling, view: View) -> String {
@@ -67,7 +77,7 @@ fn as_a_section() {
 fn as_keys() {
     insta::assert_snapshot!(serde_yaml::to_string(&out(&scaling(without_a_top()))).expect("YAML"));
     let two = curve(&Work { sweep: sweep(&[(1, 5.0), (2, 9.0)]), ..Work::default() }).expect("a sweep");
-    let out = out(&Scaling { curve: Some(two), forecast: None });
+    let out = out(&Scaling { curve: Some(two), ..Scaling::default() });
     let why = out.curve.expect("a curve").why_no_law.expect("a reason");
     assert!(why.contains("2 numbers of workers"), "{why}");
 }
@@ -81,7 +91,7 @@ proptest! {
         let curve = curve(&Work { sweep: sweep(&rates), ..Work::default() }).expect("a sweep");
         let picture = String::from_utf8(svg(&curve, "c").expect("points")).expect("UTF-8");
         prop_assert!(!picture.contains("NaN") && !picture.contains("inf"), "{picture}");
-        let text = shown(&Scaling { curve: Some(curve), forecast: None }, View { width: columns, ..View::PLAIN });
+        let text = shown(&Scaling { curve: Some(curve), ..Scaling::default() }, View { width: columns, ..View::PLAIN });
         for line in text.lines() {
             prop_assert!(width(line) <= columns.max(40), "{line}");
         }
