@@ -45,6 +45,21 @@ fn the_example_as_context() {
 }
 
 #[test]
+fn the_example_of_parallelism_as_a_page_and_in_the_result() {
+    let mut analysis = analyze(&recording(), &resolved(), &Default::default(), &map());
+    analysis.parallelism = Some(crate::analyze::parallelism::example::example());
+    let files = |format| render(&recording(), &resolved(), &map(), &analysis, &Settings { format }).expect("rendered");
+    let (yaml, json) = (files(MapFormat::Yaml), files(MapFormat::Json));
+    insta::assert_snapshot!(text(&yaml, "parallelism.md"));
+    let result = text(&yaml, "profile_result.yaml");
+    let (from, to) = (result.find("\n  parallelism:").expect("it"), result.find("\n  e2e_test:").expect("the next"));
+    insta::assert_snapshot!("parallelism_in_the_result", &result[from..to]);
+    let from_yaml: result::ResultDocument = serde_yaml::from_str(result).expect("YAML");
+    let from_json: result::ResultDocument = serde_json::from_str(text(&json, "profile_result.json")).expect("JSON");
+    assert_eq!(from_yaml, from_json);
+}
+
+#[test]
 fn the_map_inside_the_result_is_the_map() {
     let files = files(&recording(), &resolved(), &map(), MapFormat::Json);
     let result: result::ResultDocument = serde_json::from_str(text(&files, "profile_result.json")).expect("JSON");

@@ -99,7 +99,7 @@ async def coroutine(gate, items):
 
 
 async def semaphore_main():
-    workers, items = 40, 5
+    workers, items = 40, 10
     gate = asyncio.Semaphore(4)
     start = time.perf_counter()
     await asyncio.gather(*(coroutine(gate, items) for _ in range(workers)))

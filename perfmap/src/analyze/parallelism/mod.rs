@@ -6,6 +6,8 @@ mod breakdown;
 mod category;
 mod disk;
 mod efficiencies;
+#[cfg(test)]
+pub(crate) mod example;
 mod expected;
 mod factor;
 mod fix;

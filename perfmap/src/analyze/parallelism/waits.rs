@@ -320,7 +320,7 @@ pub(super) fn spent(cause: Cause) -> Spent {
     }
 }
 
-/// Longer computing between two waits is no retry.
+/// What takes longer between two waits is no retry.
 const RETRY: Nanos = Nanos(1_000_000);
 
 /// Between two waits for the same thing nothing was done but to ask again: waits for a CPU there, and the asking itself of
@@ -330,7 +330,8 @@ fn join(bits: &mut [Bit]) {
     for index in 0..bits.len() {
         let Some(bit) = bits.get(index) else { break };
         let On::Shared(key) = &bit.on else {
-            if !(bit.on == On::Own(Spent::Cpu) && bit.length() <= RETRY) {
+            let asks = matches!(bit.on, On::Own(Spent::Cpu | Spent::Network | Spent::Database));
+            if !asks || bit.length() > RETRY {
                 last = None;
             }
             continue;
@@ -343,7 +344,7 @@ fn join(bits: &mut [Bit]) {
         if let Some(before) = last.replace(index)
             && bits.get(before).is_some_and(|bit| bit.step == step && bit.on == On::Shared(key.clone()))
             && let Some(between) = bits.get_mut(before + 1..index)
-            && (asks || between.iter().all(|bit| bit.on != On::Own(Spent::Cpu)))
+            && (asks || between.iter().all(|bit| !matches!(bit.on, On::Own(_))))
         {
             for bit in between {
                 bit.on = On::Shared(key.clone());

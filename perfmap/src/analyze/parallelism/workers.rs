@@ -250,8 +250,7 @@ pub(super) fn find_loop(group: &Group, activity: &Activity<'_>, idle: &[bool]) -
     let least = if group.lives.is_some() { once.div_ceil(2) } else { once * 3 / 2 + 1 };
     let mut prefix: Vec<FunctionId> = Vec::new();
     let mut now = 0;
-    loop {
-        let Some(node) = nodes.get(now) else { break };
+    while let Some(node) = nodes.get(now) {
         let time = node.time.max(1);
         let most = node.children.iter().map(|child| nodes[*child].visits).max().unwrap_or(0).max(node.own_blocks);
         let is_regular = |visits: u64, part: u64, least_part: u64| {

@@ -32,6 +32,22 @@ fn the_example_at_80_columns() {
     insta::assert_snapshot!(shown(&recording(), &map(), of_width(80)));
 }
 
+#[test]
+fn workers_side_by_side_in_a_few_lines() {
+    let mut analysis = analyze(&recording(), &resolved(), &Default::default(), &map());
+    let mut found = crate::analyze::parallelism::example::example();
+    let shown = |found: &crate::analyze::parallelism::Parallelism| {
+        let mut page = Page::new(of_width(100));
+        parallel::lines(&mut page, found);
+        page.finish()
+    };
+    insta::assert_snapshot!(shown(&found));
+    found.severity = crate::analyze::parallelism::Severity::Good;
+    assert_eq!(shown(&found).lines().filter(|line| line.contains("lock contention")).count(), 0);
+    analysis.parallelism = Some(found);
+    assert!(render(&recording(), &map(), &analysis, View::PLAIN, None).contains("parallel   64 threads"));
+}
+
 /// Names that try to steer the terminal, and widths of all kinds.
 fn hostile() -> impl Strategy<Value = String> {
     let odd: Vec<char> =
