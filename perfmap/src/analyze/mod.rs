@@ -12,6 +12,7 @@ pub(crate) mod fixture;
 mod hot;
 mod lines;
 mod norms;
+pub mod parallelism;
 pub mod parts;
 pub mod replay;
 mod root_cause;
@@ -57,6 +58,7 @@ const NAMED_PCT: f64 = 1.0;
 pub fn analyze(recording: &Recording, resolved: &Resolved, correlated: &Correlated, map: &Map) -> Analysis {
     let facts = Facts { recording, resolved, correlated, map };
     let suspicions = suspicions::suspicions(&facts);
+    let parallelism = parallelism::parallelism(&facts);
     let warnings = warnings::all(recording, resolved, map);
     let candidates = candidate::ranked(map);
     let (class, detail, top) = classify(map, &candidates);
@@ -65,8 +67,20 @@ pub fn analyze(recording: &Recording, resolved: &Resolved, correlated: &Correlat
     let wrong_tool = wrong_tool::indicators(map, &candidates, &top, &suspicions, &norms);
     let conclusion = verdict::conclude(class, &top, &suspicions, &wrong_tool, &warnings, recording.events.len() as u64);
     let root_cause = root_cause::chain(map, &top, &suspicions);
-    let scaling = scaling::scaling(&facts);
-    Analysis { class, detail, top, suspicions, root_cause, wrong_tool, escalation, conclusion, scaling, warnings }
+    let scaling = scaling::scaling(&facts, parallelism.is_some());
+    Analysis {
+        class,
+        detail,
+        top,
+        suspicions,
+        root_cause,
+        wrong_tool,
+        parallelism,
+        escalation,
+        conclusion,
+        scaling,
+        warnings,
+    }
 }
 
 fn classify(map: &Map, candidates: &[Candidate<'_>]) -> (Class, Detail, Vec<Bottleneck>) {

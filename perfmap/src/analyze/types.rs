@@ -4,6 +4,7 @@ use crate::{
     analyze::{
         Conclusion, Escalation, Indicator,
         baseline::Metric,
+        parallelism::Parallelism,
         suspicions::{Suspicion, Why},
     },
     map::WaitCause,
@@ -188,6 +189,8 @@ pub struct Analysis {
     /// From the wall time down.
     pub root_cause: Vec<Why>,
     pub wrong_tool: Vec<Indicator>,
+    /// None: nothing was done side by side, again and again.
+    pub parallelism: Option<Parallelism>,
     /// The levels of detail that were gone to.
     pub escalation: Vec<Escalation>,
     pub conclusion: Conclusion,

@@ -24,12 +24,14 @@ use super::{
 };
 use crate::{
     collect::{self, Control, Mode, Outcome, Peers},
-    recording::{Ending, Nanos, Recording, Sampled, Work},
+    recording::{Ending, Meta, Nanos, ProcessId, Recording, Sampled, TaskId, Work},
     report::files,
     target::{Escalation, Held, Remote, Running, Signals},
 };
 
 const TICK_MS: u16 = 20;
+/// Parents of a process that are looked at.
+const GENERATIONS: usize = 64;
 
 pub fn sample(typed: &ScaleArgs, scale: &ScalePlan, length: Duration, console: &Console) -> Result<u8, Failure> {
     if let Some(pid) = typed.pid {
@@ -51,7 +53,7 @@ pub fn sample(typed: &ScaleArgs, scale: &ScalePlan, length: Duration, console: &
     };
     let (origin, told) = (outcome.origin, command.told());
     let progress = Progress::new(console, 1);
-    let mut recording = trace::complete(&plan, None, outcome, &progress);
+    let mut recording = trace::complete(&plan, None, of_command(outcome, command.remote.pid()), &progress);
     recording.source = source;
     command.describe(&mut recording, origin, &told, length);
     let more = trace::raw_files(&plan, &recording)?;
@@ -66,6 +68,21 @@ pub fn sample(typed: &ScaleArgs, scale: &ScalePlan, length: Duration, console: &
     let (ending, interrupted) = command.to_the_end()?;
     let code = errors::after_run(ending, interrupted);
     Ok(if code != 0 { code } else { failed.unwrap_or(0) })
+}
+
+/// It was attached to, but it is a command with a root, whose waits are its own and no service's for requests.
+fn of_command(mut outcome: Outcome, pid: u32) -> Outcome {
+    let recording = &mut outcome.recording;
+    let Some(root) = recording.tasks.iter().position(|task| task.tid == pid) else { return outcome };
+    let own = recording.tasks[root].process;
+    let inside = |process: &ProcessId| {
+        let parent = |process: &ProcessId| recording.processes.get(process.0 as usize)?.parent;
+        std::iter::successors(Some(*process), parent).take(GENERATIONS).any(|above| above == own)
+    };
+    let outside: Vec<ProcessId> = recording.meta.outside.iter().filter(|process| !inside(process)).copied().collect();
+    recording.meta =
+        Meta { outside, attached: false, root: Some(TaskId(root as u32)), ..std::mem::take(&mut recording.meta) };
+    outcome
 }
 
 /// A command that runs by itself, with its output passed on where progress is to be read in it.

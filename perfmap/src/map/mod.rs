@@ -2,6 +2,7 @@
 //!
 //! Pure: the same recording gives the same map. Text and rounding are `report`'s, judgement is `analyze`'s.
 
+mod activity;
 mod audit;
 mod beside;
 mod bursts;
@@ -38,12 +39,14 @@ mod tests;
 mod tree;
 mod walk;
 
+pub use activity::{Activity, Doing, Piece};
 pub use audit::{Broken, audit};
 pub use embedded_database::stacks as embedded_database_stacks;
 pub use model::{
     Counted, Latency, Location, Lock, LockSide, Map, Outside, Peer, PeerCall, Served, Step, StepKind, WaitCause, Waits,
 };
 pub use own::{Innermost, innermost};
+pub use project::FunctionId;
 
 pub use services::program;
 

@@ -15,7 +15,7 @@ use crate::{
 
 /// Index into [`Project::functions`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct FunctionId(pub u32);
+pub struct FunctionId(pub u32);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Function {

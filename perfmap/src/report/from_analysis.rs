@@ -5,6 +5,7 @@ use super::{
     from_map::document,
     number::{ms, rounded},
     output::Document,
+    parallelism,
     result::*,
     scaling, sentence,
 };
@@ -29,9 +30,7 @@ pub fn result(recording: &Recording, map: &Map, analysis: &Analysis) -> ResultDo
             root_cause: analysis.root_cause.iter().map(why_out).collect(),
             optimization_hints: analysis.suspicions.iter().filter_map(hint_out).collect(),
             suspicion_stack: analysis.suspicions.iter().map(suspicion_out).collect(),
-            parallelism: analysis.scaling.as_ref().and_then(|found| {
-                serde_json::to_value(scaling::out(found)).ok().map(|scaling| serde_json::json!({ "scaling": scaling }))
-            }),
+            parallelism: side_by_side(analysis),
             e2e_test: source.and_then(|source| source.e2e_test.as_ref()).map(e2e_out),
             escalation: analysis.escalation.iter().map(escalation_out).collect(),
             instrumented_files: vec![],
@@ -155,7 +154,7 @@ fn category_out(category: Category) -> CategoryOut {
     }
 }
 
-fn evidence_out(evidence: &Evidence) -> EvidenceOut {
+pub(super) fn evidence_out(evidence: &Evidence) -> EvidenceOut {
     let (value, unit) = value_out(&evidence.value);
     let limit = evidence.limit.as_ref().map(|limit| value_out(limit).0);
     EvidenceOut { what: evidence.what.clone(), value, unit, limit }
@@ -213,4 +212,10 @@ fn indicator_out(indicator: &Indicator) -> IndicatorOut {
         },
         evidence: finding::indicator(indicator),
     }
+}
+
+fn side_by_side(analysis: &Analysis) -> Option<SideBySideOut> {
+    let workers = analysis.parallelism.as_ref().map(parallelism::parallelism);
+    let scaling = analysis.scaling.as_ref().map(scaling::out);
+    (workers.is_some() || scaling.is_some()).then_some(SideBySideOut { workers, scaling })
 }

@@ -16,6 +16,8 @@ mod json;
 mod markdown;
 mod number;
 pub mod output;
+pub mod parallelism;
+mod parallelism_page;
 pub mod result;
 mod scaling;
 mod sentence;
@@ -31,12 +33,7 @@ pub use sentence::{class_name, warning as warning_text};
 pub use slug::{name_of, slug};
 pub use text::{command_line, visible};
 
-use crate::{
-    analyze::{Analysis, scaling::Scaling},
-    map::Map,
-    recording::Recording,
-    resolve::Resolved,
-};
+use crate::{analyze::Analysis, map::Map, recording::Recording, resolve::Resolved};
 
 /// One file of the output directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,20 +106,19 @@ pub fn render(
             bytes: flame::render(graph, recording, resolved),
         }),
     );
-    if let Some(scaling) = &analysis.scaling {
-        files.extend(scaling_files(recording, scaling));
-    }
+    files.extend(parallelism_files(recording, analysis));
     files.push(OutputFile { name: "profile.folded".into(), bytes: folded::render(recording, resolved).into_bytes() });
     Ok(files)
 }
 
-fn scaling_files(recording: &Recording, found: &Scaling) -> impl Iterator<Item = OutputFile> {
-    let command = command_line(&recording.meta.command);
-    let picture = found.curve.as_ref().and_then(|curve| scaling::svg(curve, &command));
-    let page = format!("# Parallelism of {}\n\n{}", markdown::code(&command), scaling::section(found));
+fn parallelism_files(recording: &Recording, analysis: &Analysis) -> impl Iterator<Item = OutputFile> {
+    let (workers, scaling) = (analysis.parallelism.as_ref(), analysis.scaling.as_ref());
+    let curve = scaling.and_then(|scaling| scaling.curve.as_ref());
+    let picture = curve.and_then(|curve| scaling::svg(curve, &command_line(&recording.meta.command)));
+    let page = parallelism_page::render(recording, workers, scaling);
     [
         picture.map(|bytes| OutputFile { name: scaling::FILE_NAME.into(), bytes }),
-        Some(OutputFile { name: "parallelism.md".into(), bytes: page.into_bytes() }),
+        page.map(|page| OutputFile { name: parallelism_page::NAME.into(), bytes: page.into_bytes() }),
     ]
     .into_iter()
     .flatten()

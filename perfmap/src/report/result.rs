@@ -4,7 +4,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::output::{BottleneckOut, ClassOut, PerformanceMap};
+use super::{
+    output::{BottleneckOut, ClassOut, PerformanceMap},
+    parallelism::ParallelismOut,
+    scaling::out::ScalingOut,
+};
 
 /// The file's only top-level key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -28,8 +32,8 @@ pub struct ProfileResult {
     pub optimization_hints: Vec<HintOut>,
     /// Confirmed ones first.
     pub suspicion_stack: Vec<SuspicionOut>,
-    /// Null where no parallel pipeline was analysed.
-    pub parallelism: Option<serde_json::Value>,
+    /// Null where nothing was done side by side, again and again.
+    pub parallelism: Option<SideBySideOut>,
     /// Null where nobody looked for one.
     pub e2e_test: Option<E2eTestOut>,
     /// The levels of detail that were gone to, each with its reason.
@@ -42,6 +46,15 @@ pub struct ProfileResult {
     pub verdict_reasons: Vec<String>,
     /// What the reader must know about how far the figures can be trusted.
     pub warnings: Vec<String>,
+}
+
+/// What the workers did, and how the rate changes with their number: each where it was seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SideBySideOut {
+    #[serde(flatten)]
+    pub workers: Option<ParallelismOut>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<ScalingOut>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

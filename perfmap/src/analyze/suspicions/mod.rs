@@ -22,6 +22,9 @@ mod tests_local;
 mod told;
 mod types;
 
+pub(crate) use calls::on_cpu;
+pub(crate) use rules::{database_write_lock::engine_names as database_lock_stacks, pacing::evenness};
+pub(crate) use sketch::Language as CodeLanguage;
 pub use types::{Category, Change, Evidence, Gain, Suspicion, Value, Verdict, Why};
 
 use crate::{correlate::Correlated, map::Map, recording::Recording, resolve::Resolved};

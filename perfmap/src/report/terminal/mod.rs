@@ -4,6 +4,7 @@
 mod findings;
 mod head;
 pub(super) mod line;
+mod parallel;
 mod served;
 mod tree;
 
@@ -71,6 +72,10 @@ pub fn render(
         page.gap();
     }
     if findings::suspicions(&mut page, map, analysis) {
+        page.gap();
+    }
+    if let Some(found) = &analysis.parallelism {
+        parallel::lines(&mut page, found);
         page.gap();
     }
     // Waits that stand out; the map has all.

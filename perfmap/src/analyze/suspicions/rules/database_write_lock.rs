@@ -101,6 +101,11 @@ fn engines(resolved: &Resolved) -> Vec<Option<Engine>> {
         .collect()
 }
 
+/// By `StackId`: the name of the engine whose lock is waited for there, if it is one.
+pub(crate) fn engine_names(resolved: &Resolved) -> Vec<Option<&'static str>> {
+    engines(resolved).into_iter().map(|engine| engine.map(Engine::name)).collect()
+}
+
 /// Where the servers wait for a row's, a table's or a transaction's lock; their latches have other functions.
 fn server_lock(place: &Place) -> Option<Engine> {
     let called = |names: &[&str]| names.iter().any(|name| place.function.contains(name));

@@ -13,7 +13,7 @@ pub(super) mod large_allocation;
 pub mod lock_contention;
 pub(super) mod memory_leak;
 pub(super) mod n_plus_one_queries;
-mod pacing;
+pub(crate) mod pacing;
 pub(super) mod pool_exhaustion;
 mod pool_places;
 pub(super) mod rate_limiting;

@@ -80,7 +80,7 @@ fn paced(of: &Sleeps<'_>) -> Option<Suspicion> {
 }
 
 /// The median gap between two ends, and how many percent of the gaps are about as long.
-fn evenness(ends: &[Nanos]) -> Option<(Nanos, usize)> {
+pub(crate) fn evenness(ends: &[Nanos]) -> Option<(Nanos, usize)> {
     let mut ends = ends.to_vec();
     ends.sort_unstable();
     let mut gaps: Vec<u64> = ends.windows(2).map(|two| two[1].since(two[0]).0).collect();

@@ -52,10 +52,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Vec<Suspicion> {
                 of.held.push(wait)
             }
             // A goroutine at a channel, whom another one let go on.
-            Cause::Other if wait.by.is_some() => {
-                of.waits.push(wait);
-                of.which.insert(id);
-            }
+            Cause::Other if wait.by.is_some() => of.waits.push(wait),
             Cause::Other => {}
         }
     }

@@ -1,0 +1,241 @@
+//! One group of tasks, looked at as workers: its loop, what each worker's time went into, and the items that it did.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    disk,
+    items::{self, Counted, Seen},
+    limiter::Limiters,
+    peers,
+    types::{Spent, WorkerKind},
+    waits::{Bit, Classifier, Key, On},
+    workers::{self, Group, Loop},
+};
+use crate::{
+    analyze::suspicions::Facts,
+    correlate::Wait,
+    map::{Activity, Doing, Location},
+    recording::{Nanos, ProcessId, StackId, TaskId},
+};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct StepPlace {
+    pub name: String,
+    pub location: Option<Location>,
+}
+
+pub(super) struct Look {
+    pub kind: WorkerKind,
+    pub process: ProcessId,
+    pub root: String,
+    pub names: Vec<String>,
+    pub tasks: Vec<Vec<TaskId>>,
+    pub bits: Vec<Vec<Bit>>,
+    /// By worker: from its first step to the end of its last one.
+    pub active: Vec<(Nanos, Nanos)>,
+    /// The last one is the loop's own.
+    pub steps: Vec<StepPlace>,
+    /// Gap between two sleeps' ends in a step that is paced.
+    pub paced: BTreeMap<usize, Nanos>,
+    pub refusals: u64,
+    pub saturated: BTreeMap<usize, f64>,
+    pub longest_trip: Nanos,
+    pub counted: Option<Counted>,
+    by_task: BTreeMap<TaskId, usize>,
+}
+
+impl Look {
+    pub(super) fn from(&self) -> Nanos {
+        self.active.iter().map(|(from, _)| *from).min().unwrap_or_default()
+    }
+
+    pub(super) fn to(&self) -> Nanos {
+        self.active.iter().map(|(_, to)| *to).max().unwrap_or_default()
+    }
+
+    pub(super) fn duration(&self) -> Nanos {
+        self.to().since(self.from())
+    }
+
+    /// All workers', as if each had worked all the time.
+    pub(super) fn worker_time(&self) -> Nanos {
+        Nanos(self.duration().0.saturating_mul(self.bits.len() as u64))
+    }
+
+    pub(super) fn step_name(&self, step: usize) -> String {
+        self.steps.get(step).map(|step| step.name.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn in_steps(&self) -> Nanos {
+        self.bits.iter().flatten().filter(|bit| bit.step.is_some()).map(Bit::length).sum()
+    }
+
+    /// Waits for these are part of the work.
+    pub(super) fn keep(&mut self, slight: &BTreeSet<Key>) {
+        for bit in self.bits.iter_mut().flatten() {
+            let On::Shared(key) = &bit.on else { continue };
+            if slight.contains(key) {
+                bit.on = On::Own(spent_on(key));
+            }
+        }
+    }
+
+    pub(super) fn stack_at(&self, task: TaskId, at: Nanos) -> Option<StackId> {
+        let bits = self.bits.get(*self.by_task.get(&task)?)?;
+        let bit = bits.get(bits.partition_point(|bit| bit.to <= at))?;
+        bit.stack.filter(|_| bit.from <= at)
+    }
+}
+
+/// None: these are no workers, they repeat nothing.
+pub(super) fn look(facts: &Facts<'_>, activity: &Activity<'_>, mut group: Group) -> Option<Look> {
+    let found = workers::find_loop(&group, activity);
+    let shows = |piece: &crate::map::Piece| {
+        let path = activity.path(piece.stack);
+        !path.is_empty() && path.starts_with(&found.prefix)
+    };
+    // Of processes without functions of the project their lives alone are known.
+    let nameless = group.lives.is_some() && found.steps.is_empty() && found.prefix.is_empty();
+    if !nameless {
+        group.members.retain(|member| member.pieces.iter().any(shows));
+    }
+    if group.members.len() < workers::LEAST {
+        return None;
+    }
+    let members: BTreeSet<TaskId> = group.members.iter().flat_map(|member| member.tasks.iter().copied()).collect();
+    let mut classifier = Classifier::new(facts, activity, members.clone());
+    let steps = steps(activity, &found, facts, &group);
+    let sleeps = sleeps(facts, &classifier, &group, &found);
+    classifier.limiters = Limiters::new(facts, &members, &sleeps);
+    let mut bits: Vec<Vec<Bit>> = Vec::new();
+    let mut active: Vec<(Nanos, Nanos)> = Vec::new();
+    let (mut names, mut tasks) = (Vec::new(), Vec::new());
+    for member in &group.members {
+        let process = member.tasks.first().and_then(|task| facts.recording.tasks.get(task.0 as usize));
+        let mut of_member = classifier.bits(process?.process, &member.pieces, &found);
+        if nameless {
+            for bit in &mut of_member {
+                bit.step = Some(0);
+            }
+        }
+        let inside = |bit: &&Bit| bit.step.is_some();
+        let ends = of_member.iter().find(inside).map(|bit| bit.from).zip(of_member.iter().rfind(inside).map(|b| b.to));
+        let Some((from, to)) = ends else { continue };
+        of_member.retain(|bit| bit.to > from && bit.from < to);
+        bits.push(of_member);
+        active.push((from, to));
+        names.push(member.name.clone());
+        tasks.push(member.tasks.clone());
+    }
+    if bits.len() < workers::LEAST {
+        return None;
+    }
+    let saturated = peers::separate(facts, &tasks, &mut bits, &active);
+    disk::separate(&mut bits);
+    let step_names: Vec<String> = steps.iter().map(|step| step.name.clone()).collect();
+    let seen = Seen { tasks: &tasks, bits: &bits, active: &active, step_names: &step_names };
+    let counted = match group.lives {
+        Some(count) => Some(lives(facts, &tasks, count)),
+        None => items::repeated(facts, activity, &seen),
+    };
+    let work = &facts.recording.work;
+    let told = work.items.is_some() || !work.progress.is_empty() || work.workers.is_some();
+    if counted.is_none() && !told {
+        return None;
+    }
+    let first = tasks.first().and_then(|tasks| tasks.first());
+    let process = first.and_then(|task| facts.recording.tasks.get(task.0 as usize))?.process;
+    let root = found.prefix.first().or(found.steps.first()).map(|id| activity.function(*id).0.to_owned());
+    let longest = facts.correlated.flows.round_trips.iter().map(|trip| trip.latency()).max();
+    let by_task = tasks.iter().enumerate().flat_map(|(w, tasks)| tasks.iter().map(move |task| (*task, w))).collect();
+    Some(Look {
+        kind: group.kind,
+        process,
+        root: root.unwrap_or_else(|| program(facts, process)),
+        names,
+        tasks,
+        bits,
+        active,
+        steps,
+        paced: classifier.limiters.paced.clone(),
+        refusals: classifier.limiters.refusals,
+        saturated,
+        longest_trip: longest.unwrap_or_default(),
+        counted,
+        by_task,
+    })
+}
+
+fn program(facts: &Facts<'_>, process: ProcessId) -> String {
+    let image = facts.recording.processes.get(process.0 as usize).and_then(|process| process.images.last());
+    image.map_or_else(|| "a process".into(), |image| image.comm.clone())
+}
+
+fn steps(activity: &Activity<'_>, found: &Loop, facts: &Facts<'_>, group: &Group) -> Vec<StepPlace> {
+    let place = |id: &crate::map::FunctionId| {
+        let (name, location) = activity.function(*id);
+        StepPlace { name: name.to_owned(), location }
+    };
+    let mut steps: Vec<StepPlace> = found.steps.iter().map(place).collect();
+    let own = found.prefix.last().map(place);
+    steps.push(own.unwrap_or_else(|| {
+        let first = group.members.first().and_then(|member| member.tasks.first());
+        let task = first.and_then(|task| facts.recording.tasks.get(task.0 as usize));
+        StepPlace { name: task.map_or_else(String::new, |task| program(facts, task.process)), location: None }
+    }));
+    steps
+}
+
+fn sleeps<'f>(
+    facts: &Facts<'f>,
+    classifier: &Classifier<'_, '_>,
+    group: &Group,
+    found: &Loop,
+) -> Vec<(usize, &'f Wait)> {
+    let mut sleeps = Vec::new();
+    for piece in group.members.iter().flat_map(|member| &member.pieces) {
+        let Doing::Blocked(id) = piece.doing else { continue };
+        let Some(wait) = facts.correlated.waits.get(id.0 as usize) else { continue };
+        let engine = piece.stack.and_then(|stack| classifier.engines.get(stack.0 as usize).copied().flatten());
+        if wait.cause == crate::correlate::Cause::Sleep
+            && engine.is_none()
+            && let Some(step) = classifier.step(found, piece.stack, true)
+        {
+            sleeps.push((step, wait));
+        }
+    }
+    sleeps
+}
+
+/// Each life is an item.
+fn lives(facts: &Facts<'_>, tasks: &[Vec<TaskId>], count: u64) -> Counted {
+    let born = |task: &TaskId| facts.recording.tasks.get(task.0 as usize).map_or(Nanos::ZERO, |task| task.born);
+    let begins = tasks.iter().map(|tasks| tasks.iter().map(born).collect()).collect();
+    let items = super::types::Items {
+        count,
+        source: super::types::ItemSource::Lives,
+        confidence: super::types::Confidence::Medium,
+        what: "one that begins and ends is an item".into(),
+    };
+    Counted { items, begins }
+}
+
+/// What a bit was spent on.
+pub(super) fn spent(bit: &Bit) -> Option<Spent> {
+    match &bit.on {
+        On::Own(spent) => Some(*spent),
+        On::Shared(key) => Some(Spent::Shared(key.category())),
+        On::Idle => None,
+    }
+}
+
+fn spent_on(key: &Key) -> Spent {
+    match key {
+        Key::Lock { .. } | Key::Places { .. } | Key::FileLock | Key::Interpreter { .. } => Spent::Lock,
+        Key::Database { .. } => Spent::Database,
+        Key::Limiter { .. } => Spent::Sleep,
+        Key::RunQueue | Key::Throttled => Spent::RunQueue,
+        Key::Disk => Spent::Disk,
+        Key::Peer { .. } => Spent::Network,
+    }
+}

@@ -1,0 +1,164 @@
+//! Answers that take the longer the more of them are asked for → the part of each wait that is the others' fault. A peer
+//! whose only thread computes all the time is saturated; of others it is told by calls that were made with few beside them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    types::Spent,
+    waits::{Bit, Key, On},
+};
+use crate::{
+    analyze::suspicions::{Facts, on_cpu},
+    correlate::RoundTrip,
+    recording::{Direction, Event, Nanos, SocketId, TaskId},
+};
+
+/// A thread that computes for more of the time has no room.
+const SATURATED: f64 = 0.8;
+/// Answers take this much longer than alone, or it is no matter.
+const LONGER: f64 = 1.5;
+/// Fewer calls say nothing.
+const LEAST: usize = 30;
+/// Of the calls, those with the fewest beside them.
+const ALONE_PCT: usize = 5;
+const ALONE_LEAST: usize = 3;
+
+/// By peer: how much of the time its only thread computed, where that is what it is waited for.
+pub(super) fn separate(
+    facts: &Facts<'_>,
+    tasks: &[Vec<TaskId>],
+    bits: &mut [Vec<Bit>],
+    active: &[(Nanos, Nanos)],
+) -> BTreeMap<usize, f64> {
+    let worker_of: BTreeMap<TaskId, usize> =
+        tasks.iter().enumerate().flat_map(|(w, tasks)| tasks.iter().map(move |task| (*task, w))).collect();
+    let mut by_peer: BTreeMap<usize, Vec<&RoundTrip>> = BTreeMap::new();
+    for trip in facts.correlated.flows.round_trips.iter().filter(|trip| !trip.inbound) {
+        let active = worker_of.get(&trip.task).and_then(|worker| active.get(*worker));
+        if let (Some(peer), Some((from, to))) = (trip.peer, active)
+            && trip.received > *from
+            && trip.sent < *to
+        {
+            by_peer.entry(peer).or_default().push(trip);
+        }
+    }
+    let readers = readers(facts);
+    let mut saturated = BTreeMap::new();
+    for (peer, trips) in by_peer {
+        if trips.len() < LEAST {
+            continue;
+        }
+        let mean = mean(&trips);
+        let busy = single_thread(facts, &readers, &trips);
+        let alone = match busy {
+            Some((share, demand)) if share >= SATURATED => {
+                saturated.insert(peer, share);
+                Some(demand)
+            }
+            Some(_) | None => alone(&trips),
+        };
+        let Some(alone) = alone.filter(|alone| mean > alone * LONGER) else {
+            saturated.remove(&peer);
+            continue;
+        };
+        let fraction = 1.0 - alone / mean;
+        let key = Key::Peer { peer, saturated: saturated.contains_key(&peer) };
+        let mut spans: BTreeMap<usize, Vec<(Nanos, Nanos)>> = BTreeMap::new();
+        for trip in &trips {
+            if let Some(worker) = worker_of.get(&trip.task) {
+                spans.entry(*worker).or_default().push((trip.sent, trip.received));
+            }
+        }
+        for (worker, spans) in spans {
+            if let Some(of_worker) = bits.get_mut(worker) {
+                *of_worker = split(std::mem::take(of_worker), &spans, fraction, &key);
+            }
+        }
+    }
+    saturated
+}
+
+fn mean(trips: &[&RoundTrip]) -> f64 {
+    trips.iter().map(|trip| trip.latency().0 as f64).sum::<f64>() / trips.len().max(1) as f64
+}
+
+/// Who read the requests of each server's end.
+fn readers(facts: &Facts<'_>) -> BTreeMap<SocketId, BTreeSet<TaskId>> {
+    let mut found: BTreeMap<SocketId, BTreeSet<TaskId>> = BTreeMap::new();
+    for event in &facts.recording.events {
+        if let Event::Message(message) = event
+            && message.direction == Direction::Received
+        {
+            found.entry(message.socket).or_default().insert(message.task);
+        }
+    }
+    found
+}
+
+/// Where one thread answers all: how much of the time it computed, and how long for one call.
+fn single_thread(
+    facts: &Facts<'_>,
+    readers: &BTreeMap<SocketId, BTreeSet<TaskId>>,
+    trips: &[&RoundTrip],
+) -> Option<(f64, f64)> {
+    let mut servers: BTreeSet<TaskId> = BTreeSet::new();
+    for trip in trips {
+        servers.extend(readers.get(&trip.server_socket?).into_iter().flatten());
+    }
+    let (Some(server), 1) = (servers.first(), servers.len()) else { return None };
+    let (from, to) = (trips.iter().map(|trip| trip.sent).min()?, trips.iter().map(|trip| trip.received).max()?);
+    let timeline = facts.correlated.timelines.get(server.0 as usize)?;
+    let cpu = on_cpu(timeline, from, to).0 as f64;
+    Some((cpu / to.since(from).0.max(1) as f64, cpu / trips.len() as f64))
+}
+
+/// How long a call takes with few others under way, where many of them make it longer.
+fn alone(trips: &[&RoundTrip]) -> Option<f64> {
+    let mut ends: Vec<Nanos> = trips.iter().map(|trip| trip.received).collect();
+    ends.sort_unstable();
+    // Trips are in the order of their beginnings.
+    let mut crowd: Vec<(usize, f64)> = trips
+        .iter()
+        .enumerate()
+        .map(|(index, trip)| {
+            let over = ends.partition_point(|end| *end <= trip.sent);
+            (index.saturating_sub(over), trip.latency().0 as f64)
+        })
+        .collect();
+    crowd.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    let of = |part: &[(usize, f64)]| {
+        let count = part.len().max(1) as f64;
+        (part.iter().map(|one| one.0 as f64).sum::<f64>() / count, part.iter().map(|one| one.1).sum::<f64>() / count)
+    };
+    let third = crowd.len() / 3;
+    let ((few, quick), (_, middle), (many, slow)) =
+        (of(&crowd[..third]), of(&crowd[third..third * 2]), of(&crowd[third * 2..]));
+    if slow < quick * LONGER || middle < quick || slow < middle || many < (few + 1.0) * LONGER {
+        return None;
+    }
+    let count = (crowd.len() * ALONE_PCT / 100).max(ALONE_LEAST);
+    crowd.get(..count).map(|fewest| of(fewest).1)
+}
+
+/// Of each wait inside the spans so much goes to the peer.
+fn split(bits: Vec<Bit>, spans: &[(Nanos, Nanos)], fraction: f64, key: &Key) -> Vec<Bit> {
+    let mut found = Vec::with_capacity(bits.len());
+    for bit in bits {
+        let waits = matches!(bit.on, On::Own(Spent::Network | Spent::Database | Spent::Pipe));
+        let next = spans.partition_point(|(_, to)| *to <= bit.from);
+        let inside = spans.get(next).is_some_and(|(from, _)| *from <= bit.from || *from < bit.to);
+        if !waits || !inside {
+            found.push(bit);
+            continue;
+        }
+        let others = (bit.length().0 as f64 * fraction) as u64;
+        let cut = Nanos(bit.to.0.saturating_sub(others)).max(bit.from);
+        if cut > bit.from {
+            found.push(Bit { to: cut, ..bit.clone() });
+        }
+        if bit.to > cut {
+            found.push(Bit { from: cut, on: On::Shared(key.clone()), ..bit });
+        }
+    }
+    found
+}

@@ -1,0 +1,288 @@
+//! Tasks → groups of equal ones: threads of one process, or children of one, that began in the same function of the
+//! project. Who answers requests is a server, not a worker; and one of many that live one item long is an item, of which
+//! so many are under way at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::types::WorkerKind;
+use crate::{
+    analyze::suspicions::Facts,
+    map::{Activity, Doing, FunctionId, Piece},
+    recording::{Direction, Event, Nanos, ProcessId, SocketId, TaskId},
+};
+
+/// Fewer are no crowd.
+pub(super) const LEAST: usize = 3;
+/// Larger groups are looked at by their first members.
+const MOST: usize = 4096;
+const MAX_DEPTH: usize = 64;
+
+#[derive(Debug, Clone)]
+pub(super) struct Member {
+    pub name: String,
+    /// By birth; several of a slot.
+    pub tasks: Vec<TaskId>,
+    pub pieces: Vec<Piece>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Group {
+    pub kind: WorkerKind,
+    pub members: Vec<Member>,
+    /// Beginnings of items, where each life is one.
+    pub lives: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Threads(ProcessId, FunctionId),
+    Children(ProcessId, Option<FunctionId>),
+    /// Whatever they run.
+    Jobs(ProcessId),
+}
+
+/// All groups that could be workers, in a fixed order.
+pub(super) fn groups(facts: &Facts<'_>, activity: &Activity<'_>) -> Vec<Group> {
+    let recording = facts.recording;
+    let roots = roots(facts, activity);
+    let servers = servers(facts);
+    let mut by_key: BTreeMap<Key, Vec<TaskId>> = BTreeMap::new();
+    for (index, task) in recording.tasks.iter().enumerate() {
+        let id = TaskId(index as u32);
+        let Some(process) = recording.processes.get(task.process.0 as usize) else { continue };
+        if servers.contains(&id) || recording.is_outside(task.process) && !recording.meta.attached {
+            continue;
+        }
+        let root = roots.get(index).copied().flatten();
+        if process.pid == task.tid || task.tid == 0 && recording.meta.root == Some(id) {
+            if let Some(parent) = process.parent {
+                by_key.entry(Key::Children(parent, root)).or_default().push(id);
+                by_key.entry(Key::Jobs(parent)).or_default().push(id);
+            }
+        } else if let Some(root) = root {
+            by_key.entry(Key::Threads(task.process, root)).or_default().push(id);
+        }
+    }
+    let mut found = Vec::new();
+    for (key, mut tasks) in by_key {
+        if tasks.len() < LEAST {
+            continue;
+        }
+        tasks.truncate(MOST);
+        let kind = match key {
+            Key::Threads(..) => WorkerKind::Threads,
+            Key::Children(_, Some(_)) => WorkerKind::Processes,
+            Key::Children(_, None) => continue,
+            Key::Jobs(_) => {
+                found.extend(slots(facts, activity, &tasks));
+                continue;
+            }
+        };
+        found.extend(match key {
+            Key::Threads(..) => slots(facts, activity, &tasks),
+            Key::Children(..) | Key::Jobs(_) => None,
+        });
+        let members = tasks
+            .iter()
+            .map(|task| Member { name: name(facts, *task), tasks: vec![*task], pieces: activity.pieces(*task) })
+            .collect();
+        found.push(Group { kind, members, lives: None });
+    }
+    found
+}
+
+fn name(facts: &Facts<'_>, task: TaskId) -> String {
+    let Some(known) = facts.recording.tasks.get(task.0 as usize) else { return String::new() };
+    if known.tid == 0 { known.comm.clone() } else { format!("{} {}", known.comm, known.tid) }
+}
+
+/// The project's function that each task was in, seen most often as the outermost one.
+fn roots(facts: &Facts<'_>, activity: &Activity<'_>) -> Vec<Option<FunctionId>> {
+    let mut counts: Vec<BTreeMap<FunctionId, u64>> = vec![BTreeMap::new(); facts.recording.tasks.len()];
+    let mut add = |task: TaskId, stack| {
+        if let (Some(of_task), Some(root)) = (counts.get_mut(task.0 as usize), activity.path(stack).first()) {
+            *of_task.entry(*root).or_default() += 1;
+        }
+    };
+    for wait in &facts.correlated.waits {
+        add(wait.task, wait.stack);
+    }
+    for event in &facts.recording.events {
+        if let Event::Sample(sample) = event {
+            add(sample.task, Some(sample.stack));
+        }
+    }
+    let most = |of_task: BTreeMap<FunctionId, u64>| {
+        of_task.into_iter().max_by_key(|(id, count)| (*count, std::cmp::Reverse(*id))).map(|(id, _)| id)
+    };
+    counts.into_iter().map(most).collect()
+}
+
+/// Tasks that read requests.
+fn servers(facts: &Facts<'_>) -> BTreeSet<TaskId> {
+    let trips = &facts.correlated.flows.round_trips;
+    let ends: BTreeSet<SocketId> = trips.iter().filter_map(|trip| trip.server_socket).collect();
+    let inbound = trips.iter().filter(|trip| trip.inbound).map(|trip| trip.task);
+    let readers = facts.recording.events.iter().filter_map(|event| match event {
+        Event::Message(message) if message.direction == Direction::Received && ends.contains(&message.socket) => {
+            Some(message.task)
+        }
+        Event::Message(_)
+        | Event::Sample(_)
+        | Event::OffCpu(_)
+        | Event::ShortWaits(_)
+        | Event::FileIo(_)
+        | Event::Memory(_) => None,
+    });
+    inbound.chain(readers).collect()
+}
+
+/// Tasks of which many came one after the other, at most so many at a time: each goes into the first slot that is free.
+fn slots(facts: &Facts<'_>, activity: &Activity<'_>, tasks: &[TaskId]) -> Option<Group> {
+    let end = facts.recording.meta.wall;
+    let mut lives: Vec<(Nanos, Nanos, TaskId)> = tasks
+        .iter()
+        .filter_map(|id| {
+            let task = facts.recording.tasks.get(id.0 as usize)?;
+            Some((task.born, task.died.unwrap_or(end), *id))
+        })
+        .filter(|(born, died, _)| died > born)
+        .collect();
+    lives.sort_unstable();
+    let mut slots: Vec<(Nanos, Vec<TaskId>)> = Vec::new();
+    for (born, died, task) in &lives {
+        match slots.iter_mut().find(|(until, _)| until <= born) {
+            Some((until, of_slot)) => {
+                *until = *died;
+                of_slot.push(*task);
+            }
+            None => slots.push((*died, vec![*task])),
+        }
+    }
+    if slots.len() < LEAST || lives.len() < slots.len() * 2 {
+        return None;
+    }
+    let members = slots
+        .into_iter()
+        .enumerate()
+        .map(|(number, (_, tasks))| {
+            let mut pieces: Vec<Piece> = tasks.iter().flat_map(|task| activity.pieces(*task)).collect();
+            pieces.sort_by_key(|piece| (piece.from, piece.to));
+            Member { name: format!("slot {}", number + 1), tasks, pieces }
+        })
+        .collect();
+    Some(Group { kind: WorkerKind::Slots, members, lives: Some(lives.len() as u64) })
+}
+
+/// The function in whose loop the items are done, with its callers (root first), and what it calls for an item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Loop {
+    pub prefix: Vec<FunctionId>,
+    pub steps: Vec<FunctionId>,
+    /// Waits of the loop's own function come again and again too.
+    pub own: bool,
+}
+
+#[derive(Default)]
+struct Node {
+    function: Option<FunctionId>,
+    children: Vec<usize>,
+    visits: u64,
+    time: u64,
+    own_blocks: u64,
+    own_time: u64,
+}
+
+/// A function that is called from one that does nothing else is its loop's body; where calls of several alternate, they
+/// are the steps.
+pub(super) fn find_loop(group: &Group, activity: &Activity<'_>) -> Loop {
+    let nodes = tree(group, activity);
+    let once = if group.lives.is_some() { group.lives.unwrap_or(0) } else { group.members.len() as u64 };
+    let least = if group.lives.is_some() { once.div_ceil(2) } else { once * 3 / 2 + 1 };
+    let mut prefix: Vec<FunctionId> = Vec::new();
+    let mut now = 0;
+    loop {
+        let Some(node) = nodes.get(now) else { break };
+        let time = node.time.max(1);
+        let most = node.children.iter().map(|child| nodes[*child].visits).max().unwrap_or(0).max(node.own_blocks);
+        let is_regular = |visits: u64, part: u64| visits >= least && visits * 5 >= most && part * 1000 >= time;
+        let regular: Vec<usize> = node
+            .children
+            .iter()
+            .copied()
+            .filter(|child| is_regular(nodes[*child].visits, nodes[*child].time))
+            .collect();
+        let own = is_regular(node.own_blocks, node.own_time);
+        let count = regular.len() + usize::from(own);
+        let largest = node.children.iter().copied().max_by_key(|child| (nodes[*child].time, std::cmp::Reverse(*child)));
+        let next = if count == 1 && !own { regular.first().copied() } else { largest };
+        let ends = count >= 2 || own || next.is_none();
+        if ends {
+            // Whatever takes more than a hundredth of the time has a line of its own.
+            let large = |child: &usize| regular.contains(child) || nodes[*child].time * 100 >= time;
+            let steps: Vec<FunctionId> =
+                node.children.iter().filter(|child| large(child)).filter_map(|child| nodes[*child].function).collect();
+            if steps.is_empty() {
+                // The body calls nothing of the project's: it is the only step.
+                let only: Vec<FunctionId> = prefix.pop().into_iter().collect();
+                return Loop { prefix, steps: only, own: false };
+            }
+            return Loop { prefix, steps, own };
+        }
+        let Some(next) = next else { break };
+        prefix.extend(nodes[next].function);
+        now = next;
+    }
+    Loop { prefix, steps: vec![], own: true }
+}
+
+fn tree(group: &Group, activity: &Activity<'_>) -> Vec<Node> {
+    let mut nodes = vec![Node::default()];
+    for member in &group.members {
+        let mut at: Vec<usize> = Vec::new();
+        let mut blocked_in: Option<usize> = None;
+        let mut until = Nanos::ZERO;
+        for piece in &member.pieces {
+            // Another life in the same slot begins anew.
+            if group.lives.is_some() && piece.from > until {
+                (at, blocked_in) = (Vec::new(), None);
+            }
+            until = piece.to;
+            let path = activity.path(piece.stack);
+            if path.is_empty() {
+                continue;
+            }
+            let path = &path[..path.len().min(MAX_DEPTH)];
+            let common = at.iter().zip(path).take_while(|(node, id)| nodes[**node].function == Some(**id)).count();
+            at.truncate(common);
+            for id in &path[common..] {
+                let parent = at.last().copied().unwrap_or(0);
+                let known = nodes[parent].children.iter().copied().find(|child| nodes[*child].function == Some(*id));
+                let child = known.unwrap_or_else(|| {
+                    nodes.push(Node { function: Some(*id), ..Node::default() });
+                    let new = nodes.len() - 1;
+                    nodes[parent].children.push(new);
+                    new
+                });
+                nodes[child].visits += 1;
+                at.push(child);
+            }
+            let length = piece.length().0;
+            for node in [0].iter().chain(&at) {
+                nodes[*node].time += length;
+            }
+            let leaf = at.last().copied().unwrap_or(0);
+            let blocked = matches!(piece.doing, Doing::Blocked(_));
+            if blocked && blocked_in != Some(leaf) {
+                nodes[leaf].own_blocks += 1;
+            }
+            if blocked {
+                nodes[leaf].own_time += length;
+            }
+            if blocked || blocked_in.is_some_and(|node| node != leaf) {
+                blocked_in = blocked.then_some(leaf);
+            }
+        }
+    }
+    nodes
+}
