@@ -94,6 +94,74 @@ fn no_second_run_where_it_is_not_wanted_or_the_command_fails() -> Result<()> {
     Ok(())
 }
 
+/// Without the module in the program's Python the hint says so and the run is as good as any other; with it each line has its
+/// executions, in `parse` and in nothing else.
+#[test]
+fn lines_are_timed_in_the_program_where_that_is_allowed() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let timed = |result: &Value| {
+        let steps = result["escalation"].as_array().cloned().unwrap_or_default();
+        steps.into_iter().find(|step| step["profiler"].as_str().is_some_and(|name| name.starts_with("line_profiler")))
+    };
+    let without = Brief::new()?;
+    let traced = without.trace("0").env("PYTHONNOUSERSITE", "1").option("--allow-instrumentation").passes()?;
+    let step = timed(&result(&traced)?).context("no word of line_profiler")?;
+    let lacks = step["result"].as_str().is_some_and(|text| text.contains("no usable line_profiler"));
+    let python = places::tools_python();
+    let has = |python: &std::path::Path| {
+        let import = Command::new(python).args(["-c", "import line_profiler"]).output();
+        import.is_ok_and(|out| out.status.success())
+    };
+    ensure!(lacks || has("python3".as_ref()), "{step}");
+    if !has(&python) {
+        eprintln!("skipped: no line_profiler in {}", python.display());
+        return Ok(());
+    }
+    let with = Brief::new()?;
+    let words = [python.into_os_string(), "brief.py".into(), "0".into()];
+    let trace = Trace::command(words).dir(with.dir.path()).options(&["--no-baseline", "--allow-instrumentation"]);
+    let traced = trace.passes()?;
+    let step = timed(&result(&traced)?).context("nothing was timed")?;
+    let lines = step["lines"].as_array().cloned().unwrap_or_default();
+    ensure!(step["function"] == "parse" && !lines.is_empty(), "{step}");
+    for line in &lines {
+        ensure!(line["line"].as_u64().is_some_and(|line| (3..=7).contains(&line)), "{line}");
+        ensure!(line["executions"].as_u64().is_some_and(|count| count > 0), "{line}");
+    }
+    ensure!(
+        result(&traced)?["instrumented_files"].as_array().is_some_and(Vec::is_empty),
+        "files are said to be changed"
+    );
+    ensure!(std::fs::read_to_string(with.dir.path().join("brief.py"))? == BRIEF, "the program was changed");
+    Ok(())
+}
+
+/// What stays alive is told by function, and what is freed is not.
+#[test]
+fn tracemalloc_counts_what_stays_where_it_is_asked_for() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let dir = tempfile::tempdir().context("make a directory")?;
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(dir.path(), open).context("open the directory")?;
+    let text = "\
+KEPT = []
+def keep():
+    KEPT.append(bytearray(8 << 20))
+def drop():
+    len(bytearray(24 << 20))
+keep()
+drop()
+";
+    std::fs::write(dir.path().join("kept.py"), text).context("write the program")?;
+    let trace = Trace::command(["python3", "kept.py"]).dir(dir.path()).options(&["--no-baseline", "--tracemalloc"]);
+    let found = result(&trace.passes()?)?;
+    let steps = found["escalation"].as_array().cloned().unwrap_or_default();
+    let step = steps.iter().find(|step| step["profiler"] == "tracemalloc").context("no word of tracemalloc")?;
+    let said = step["result"].as_str().unwrap_or_default();
+    ensure!(step["level"] == 3 && said.contains("keep 8.0 MiB") && !said.contains("drop 2"), "{step}");
+    Ok(())
+}
+
 /// The wait for a lock is taken away in the timelines; the program that has a lock for each thread saves it.
 #[test]
 fn gains_of_locks_and_transactions() -> Result<()> {

@@ -46,9 +46,10 @@ fn a_crud_suite_on_postgresql() -> Result<()> {
     confirms_at_most("crud_pg", &[])
 }
 
+/// Nothing but the site's own computing is between a request and its answer.
 #[test]
 fn requests_to_a_django_site() -> Result<()> {
-    confirms_at_most("django", &[])
+    confirms_at_most("django", &["remote_service_cpu_bound"])
 }
 
 #[test]

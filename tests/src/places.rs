@@ -91,6 +91,11 @@ pub fn python(version: &str) -> Option<PathBuf> {
     program(&format!("python{version}")).filter(|path| !path.to_string_lossy().contains("/shims/"))
 }
 
+/// The Python of the virtual environment that `cargo xtask setup` makes.
+pub fn tools_python() -> PathBuf {
+    root().join("target/tools/bin/python")
+}
+
 /// A Python with PyYAML, for `check.py`.
 pub fn python_with_yaml() -> Result<PathBuf> {
     let tools = root().join("target/tools/bin/python");

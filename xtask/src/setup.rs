@@ -85,8 +85,11 @@ const NEEDS: &[Need] = &[
 ];
 
 /// From PyPI: pinned, as the workloads' own requirements are.
-const PYTHON_TOOLS: &[(&str, &str, &str)] =
-    &[("uv", "uv==0.13.9", "the example runs under `uv run`"), ("yaml", "PyYAML==6.0.2", "check.py reads maps")];
+const PYTHON_TOOLS: &[(&str, &str, &str)] = &[
+    ("uv", "uv==0.13.9", "the example runs under `uv run`"),
+    ("yaml", "PyYAML==6.0.2", "check.py reads maps"),
+    ("line_profiler", "line_profiler==5.1.0", "lines that are timed in the program"),
+];
 
 pub const CARGO_DENY: &str = "0.20.2";
 

@@ -185,6 +185,8 @@ pub fn map() -> Map {
             top: vec![("_PyEval_EvalFrameDefault".into(), ms(90)), ("read".into(), ms(20))],
             ..Outside::default()
         },
+        rivals: vec![],
+        disks: vec![],
         locks: vec![lock()],
         peers: vec![
             Peer { latency: Some(latency(121, 122, 124, 125)), ..peer(Some("mt-engine"), "127.0.0.1:8002", 13) },

@@ -7,7 +7,7 @@ use super::hot::{self, HOT_PCT, Hot};
 use crate::{
     map::{self, Innermost, Map},
     recording::{Event, Nanos, Recording, StackId},
-    resolve::{self, Resolved},
+    resolve::{self, Language, Place, Resolved},
 };
 
 /// With fewer samples in the function the 95 % interval of a half share is wider than ±14 points.
@@ -72,6 +72,25 @@ pub fn too_few(recording: &Recording, resolved: &Resolved, map: &Map) -> Vec<(St
         (named && !lines.are_enough()).then_some((hot.function, lines.samples))
     };
     hot::functions(map).into_iter().filter(|hot| hot.share_pct > HOT_PCT).filter_map(of).collect()
+}
+
+/// Where Python's hot functions begin: (absolute file, line).
+pub fn hot_python(resolved: &Resolved, map: &Map) -> Vec<(String, u32)> {
+    let hot: Vec<Hot> = hot::functions(map).into_iter().filter(|hot| hot.share_pct > HOT_PCT).collect();
+    let is_hot = |place: &&Place| {
+        hot.iter().any(|hot| {
+            let at = hot.location.as_ref().is_some_and(|at| {
+                Some(at.line) == place.first_line && place.file.as_deref().is_some_and(|file| file.ends_with(&at.file))
+            });
+            at && hot.function == place.function
+        })
+    };
+    let python = resolved.places.iter().filter(|place| place.language == Language::Python).filter(is_hot);
+    let mut found: Vec<(String, u32)> =
+        python.filter_map(|place| Some((place.file.clone()?, place.first_line?))).collect();
+    found.sort();
+    found.dedup();
+    found
 }
 
 /// Whose code each stack of the two runs is in.

@@ -27,13 +27,13 @@ mod warnings;
 pub mod without;
 mod wrong_tool;
 
-pub use escalation::{Escalation, Level};
+pub use escalation::{Escalation, Level, TimedLine};
 pub use hot::HOT_PCT;
-pub use lines::{Again, ENOUGH_SAMPLES, HIGHER_HZ, Line, Lines, too_few};
+pub use lines::{Again, ENOUGH_SAMPLES, HIGHER_HZ, Line, Lines, hot_python, too_few};
 pub use norms::{Norm, Norms, NormsError, Operation};
 pub use types::{Analysis, Bottleneck, CallProtocol, Class, Detail, Rank, Warning};
 pub use verdict::{Conclusion, Reason, Recommendation};
-pub use wrong_tool::Indicator;
+pub use wrong_tool::{Indicator, Stalls};
 
 use crate::{
     correlate::Correlated,
@@ -64,7 +64,7 @@ pub fn analyze(recording: &Recording, resolved: &Resolved, correlated: &Correlat
     let (class, detail, top) = classify(map, &candidates);
     let escalation = escalation::steps(recording, resolved, map);
     let norms = Norms::of(recording);
-    let wrong_tool = wrong_tool::indicators(map, &candidates, &top, &suspicions, &norms);
+    let wrong_tool = wrong_tool::indicators(recording, map, &candidates, &top, &suspicions, &norms);
     let conclusion = verdict::conclude(class, &top, &suspicions, &wrong_tool, &warnings, recording.events.len() as u64);
     let root_cause = root_cause::chain(map, &top, &suspicions);
     let scaling = scaling::scaling(&facts, parallelism.is_some());

@@ -8,12 +8,12 @@ use super::{
     candidate::{Candidate, is_call},
     norms::{Norms, Operation},
     rules, share_pct,
-    suspicions::{Suspicion, Verdict},
+    suspicions::{Suspicion, Verdict, disk_throughput_bound, major_faults},
     types::{Class, Detail},
 };
 use crate::{
     map::{Map, Peer, Step, StepKind, WaitCause},
-    recording::Nanos,
+    recording::{Nanos, Recording},
 };
 
 const EXTERNAL_PCT: f64 = 90.0;
@@ -42,10 +42,21 @@ pub enum Indicator {
     ExternalServiceNoAlternative { share_pct: f64 },
     /// Each large step is a call that takes what such calls take.
     WithinIndustryNorm { calls: Vec<Usual> },
-    /// What is missing is a CPU, not better code.
-    InfrastructureBound { share_pct: f64, run_queue: Nanos, throttled: Nanos },
+    /// What is missing is a CPU, memory or a faster disk, not better code.
+    InfrastructureBound { share_pct: f64, stalls: Stalls },
     /// All that was suspected was measured and dismissed, and nothing stands out.
     AlreadyOptimized { dismissed: u64, largest_pct: f64 },
+}
+
+/// Wall time that the machine did not give.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stalls {
+    pub run_queue: Nanos,
+    pub throttled: Nanos,
+    /// Pages that came from a device: mapped files, swap.
+    pub faults: Nanos,
+    /// Other waits for a disk that did all it could.
+    pub disk: Nanos,
 }
 
 /// A call whose latency lies inside the norm.
@@ -59,6 +70,7 @@ pub struct Usual {
 }
 
 pub(super) fn indicators(
+    recording: &Recording,
     map: &Map,
     candidates: &[Candidate<'_>],
     top: &[Bottleneck],
@@ -68,7 +80,7 @@ pub(super) fn indicators(
     let found = [
         external(map, candidates, suspicions),
         within_norm(map, candidates, top, suspicions, norms),
-        infrastructure(map),
+        infrastructure(recording, map, suspicions),
         optimized(map, candidates, suspicions),
     ];
     found.into_iter().flatten().collect()
@@ -152,15 +164,25 @@ fn is_of(peer: &Peer, name: &str) -> bool {
     peer.address == name || peer.service.as_deref() == Some(name)
 }
 
-fn infrastructure(map: &Map) -> Option<Indicator> {
+/// What asks a disk for more than it has to is no reason to blame the disk.
+const DISK_CAN_BE_SPARED: [&str; 3] = ["repeated_file_read", "small_sync_writes", "tiny_io"];
+
+fn infrastructure(recording: &Recording, map: &Map, suspicions: &[Suspicion]) -> Option<Indicator> {
     fn sum(step: &Step, cause: WaitCause) -> Nanos {
         let own = if step.beside { Nanos::ZERO } else { step.own_waits.of(cause) };
         own.plus(step.children.iter().map(|child| sum(child, cause)).sum())
     }
     let of = |cause| map.steps.iter().map(|step| sum(step, cause)).sum::<Nanos>().plus(map.outside.waits.of(cause));
-    let (run_queue, throttled) = (of(WaitCause::RunQueue), of(WaitCause::Throttled));
-    let share_pct = share_pct(run_queue.plus(throttled), map.wall);
-    (share_pct >= INFRASTRUCTURE_PCT).then_some(Indicator::InfrastructureBound { share_pct, run_queue, throttled })
+    // Page faults that wait are waits for a disk; nobody on the chain waited longer for them than for disks.
+    let on_disk = of(WaitCause::Disk);
+    let faults = major_faults::faults(recording).time.min(on_disk);
+    let can_be_spared = suspicions.iter().any(|one| is_confirmed(one) && DISK_CAN_BE_SPARED.contains(&one.id));
+    let saturated = disk_throughput_bound::load(recording).is_some_and(|load| load.is_saturated());
+    let disk = if saturated && !can_be_spared { on_disk.since(faults) } else { Nanos::ZERO };
+    let stalls = Stalls { run_queue: of(WaitCause::RunQueue), throttled: of(WaitCause::Throttled), faults, disk };
+    let Stalls { run_queue, throttled, .. } = stalls;
+    let share_pct = share_pct(run_queue.plus(throttled).plus(faults).plus(disk), map.wall);
+    (share_pct >= INFRASTRUCTURE_PCT).then_some(Indicator::InfrastructureBound { share_pct, stalls })
 }
 
 /// What was not suspected of anything shows nothing: at least one suspicion must have been dismissed.
@@ -186,14 +208,12 @@ fn optimized(map: &Map, candidates: &[Candidate<'_>], suspicions: &[Suspicion]) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        analyze::{
-            analyze,
-            fixture::{map, ms, recording, resolved},
-            suspicions::{Category, testing::suspicion},
-        },
-        recording::Recording,
+    use crate::analyze::{
+        analyze,
+        fixture::{map, ms, recording, resolved},
+        suspicions::{Category, testing::suspicion},
     };
+    use crate::recording::{Device, DeviceId, Disk, Event, OffCpu, OffState, TaskId};
 
     fn found(map: &Map) -> Vec<Indicator> {
         of(&recording(), map)
@@ -238,7 +258,7 @@ mod tests {
         assert_eq!(found(&far_away(9000, "10.0.0.7:443")), []);
         let confirmed = [suspicion("sequential_http_calls", Category::Architecture, Verdict::Confirmed)];
         let candidates = crate::analyze::candidate::ranked(&slow);
-        assert_eq!(indicators(&slow, &candidates, &[], &confirmed, &Norms::usual()), []);
+        assert_eq!(indicators(&recording(), &slow, &candidates, &[], &confirmed, &Norms::usual()), []);
     }
 
     #[test]
@@ -257,8 +277,55 @@ mod tests {
         map.steps[0].own_waits.add(WaitCause::RunQueue, ms(1000));
         map.outside.waits.add(WaitCause::Throttled, ms(500));
         let found = found(&map);
-        let [Indicator::InfrastructureBound { run_queue, throttled, .. }] = found[..] else { panic!("{found:?}") };
-        assert_eq!((run_queue, throttled), (ms(1000), ms(500)));
+        let [Indicator::InfrastructureBound { stalls, .. }] = found[..] else { panic!("{found:?}") };
+        assert_eq!(stalls, Stalls { run_queue: ms(1000), throttled: ms(500), ..Stalls::default() });
+    }
+
+    /// Waits for the disk count where it did all it could, and page faults where there were some.
+    #[test]
+    fn a_machine_with_a_slow_disk() {
+        let mut map = map();
+        map.steps[0].own_waits.add(WaitCause::Disk, ms(1500));
+        assert_eq!(of(&recording(), &map), []);
+        let mut recording = recording();
+        let off = OffCpu {
+            task: TaskId(0),
+            off: ms(100),
+            woken: ms(1600),
+            on: ms(1600),
+            state: OffState::Uninterruptible,
+            syscall: Some(0),
+            waker: None,
+            call: None,
+            stack: None,
+            unfinished: false,
+            throttled: false,
+            held: None,
+            unseen_wake: false,
+            before: None,
+            device: Some(DeviceId(0)),
+        };
+        let faults = |off: &OffCpu| vec![Event::OffCpu(OffCpu { syscall: None, ..off.clone() })];
+        recording.devices = vec![Device { major: 8, minor: 0, name: None }];
+        recording.events = vec![Event::OffCpu(off.clone())];
+        recording.environment.disks = vec![Disk {
+            device: 8 << 20,
+            name: "sda".into(),
+            requests: 10,
+            read_bytes: 10 << 20,
+            written_bytes: 0,
+            busy: ms(1600),
+            queued: ms(9000),
+        }];
+        let stalls = |recording: &Recording| match of(recording, &map)[..] {
+            [Indicator::InfrastructureBound { stalls, .. }] => stalls,
+            ref found => panic!("{found:?}"),
+        };
+        // The example waits for a disk for 28 ms by itself.
+        assert_eq!(stalls(&recording), Stalls { disk: ms(1528), ..Stalls::default() });
+        recording.events = faults(&off);
+        recording.environment.own_major_faults = 50;
+        assert_eq!(stalls(&recording), Stalls { faults: ms(1500), disk: ms(28), ..Stalls::default() });
     }
 
     #[test]
@@ -270,7 +337,8 @@ mod tests {
             step.own_cpu = step.self_time;
         }
         let candidates = crate::analyze::candidate::ranked(&map);
-        let indicators = |suspicions: &[Suspicion]| indicators(&map, &candidates, &[], suspicions, &Norms::usual());
+        let indicators =
+            |suspicions: &[Suspicion]| indicators(&recording(), &map, &candidates, &[], suspicions, &Norms::usual());
         let dismissed = suspicion("tiny_io", Category::DataFlow, Verdict::Dismissed);
         let unverified = suspicion("tiny_io", Category::DataFlow, Verdict::Unverified);
         assert!(matches!(

@@ -213,6 +213,12 @@ pub struct TraceArgs {
     /// MiB of memory for what is kept in detail; of what came before, requests and bytes stay counted
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub detail_memory: u32,
+    /// Once more with line_profiler in the program, for the lines of hot Python functions: changes no file, but the run
+    #[arg(long)]
+    pub allow_instrumentation: bool,
+    /// Once more with tracemalloc in Python processes: what each function allocated that is alive at the end; changes no file
+    #[arg(long)]
+    pub tracemalloc: bool,
     /// No second run at 999 Hz where a hot function has too few samples for its lines
     #[arg(long)]
     pub no_escalate: bool,

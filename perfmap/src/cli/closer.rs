@@ -1,9 +1,10 @@
 //! The profiled run has too few samples for the lines of a hot function → the command is run once more at a higher rate, and its
-//! samples are kept beside the first run's. Not where the command failed or was stopped: it would do so again, or do other work.
+//! samples are kept beside the first run's; and the runs that options ask for. Not where the command failed or was stopped: it would do so again, or do other work.
 
 use super::{
     console::Console,
     errors::Failure,
+    instrument,
     plan::TracePlan,
     progress::Progress,
     runner::{Learned, Purpose, Runner},
@@ -26,22 +27,46 @@ pub fn look(
 ) -> Result<(), Failure> {
     let meta = &recording.meta;
     let whole = meta.ending == Some(Ending::Exited(0)) && !meta.interrupted;
-    if !plan.escalate || learned.is_plain() || !whole || plan.sample_hz >= HIGHER_HZ {
+    let faster = plan.escalate && plan.sample_hz < HIGHER_HZ;
+    if learned.is_plain() || !whole || !(faster || plan.instrument || plan.tracemalloc) {
         return Ok(());
     }
-    let Some(why) = reason(recording, plan) else { return Ok(()) };
-    progress.again(&format!(
-        "{why} at {} Hz: once more at {HIGHER_HZ} Hz for its lines (--no-escalate: not)",
-        meta.sample_hz
-    ));
+    let (few, python) = {
+        let resolved = resolve::resolve(recording);
+        let correlated = correlate::correlate(recording);
+        let map = map::build(recording, &resolved, &correlated, &MapOptions { min_share: plan.output.min_share });
+        (analyze::too_few(recording, &resolved, &map), analyze::hot_python(&resolved, &map))
+    };
+    let mut learned = learned;
+    if faster && !few.is_empty() {
+        let rate = format!("at {} Hz", recording.meta.sample_hz);
+        progress
+            .again(&format!("{} {rate}: once more at {HIGHER_HZ} Hz for its lines (--no-escalate: not)", named(&few)));
+        learned = sampled_again(plan, learned, recording, progress, console)?;
+    }
+    if plan.instrument {
+        learned = instrument::time_lines(plan, learned, &python, recording, progress, console)?;
+    }
+    if plan.tracemalloc {
+        instrument::count_allocations(plan, learned, recording, progress, console)?;
+    }
+    Ok(())
+}
+
+fn sampled_again(
+    plan: &TracePlan,
+    learned: Learned,
+    recording: &mut Recording,
+    progress: &Progress<'_>,
+    console: &Console,
+) -> Result<Learned, Failure> {
     let mut runner = Runner::new(plan, learned)?;
     let outcome = runner.run(Purpose::Closer { sample_hz: HIGHER_HZ }, console);
-    drop(runner);
+    let learned = runner.learned();
     match outcome {
         Ok(outcome) => {
             let again = complete(plan, None, outcome, progress);
-            let (ending, interrupted) = (again.meta.ending, again.meta.interrupted);
-            if interrupted || ending != recording.meta.ending {
+            if again.meta.interrupted || again.meta.ending != recording.meta.ending {
                 console.warning("the second run did not end as the first did: the lines are the first one's");
             }
             recording.closer.samples = Some(SampledAgain::of(again));
@@ -52,18 +77,13 @@ pub fn look(
         }
         Err(failure) => console.warning(&format!("no second run: {failure}")),
     }
-    Ok(())
+    Ok(learned)
 }
 
 /// "parse has 12 samples".
-fn reason(recording: &Recording, plan: &TracePlan) -> Option<String> {
-    let resolved = resolve::resolve(recording);
-    let correlated = correlate::correlate(recording);
-    let map = map::build(recording, &resolved, &correlated, &MapOptions { min_share: plan.output.min_share });
-    let few = analyze::too_few(recording, &resolved, &map);
+fn named(few: &[(String, u64)]) -> String {
     let named = few.iter().map(|(function, samples)| {
         format!("{function} has {samples} {}", if *samples == 1 { "sample" } else { "samples" })
     });
-    let named: Vec<String> = named.collect();
-    (!named.is_empty()).then(|| named.join(", "))
+    named.collect::<Vec<_>>().join(", ")
 }

@@ -15,6 +15,7 @@ mod discovered;
 mod doctor;
 mod errors;
 mod fail_on;
+mod instrument;
 mod norms;
 mod pipeline;
 mod plan;

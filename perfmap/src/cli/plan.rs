@@ -53,6 +53,10 @@ pub struct TracePlan {
     pub single_probes: bool,
     /// A run at a higher rate is made where the profiled one has too few samples.
     pub escalate: bool,
+    /// A run with a line profiler inside Python programs.
+    pub instrument: bool,
+    /// A run with tracemalloc inside Python programs.
+    pub tracemalloc: bool,
     /// `auto` goes on without eBPF where it is refused, and says what is lost.
     pub backend: Backend,
     /// Services that run already and that the command talks to.
@@ -163,6 +167,8 @@ pub fn trace_plan(
         detail_memory: typed.detail_memory,
         single_probes: typed.single_probes,
         escalate: !typed.no_escalate,
+        instrument: typed.allow_instrumentation,
+        tracemalloc: typed.tracemalloc,
         backend: typed.backend,
         follow_peers,
         output,

@@ -1,16 +1,19 @@
 //! Timelines → what each task did, piece by piece, with the project's functions that it was in: for those who compare
 //! tasks with one another. The map itself holds sums along the chain of waits.
 
+use std::collections::BTreeMap;
+
 use super::{
     interpreter_lock::InterpreterLock,
     lock_place,
+    loops::asyncio,
     model::Location,
     points::Points,
     project::{FunctionId, Project},
 };
 use crate::{
     correlate::{Cause, Correlated, State, WaitId},
-    recording::{Nanos, Recording, StackId, TaskId},
+    recording::{CoroutineId, Nanos, Recording, StackId, TaskId, Turn, TurnKind},
     resolve::Resolved,
 };
 
@@ -25,6 +28,28 @@ pub enum Doing {
     Blocked(WaitId),
     /// Blocks too short to be recorded one by one, of this kind.
     Short(Cause),
+    /// A coroutine that its loop did not run.
+    Awaits(Awaited),
+}
+
+/// What a coroutine waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    /// A lock, a semaphore, a condition: until another coroutine goes on.
+    Lock,
+    Queue,
+    /// Other coroutines' end.
+    Others,
+    Sleep,
+    /// A socket, or what a library made.
+    Other,
+}
+
+/// From its first turn to its last one.
+#[derive(Debug, Clone)]
+pub struct Coroutine {
+    pub thread: TaskId,
+    pub pieces: Vec<Piece>,
 }
 
 /// `[from, to)`, never empty; a task's pieces follow one another.
@@ -125,6 +150,24 @@ impl<'a> Activity<'a> {
         found
     }
 
+    /// All that were seen on the loops' threads, by thread and beginning.
+    pub fn coroutines(&self, recording: &Recording, resolved: &Resolved) -> Vec<Coroutine> {
+        let mut by_thread: BTreeMap<TaskId, Vec<&Turn>> = BTreeMap::new();
+        for turn in &recording.turns {
+            by_thread.entry(turn.task).or_default().push(turn);
+        }
+        let mut found = Vec::new();
+        for (thread, turns) in by_thread {
+            let polls = self.correlated.waits.iter().filter(|wait| wait.task == thread && wait.multiplexed);
+            let mut stops: Vec<Nanos> = polls.map(|wait| wait.off).collect();
+            let moves = |turn: &&&Turn| matches!(turn.kind, TurnKind::Started | TurnKind::Resumed { .. });
+            stops.extend(turns.iter().filter(moves).map(|turn| turn.at));
+            stops.sort_unstable();
+            found.extend(lives(thread, &turns, &stops, resolved));
+        }
+        found
+    }
+
     fn stack(&self, task: TaskId, wait: WaitId, at: Nanos) -> Option<StackId> {
         let known = self.correlated.waits.get(wait.0 as usize);
         let interrupted = || self.points.interrupted(task, known?.off);
@@ -147,6 +190,42 @@ impl<'a> Activity<'a> {
         }
         found.push(Piece { from: now, ..piece });
     }
+}
+
+/// Numbers are used again: a start is another coroutine's. `stops`: when the thread went on to something else.
+fn lives(thread: TaskId, turns: &[&Turn], stops: &[Nanos], resolved: &Resolved) -> Vec<Coroutine> {
+    let mut found: Vec<(Nanos, Coroutine)> = Vec::new();
+    let mut now: BTreeMap<CoroutineId, usize> = BTreeMap::new();
+    for turn in turns {
+        let started = turn.kind == TurnKind::Started;
+        let resumed = match turn.kind {
+            TurnKind::Main { .. } => continue,
+            TurnKind::Resumed { .. } => true,
+            TurnKind::Ran | TurnKind::Started => false,
+        };
+        let next = found.len();
+        let life = now.entry(turn.coroutine).or_insert(next);
+        if started {
+            *life = next;
+        }
+        if *life == next {
+            found.push((turn.at, Coroutine { thread, pieces: Vec::new() }));
+        }
+        let Some((end, coroutine)) = found.get_mut(*life) else { continue };
+        let stack = Some(turn.stack);
+        if resumed && turn.at > *end {
+            let of_stack = resolved.stacks.get(turn.stack.0 as usize).map_or(&[][..], |stack| stack);
+            let doing = Doing::Awaits(asyncio::awaited(resolved, of_stack));
+            coroutine.pieces.push(Piece { from: *end, to: turn.at, stack, doing });
+            *end = turn.at;
+        }
+        let stop = stops.get(stops.partition_point(|stop| *stop <= turn.at)).copied().unwrap_or(turn.at);
+        if stop > *end {
+            coroutine.pieces.push(Piece { from: *end, to: stop, stack, doing: Doing::Cpu });
+            *end = stop;
+        }
+    }
+    found.into_iter().map(|(_, coroutine)| coroutine).collect()
 }
 
 fn has(flags: &[bool], stack: Option<StackId>) -> bool {
@@ -181,7 +260,7 @@ mod tests {
                 Doing::Blocked(_) => "blocked",
                 Doing::Cpu => "cpu",
                 Doing::Short(Cause::Lock) => "short",
-                Doing::Short(_) | Doing::RunQueue | Doing::Throttled | Doing::Interpreter => "other",
+                Doing::Awaits(_) | Doing::Short(_) | Doing::RunQueue | Doing::Throttled | Doing::Interpreter => "other",
             };
             let key = format!("{function} {doing}");
             match sums.iter_mut().find(|(known, _)| *known == key) {

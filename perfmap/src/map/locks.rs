@@ -209,6 +209,15 @@ fn at(known: &Known<'_>, resolved: &Resolved, stack: Option<StackId>) -> At {
     }
 }
 
+/// The function that a lock's side would be called by.
+pub(super) fn name(known: &Known<'_>, resolved: &Resolved, stack: Option<StackId>) -> Option<String> {
+    match at(known, resolved, stack) {
+        At::Own(id) => Some(known.project.function(id).name.clone()),
+        At::Other(name) => Some(name),
+        At::Unknown => None,
+    }
+}
+
 fn is_c_library(place: &Place) -> bool {
     let file = place.module.as_deref().map_or("", |module| module.rsplit('/').next().unwrap_or(module));
     ["libc.", "libc-", "libpthread", "ld-linux", "ld-musl"].iter().any(|start| file.starts_with(start))

@@ -7,7 +7,7 @@
 
 mod answers;
 mod asks;
-mod asyncio;
+pub(super) mod asyncio;
 mod go;
 mod thread;
 

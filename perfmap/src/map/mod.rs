@@ -30,20 +30,22 @@ mod project;
 mod queries;
 #[cfg(test)]
 mod scale_tests;
+mod scarce;
 mod served;
 mod services;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod walk;
 
-pub use activity::{Activity, Doing, Piece};
+pub use activity::{Activity, Awaited, Coroutine, Doing, Piece};
 pub use audit::{Broken, audit};
 pub use embedded_database::stacks as embedded_database_stacks;
 pub use model::{
-    Counted, Latency, Location, Lock, LockSide, Map, Outside, Peer, PeerCall, Served, Step, StepKind, WaitCause, Waits,
+    Counted, DiskWaits, Latency, Location, Lock, LockSide, Map, Outside, Peer, PeerCall, Rival, Served, Step, StepKind,
+    WaitCause, Waits,
 };
 pub use own::{Innermost, innermost};
 pub use project::FunctionId;
@@ -120,6 +122,7 @@ fn built(
     beside::counts(&known, &mut tree, &visits);
     beside::time(&known, &mut tree, &visits);
     let locks = locks::locks(&known, resolved);
+    let (rivals, disks) = (scarce::rivals(&known, resolved), scarce::disks(&known, resolved));
     let peer_names: Vec<String> =
         correlated.flows.peers.iter().map(|peer| services.of_peer(peer).unwrap_or(&peer.address).to_owned()).collect();
     let folding = fold::Folding {
@@ -161,6 +164,8 @@ fn built(
         peers,
         peer_names,
         locks,
+        rivals,
+        disks,
         nameless,
         services,
         closure_error,

@@ -23,6 +23,10 @@ pub struct Map {
     pub peer_names: Vec<String>,
     /// Locks that threads waited for, longest wait first.
     pub locks: Vec<Lock>,
+    /// Who had the CPU while tasks of the tree were ready to run, longest first.
+    pub rivals: Vec<Rival>,
+    /// Disks that were waited for, longest first.
+    pub disks: Vec<DiskWaits>,
     /// Round trips of HTTP/2 and gRPC whose requests have no name.
     pub nameless: u64,
     /// Names of all services seen, the root's first; one entry: the steps need no service.
@@ -172,6 +176,33 @@ pub struct Lock {
     pub waited: Nanos,
     /// How long it was held while anybody of these waited.
     pub held: Nanos,
+}
+
+/// Who had the CPU that tasks of the tree waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rival {
+    /// The thread's name; None: the CPU was idle, and late.
+    pub who: Option<String>,
+    /// It belongs to the tree itself.
+    pub traced: bool,
+    /// What it did then, where it belongs to the tree.
+    pub function: Option<String>,
+    pub waits: u64,
+    /// Sum over the waiting threads.
+    pub waited: Nanos,
+}
+
+/// Waits for one block device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskWaits {
+    /// The kernel's name (`nvme0n1p2`), else major:minor.
+    pub device: String,
+    /// That waited for it longest.
+    pub function: Option<String>,
+    /// Those long enough to be recorded one by one.
+    pub waits: u64,
+    /// Sum over the waiting threads.
+    pub waited: Nanos,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,12 +16,12 @@ use crate::{
     resolve::{Language, Place, PlaceId, Resolved},
 };
 
-pub(super) fn ms(value: u64) -> Nanos {
+pub(crate) fn ms(value: u64) -> Nanos {
     Nanos(value * 1_000_000)
 }
 
 #[derive(Default)]
-pub(super) struct Story {
+pub(crate) struct Story {
     pub recording: Recording,
     pub resolved: Resolved,
     trips: Vec<RoundTrip>,
@@ -32,7 +32,7 @@ pub(super) struct Story {
 
 /// How a block ended, and what it was on.
 #[derive(Clone, Copy)]
-pub(super) struct Ended {
+pub(crate) struct Ended {
     pub call: u32,
     pub result: i64,
     pub object: OnObject,
@@ -41,26 +41,26 @@ pub(super) struct Ended {
 }
 
 impl Ended {
-    pub(super) fn call(call: u32) -> Self {
+    pub(crate) fn call(call: u32) -> Self {
         Self { call, result: 1, object: OnObject::None, by: None, held: None }
     }
-    pub(super) fn by(self, task: TaskId, call: u32) -> Self {
+    pub(crate) fn by(self, task: TaskId, call: u32) -> Self {
         Self { by: Some((task, call)), ..self }
     }
-    pub(super) fn held(self, holder: TaskId, interpreter: bool) -> Self {
+    pub(crate) fn held(self, holder: TaskId, interpreter: bool) -> Self {
         Self { held: Some(HeldLock { holder, interpreter }), ..self }
     }
-    pub(super) fn result(self, result: i64) -> Self {
+    pub(crate) fn result(self, result: i64) -> Self {
         Self { result, ..self }
     }
-    pub(super) fn on(self, object: OnObject) -> Self {
+    pub(crate) fn on(self, object: OnObject) -> Self {
         Self { object, ..self }
     }
 }
 
 impl Story {
     /// The root task runs `line`; its life is `wall` long.
-    pub(super) fn new(line: &str, wall: u64) -> (Self, TaskId) {
+    pub(crate) fn new(line: &str, wall: u64) -> (Self, TaskId) {
         let mut story = Self {
             recording: Recording {
                 meta: Meta {
@@ -79,7 +79,7 @@ impl Story {
         (story, root)
     }
 
-    pub(super) fn process(&mut self, maker: Option<TaskId>, born: u64, line: &str) -> TaskId {
+    pub(crate) fn process(&mut self, maker: Option<TaskId>, born: u64, line: &str) -> TaskId {
         let id = ProcessId(self.recording.processes.len() as u32);
         let image = |at, line: &str| Image {
             at,
@@ -103,7 +103,7 @@ impl Story {
         self.task(maker, born, id)
     }
 
-    pub(super) fn thread(&mut self, maker: TaskId, born: u64) -> TaskId {
+    pub(crate) fn thread(&mut self, maker: TaskId, born: u64) -> TaskId {
         let process = self.recording.task(maker).process;
         self.task(Some(maker), born, process)
     }
@@ -122,24 +122,24 @@ impl Story {
         id
     }
 
-    pub(super) fn dies(&mut self, task: TaskId, at: u64) {
+    pub(crate) fn dies(&mut self, task: TaskId, at: u64) {
         self.recording.tasks[task.0 as usize].died = Some(ms(at));
     }
 
     /// Its program is the file /bin/NAME.
-    pub(super) fn runs(&mut self, task: TaskId, name: &str) {
+    pub(crate) fn runs(&mut self, task: TaskId, name: &str) {
         let process = self.recording.task(task).process;
         for image in &mut self.recording.processes[process.0 as usize].images {
             image.executable = format!("/bin/{name}");
         }
     }
 
-    pub(super) fn calls_itself(&mut self, task: TaskId, name: &str) {
+    pub(crate) fn calls_itself(&mut self, task: TaskId, name: &str) {
         let process = self.recording.task(task).process;
         self.recording.processes[process.0 as usize].own_name = Some(name.into());
     }
 
-    pub(super) fn stack(&mut self, text: &str) -> StackId {
+    pub(crate) fn stack(&mut self, text: &str) -> StackId {
         if let Some(known) = self.written.iter().position(|known| known == text) {
             return StackId(known as u32);
         }
@@ -185,7 +185,7 @@ impl Story {
     }
 
     /// Samples every 10 ms, and where the stretch begins and ends, so that it is cut there exactly.
-    pub(super) fn cpu(&mut self, task: TaskId, from: u64, to: u64, stack: &str) {
+    pub(crate) fn cpu(&mut self, task: TaskId, from: u64, to: u64, stack: &str) {
         let stack = self.stack(stack);
         // Each sample stands for as much time as any other.
         let of_period = |at: u64| Nanos((ms(at).0 + ms(to.min(at + 10)).0) / 2);
@@ -194,11 +194,11 @@ impl Story {
         }
     }
 
-    pub(super) fn block(&mut self, task: TaskId, from: u64, to: u64, stack: &str, ended: Ended) {
+    pub(crate) fn block(&mut self, task: TaskId, from: u64, to: u64, stack: &str, ended: Ended) {
         self.block_with(task, [from, to], stack, ended, [0, 5, 0]);
     }
 
-    pub(super) fn block_with(
+    pub(crate) fn block_with(
         &mut self,
         task: TaskId,
         [from, to]: [u64; 2],
@@ -243,7 +243,7 @@ impl Story {
         }));
     }
 
-    pub(super) fn preempted(&mut self, task: TaskId, from: u64, to: u64) {
+    pub(crate) fn preempted(&mut self, task: TaskId, from: u64, to: u64) {
         self.recording.events.push(Event::OffCpu(OffCpu {
             task,
             off: ms(from),
@@ -264,7 +264,7 @@ impl Story {
     }
 
     /// All that was told so far of waits: the task's cgroup had no CPU quota left.
-    pub(super) fn throttled_while_off(&mut self) {
+    pub(crate) fn throttled_while_off(&mut self) {
         for event in &mut self.recording.events {
             if let Event::OffCpu(off) = event {
                 off.throttled = true;
@@ -272,7 +272,7 @@ impl Story {
         }
     }
 
-    pub(super) fn short_waits(&mut self, task: TaskId, from: u64, to: u64, blocked: &[(WaitClass, u64)], stack: &str) {
+    pub(crate) fn short_waits(&mut self, task: TaskId, from: u64, to: u64, blocked: &[(WaitClass, u64)], stack: &str) {
         let stack = Some(self.stack(stack));
         self.recording.events.push(Event::ShortWaits(ShortWaits {
             task,
@@ -285,7 +285,7 @@ impl Story {
         }));
     }
 
-    pub(super) fn reads(&mut self, task: TaskId, at: u64, bytes: u64, stack: Option<&str>) {
+    pub(crate) fn reads(&mut self, task: TaskId, at: u64, bytes: u64, stack: Option<&str>) {
         let stack = stack.map(|stack| self.stack(stack));
         self.recording.events.push(Event::FileIo(FileIo {
             task,
@@ -300,23 +300,23 @@ impl Story {
     }
 
     /// What is known of a loop's coroutine.
-    pub(super) fn turn(&mut self, task: TaskId, at: Nanos, coroutine: u64, stack: &str, kind: TurnKind) {
+    pub(crate) fn turn(&mut self, task: TaskId, at: Nanos, coroutine: u64, stack: &str, kind: TurnKind) {
         let (coroutine, stack) = (CoroutineId(coroutine), self.stack(stack));
         self.recording.turns.push(Turn { at, task, coroutine, stack, kind });
     }
 
     /// An event loop was asked for something.
-    pub(super) fn asks(&mut self, task: TaskId, at: Nanos, stack: &str, what: Asked) {
+    pub(crate) fn asks(&mut self, task: TaskId, at: Nanos, stack: &str, what: Asked) {
         let stack = self.stack(stack);
         self.recording.asks.push(Ask { at, task, stack, what });
     }
 
-    pub(super) fn tid(&self, task: TaskId) -> u32 {
+    pub(crate) fn tid(&self, task: TaskId) -> u32 {
         self.recording.task(task).tid
     }
 
     /// A transfer; a sent one has a stack and is a turn of the coroutine, if there is one.
-    pub(super) fn message(&mut self, task: TaskId, at: Nanos, socket: SocketId, sent: Option<(u64, &str)>) {
+    pub(crate) fn message(&mut self, task: TaskId, at: Nanos, socket: SocketId, sent: Option<(u64, &str)>) {
         if let Some((coroutine, stack)) = sent {
             self.turn(task, at, coroutine, stack, TurnKind::Ran);
         }
@@ -324,7 +324,7 @@ impl Story {
     }
 
     /// Without a coroutine's turn. `sent`: the stack of a send.
-    pub(super) fn transfer(&mut self, task: TaskId, at: Nanos, socket: SocketId, sent: Option<&str>, bytes: u64) {
+    pub(crate) fn transfer(&mut self, task: TaskId, at: Nanos, socket: SocketId, sent: Option<&str>, bytes: u64) {
         let stack = sent.map(|stack| self.stack(stack));
         self.recording.events.push(Event::Message(Message {
             layer: Layer::Wire,
@@ -339,14 +339,14 @@ impl Story {
         }));
     }
 
-    pub(super) fn client(&mut self, task: TaskId) -> SocketId {
+    pub(crate) fn client(&mut self, task: TaskId) -> SocketId {
         let socket = self.socket(task);
         self.recording.sockets[socket.0 as usize].role = Role::Client;
         socket
     }
 
     /// Two sockets become the ends of one connection.
-    pub(super) fn connect(&mut self, one: SocketId, other: SocketId) {
+    pub(crate) fn connect(&mut self, one: SocketId, other: SocketId) {
         for (socket, kernel, peer) in [(one, 1, 2), (other, 2, 1)] {
             let socket = &mut self.recording.sockets[socket.0 as usize];
             (socket.family, socket.kernel, socket.peer_kernel) = (Family::Unix, kernel, peer);
@@ -354,7 +354,7 @@ impl Story {
     }
 
     /// One end of a connection.
-    pub(super) fn socket(&mut self, task: TaskId) -> SocketId {
+    pub(crate) fn socket(&mut self, task: TaskId) -> SocketId {
         self.recording.sockets.push(Socket {
             family: Family::Ipv4,
             kind: 1,
@@ -363,7 +363,7 @@ impl Story {
         SocketId(self.recording.sockets.len() as u32 - 1)
     }
 
-    pub(super) fn peer(&mut self, address: &str, server: Option<TaskId>) -> usize {
+    pub(crate) fn peer(&mut self, address: &str, server: Option<TaskId>) -> usize {
         self.peers.push(PeerFlow {
             endpoint: crate::recording::Endpoint::Unix(None),
             address: address.into(),
@@ -385,7 +385,7 @@ impl Story {
         self.peers.len() - 1
     }
 
-    pub(super) fn trip(&mut self, task: TaskId, peer: usize, sent: u64, received: u64, route: &str, stack: &str) {
+    pub(crate) fn trip(&mut self, task: TaskId, peer: usize, sent: u64, received: u64, route: &str, stack: &str) {
         let stack = Some(self.stack(stack));
         self.peers[peer].round_trips += 1;
         self.trips.push(RoundTrip {
@@ -412,20 +412,20 @@ impl Story {
     }
 
     /// The trip made last was a statement to a database.
-    pub(super) fn was_query(&mut self, protocol: Protocol) {
+    pub(crate) fn was_query(&mut self, protocol: Protocol) {
         if let Some(trip) = self.trips.last_mut() {
             (trip.protocol, trip.method, trip.status) = (protocol, None, None);
         }
     }
 
     /// The trip made last was HTTP/2's, on a connection that was joined.
-    pub(super) fn was_joined(&mut self) {
+    pub(crate) fn was_joined(&mut self) {
         if let Some(trip) = self.trips.last_mut() {
             (trip.protocol, trip.route) = (Protocol::Http2, None);
         }
     }
 
-    pub(super) fn correlated(&mut self) -> Correlated {
+    pub(crate) fn correlated(&mut self) -> Correlated {
         self.recording.events.sort_by_key(Event::at);
         self.recording.turns.sort_by_key(|turn| turn.at);
         let mut correlated = correlate::correlate(&self.recording);
@@ -436,14 +436,14 @@ impl Story {
         correlated
     }
 
-    pub(super) fn map(&mut self) -> Map {
+    pub(crate) fn map(&mut self) -> Map {
         let correlated = self.correlated();
         super::build(&self.recording, &self.resolved, &correlated, &MapOptions::default())
     }
 }
 
 /// One line a step: where, wall and own milliseconds, what they were made of.
-pub(super) fn show(map: &Map) -> String {
+pub(crate) fn show(map: &Map) -> String {
     let mut text = String::new();
     for step in &map.steps {
         show_step(map, step, 0, &mut text);

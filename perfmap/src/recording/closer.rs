@@ -11,6 +11,7 @@ use super::{Code, Ending, Event, Frame, Meta, Module, Nanos, PythonFrame, Record
 pub struct Closer {
     pub samples: Option<SampledAgain>,
     pub lines: Option<TimedLines>,
+    pub allocated: Option<Allocated>,
 }
 
 /// CPU samples of a run at a higher rate, and what names their stacks.
@@ -51,6 +52,31 @@ pub struct TimedFunction {
     pub first_line: u32,
     /// (line, executions, time) in the order of the lines.
     pub lines: Vec<(u32, u64, Nanos)>,
+}
+
+/// What Python's tracemalloc counted: bytes that were allocated and not freed when their process ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allocated {
+    /// Why there is nothing, where there is nothing.
+    pub hindrance: Option<String>,
+    pub wall: Nanos,
+    /// At the end, of all processes.
+    pub live: u64,
+    /// The highest of one process.
+    pub peak: u64,
+    /// Most bytes first.
+    pub functions: Vec<AllocatedBy>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AllocatedBy {
+    /// Absolute.
+    pub file: String,
+    pub first_line: u32,
+    /// The project's function that is innermost on the stack of the allocation.
+    pub function: String,
+    pub bytes: u64,
+    pub blocks: u64,
 }
 
 impl SampledAgain {

@@ -23,6 +23,14 @@ pub struct Environment {
     pub memory: Option<GroupMemory>,
 }
 
+impl Environment {
+    /// Of the control group where it keeps an account of its own, else of the machine.
+    pub fn pressure_of(&self, resource: Resource) -> Option<&Pressure> {
+        let of = |scope| self.pressure.iter().find(|one| one.scope == scope && one.resource == resource);
+        of(Scope::Group).or_else(|| of(Scope::Machine))
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Scope {
     Machine,

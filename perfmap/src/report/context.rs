@@ -204,6 +204,15 @@ fn confirmed(page: &mut String, map: &Map, one: &Suspicion) {
 
 fn lines(page: &mut String, analysis: &Analysis) {
     for step in &analysis.escalation {
+        if let Level::TimedLines { function, lines, .. } = &step.level {
+            let [profiler, _, result] = finding::escalation(step);
+            let _ = writeln!(page, "## Timed lines of {}\n\n{}: {}.\n", text(function), text(&profiler), text(&result));
+            page.push_str("| line | % of its time | executions |\n|---:|---:|---:|\n");
+            for line in lines {
+                let _ = writeln!(page, "| {} | {} | {} |", line.line, percent(line.share_pct), line.executions);
+            }
+            page.push('\n');
+        }
         let Level::Lines { function, location, lines, .. } = &step.level else { continue };
         let place = location.as_ref().map(|location| format!(" ({})", code(&location.file))).unwrap_or_default();
         let _ = writeln!(page, "## Lines of {}{place}\n", text(function));

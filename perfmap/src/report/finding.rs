@@ -2,7 +2,7 @@
 
 use crate::{
     analyze::{
-        Again, Escalation, HIGHER_HZ, Indicator, Level, Operation, Reason, Recommendation,
+        Again, Escalation, HIGHER_HZ, Indicator, Level, Operation, Reason, Recommendation, Stalls,
         suspicions::{Category, Evidence, Suspicion, Value, Verdict},
     },
     map::Location,
@@ -104,12 +104,22 @@ pub fn indicator(indicator: &Indicator) -> String {
                 .collect();
             format!("what is slow takes as long as such operations take: {}", calls.join("; "))
         }
-        Indicator::InfrastructureBound { share_pct, run_queue, throttled } => format!(
-            "{} of the wall time the program could run but was not let: {} without a CPU, {} without quota",
-            percent(*share_pct),
-            duration(*run_queue),
-            duration(*throttled)
-        ),
+        Indicator::InfrastructureBound { share_pct, stalls } => {
+            let Stalls { run_queue, throttled, faults, disk } = *stalls;
+            let parts = [
+                (run_queue, "without a CPU"),
+                (throttled, "without quota"),
+                (faults, "for pages that came from a device"),
+                (disk, "for a disk that did all it could"),
+            ];
+            let parts = parts.iter().filter(|(length, _)| *length > Nanos::ZERO);
+            let parts: Vec<String> = parts.map(|(length, what)| format!("{} {what}", duration(*length))).collect();
+            format!(
+                "{} of the wall time the machine did not let the program go on: {}",
+                percent(*share_pct),
+                parts.join(", ")
+            )
+        }
         Indicator::AlreadyOptimized { dismissed, largest_pct } => format!(
             "all {dismissed} suspicions were dismissed by measurement, and the largest step owns {}",
             percent(*largest_pct)
@@ -187,6 +197,38 @@ pub fn escalation(step: &Escalation) -> [String; 3] {
                     format!("{result}, in a run of its own that took {}", duration(wall)),
                 ],
             }
+        }
+        Level::TimedLines { function, profiler, wall, before, lines, .. } => {
+            let reason =
+                format!("{function} is hot, and --allow-instrumentation allows to time its lines in the program");
+            let first = lines.first().map_or_else(String::new, |line| {
+                format!(
+                    "line {} has {} of its time, in {} executions; ",
+                    line.line,
+                    percent(line.share_pct),
+                    grouped(line.executions)
+                )
+            });
+            let slower = format!("a run of its own, that took {} instead of {}", duration(*wall), duration(*before));
+            [profiler.clone(), reason, format!("{first}{slower}")]
+        }
+        Level::Hindered { level: _, profiler, option, hindrance } => {
+            [(*profiler).to_owned(), format!("{option} was given"), hindrance.clone()]
+        }
+        Level::Allocated { live, peak, wall, before, functions } => {
+            let named = functions.iter().map(|(function, bytes, blocks)| {
+                format!("{function} {} in {} blocks", memory(*bytes as f64), grouped(*blocks))
+            });
+            let named: Vec<String> = named.collect();
+            let by = if named.is_empty() { "none by the project".to_owned() } else { named.join(", ") };
+            let result = format!(
+                "{} alive at the end, {} at the most: {by}; a run of its own, that took {} instead of {}",
+                memory(*live as f64),
+                memory(*peak as f64),
+                duration(*wall),
+                duration(*before)
+            );
+            ["tracemalloc".into(), "--tracemalloc was given".into(), result]
         }
         Level::Memory { delta, peak, functions } => {
             let reason = format!("memory grew by {} over a run, to {}", memory(*delta as f64), memory(*peak as f64));

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     analyze::{
-        Analysis, Escalation, Indicator, Level, Line, Recommendation,
+        Analysis, Escalation, Indicator, Level, Line, Recommendation, TimedLine,
         suspicions::{Category, Evidence, Suspicion, Value, Verdict, Why},
     },
     map::Map,
@@ -184,13 +184,29 @@ fn escalation_out(step: &Escalation) -> EscalationOut {
         run,
     };
     match &step.level {
-        Level::Functions { .. } | Level::Memory { .. } => out(None, None, vec![], None),
+        Level::Functions { .. } | Level::Memory { .. } | Level::Hindered { .. } => out(None, None, vec![], None),
+        Level::Allocated { wall, .. } => {
+            out(None, None, vec![], Some(RunOut { sample_hz: None, wall_time_ms: ms(*wall) }))
+        }
+        Level::TimedLines { function, location, wall, lines, .. } => {
+            let line = |line: &TimedLine| LineOut {
+                line: line.line,
+                share_pct: rounded(line.share_pct, 1),
+                error_pct: None,
+                samples: None,
+                executions: Some(line.executions),
+                time_ms: Some(ms(line.time)),
+            };
+            let run = RunOut { sample_hz: None, wall_time_ms: ms(*wall) };
+            let place = location.as_ref().map(finding::place);
+            out(Some(function.clone()), place, lines.iter().map(line).collect(), Some(run))
+        }
         Level::Lines { function, location, lines, share_pct: _ } => {
             let line = |line: &Line| LineOut {
                 line: line.line,
                 share_pct: rounded(line.share_pct, 1),
                 error_pct: Some(rounded(line.error_pct, 1)),
-                samples: line.samples,
+                samples: Some(line.samples),
                 executions: None,
                 time_ms: None,
             };

@@ -3,7 +3,10 @@
 use crate::{
     analyze::baseline::{Metric, Spread},
     analyze::{Analysis, Bottleneck, Rank, baseline},
-    map::{Counted, Latency, Lock, LockSide, Map, Outside, Peer, Served, Step, StepKind, WaitCause, Waits},
+    map::{
+        Counted, DiskWaits, Latency, Lock, LockSide, Map, Outside, Peer, Rival, Served, Step, StepKind, WaitCause,
+        Waits,
+    },
     recording::{Baseline, Ending, Event, GpuUse, Nanos, Recording},
 };
 
@@ -34,6 +37,8 @@ pub fn document(recording: &Recording, map: &Map, analysis: &Analysis) -> Docume
             peers: map.peers.iter().map(peer_out).collect(),
             profiled_run: profiled_run(recording, map),
             locks: map.locks.iter().map(|lock| lock_out(lock, map)).collect(),
+            run_queue: map.rivals.iter().map(rival_out).collect(),
+            disks: map.disks.iter().map(disk_out).collect(),
             steps,
             bottleneck_classification: sentence::class_out(analysis.class),
             bottleneck_detail: sentence::detail(&analysis.detail, primary, map.wall),
@@ -176,6 +181,16 @@ fn lock_out(lock: &Lock, map: &Map) -> LockOut {
         wait_ms: ms(*waited),
         hold_ms: ms(*held),
     }
+}
+
+fn rival_out(rival: &Rival) -> RivalOut {
+    let Rival { who, traced, function, waits, waited } = rival;
+    RivalOut { had_cpu: who.clone(), traced: *traced, function: function.clone(), waits: *waits, wait_ms: ms(*waited) }
+}
+
+fn disk_out(disk: &DiskWaits) -> DiskOut {
+    let DiskWaits { device, function, waits, waited } = disk;
+    DiskOut { device: device.clone(), function: function.clone(), waits: *waits, wait_ms: ms(*waited) }
 }
 
 fn step_out(step: &Step, map: &Map) -> StepOut {

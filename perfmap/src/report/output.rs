@@ -29,6 +29,12 @@ pub struct PerformanceMap {
     /// Locks that threads waited for, longest wait first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub locks: Vec<LockOut>,
+    /// Who had the CPU while threads of the tree were ready to run, longest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub run_queue: Vec<RivalOut>,
+    /// Disks that were waited for, longest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<DiskOut>,
     /// Longest first; the last ones are the remainders, `(outside the project)` and, of watched processes, `(waiting for
     /// requests)`. All `self_ms` add up to the wall time.
     pub steps: Vec<StepOut>,
@@ -38,6 +44,36 @@ pub struct PerformanceMap {
     pub top_bottlenecks: Vec<BottleneckOut>,
     /// What the reader must know about how far the figures can be trusted.
     pub warnings: Vec<String>,
+}
+
+/// Who had the CPU that threads of the tree waited for: who ran on it right before they got it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RivalOut {
+    /// The thread's name; null where the CPU was idle until then.
+    pub had_cpu: Option<String>,
+    /// It belongs to the profiled tree.
+    pub traced: bool,
+    /// What it did then, where it belongs to the tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
+    /// Those long enough to be recorded one by one.
+    pub waits: u64,
+    /// Sum over the waiting threads.
+    pub wait_ms: f64,
+}
+
+/// Waits for one block device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DiskOut {
+    /// The kernel's name, else its numbers (major:minor).
+    pub device: String,
+    /// That waited for it longest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
+    /// Those long enough to be recorded one by one.
+    pub waits: u64,
+    /// Sum over the waiting threads.
+    pub wait_ms: f64,
 }
 
 /// One function's waits for one lock while one other function held it.

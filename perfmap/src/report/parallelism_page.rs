@@ -66,8 +66,14 @@ pub fn summary(found: &Parallelism) -> String {
 }
 
 fn row(page: &mut String, cells: &[&str]) {
-    let cells: Vec<String> = cells.iter().map(|cell| text(cell)).collect();
+    let cells: Vec<String> = cells.iter().map(|any| cell(any)).collect();
     let _ = writeln!(page, "| {} |", cells.join(" | "));
+}
+
+/// A number is no list in a cell.
+fn cell(any: &str) -> String {
+    let plain = |character: char| character.is_ascii_alphanumeric() || " .,%×µ".contains(character);
+    if any.chars().all(plain) { any.to_owned() } else { text(any) }
 }
 
 fn baseline(page: &mut String, found: &Parallelism) {

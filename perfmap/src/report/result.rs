@@ -226,7 +226,9 @@ pub struct LineOut {
     /// Half width of the share's 95 % interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_pct: Option<f64>,
-    pub samples: u64,
+    /// Where samples tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<u64>,
     /// Where a line profiler measured it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executions: Option<u64>,

@@ -2,7 +2,7 @@
 
 use crate::{
     analyze::{CallProtocol, Class, Detail, Warning, baseline::Metric},
-    map::{Lock, LockSide, WaitCause},
+    map::{DiskWaits, Lock, LockSide, Rival, WaitCause},
     recording::{Nanos, Overload, Thinned, Thinning, Unnamed},
 };
 
@@ -161,6 +161,22 @@ pub fn lock(lock: &Lock) -> String {
         None => "held by an unknown function".into(),
     };
     format!("{waiter} waited {} ms ({times}) for {which}, {holder} ({} ms)", whole_ms(lock.waited), whole_ms(lock.held))
+}
+
+pub fn rival(rival: &Rival) -> String {
+    let times = if rival.waits == 1 { "once".into() } else { format!("{} times", rival.waits) };
+    let who = match (&rival.who, &rival.function) {
+        (Some(who), Some(function)) => format!("{who} had the CPU (in {function})"),
+        (Some(who), None) => format!("{who} had the CPU"),
+        (None, _) => "the CPU was idle".into(),
+    };
+    format!("{who} before threads that were ready to run: they waited {} ms ({times})", whole_ms(rival.waited))
+}
+
+pub fn disk(disk: &DiskWaits) -> String {
+    let times = if disk.waits == 1 { "once".into() } else { format!("{} times", disk.waits) };
+    let most = disk.function.as_ref().map(|function| format!(", most of it in {function}")).unwrap_or_default();
+    format!("{} was waited for {} ms ({times}){most}", disk.device, whole_ms(disk.waited))
 }
 
 /// Below 10 ms a decimal is needed to say anything.

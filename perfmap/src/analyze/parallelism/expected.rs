@@ -25,26 +25,28 @@ pub(super) struct Run {
     pub actual: f64,
 }
 
-pub(super) fn expected(run: Run, item: Item, resources: &[Resource], rest: u64) -> Option<Expected> {
-    let critical = resources.first()?;
-    let per_item = critical.waited.0 as f64 / run.items.max(1) as f64;
-    let others: Vec<&Resource> = resources.iter().skip(1).collect();
+/// `critical`: the first resource is; else it is work that is not shared out, and the workers wait for no resource less.
+pub(super) fn expected(run: Run, item: Item, resources: &[Resource], critical: bool, rest: u64) -> Option<Expected> {
+    let first = resources.first().filter(|_| critical);
+    let per_item = first.map_or(0.0, |first| first.waited.0 as f64 / run.items.max(1) as f64);
+    let others: Vec<&Resource> = resources.iter().skip(usize::from(critical)).collect();
     let time = item.work + (item.shared - per_item).max(0.0);
     let (rate, limit) = capped(run, time, item.cpu, &others);
     if !rate.is_finite() || rate <= 0.0 {
         return None;
     }
-    let batched = match critical.category {
-        Category::LockContention | Category::DatabaseWriteLock => critical.turn.map(|turn| {
+    let one_at_a_time =
+        |one: &&Resource| matches!(one.category, Category::LockContention | Category::DatabaseWriteLock);
+    let batched = first.filter(one_at_a_time).and_then(|first| {
+        first.turn.map(|turn| {
             let (turn, size) = (turn.0 as f64, BATCH as f64);
             let time = item.work - turn.min(item.work) * (1.0 - 1.0 / size) + (item.shared - per_item).max(0.0);
             let (rate, limit) = capped(run, time, item.cpu, &others);
             // The lock itself lets so many batches through.
             let through = size * 1e9 / turn.max(1.0);
-            if through < rate { (BATCH, through, Limit::Resource(critical.name.clone())) } else { (BATCH, rate, limit) }
-        }),
-        _ => None,
-    };
+            if through < rate { (BATCH, through, Limit::Resource(first.name.clone())) } else { (BATCH, rate, limit) }
+        })
+    });
     let seconds = |rate: f64| Nanos((rest as f64 / rate * 1e9) as u64);
     Some(Expected { rate, time: seconds(rate), now: seconds(run.actual), items: rest, limit, batched })
 }
@@ -100,7 +102,7 @@ mod tests {
         let wait = 64.0 / 4.24 * 1e9 - 441e6;
         let item = Item { work: 441e6, shared: wait, cpu: 1e6 };
         let critical = lock(236, (wait * 100.0 / 1e6) as u64);
-        let found = expected(run, item, &[critical], 1000).expect("a rate");
+        let found = expected(run, item, &[critical], true, 1000).expect("a rate");
         assert!((found.rate - 145.1).abs() < 0.2 && found.limit == Limit::Workers, "{found:?}");
         assert!((found.time.as_ms() - 6890.0).abs() < 20.0, "{found:?}");
         let (size, rate, limit) = found.batched.expect("batches");
@@ -113,10 +115,10 @@ mod tests {
     fn cores_and_the_next_resource_cap_it() {
         let run = Run { workers: 64, cores: 2, items: 100, actual: 40.0 };
         let item = Item { work: 20e6, shared: 1580e6, cpu: 10e6 };
-        let found = expected(run, item, &[lock(25, 158_000)], 100).expect("a rate");
+        let found = expected(run, item, &[lock(25, 158_000)], true, 100).expect("a rate");
         assert!((found.rate - 200.0).abs() < 1e-6, "{found:?}");
         assert_eq!(found.limit, Limit::CpuCores(2));
-        let found = expected(run, item, &[lock(25, 158_000), lock(10, 0)], 100).expect("a rate");
+        let found = expected(run, item, &[lock(25, 158_000), lock(10, 0)], true, 100).expect("a rate");
         assert!((found.rate - 100.0).abs() < 1e-6, "{found:?}");
     }
 }

@@ -34,7 +34,8 @@ impl Mark {
     /// Each is seen, or only where something else lies between two of them.
     fn weight(&self) -> u64 {
         match self {
-            Mark::Trip { .. } | Mark::Wait { .. } => 2,
+            Mark::Trip { .. } => 3,
+            Mark::Wait { .. } => 2,
             Mark::Visit { .. } => 1,
         }
     }
@@ -55,12 +56,18 @@ pub(super) struct Seen<'s> {
     pub bits: &'s [Vec<Bit>],
     pub active: &'s [(Nanos, Nanos)],
     pub step_names: &'s [String],
+    pub coroutines: bool,
+    /// Requests that were answered with 429, where these are no chance.
+    pub refusals: u64,
 }
 
 pub(super) fn repeated(facts: &Facts<'_>, activity: &Activity<'_>, seen: &Seen<'_>) -> Option<Counted> {
     let mut marks: BTreeMap<Mark, Times> = BTreeMap::new();
     trips(facts, seen, &mut marks);
-    waits(activity, seen, &mut marks);
+    // A refused request is asked again: an item has one answer, and as many waits as it was refused.
+    if marks.is_empty() || seen.refusals == 0 {
+        waits(activity, seen, &mut marks);
+    }
     let workers = seen.bits.len();
     let enough = |times: &Times| {
         let shown: BTreeSet<usize> = times.iter().map(|(worker, _)| *worker).collect();
@@ -144,14 +151,16 @@ fn waits(activity: &Activity<'_>, seen: &Seen<'_>, marks: &mut BTreeMap<Mark, Ti
                 marks.entry(Mark::Visit { step }).or_default().push((worker, bit.from));
             }
             visited = bit.step.or(visited);
-            // Parts of one wait count once.
-            if let (Some(step), Some(wait), On::Own(on)) = (bit.step, bit.wait, &bit.on)
-                && waited != Some(wait)
+            // Parts of one wait count once; a coroutine's waits are no task's.
+            let waits = matches!(&bit.on, On::Own(on) if *on != Spent::Cpu);
+            if let (Some(step), On::Own(on)) = (bit.step, &bit.on)
+                && waits
+                && (bit.wait.is_none() && seen.coroutines || bit.wait.is_some() && waited != bit.wait)
             {
                 let function = activity.path(bit.stack).last().copied();
                 let mark = Mark::Wait { step, on: *on, function };
                 marks.entry(mark).or_default().push((worker, bit.from));
-                waited = Some(wait);
+                waited = bit.wait;
             }
         }
     }

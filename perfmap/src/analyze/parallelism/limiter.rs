@@ -9,7 +9,7 @@ use crate::{
         suspicions::{Facts, evenness},
     },
     correlate::{Cause, Wait},
-    recording::{Nanos, TaskId},
+    recording::{Nanos, StackId, TaskId},
 };
 
 const LEAST: Nanos = Nanos(1_000_000);
@@ -54,14 +54,17 @@ impl Limiters {
             }
         }
         if found.refusals < REFUSALS as u64 {
-            found.refused.clear();
+            (found.refusals, found.refused) = (0, BTreeMap::new());
         }
         found
     }
 
     pub(super) fn holds_back(&self, step: usize, wait: &Wait) -> bool {
-        let named = wait.stack.is_some_and(|stack| self.named.get(stack.0 as usize).copied().unwrap_or(false));
-        named || self.paced.contains_key(&step) || self.is_after_refusal(wait)
+        self.is_named(wait.stack) || self.paced.contains_key(&step) || self.is_after_refusal(wait)
+    }
+
+    pub(super) fn is_named(&self, stack: Option<StackId>) -> bool {
+        stack.is_some_and(|stack| self.named.get(stack.0 as usize).copied().unwrap_or(false))
     }
 
     fn is_after_refusal(&self, wait: &Wait) -> bool {

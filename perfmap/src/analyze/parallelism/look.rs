@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    disk,
+    disk, idle,
     items::{self, Counted, Seen},
     limiter::Limiters,
     peers,
     types::{Spent, WorkerKind},
     waits::{Bit, Classifier, Key, On},
-    workers::{self, Group, Loop},
+    workers::{self, Group, Loop, Member},
 };
 use crate::{
     analyze::suspicions::Facts,
@@ -17,6 +17,9 @@ use crate::{
     map::{Activity, Doing, Location},
     recording::{Nanos, ProcessId, StackId, TaskId},
 };
+
+/// Each leaves out those of another kind, and looks again.
+const ROUNDS: usize = 4;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StepPlace {
@@ -89,7 +92,23 @@ impl Look {
 
 /// None: these are no workers, they repeat nothing.
 pub(super) fn look(facts: &Facts<'_>, activity: &Activity<'_>, mut group: Group) -> Option<Look> {
-    let found = workers::find_loop(&group, activity);
+    let idle = idle::stacks(facts.resolved);
+    let mut found = workers::find_loop(&group, activity, &idle);
+    // One that does none of the steps is of another kind: it manages the others, or feeds them.
+    let works = |member: &Member, found: &Loop| {
+        member.pieces.iter().any(|piece| {
+            let below = activity.path(piece.stack).strip_prefix(found.prefix.as_slice());
+            below.and_then(|below| below.first()).is_some_and(|first| found.steps.contains(first))
+        })
+    };
+    for _ in 0..ROUNDS {
+        let working = group.members.iter().filter(|member| works(member, &found)).count();
+        if found.steps.is_empty() || working == group.members.len() || working < workers::LEAST {
+            break;
+        }
+        group.members.retain(|member| works(member, &found));
+        found = workers::find_loop(&group, activity, &idle);
+    }
     let shows = |piece: &crate::map::Piece| {
         let path = activity.path(piece.stack);
         !path.is_empty() && path.starts_with(&found.prefix)
@@ -103,7 +122,7 @@ pub(super) fn look(facts: &Facts<'_>, activity: &Activity<'_>, mut group: Group)
         return None;
     }
     let members: BTreeSet<TaskId> = group.members.iter().flat_map(|member| member.tasks.iter().copied()).collect();
-    let mut classifier = Classifier::new(facts, activity, members.clone());
+    let mut classifier = Classifier::new(facts, activity, members.clone(), idle);
     let steps = steps(activity, &found, facts, &group);
     let sleeps = sleeps(facts, &classifier, &group, &found);
     classifier.limiters = Limiters::new(facts, &members, &sleeps);
@@ -111,7 +130,8 @@ pub(super) fn look(facts: &Facts<'_>, activity: &Activity<'_>, mut group: Group)
     let mut active: Vec<(Nanos, Nanos)> = Vec::new();
     let (mut names, mut tasks) = (Vec::new(), Vec::new());
     for member in &group.members {
-        let process = member.tasks.first().and_then(|task| facts.recording.tasks.get(task.0 as usize));
+        let process =
+            member.tasks.first().or(member.thread.as_ref()).and_then(|task| facts.recording.tasks.get(task.0 as usize));
         let mut of_member = classifier.bits(process?.process, &member.pieces, &found);
         if nameless {
             for bit in &mut of_member {
@@ -133,9 +153,16 @@ pub(super) fn look(facts: &Facts<'_>, activity: &Activity<'_>, mut group: Group)
     let saturated = peers::separate(facts, &tasks, &mut bits, &active);
     disk::separate(&mut bits);
     let step_names: Vec<String> = steps.iter().map(|step| step.name.clone()).collect();
-    let seen = Seen { tasks: &tasks, bits: &bits, active: &active, step_names: &step_names };
+    let seen = Seen {
+        tasks: &tasks,
+        bits: &bits,
+        active: &active,
+        step_names: &step_names,
+        coroutines: group.kind == WorkerKind::Coroutines,
+        refusals: classifier.limiters.refusals,
+    };
     let counted = match group.lives {
-        Some(count) => Some(lives(facts, &tasks, count)),
+        Some(count) => Some(lives(facts, &tasks, &active, count)),
         None => items::repeated(facts, activity, &seen),
     };
     let work = &facts.recording.work;
@@ -143,9 +170,14 @@ pub(super) fn look(facts: &Facts<'_>, activity: &Activity<'_>, mut group: Group)
     if counted.is_none() && !told {
         return None;
     }
-    let first = tasks.first().and_then(|tasks| tasks.first());
+    let first = group.members.first().and_then(|member| member.tasks.first().or(member.thread.as_ref()));
     let process = first.and_then(|task| facts.recording.tasks.get(task.0 as usize))?.process;
-    let root = found.prefix.first().or(found.steps.first()).map(|id| activity.function(*id).0.to_owned());
+    let outermost = match group.kind {
+        WorkerKind::Threads => found.prefix.first(),
+        // What they have from who made them says nothing of them.
+        WorkerKind::Processes | WorkerKind::Coroutines | WorkerKind::Slots => found.prefix.last(),
+    };
+    let root = outermost.or(found.steps.first()).map(|id| activity.function(*id).0.to_owned());
     let longest = facts.correlated.flows.round_trips.iter().map(|trip| trip.latency()).max();
     let by_task = tasks.iter().enumerate().flat_map(|(w, tasks)| tasks.iter().map(move |task| (*task, w))).collect();
     Some(Look {
@@ -208,9 +240,13 @@ fn sleeps<'f>(
 }
 
 /// Each life is an item.
-fn lives(facts: &Facts<'_>, tasks: &[Vec<TaskId>], count: u64) -> Counted {
+fn lives(facts: &Facts<'_>, tasks: &[Vec<TaskId>], active: &[(Nanos, Nanos)], count: u64) -> Counted {
     let born = |task: &TaskId| facts.recording.tasks.get(task.0 as usize).map_or(Nanos::ZERO, |task| task.born);
-    let begins = tasks.iter().map(|tasks| tasks.iter().map(born).collect()).collect();
+    let of = |(tasks, (from, _)): (&Vec<TaskId>, &(Nanos, Nanos))| match tasks.is_empty() {
+        true => vec![*from],
+        false => tasks.iter().map(born).collect(),
+    };
+    let begins = tasks.iter().zip(active).map(of).collect();
     let items = super::types::Items {
         count,
         source: super::types::ItemSource::Lives,

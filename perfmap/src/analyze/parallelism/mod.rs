@@ -9,6 +9,7 @@ mod efficiencies;
 mod expected;
 mod factor;
 mod fix;
+mod idle;
 mod items;
 mod limiter;
 mod look;
@@ -80,7 +81,9 @@ fn told(facts: &Facts<'_>, activity: &Activity<'_>, look: &Look) -> Option<Paral
         shared: per_item(totals.shared),
         cpu: per_item(recording.meta.tree_cpu.max(totals.cpu)),
     };
-    let expected = critical.and_then(|_| expected::expected(run, of_item, &resources, rest.unwrap_or(count)));
+    let expected = (category != Category::None)
+        .then(|| expected::expected(run, of_item, &resources, critical.is_some(), rest.unwrap_or(count)))
+        .flatten();
     let file = critical
         .and_then(|one| one.waiting.as_ref()?.location.as_ref())
         .or_else(|| look.steps.iter().find_map(|step| step.location.as_ref()))

@@ -8,8 +8,8 @@ use super::{
     waits::{Bit, Key, On},
 };
 use crate::{
-    analyze::suspicions::{Facts, on_cpu},
-    correlate::RoundTrip,
+    analyze::suspicions::Facts,
+    correlate::{RoundTrip, State, Timeline},
     recording::{Direction, Event, Nanos, SocketId, TaskId},
 };
 
@@ -108,8 +108,18 @@ fn single_thread(
     let (Some(server), 1) = (servers.first(), servers.len()) else { return None };
     let (from, to) = (trips.iter().map(|trip| trip.sent).min()?, trips.iter().map(|trip| trip.received).max()?);
     let timeline = facts.correlated.timelines.get(server.0 as usize)?;
-    let cpu = on_cpu(timeline, from, to).0 as f64;
-    Some((cpu / to.since(from).0.max(1) as f64, cpu / trips.len() as f64))
+    // Without a CPU it has something to do as well.
+    let busy = ready(timeline, from, to).0 as f64;
+    Some((busy / to.since(from).0.max(1) as f64, busy / trips.len() as f64))
+}
+
+fn ready(timeline: &Timeline, from: Nanos, to: Nanos) -> Nanos {
+    let first = timeline.0.partition_point(|segment| segment.to <= from);
+    let segments = timeline.0.iter().skip(first).take_while(|segment| segment.from < to);
+    segments
+        .filter(|segment| matches!(segment.state, State::Cpu { .. } | State::RunQueue(_)))
+        .map(|segment| segment.to.min(to).since(segment.from.max(from)))
+        .sum()
 }
 
 /// How long a call takes with few others under way, where many of them make it longer.
@@ -144,7 +154,12 @@ fn alone(trips: &[&RoundTrip]) -> Option<f64> {
 fn split(bits: Vec<Bit>, spans: &[(Nanos, Nanos)], fraction: f64, key: &Key) -> Vec<Bit> {
     let mut found = Vec::with_capacity(bits.len());
     for bit in bits {
-        let waits = matches!(bit.on, On::Own(Spent::Network | Spent::Database | Spent::Pipe));
+        // Of a saturated peer also what it waits for: its other callers would wait for that too.
+        let waits = match &bit.on {
+            On::Own(Spent::Network | Spent::Database | Spent::Pipe) => true,
+            On::Shared(Key::RunQueue) => bit.wait.is_some() && matches!(key, Key::Peer { saturated: true, .. }),
+            On::Own(_) | On::Shared(_) | On::Idle => false,
+        };
         let next = spans.partition_point(|(_, to)| *to <= bit.from);
         let inside = spans.get(next).is_some_and(|(from, _)| *from <= bit.from || *from < bit.to);
         if !waits || !inside {

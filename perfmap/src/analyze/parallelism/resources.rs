@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     category::MATTERS_PCT,
     look::Look,
-    types::{Category, Resource, Side, Spent},
+    types::{Category, Resource, Side, Spent, WorkerKind},
     waits::{Bit, Key, On},
 };
 use crate::{
@@ -22,6 +22,8 @@ use crate::{
 
 /// Beside a wait that is so many times as long another one is no cause.
 const BESIDE: u64 = 10;
+/// Waits whose statements are looked at.
+const MOST_LOOKED_AT: usize = 1000;
 /// Frames of one stack, from the leaf.
 const FRAMES: usize = 24;
 
@@ -101,7 +103,7 @@ fn resource(facts: &Facts<'_>, activity: &Activity<'_>, look: &Look, key: &Key, 
     let wanted = covered(&sums.intervals);
     // A lock is asked for once by a wait; a database's client asks again and again.
     let waits = match key {
-        Key::Lock { .. } | Key::Places { .. } | Key::FileLock => sums.waits.len() as u64,
+        Key::Lock { .. } | Key::Places { .. } | Key::FileLock if !sums.waits.is_empty() => sums.waits.len() as u64,
         _ => sums.runs,
     };
     let main_step = largest(&sums.steps).map(|step| look.step_name(step)).unwrap_or_default();
@@ -110,6 +112,8 @@ fn resource(facts: &Facts<'_>, activity: &Activity<'_>, look: &Look, key: &Key, 
     let exclusive = matches!(key, Key::Lock { .. } | Key::Places { .. } | Key::FileLock | Key::Database { .. });
     let turn = (exclusive && waits > 0).then(|| Nanos(wanted.0 / waits));
     let places = match key {
+        // Who lets a coroutine go on is not seen: only how many go on at a time.
+        Key::Places { .. } if look.kind == WorkerKind::Coroutines => Some(inside(look, key, &sums)),
         Key::Lock { .. } | Key::Places { .. } => hold.map(|hold| {
             let ratio = hold.0 as f64 * waits as f64 / wanted.0.max(1) as f64;
             (ratio.round() as u64).min(inside(look, key, &sums)).clamp(1, look.bits.len() as u64)
@@ -130,8 +134,8 @@ fn resource(facts: &Facts<'_>, activity: &Activity<'_>, look: &Look, key: &Key, 
         _ => None,
     };
     let name = match key {
-        Key::Lock { address: Some(address), .. } => format!("the lock at {address:#x}, taken in {main_step}"),
-        Key::Lock { address: None, .. } => format!("a lock, taken in {main_step}"),
+        Key::Lock { address: Some(address), .. } => format!("the lock at {address:#x}"),
+        Key::Lock { address: None, .. } => "a lock".into(),
         Key::Places { .. } if category == Category::LockContention => {
             format!("the only place that {main_step} waits for")
         }
@@ -139,9 +143,10 @@ fn resource(facts: &Facts<'_>, activity: &Activity<'_>, look: &Look, key: &Key, 
             Some(places) => format!("the {places} places that {main_step} waits for"),
             None => format!("the places that {main_step} waits for"),
         },
-        Key::FileLock => format!("a lock on a file, taken in {main_step}"),
-        Key::Database { engine } => format!("a lock of {engine}, wanted in {main_step}"),
+        Key::FileLock => "a lock on a file".into(),
+        Key::Database { engine } => format!("a lock of {engine}"),
         Key::Interpreter { .. } => "the interpreter (GIL)".into(),
+        Key::Limiter { .. } if look.refusals > 0 => format!("the limit that is answered with 429, in {main_step}"),
         Key::Limiter { .. } => format!("the limiter that {main_step} sleeps in"),
         Key::RunQueue => "the CPU cores".into(),
         Key::Throttled => "the CPU quota of the cgroup".into(),
@@ -262,7 +267,9 @@ fn statements(facts: &Facts<'_>, look: &Look, sums: &Sums) -> (Option<String>, O
     let trips = &facts.correlated.flows.round_trips;
     let database = |trip: &&crate::correlate::RoundTrip| trip.protocol.kind().is_store();
     let (mut asked, mut blocking): (BTreeMap<&str, Nanos>, BTreeMap<&str, Nanos>) = Default::default();
-    for (worker, id) in &sums.waits {
+    // Many are like the others.
+    let every = sums.waits.len() / MOST_LOOKED_AT + 1;
+    for (worker, id) in sums.waits.iter().step_by(every) {
         let Some(wait) = facts.correlated.waits.get(id.0 as usize) else { continue };
         let first = trips.partition_point(|trip| trip.sent < wait.off.since(look.longest_trip));
         let until = trips.partition_point(|trip| trip.sent < wait.woken);
@@ -282,7 +289,7 @@ fn statements(facts: &Facts<'_>, look: &Look, sums: &Sums) -> (Option<String>, O
     };
     let statement = most(&asked);
     // While one waits, who does not wait has the lock: what these are in, but for the statement that waits.
-    for (_, id) in &sums.waits {
+    for (_, id) in sums.waits.iter().step_by(every) {
         let Some(wait) = facts.correlated.waits.get(id.0 as usize) else { continue };
         let first = trips.partition_point(|trip| trip.sent < wait.off);
         let until = trips.partition_point(|trip| trip.sent < wait.woken);

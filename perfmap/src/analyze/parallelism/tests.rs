@@ -1,14 +1,192 @@
-//! Nothing is made of recordings without workers.
+//! Told runs: workers that share a lock, a pool, a limiter, a peer, or nothing; and those that are no workers.
 
 use super::*;
 use crate::{
-    analyze::fixture::{map, recording, resolved},
-    correlate::Correlated,
+    analyze::{
+        fixture::{map, recording, resolved},
+        suspicions::Facts,
+    },
+    correlate::{Correlated, syscalls as call},
+    map::{
+        MapOptions,
+        testing::{Ended, Story},
+    },
+    recording::{TaskId, Work},
 };
+
+const LOCK: [u64; 3] = [0x4000, 0, 2];
+
+/// Fetches take 20 ms, writes `write` ms at `places` places, each worker does `items`, one after the other.
+struct Pipeline {
+    story: Story,
+    threads: Vec<TaskId>,
+    /// When the place is free again, and who has it.
+    places: Vec<(u64, Option<TaskId>)>,
+    acquire: &'static str,
+}
+
+impl Pipeline {
+    fn new(workers: usize, places: usize, acquire: &'static str) -> Pipeline {
+        let (mut story, main) = Story::new("app", 100_000);
+        story.recording.meta.cpus = 8;
+        let threads = (0..workers).map(|_| story.thread(main, 0)).collect();
+        Pipeline { story, threads, places: vec![(0, None); places], acquire }
+    }
+
+    fn sleep(&mut self, task: TaskId, from: u64, to: u64, stack: &str) {
+        self.story.block(task, from, to, stack, Ended::call(call::NANOSLEEP).result(0));
+    }
+
+    /// By turns, as a fair lock lets them in; the end.
+    fn run(&mut self, items: usize, write: u64) -> u64 {
+        let mut ready: Vec<u64> = vec![0; self.threads.len()];
+        for _ in 0..items {
+            for worker in 0..self.threads.len() {
+                let task = self.threads[worker];
+                let fetched = ready[worker] + 20;
+                self.sleep(task, ready[worker], fetched, "work item fetch");
+                let place = self.places.iter_mut().min_by_key(|(free, _)| *free).expect("a place");
+                let (free, by) = *place;
+                let begins = free.max(fetched);
+                *place = (begins + write, Some(task));
+                if begins > fetched {
+                    let stack = format!("work item write {}", self.acquire);
+                    let ended = Ended::call(call::FUTEX).by(by.expect("who had it"), call::FUTEX);
+                    self.story.block_with(task, [fetched, begins], &stack, ended, LOCK);
+                }
+                self.sleep(task, begins, begins + write, "work item write");
+                ready[worker] = begins + write;
+            }
+        }
+        for (task, at) in self.threads.clone().into_iter().zip(&ready) {
+            self.story.dies(task, *at);
+        }
+        ready.into_iter().max().expect("workers")
+    }
+}
+
+fn told(story: &mut Story) -> Option<Parallelism> {
+    let correlated = story.correlated();
+    let map = crate::map::build(&story.recording, &story.resolved, &correlated, &MapOptions::default());
+    let (recording, resolved) = (&story.recording, &story.resolved);
+    parallelism(&Facts { recording, resolved, correlated: &correlated, map: &map })
+}
+
+fn near(value: f64, wanted: f64, share: f64) -> bool {
+    (value - wanted).abs() <= wanted * share
+}
 
 #[test]
 fn one_task_is_no_crowd() {
     let (recording, resolved, correlated, map) = (recording(), resolved(), Correlated::default(), map());
     let facts = Facts { recording: &recording, resolved: &resolved, correlated: &correlated, map: &map };
     assert_eq!(parallelism(&facts), None);
+}
+
+/// fetch 20 ms, write 24 ms under one lock, 12 workers: the lock lets 41.7 a second through, of 272 that they could do.
+#[test]
+fn one_lock_is_the_cause_and_its_wait_is_no_work() {
+    let mut pipeline = Pipeline::new(12, 1, "pthread_mutex_lock");
+    let end = pipeline.run(20, 24);
+    let found = told(&mut pipeline.story).expect("workers");
+    assert_eq!((found.workers, found.items[0].count, found.items[0].source), (12, 240, ItemSource::Repetition));
+    assert!(near(found.actual_rate, 240.0 / end as f64 * 1e3, 0.01), "{found:?}");
+    assert!(near(found.item_work.as_ms(), 44.0, 0.02), "{:?}", found.item_work);
+    assert!(near(found.factor, 12.0 / 0.044 / found.actual_rate, 0.03), "{}", found.factor);
+    assert_eq!((found.category, found.severity), (Category::LockContention, Severity::Warning));
+    assert!(found.by_factor.is_some(), "by the factor one would have looked for a pool");
+    let lock = found.critical().expect("the lock");
+    assert_eq!((lock.address, lock.places), (Some(0x4000), Some(1)));
+    assert!(near(lock.turn.expect("a turn").as_ms(), 24.0, 0.05), "{lock:?}");
+    assert_eq!(lock.waiting.as_ref().map(|side| side.function.as_str()), Some("write"));
+    assert_eq!(lock.holding.as_ref().map(|side| side.function.as_str()), Some("write"));
+    let steps: Vec<&str> = found.steps.iter().map(|step| step.name.as_str()).collect();
+    assert_eq!(steps, ["fetch", "write"]);
+    assert!(near(found.steps[0].mean.as_ms(), 20.0, 0.01) && near(found.steps[1].uncontended.as_ms(), 24.0, 0.05));
+    let expected = found.expected.expect("a prediction");
+    assert!(near(expected.rate, 12.0 / 0.044, 0.03) && expected.limit == Limit::Workers, "{expected:?}");
+    let (size, rate, _) = expected.batched.expect("batches");
+    assert!(size == 10 && near(rate, 416.7, 0.05), "{rate}");
+    assert_eq!(found.disagreements, []);
+}
+
+#[test]
+fn several_places_that_are_handed_on_are_a_pool() {
+    let mut pipeline = Pipeline::new(16, 4, "lib.get");
+    pipeline.run(15, 25);
+    let found = told(&mut pipeline.story).expect("workers");
+    assert_eq!(found.category, Category::PoolExhaustion, "{:?}", found.resources);
+    assert_eq!(found.critical().and_then(|pool| pool.places), Some(4));
+    let change = found.change.expect("a change");
+    assert!(change.hint.contains("32 places"), "{}", change.hint);
+}
+
+#[test]
+fn workers_that_share_nothing_are_good_and_have_no_cause() {
+    let mut pipeline = Pipeline::new(8, 8, "lib.get");
+    pipeline.run(20, 10);
+    let found = told(&mut pipeline.story).expect("workers");
+    assert!(near(found.factor, 1.0, 0.02), "{}", found.factor);
+    assert_eq!((found.category, found.severity, found.expected), (Category::None, Severity::Good, None));
+    assert_eq!((found.change, found.by_factor), (None, None));
+}
+
+#[test]
+fn one_that_has_more_to_do_is_an_imbalance() {
+    let (mut story, main) = Story::new("app", 10_000);
+    for worker in 0..4 {
+        let task = story.thread(main, 0);
+        let length = if worker == 2 { 100 } else { 20 };
+        for item in 0..20 {
+            let at = item * length;
+            story.block(task, at, at + length * 3 / 4, "part fetch", Ended::call(call::NANOSLEEP).result(0));
+            story.block(task, at + length * 3 / 4, at + length, "part keep", Ended::call(call::NANOSLEEP).result(0));
+        }
+        story.dies(task, 20 * length);
+    }
+    let found = told(&mut story).expect("workers");
+    assert_eq!(found.category, Category::Imbalance, "{}", found.root_cause);
+    assert!(near(found.idle_pct, 60.0, 0.03), "{}", found.idle_pct);
+    // 20 items of 20 ms and 20 of 100: 4 workers could do all in 800 ms.
+    assert!(near(found.expected.as_ref().expect("a prediction").rate, 100.0, 0.03), "{:?}", found.expected);
+    assert!(near(found.efficiencies.load_balance, 0.4, 0.03), "{:?}", found.efficiencies);
+}
+
+#[test]
+fn what_is_told_comes_before_what_is_counted_and_a_contradiction_is_said() {
+    let mut pipeline = Pipeline::new(8, 8, "lib.get");
+    pipeline.run(20, 10);
+    pipeline.story.recording.work = Work { items: Some(80), workers: Some(4), ..Work::default() };
+    let found = told(&mut pipeline.story).expect("workers");
+    assert_eq!((found.items[0].count, found.items[0].source, found.items[1].count), (80, ItemSource::Told, 160));
+    assert_eq!((found.workers, found.workers_told), (4, true));
+    assert!(found.disagreements.iter().any(|one| one.what.starts_with("items")), "{:?}", found.disagreements);
+}
+
+/// Equal threads that did one thing and wait for more.
+#[test]
+fn a_pool_that_idles_is_no_pipeline() {
+    let (mut story, main) = Story::new("app", 2_000);
+    story.cpu(main, 0, 2_000, "main compute");
+    for worker in 0..8 {
+        let task = story.thread(main, 0);
+        story.block(task, 0, 10 + worker, "job", Ended::call(call::NANOSLEEP).result(0));
+        story.block_with(task, [10 + worker, 2_000], "lib.get", Ended::call(call::FUTEX), LOCK);
+    }
+    assert_eq!(told(&mut story), None);
+}
+
+#[test]
+fn processes_of_one_after_the_other_are_slots() {
+    let (mut story, main) = Story::new("xargs -P 4", 1_000);
+    story.recording.meta.cpus = 8;
+    for job in 0..20 {
+        let born = job / 4 * 100;
+        let task = story.process(Some(main), born, "convert");
+        story.block(task, born, born + 100, "lib.sleep", Ended::call(call::NANOSLEEP).result(0));
+        story.dies(task, born + 100);
+    }
+    let found = told(&mut story).expect("slots");
+    assert_eq!((found.kind, found.workers, found.items[0].count), (WorkerKind::Slots, 4, 20));
+    assert_eq!(found.severity, Severity::Good);
 }

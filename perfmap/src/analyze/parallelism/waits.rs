@@ -11,7 +11,7 @@ use super::{
 use crate::{
     analyze::suspicions::{self, Facts},
     correlate::{Cause, Wait, WaitId},
-    map::{Activity, Doing, Piece},
+    map::{Activity, Awaited, Doing, Piece},
     recording::{Nanos, ProcessId, StackId, TaskId},
 };
 
@@ -106,12 +106,19 @@ pub(super) struct Classifier<'c, 'a> {
     pub limiters: Limiters,
     /// By `StackId`.
     pub engines: Vec<Option<&'static str>>,
+    /// By `StackId`.
+    idle: Vec<bool>,
 }
 
 impl<'c, 'a> Classifier<'c, 'a> {
-    pub(super) fn new(facts: &'c Facts<'a>, activity: &'c Activity<'a>, members: BTreeSet<TaskId>) -> Self {
+    pub(super) fn new(
+        facts: &'c Facts<'a>,
+        activity: &'c Activity<'a>,
+        members: BTreeSet<TaskId>,
+        idle: Vec<bool>,
+    ) -> Self {
         let engines = suspicions::database_lock_stacks(facts.resolved);
-        Classifier { facts, activity, members, limiters: Limiters::default(), engines }
+        Classifier { facts, activity, members, limiters: Limiters::default(), engines, idle }
     }
 
     /// The step of a piece: the function that the loop calls; the loop's own is the last one.
@@ -133,13 +140,19 @@ impl<'c, 'a> Classifier<'c, 'a> {
         let mut last: Option<usize> = None;
         for piece in pieces {
             let path_is_empty = self.activity.path(piece.stack).is_empty();
-            let blocked = matches!(piece.doing, Doing::Blocked(_));
+            let blocked = matches!(piece.doing, Doing::Blocked(_) | Doing::Awaits(_));
             // What has no stack of the project's goes on with what was before it, but for waits: these are the pool's.
             let step = match self.step(found, piece.stack, blocked) {
                 Some(step) => Some(step),
                 None if path_is_empty && !blocked => last,
                 None => None,
             };
+            if piece.stack.is_some_and(|stack| self.idle.get(stack.0 as usize).copied().unwrap_or(false)) {
+                let (from, to, stack) = (piece.from, piece.to, piece.stack);
+                bits.push(Bit { from, to, step: None, on: On::Idle, stack, wait: None });
+                last = None;
+                continue;
+            }
             last = step;
             let bit = |from, to, on, wait| Bit { from, to, step, on, stack: piece.stack, wait };
             match piece.doing {
@@ -151,6 +164,9 @@ impl<'c, 'a> Classifier<'c, 'a> {
                 }
                 Doing::Short(cause) => {
                     bits.push(bit(piece.from, piece.to, self.short(process, cause, step, piece), None))
+                }
+                Doing::Awaits(awaited) => {
+                    bits.push(bit(piece.from, piece.to, self.awaits(awaited, step, piece.stack), None));
                 }
                 Doing::Blocked(id) => {
                     for (from, to, on) in self.blocked(id, piece.from, piece.to, step) {
@@ -179,6 +195,17 @@ impl<'c, 'a> Classifier<'c, 'a> {
                 }
                 On::Own(spent(other))
             }
+        }
+    }
+
+    fn awaits(&self, awaited: Awaited, step: Option<usize>, stack: Option<StackId>) -> On {
+        match (awaited, step) {
+            (Awaited::Lock, Some(step)) => On::Shared(Key::Places { step }),
+            (Awaited::Sleep, Some(step)) if self.limiters.is_named(stack) => On::Shared(Key::Limiter { step }),
+            (Awaited::Sleep, _) => On::Own(Spent::Sleep),
+            (Awaited::Queue, _) | (Awaited::Lock, None) => On::Idle,
+            (Awaited::Others, _) => On::Own(Spent::Other),
+            (Awaited::Other, _) => On::Own(Spent::Network),
         }
     }
 
@@ -250,7 +277,7 @@ impl<'c, 'a> Classifier<'c, 'a> {
         let mut found = Vec::new();
         for piece in self.activity.pieces_between(by, from, to) {
             match piece.doing {
-                Doing::Cpu | Doing::Short(_) => {}
+                Doing::Cpu | Doing::Short(_) | Doing::Awaits(_) => {}
                 Doing::RunQueue => found.push((piece.from, piece.to, Key::RunQueue)),
                 Doing::Throttled => found.push((piece.from, piece.to, Key::Throttled)),
                 Doing::Interpreter => {

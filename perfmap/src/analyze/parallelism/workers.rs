@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::types::WorkerKind;
 use crate::{
     analyze::suspicions::Facts,
-    map::{Activity, Doing, FunctionId, Piece},
+    map::{Activity, Coroutine, Doing, FunctionId, Piece},
     recording::{Direction, Event, Nanos, ProcessId, SocketId, TaskId},
 };
 
@@ -16,12 +16,19 @@ pub(super) const LEAST: usize = 3;
 /// Larger groups are looked at by their first members.
 const MOST: usize = 4096;
 const MAX_DEPTH: usize = 64;
+/// A step is at least such a part of the time; what the loop's own function waits for, more.
+const CALLED: u64 = 1000;
+const OWN: u64 = 20;
+/// So many that do one thing each are items.
+const MANY: u64 = 10;
 
 #[derive(Debug, Clone)]
 pub(super) struct Member {
     pub name: String,
     /// By birth; several of a slot.
     pub tasks: Vec<TaskId>,
+    /// Of a coroutine, which is no task.
+    pub thread: Option<TaskId>,
     pub pieces: Vec<Piece>,
 }
 
@@ -84,9 +91,51 @@ pub(super) fn groups(facts: &Facts<'_>, activity: &Activity<'_>) -> Vec<Group> {
         });
         let members = tasks
             .iter()
-            .map(|task| Member { name: name(facts, *task), tasks: vec![*task], pieces: activity.pieces(*task) })
+            .map(|task| Member {
+                name: name(facts, *task),
+                tasks: vec![*task],
+                thread: None,
+                pieces: activity.pieces(*task),
+            })
             .collect();
         found.push(Group { kind, members, lives: None });
+    }
+    found.extend(coroutines(facts, activity));
+    found
+}
+
+/// Coroutines of one thread that began in the same function. Where each does one thing, each is an item.
+fn coroutines(facts: &Facts<'_>, activity: &Activity<'_>) -> Vec<Group> {
+    let mut by_root: BTreeMap<(TaskId, FunctionId), Vec<Coroutine>> = BTreeMap::new();
+    for coroutine in activity.coroutines(facts.recording, facts.resolved) {
+        // What it waits in begins with its own outermost function; what it runs in, with the loop's callers.
+        let waits = coroutine.pieces.iter().filter(|piece| matches!(piece.doing, Doing::Awaits(_)));
+        let root = waits.filter_map(|piece| activity.path(piece.stack).first()).next().copied();
+        if let Some(root) = root {
+            by_root.entry((coroutine.thread, root)).or_default().push(coroutine);
+        }
+    }
+    let mut found = Vec::new();
+    for (_, mut of_root) in by_root {
+        of_root.truncate(MOST);
+        if of_root.len() < LEAST {
+            continue;
+        }
+        let lives = of_root.len() as u64;
+        let members: Vec<Member> = of_root
+            .into_iter()
+            .enumerate()
+            .map(|(number, coroutine)| Member {
+                name: format!("coroutine {}", number + 1),
+                tasks: vec![],
+                thread: Some(coroutine.thread),
+                pieces: coroutine.pieces,
+            })
+            .collect();
+        found.push(Group { kind: WorkerKind::Coroutines, members: members.clone(), lives: None });
+        if lives >= MANY {
+            found.push(Group { kind: WorkerKind::Coroutines, members, lives: Some(lives) });
+        }
     }
     found
 }
@@ -168,7 +217,7 @@ fn slots(facts: &Facts<'_>, activity: &Activity<'_>, tasks: &[TaskId]) -> Option
         .map(|(number, (_, tasks))| {
             let mut pieces: Vec<Piece> = tasks.iter().flat_map(|task| activity.pieces(*task)).collect();
             pieces.sort_by_key(|piece| (piece.from, piece.to));
-            Member { name: format!("slot {}", number + 1), tasks, pieces }
+            Member { name: format!("slot {}", number + 1), tasks, thread: None, pieces }
         })
         .collect();
     Some(Group { kind: WorkerKind::Slots, members, lives: Some(lives.len() as u64) })
@@ -195,8 +244,8 @@ struct Node {
 
 /// A function that is called from one that does nothing else is its loop's body; where calls of several alternate, they
 /// are the steps.
-pub(super) fn find_loop(group: &Group, activity: &Activity<'_>) -> Loop {
-    let nodes = tree(group, activity);
+pub(super) fn find_loop(group: &Group, activity: &Activity<'_>, idle: &[bool]) -> Loop {
+    let nodes = tree(group, activity, idle);
     let once = if group.lives.is_some() { group.lives.unwrap_or(0) } else { group.members.len() as u64 };
     let least = if group.lives.is_some() { once.div_ceil(2) } else { once * 3 / 2 + 1 };
     let mut prefix: Vec<FunctionId> = Vec::new();
@@ -205,14 +254,16 @@ pub(super) fn find_loop(group: &Group, activity: &Activity<'_>) -> Loop {
         let Some(node) = nodes.get(now) else { break };
         let time = node.time.max(1);
         let most = node.children.iter().map(|child| nodes[*child].visits).max().unwrap_or(0).max(node.own_blocks);
-        let is_regular = |visits: u64, part: u64| visits >= least && visits * 5 >= most && part * 1000 >= time;
+        let is_regular = |visits: u64, part: u64, least_part: u64| {
+            visits >= least && visits * 5 >= most && part * least_part >= time
+        };
         let regular: Vec<usize> = node
             .children
             .iter()
             .copied()
-            .filter(|child| is_regular(nodes[*child].visits, nodes[*child].time))
+            .filter(|child| is_regular(nodes[*child].visits, nodes[*child].time, CALLED))
             .collect();
-        let own = is_regular(node.own_blocks, node.own_time);
+        let own = is_regular(node.own_blocks, node.own_time, OWN);
         let count = regular.len() + usize::from(own);
         let largest = node.children.iter().copied().max_by_key(|child| (nodes[*child].time, std::cmp::Reverse(*child)));
         let next = if count == 1 && !own { regular.first().copied() } else { largest };
@@ -236,7 +287,7 @@ pub(super) fn find_loop(group: &Group, activity: &Activity<'_>) -> Loop {
     Loop { prefix, steps: vec![], own: true }
 }
 
-fn tree(group: &Group, activity: &Activity<'_>) -> Vec<Node> {
+fn tree(group: &Group, activity: &Activity<'_>, idle: &[bool]) -> Vec<Node> {
     let mut nodes = vec![Node::default()];
     for member in &group.members {
         let mut at: Vec<usize> = Vec::new();
@@ -249,7 +300,8 @@ fn tree(group: &Group, activity: &Activity<'_>) -> Vec<Node> {
             }
             until = piece.to;
             let path = activity.path(piece.stack);
-            if path.is_empty() {
+            let is_idle = piece.stack.is_some_and(|stack| idle.get(stack.0 as usize).copied().unwrap_or(false));
+            if path.is_empty() || is_idle {
                 continue;
             }
             let path = &path[..path.len().min(MAX_DEPTH)];
@@ -272,7 +324,7 @@ fn tree(group: &Group, activity: &Activity<'_>) -> Vec<Node> {
                 nodes[*node].time += length;
             }
             let leaf = at.last().copied().unwrap_or(0);
-            let blocked = matches!(piece.doing, Doing::Blocked(_));
+            let blocked = matches!(piece.doing, Doing::Blocked(_) | Doing::Awaits(_));
             if blocked && blocked_in != Some(leaf) {
                 nodes[leaf].own_blocks += 1;
             }

@@ -185,6 +185,35 @@ pub(crate) fn sleeps_between(facts: &Facts<'_>, calls: &[&RoundTrip]) -> bool {
     slept.count() * 2 > calls.len().saturating_sub(1)
 }
 
+/// How many of the group's calls were under way together with another one of the same kind, which the same function made
+/// for the same parent call: of threads that call at one time, those that others wait for come one after the other.
+pub(crate) fn overlapped(facts: &Facts<'_>, group: &Group<'_>) -> usize {
+    let process = |trip: &RoundTrip| facts.recording.tasks.get(trip.task.0 as usize).map(|task| task.process);
+    let Some(first) = group.calls.first() else { return 0 };
+    let all = made(facts);
+    let parent = all.iter().find(|made| std::ptr::eq(made.trip, *first)).and_then(|made| made.parent);
+    let same = |made: &Made<'_>| {
+        let trip = made.trip;
+        made.parent == parent
+            && trip.peer == group.peer
+            && (&trip.method, &trip.route) == (&first.method, &first.route)
+            && process(trip) == process(first)
+            && made.place.function() == group.place.function()
+    };
+    // By the time they were sent.
+    let all: Vec<&RoundTrip> = all.into_iter().filter(same).map(|made| made.trip).collect();
+    let with_another = |call: &&&RoundTrip| {
+        let until = all.partition_point(|other| other.sent < call.received);
+        let before = all[..until].iter().rev().take(MAX_LOOKED_AT);
+        before.into_iter().any(|other| other.received > call.sent && !std::ptr::eq(*other, **call))
+    };
+    group.calls.iter().filter(with_another).count()
+}
+
+pub(crate) fn overlapped_note(count: usize) -> String {
+    format!("most of the {count} were under way together with others that the same function made")
+}
+
 /// Most calls of the whole run that the peer was answering at one time.
 pub(crate) fn width_at(facts: &Facts<'_>, peer: Option<usize>) -> usize {
     let trips = facts.correlated.flows.round_trips.iter().filter(|trip| !trip.inbound && trip.peer == peer);

@@ -10,6 +10,7 @@ mod replayed;
 mod rules;
 mod sharing;
 mod sketch;
+mod sketch_resources;
 mod source;
 mod stacks;
 #[cfg(test)]
@@ -19,11 +20,13 @@ mod tests;
 #[cfg(test)]
 mod tests_local;
 #[cfg(test)]
+mod tests_resources;
+#[cfg(test)]
 mod told;
 mod types;
 
-pub(crate) use calls::on_cpu;
 pub(crate) use rules::{database_write_lock::engine_names as database_lock_stacks, pacing::evenness};
+pub(in crate::analyze) use rules::{disk_throughput_bound, major_faults};
 pub(crate) use sketch::Language as CodeLanguage;
 pub use types::{Category, Change, Evidence, Gain, Suspicion, Value, Verdict, Why};
 
@@ -71,6 +74,8 @@ pub const RULES: &[Rule] = &[
     },
     Rule { id: "repeated_request", category: Category::DataFlow, judge: rules::repeated::requests },
     Rule { id: "repeated_query", category: Category::DataFlow, judge: rules::repeated::queries },
+    Rule { id: "repeated_file_read", category: Category::DataFlow, judge: rules::repeated_file_read::judge },
+    Rule { id: "over_fetching", category: Category::DataFlow, judge: rules::over_fetching::judge },
     Rule { id: "tiny_io", category: Category::DataFlow, judge: rules::file_sizes::tiny },
     Rule { id: "small_sync_writes", category: Category::DataFlow, judge: rules::file_sizes::syncs },
     Rule { id: "sync_io_in_async", category: Category::AsyncPatterns, judge: rules::sync_io_in_async::judge },
@@ -87,11 +92,9 @@ pub const RULES: &[Rule] = &[
         category: Category::ResourceLifecycle,
         judge: rules::large_allocation::judge,
     },
-    Rule {
-        id: "default_limit_reached",
-        category: Category::Configuration,
-        judge: rules::pool_exhaustion::default_limit,
-    },
+    Rule { id: "leaked_descriptors", category: Category::ResourceLifecycle, judge: rules::leaked_descriptors::judge },
+    Rule { id: "leftover_temp_files", category: Category::ResourceLifecycle, judge: rules::leftover_temp_files::judge },
+    Rule { id: "default_limit_reached", category: Category::Configuration, judge: rules::default_limit_reached::judge },
     Rule { id: "rate_limiting", category: Category::Concurrency, judge: rules::rate_limiting::judge },
     Rule { id: "delayed_ack_stall", category: Category::Environment, judge: rules::delayed_ack_stall::judge },
     Rule { id: rules::lock_contention::ID, category: Category::Concurrency, judge: rules::lock_contention::judge },
@@ -103,6 +106,17 @@ pub const RULES: &[Rule] = &[
     Rule { id: rules::gil_contention::ID, category: Category::Concurrency, judge: rules::gil_contention::judge },
     Rule { id: rules::cpu_contention::ID, category: Category::Environment, judge: rules::cpu_contention::judge },
     Rule { id: rules::cpu_throttling::ID, category: Category::Environment, judge: rules::cpu_throttling::judge },
+    Rule {
+        id: rules::disk_throughput_bound::ID,
+        category: Category::Environment,
+        judge: rules::disk_throughput_bound::judge,
+    },
+    Rule { id: rules::major_faults::ID, category: Category::Environment, judge: rules::major_faults::judge },
+    Rule {
+        id: "many_short_lived_processes",
+        category: Category::Environment,
+        judge: rules::many_short_lived_processes::judge,
+    },
     Rule {
         id: rules::cpu_bound_hot_function::ID,
         category: Category::HotCode,

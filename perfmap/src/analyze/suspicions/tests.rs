@@ -102,6 +102,25 @@ fn calls_at_one_time() {
     assert_eq!(of.verdict("sequential_http_calls"), Some(Dismissed));
 }
 
+/// Of what several threads ask at one time, only the chain of those that are waited for is at this step.
+#[test]
+fn calls_beside_those_that_are_waited_for() {
+    let calls = |beside: &str| {
+        let mut of = run();
+        let socket = of.connection(0, 100);
+        for n in 0..8 {
+            of.get(socket, n * 100, n * 100 + 90);
+            of.moves_to("1.1", "fetch");
+            of.get(socket, n * 100 + 5, n * 100 + 95);
+            of.moves_to("1.2", beside);
+        }
+        let all = of.judged("sequential_http_calls");
+        all.iter().map(|one| one.verdict).collect::<Vec<_>>()
+    };
+    assert_eq!(calls("fetch"), [Dismissed, Dismissed]);
+    assert_eq!(calls("another"), [Confirmed, Confirmed]);
+}
+
 #[test]
 fn calls_of_which_nothing_was_read() {
     let mut of = run();

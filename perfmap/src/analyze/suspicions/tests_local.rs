@@ -177,7 +177,7 @@ fn threads_that_wait_for_a_place_in_a_pool() {
         of
     };
     let waits = |busy| waits_for(busy, Cause::Lock);
-    assert_eq!(waits_for(true, Cause::Other).verdict("pool_exhaustion"), Some(Confirmed), "a goroutine's channel");
+    assert_eq!(waits_for(true, Cause::Pipe).verdict("pool_exhaustion"), Some(Confirmed), "a goroutine's channel");
     let found = waits(true).judged("pool_exhaustion");
     assert_eq!((found[0].verdict, found[0].subject.as_str()), (Confirmed, "catalog"));
     assert_eq!(waits(true).verdict("default_limit_reached"), Some(Confirmed));

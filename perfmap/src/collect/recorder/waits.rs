@@ -67,7 +67,10 @@ impl Recorder {
         let before = (block.before_pid != 0 || block.before_comm[0] != 0).then(|| Runner {
             task: if block.before_comm[0] == 0 { self.tree.task(block.before_tid) } else { None },
             pid: block.before_pid,
-            comm: name(&block.before_comm),
+            comm: match block.before_pid == std::process::id() {
+                true => "perfmap".into(), // all of its threads
+                false => name(&block.before_comm),
+            },
         });
         let device = (block.device != 0).then(|| self.devices.id(block.device));
         if !unfinished && syscall.is_some() && state != OffState::Runnable {

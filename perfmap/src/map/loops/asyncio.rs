@@ -1,6 +1,9 @@
 //! Stacks → what of asyncio's own functions a coroutine waits in. The only place that knows them by name.
 
-use crate::resolve::{Language, PlaceId, Resolved};
+use crate::{
+    map::activity::Awaited,
+    resolve::{Language, PlaceId, Resolved},
+};
 
 /// Functions of a stack with their files, Python's alone, innermost first; names without their class.
 pub(super) fn names<'a>(resolved: &'a Resolved, stack: &'a [PlaceId]) -> impl Iterator<Item = (&'a str, &'a str)> + 'a {
@@ -24,6 +27,17 @@ pub(super) fn waits_for_others(resolved: &Resolved, stack: &[PlaceId]) -> bool {
         Some((_, "locks.py" | "queues.py" | "taskgroups.py" | "timeouts.py")) => true,
         Some((function, "tasks.py")) => function != "sleep",
         Some(_) | None => false,
+    }
+}
+
+/// What a coroutine waits for, as far as asyncio's innermost function tells.
+pub(in crate::map) fn awaited(resolved: &Resolved, stack: &[PlaceId]) -> Awaited {
+    match of_asyncio(resolved, stack) {
+        Some((_, "locks.py")) => Awaited::Lock,
+        Some((_, "queues.py")) => Awaited::Queue,
+        Some(("sleep", "tasks.py")) => Awaited::Sleep,
+        Some((_, "tasks.py" | "taskgroups.py" | "timeouts.py")) => Awaited::Others,
+        Some(_) | None => Awaited::Other,
     }
 }
 

@@ -132,6 +132,17 @@ fn counted(page: &mut Page, some: &[&Suspicion]) {
 /// "extract_text: line 31 97 %, line 33 2 % of its samples".
 fn lines(page: &mut Page, analysis: &Analysis) {
     for step in &analysis.escalation {
+        if let Level::TimedLines { function, .. } = &step.level {
+            let [profiler, _, result] = finding::escalation(step);
+            page.paragraph("lines", Style::Dim, &format!("{function}, by {profiler}: {result}"));
+        }
+        if let Level::Hindered { option, hindrance, .. } = &step.level {
+            page.paragraph("missing", Style::Dim, &format!("{option}: {hindrance}"));
+        }
+        if let Level::Allocated { .. } = &step.level {
+            let [_, _, result] = finding::escalation(step);
+            page.paragraph("memory", Style::Dim, &result);
+        }
         let Level::Lines { function, lines, location, .. } = &step.level else { continue };
         let text = if lines.lines.is_empty() || !lines.are_enough() {
             let [_, _, result] = finding::escalation(step);

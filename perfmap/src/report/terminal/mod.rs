@@ -10,15 +10,17 @@ mod tree;
 
 use crate::{
     analyze::Analysis,
-    map::{Lock, Map},
-    recording::Recording,
+    map::{DiskWaits, Lock, Map, Rival},
+    recording::{Nanos, Recording},
 };
 
 use super::{scaling, sentence};
 use line::{Line, Page, Style};
 
-/// So many locks are shown.
+/// So many locks are shown, and so many who had the CPU, and disks.
 const LOCKS: usize = 3;
+/// Waits for a CPU or a disk are shown from this share of the wall time on: some waiting is every program's.
+const SCARCE: f64 = 0.05;
 
 /// What the terminal can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +87,18 @@ pub fn render(
         page.paragraph("lock", Style::Plain, &sentence::lock(lock));
     }
     if !locks.is_empty() {
+        page.gap();
+    }
+    let much = |waited: Nanos| waited.0 as f64 >= map.wall.0 as f64 * SCARCE;
+    let rivals: Vec<&Rival> = map.rivals.iter().filter(|rival| much(rival.waited)).take(LOCKS).collect();
+    let disks: Vec<&DiskWaits> = map.disks.iter().filter(|disk| much(disk.waited)).take(LOCKS).collect();
+    for rival in &rivals {
+        page.paragraph("cpu", Style::Plain, &sentence::rival(rival));
+    }
+    for disk in &disks {
+        page.paragraph("disk", Style::Plain, &sentence::disk(disk));
+    }
+    if !rivals.is_empty() || !disks.is_empty() {
         page.gap();
     }
     for warning in &analysis.warnings {

@@ -10,12 +10,19 @@ use super::{
     },
     gil_contention, steps,
 };
-use crate::{analyze::share_pct, map::WaitCause, recording::Nanos};
+use crate::{
+    analyze::share_pct,
+    map::{Rival, WaitCause},
+    recording::Nanos,
+};
 
 pub const ID: &str = "cpu_contention";
 const CONTENDED_PCT: f64 = 20.0;
 /// Below this share nobody would suspect it: some waiting for a CPU is every program's.
 const SUSPECTED_PCT: f64 = 2.0;
+
+/// So many of those who had the CPU are named.
+const RIVALS: usize = 3;
 
 pub fn judge(facts: &Facts<'_>) -> Answer {
     let map = facts.map;
@@ -29,7 +36,7 @@ pub fn judge(facts: &Facts<'_>) -> Answer {
         return Answer::Quiet;
     }
     let limit = Value::Percent(CONTENDED_PCT);
-    let evidence = vec![
+    let mut evidence = vec![
         Evidence::held_against(
             "ready to run, but without a CPU: share of the wall time",
             Value::Percent(queue_pct),
@@ -42,6 +49,13 @@ pub fn judge(facts: &Facts<'_>) -> Answer {
         ),
         Evidence::new("CPUs of the machine", Value::Count(facts.recording.meta.cpus.into())),
     ];
+    if !map.rivals.is_empty() {
+        let most: Vec<String> = map.rivals.iter().take(RIVALS).map(named).collect();
+        evidence.push(Evidence::new(
+            "who had the CPU right before, and how long threads waited",
+            Value::Text(most.join(", ")),
+        ));
+    }
     let by_interpreter = interpreter_pct > CONTENDED_PCT && interpreter_pct >= queue_pct;
     let confirmed = by_interpreter || queue_pct > CONTENDED_PCT;
     if by_interpreter {
@@ -73,6 +87,13 @@ pub fn judge(facts: &Facts<'_>) -> Answer {
         replayed::mend(facts, &mut one, Pattern::Sharing(Sharing::Cpus), "the program", &fix, &basis);
     }
     Answer::Found(vec![one])
+}
+
+/// `rustc 303 ms`, `worker in parse 12 ms`.
+fn named(rival: &Rival) -> String {
+    let who = rival.who.as_deref().unwrap_or("nobody");
+    let doing = rival.function.as_ref().map(|function| format!(" in {function}")).unwrap_or_default();
+    format!("{who}{doing} {:.0} ms", rival.waited.as_ms())
 }
 
 #[cfg(test)]
@@ -107,6 +128,26 @@ mod tests {
         let mut outside = map();
         outside.outside.waits.add(WaitCause::RunQueue, ms(700));
         assert_eq!(verdict(&outside), Some(("run queue".into(), Verdict::Confirmed)));
+    }
+
+    #[test]
+    fn names_who_had_the_cpu() {
+        let mut map = queued(700);
+        let rival = |who: Option<&str>, function: Option<&str>, waited| Rival {
+            who: who.map(str::to_owned),
+            traced: function.is_some(),
+            function: function.map(str::to_owned),
+            waits: 2,
+            waited: ms(waited),
+        };
+        map.rivals =
+            vec![rival(Some("worker"), Some("parse"), 400), rival(Some("rustc"), None, 200), rival(None, None, 9)];
+        let Answer::Found(found) = with_map(&map, judge) else { panic!("not found") };
+        let told = found[0].evidence.iter().find_map(|evidence| match &evidence.value {
+            Value::Text(text) => Some(text.as_str()),
+            _ => None,
+        });
+        assert_eq!(told, Some("worker in parse 400 ms, rustc 200 ms, nobody 9 ms"));
     }
 
     #[test]

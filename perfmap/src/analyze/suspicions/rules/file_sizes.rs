@@ -72,7 +72,7 @@ fn sums<'a>(facts: &Facts<'a>, stacks: &Stacks<'a>) -> BTreeMap<(&'a str, FileOp
     found
 }
 
-fn loads(stacks: &Stacks<'_>, stack: crate::recording::StackId) -> bool {
+pub(super) fn loads(stacks: &Stacks<'_>, stack: crate::recording::StackId) -> bool {
     stacks.places(stack).any(|(_, place)| place.file.as_deref().is_some_and(|file| file.contains("importlib")))
 }
 
@@ -127,7 +127,7 @@ fn of_sums(facts: &Facts<'_>, stacks: &Stacks<'_>, operation: FileOperation, sum
 
 /// CPU time that the step spends in its reads or writes: its own, by the share of its samples that are in them. Where the
 /// profiled run has too few, those of the run at a higher rate.
-fn in_file_calls(facts: &Facts<'_>, stacks: &Stacks<'_>, step: &Step, operation: FileOperation) -> Nanos {
+pub(super) fn in_file_calls(facts: &Facts<'_>, stacks: &Stacks<'_>, step: &Step, operation: FileOperation) -> Nanos {
     let samples = facts.recording.events.iter().filter_map(|event| match event {
         Event::Sample(sample) => Some((sample.stack, u64::from(facts.recording.meta.sample_every(sample.at)))),
         Event::OffCpu(_) | Event::ShortWaits(_) | Event::Message(_) | Event::FileIo(_) | Event::Memory(_) => None,

@@ -88,8 +88,8 @@ fn found(facts: &Facts<'_>) -> Vec<(Suspicion, usize)> {
     let stacks = Stacks::new(facts);
     let mut waiting: BTreeMap<(ProcessId, &str), Waiting<'_>> = BTreeMap::new();
     let all = facts.correlated.waits.iter();
-    // A goroutine at a channel is in no call that would tell what it waits for.
-    for wait in all.filter(|wait| matches!(wait.cause, Cause::Lock | Cause::Sleep | Cause::Other)) {
+    // A channel is a pipe between goroutines.
+    for wait in all.filter(|wait| matches!(wait.cause, Cause::Lock | Cause::Sleep | Cause::Pipe | Cause::Other)) {
         let (Some(stack), Some(task)) = (wait.stack, facts.recording.tasks.get(wait.task.0 as usize)) else { continue };
         if wait.woken.since(wait.off) < LEAST || !in_acquire(&stacks, stack) {
             continue;
@@ -108,7 +108,7 @@ fn found(facts: &Facts<'_>) -> Vec<(Suspicion, usize)> {
 }
 
 /// A function with such a name, in something that is called a pool.
-fn in_acquire(stacks: &Stacks<'_>, stack: StackId) -> bool {
+pub(super) fn in_acquire(stacks: &Stacks<'_>, stack: StackId) -> bool {
     stacks.places(stack).any(|(_, place)| {
         let name = place.function.rsplit(['.', ':']).next().unwrap_or_default();
         let file = place.file.as_deref().unwrap_or_default();

@@ -41,6 +41,7 @@ struct Used<'a> {
 
 pub(super) fn judge(facts: &Facts<'_>) -> Vec<Suspicion> {
     let stacks = Stacks::new(facts);
+    let process = |task: TaskId| facts.recording.tasks.get(task.0 as usize).map(|task| task.process);
     let mut by_step: BTreeMap<&str, Used<'_>> = BTreeMap::new();
     for wait in facts.correlated.waits.iter().filter(|wait| wait.woken.since(wait.off) >= LEAST) {
         let Some(step) = wait.stack.and_then(|stack| stacks.step(stack)) else { continue };
@@ -48,11 +49,11 @@ pub(super) fn judge(facts: &Facts<'_>) -> Vec<Suspicion> {
         let of = by_step.entry(step.id.as_str()).or_insert_with(none);
         match wait.cause {
             Cause::Lock => of.waits.push(wait),
+            // A channel's other end is in the same process.
+            Cause::Pipe if wait.by.is_some_and(|by| process(by) == process(wait.task)) => of.waits.push(wait),
             Cause::Network | Cause::Database | Cause::Disk | Cause::Sleep | Cause::Child | Cause::Pipe => {
                 of.held.push(wait)
             }
-            // A goroutine at a channel, whom another one let go on.
-            Cause::Other if wait.by.is_some() => of.waits.push(wait),
             Cause::Other => {}
         }
     }

@@ -64,6 +64,7 @@ fn of_group(facts: &Facts<'_>, group: &Group<'_>) -> Option<Suspicion> {
             )
         } else {
             match entries::most_in_one(facts, &group.calls, group.place.step) {
+                _ if calls::overlapped(facts, group) * 2 > count => (Verdict::Dismissed, calls::overlapped_note(count)),
                 most if most < PATTERN => (Verdict::Dismissed, entries::note(most, count)),
                 _ => (Verdict::Confirmed, format!("{count} calls, never two at one time; {}", independence.note())),
             }

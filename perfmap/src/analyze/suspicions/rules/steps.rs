@@ -1,8 +1,10 @@
 //! What several rules ask of the step tree: sums over the chain of waits, and which steps they come from.
 
+use super::super::{Evidence, Value};
 use crate::{
+    analyze::share_pct,
     map::{Map, Step},
-    recording::Nanos,
+    recording::{Nanos, Recording, Resource, Scope},
 };
 
 /// Steps on the chain of waits (those beside it own no wall time), root first.
@@ -43,6 +45,22 @@ pub fn of_function(map: &Map, service: usize, function: &str) -> Vec<String> {
         }
     });
     found
+}
+
+/// What the kernel's account of pressure says of a resource, for a rule's evidence.
+pub fn pressure(recording: &Recording, resource: Resource) -> Option<Evidence> {
+    let pressure = recording.environment.pressure_of(resource)?;
+    let whose = match pressure.scope {
+        Scope::Machine => "the machine",
+        Scope::Group => "its control group",
+    };
+    let what = match resource {
+        Resource::Cpu => "a CPU",
+        Resource::Io => "a device",
+        Resource::Memory => "memory",
+    };
+    let pct = share_pct(pressure.some, recording.environment.length);
+    Some(Evidence::new(&format!("a task of {whose} waited for {what}, of the time (PSI)"), Value::Percent(pct)))
 }
 
 /// Length of the union of intervals; it puts them in order.
