@@ -47,7 +47,7 @@ pub fn sample(typed: &ScaleArgs, scale: &ScalePlan, length: Duration, console: &
         Err(failure) => {
             // Someone's long run is not ended because it could not be watched.
             console.warning("the sample could not be taken; the command goes on");
-            command.to_the_end()?;
+            command.wait_for_end()?;
             return Err(failure);
         }
     };
@@ -65,7 +65,7 @@ pub fn sample(typed: &ScaleArgs, scale: &ScalePlan, length: Duration, console: &
     if command.ended.is_none() {
         console.note("the sample is written; the command goes on, and perfmap ends with it (Ctrl-C reaches it)");
     }
-    let (ending, interrupted) = command.to_the_end()?;
+    let (ending, interrupted) = command.wait_for_end()?;
     let code = errors::after_run(ending, interrupted);
     Ok(if code != 0 { code } else { failed.unwrap_or(0) })
 }
@@ -145,7 +145,7 @@ impl Sampling {
         while self.began.elapsed() < length {
             self.look()?;
             if self.stopped() || self.ended.is_some() && interrupted_by_terminal(self.ended) {
-                self.to_the_end()?;
+                self.wait_for_end()?;
                 return Err(Failure::Interrupted { nothing_written: true });
             }
             if let Some(ending) = self.ended {
@@ -200,7 +200,7 @@ impl Sampling {
     }
 
     /// How it ended, and whether Ctrl-C did it.
-    fn to_the_end(&mut self) -> Result<(Option<Ending>, bool), Failure> {
+    fn wait_for_end(&mut self) -> Result<(Option<Ending>, bool), Failure> {
         while self.ended.is_none() && !self.killed {
             self.look()?;
             self.pause();
@@ -254,7 +254,7 @@ fn age(pid: u32) -> Option<Nanos> {
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).ok()?;
     let now = now.tv_sec() as f64 + now.tv_nsec() as f64 / 1e9;
     let began = stat.starttime as f64 / procfs::ticks_per_second() as f64;
-    (now >= began).then(|| Nanos(((now - began) * 1e9) as u64))
+    (now >= began).then_some(Nanos(((now - began) * 1e9) as u64))
 }
 
 fn monotonic() -> Nanos {
