@@ -176,6 +176,29 @@ fn the_output_passes_unchanged_and_tells_the_rate() -> Result<()> {
     near("the time to the end", number(&forecast, "left_s")?, 80.0 / rate, 0.01)
 }
 
+/// `script` gives perfmap a terminal.
+#[test]
+fn a_terminal_stays_a_terminal() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let scratch = tempfile::tempdir().context("make a scratch directory")?;
+    let perfmap = places::perfmap()?;
+    let line = format!(
+        "stty cols 91; {} scale --quiet --no-baseline --no-escalate --out {} --progress 'done (.)' -- ./run terminal",
+        perfmap.display(),
+        scratch.path().join("out").display()
+    );
+    let mut script = Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).current_dir(workload::ready("w80_scale")?).stdin(Stdio::null());
+    let output = script.env("PATH", places::path()?).env("TRUTH_DIR", scratch.path()).output().context("run script")?;
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(output.status.success(), "{}: {shown}", output.status);
+    // The bytes of a terminal without perfmap: one carriage return before each line feed.
+    ensure!(shown.contains("terminal True True 91\r\ndone 1\r\ndone 2\r\n"), "{shown:?}");
+    let recording = recorded::read(&scratch.path().join("out/recording.perfmap"))?;
+    ensure!(recording.work.progress.len() == 2, "{:?}", recording.work.progress);
+    Ok(())
+}
+
 #[test]
 fn a_sample_of_a_long_run_foretells_its_end() -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
@@ -199,6 +222,10 @@ fn a_sample_of_a_long_run_foretells_its_end() -> Result<()> {
     let sampled = recording.work.sampled.context("no sample in the recording")?;
     ensure!(sampled.ran_before.is_some_and(|before| before.0 >= 500_000_000), "{sampled:?}");
     ensure!(sampled.done_before.is_some_and(|before| before < last), "{sampled:?}");
+    let checkpoint = scaled.scaling()?["checkpoints"][0].clone();
+    ensure!(checkpoint["function"] == "save" && number(&checkpoint, "rewrites")? >= 10.0, "{checkpoint}");
+    let file = checkpoint["file"].as_str().context("a name")?;
+    ensure!(file.ends_with("checkpoint.json") && number(&checkpoint, "size_bytes")? < 4096.0, "{checkpoint}");
     let items_in_all = number(&scaled.runs()?[0], "items")?;
     ensure!(items_in_all as u64 > last, "it ended with the sample: {items_in_all}");
     Ok(())

@@ -24,12 +24,14 @@ use super::{
 };
 use crate::{
     collect::{self, Control, Mode, Outcome, Peers},
-    recording::{Ending, Nanos, Recording, Sampled, Work},
+    recording::{Ending, Meta, Nanos, ProcessId, Recording, Sampled, TaskId, Work},
     report::files,
     target::{Escalation, Held, Remote, Running, Signals},
 };
 
 const TICK_MS: u16 = 20;
+/// Parents of a process that are looked at.
+const GENERATIONS: usize = 64;
 
 pub fn sample(typed: &ScaleArgs, scale: &ScalePlan, length: Duration, console: &Console) -> Result<u8, Failure> {
     if let Some(pid) = typed.pid {
@@ -45,13 +47,13 @@ pub fn sample(typed: &ScaleArgs, scale: &ScalePlan, length: Duration, console: &
         Err(failure) => {
             // Someone's long run is not ended because it could not be watched.
             console.warning("the sample could not be taken; the command goes on");
-            command.to_the_end()?;
+            command.wait_for_end()?;
             return Err(failure);
         }
     };
     let (origin, told) = (outcome.origin, command.told());
     let progress = Progress::new(console, 1);
-    let mut recording = trace::complete(&plan, None, outcome, &progress);
+    let mut recording = trace::complete(&plan, None, of_command(outcome, command.remote.pid()), &progress);
     recording.source = source;
     command.describe(&mut recording, origin, &told, length);
     let more = trace::raw_files(&plan, &recording)?;
@@ -63,9 +65,24 @@ pub fn sample(typed: &ScaleArgs, scale: &ScalePlan, length: Duration, console: &
     if command.ended.is_none() {
         console.note("the sample is written; the command goes on, and perfmap ends with it (Ctrl-C reaches it)");
     }
-    let (ending, interrupted) = command.to_the_end()?;
+    let (ending, interrupted) = command.wait_for_end()?;
     let code = errors::after_run(ending, interrupted);
     Ok(if code != 0 { code } else { failed.unwrap_or(0) })
+}
+
+/// It was attached to, but it is a command with a root, whose waits are its own and no service's for requests.
+fn of_command(mut outcome: Outcome, pid: u32) -> Outcome {
+    let recording = &mut outcome.recording;
+    let Some(root) = recording.tasks.iter().position(|task| task.tid == pid) else { return outcome };
+    let own = recording.tasks[root].process;
+    let inside = |process: &ProcessId| {
+        let parent = |process: &ProcessId| recording.processes.get(process.0 as usize)?.parent;
+        std::iter::successors(Some(*process), parent).take(GENERATIONS).any(|above| above == own)
+    };
+    let outside: Vec<ProcessId> = recording.meta.outside.iter().filter(|process| !inside(process)).copied().collect();
+    recording.meta =
+        Meta { outside, attached: false, root: Some(TaskId(root as u32)), ..std::mem::take(&mut recording.meta) };
+    outcome
 }
 
 /// A command that runs by itself, with its output passed on where progress is to be read in it.
@@ -128,7 +145,7 @@ impl Sampling {
         while self.began.elapsed() < length {
             self.look()?;
             if self.stopped() || self.ended.is_some() && interrupted_by_terminal(self.ended) {
-                self.to_the_end()?;
+                self.wait_for_end()?;
                 return Err(Failure::Interrupted { nothing_written: true });
             }
             if let Some(ending) = self.ended {
@@ -183,7 +200,7 @@ impl Sampling {
     }
 
     /// How it ended, and whether Ctrl-C did it.
-    fn to_the_end(&mut self) -> Result<(Option<Ending>, bool), Failure> {
+    fn wait_for_end(&mut self) -> Result<(Option<Ending>, bool), Failure> {
         while self.ended.is_none() && !self.killed {
             self.look()?;
             self.pause();
@@ -237,7 +254,7 @@ fn age(pid: u32) -> Option<Nanos> {
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).ok()?;
     let now = now.tv_sec() as f64 + now.tv_nsec() as f64 / 1e9;
     let began = stat.starttime as f64 / procfs::ticks_per_second() as f64;
-    (now >= began).then(|| Nanos(((now - began) * 1e9) as u64))
+    (now >= began).then_some(Nanos(((now - began) * 1e9) as u64))
 }
 
 fn monotonic() -> Nanos {

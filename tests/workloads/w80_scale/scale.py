@@ -1,6 +1,7 @@
 """Work for several workers (WL_WORKERS) whose scaling is known, because each run measures itself.
 
 phases SERIAL ROUNDS   each round one alone sleeps for the serial share, then all share the rest: Amdahl's law as a program
+terminal               says whether its output is one
 backfill               items one after the other until the file OUT/recording.perfmap is there; ends with 7
 items SECONDS          each worker fetches (a sleep), transforms (CPU) and writes under one lock, for so long
 
@@ -116,6 +117,10 @@ if __name__ == "__main__":
     variant = sys.argv[1]
     if variant == "phases":
         phases(float(sys.argv[2]), int(sys.argv[3]))
+    elif variant == "terminal":
+        print("terminal", sys.stdout.isatty(), sys.stderr.isatty(), os.get_terminal_size(1).columns)
+        print("done 1")
+        print("done 2")
     elif variant == "backfill":
         backfill()
     else:

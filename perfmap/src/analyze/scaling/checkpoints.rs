@@ -134,10 +134,17 @@ impl Written {
 
     /// Several files of one name: one after the other, not each in a directory of its own.
     fn follow_one_another(&self, name: &Name<'_>) -> bool {
-        let one_place = matches!(name, Name::Path(path) if path.starts_with('/')) || self.processes.len() == 1;
+        if matches!(name, Name::Path(path) if path.starts_with('/')) {
+            return true;
+        }
+        // Two files whose numbers take turns: the one that is replaced leaves its number to the next.
+        let one_process = self.processes.len() == 1;
+        if one_process && self.files.len() == 2 {
+            return true;
+        }
         let mut spans: Vec<(Nanos, Nanos)> = self.files.values().map(|(_, first, last)| (*first, *last)).collect();
         spans.sort();
-        one_place && spans.windows(2).all(|pair| pair[0].1 <= pair[1].0)
+        one_process && spans.windows(2).all(|pair| pair[0].1 <= pair[1].0)
     }
 
     fn size(&self, recording: &Recording) -> u64 {
@@ -255,6 +262,8 @@ mod tests {
         // Files of one name that are written at the same time lie in several directories.
         let mixed: Vec<(u32, u64, u64)> = (0..5).flat_map(|n| [(n, 100 + u64::from(n), 400), (n, 900, 400)]).collect();
         assert_eq!(found(&[("out.txt", 800); 5], &mixed), []);
+        let turns: Vec<(u32, u64, u64)> = (0..8).map(|n| (n % 2, u64::from(n) * 50, 400)).collect();
+        assert_eq!(found(&[("state.tmp", 400); 2], &turns), [("state.tmp".to_owned(), 8)]);
     }
 
     #[test]

@@ -102,7 +102,7 @@ fn descend(points: &[(f64, f64)], from: Three) -> (Three, f64) {
         // What stands at a bound and wants beyond it stays there.
         let free = [
             true,
-            !(at[1] <= 0.0 && gradient[1] > 0.0) && !(at[1] >= 1.0 && gradient[1] < 0.0),
+            !(at[1] <= 0.0 && gradient[1] > 0.0 || at[1] >= 1.0 && gradient[1] < 0.0),
             !(at[2] <= 0.0 && gradient[2] > 0.0),
         ];
         let (mut matrix, gradient) = normal(points, at, free);
@@ -144,9 +144,9 @@ fn normal(points: &[(f64, f64)], at: Three, free: [bool; 3]) -> ([Three; 3], Thr
     }
     for index in (0..3).filter(|index| !free[*index]) {
         gradient[index] = 0.0;
-        for other in 0..3 {
-            matrix[index][other] = 0.0;
-            matrix[other][index] = 0.0;
+        matrix[index] = [0.0; 3];
+        for row in &mut matrix {
+            row[index] = 0.0;
         }
         matrix[index][index] = 1.0;
     }

@@ -26,10 +26,10 @@ pub struct Scaling {
     pub checkpoints: Vec<Checkpoint>,
 }
 
-/// None where nothing was said or measured of it.
-pub fn scaling(facts: &Facts<'_>) -> Option<Scaling> {
+/// None where nothing was said or measured of it. `workers`: several were seen to do the same.
+pub fn scaling(facts: &Facts<'_>, workers: bool) -> Option<Scaling> {
     let work = &facts.recording.work;
-    let wanted = work.asked || !work.progress.is_empty();
+    let wanted = workers || work.asked || !work.progress.is_empty();
     let found = Scaling {
         curve: curve::curve(work),
         forecast: from_progress(work),
