@@ -32,8 +32,12 @@ fn waits(program: &str, variant: &str) -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
     let Some(traced) = traced(program, variant)? else { return Ok(()) };
     let (map, truth) = (traced.map()?, traced.truth()?);
-    for function in ["oneAfterAnother", "nap", "atOnce", "compute", "consume", "contend"] {
+    for function in ["oneAfterAnother", "nap", "atOnce", "compute", "consume"] {
         owns(&map, &truth, function)?;
+    }
+    // What follows it in C has no function of Go's on its stack, and is shown where the goroutine was before.
+    if variant != "cgo" {
+        owns(&map, &truth, "contend")?;
     }
     for (outer, inner) in [
         // Below the client's call what the server's function did for it.
@@ -49,6 +53,9 @@ fn waits(program: &str, variant: &str) -> Result<()> {
         ensure!(map.nested(&name(outer), &name(inner)), "{inner} is not under {outer}, which waited for it");
     }
     counts(&map)?;
+    // The first request may come before the probes, where the dynamic linker starts the program.
+    let (got, want) = (map.round_trips("main.main"), 23);
+    ensure!(got == want || variant != "client" && got == want - 1, "{got} round trips of {want} below main");
     for function in ["nap", "pause", "makeOne"] {
         let slept: f64 = map.of(&name(function)).filter_map(|step| step.wait_ms.get("sleep")).sum();
         let want = map.wall_of(&name(function));
@@ -59,8 +66,6 @@ fn waits(program: &str, variant: &str) -> Result<()> {
 }
 
 fn counts(map: &Map) -> Result<()> {
-    let (got, want) = (map.round_trips("main.main"), 23);
-    ensure!(got == want, "{got} round trips of {want} below main");
     for (function, want) in [("main.oneAfterAnother", 10), ("main.atOnce", 12)] {
         let got = map.round_trips(function);
         ensure!(got == want, "{got} round trips of {want} below {function}");
@@ -100,9 +105,5 @@ fn requests_on_one_connection_at_once() -> Result<()> {
     for (outer, inner) in [("oneAfterAnother", "fetch"), ("fetch", "answerTimer"), ("fetchSlow", "answerSlow")] {
         ensure!(map.nested(&name(outer), &name(inner)), "{inner} is not under {outer}, which waited for it");
     }
-    for (function, want) in [("main.oneAfterAnother", 10), ("main.atOnce", 12)] {
-        let got = map.round_trips(function);
-        ensure!(got == want, "{got} round trips of {want} below {function}");
-    }
-    Ok(())
+    counts(&map)
 }
