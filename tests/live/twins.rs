@@ -35,17 +35,12 @@ fn go_with_gain(rule: &str) -> Result<()> {
 
 #[test]
 fn sequential_awaits_in_node() -> Result<()> {
-    twins_with_gain("w71_twins_node", "sequential_awaits")
+    node("sequential_awaits")
 }
 
 #[test]
 fn connection_per_request_in_node() -> Result<()> {
     node("connection_per_request")
-}
-
-#[test]
-fn sync_io_in_async_in_node() -> Result<()> {
-    node("sync_io_in_async")
 }
 
 #[test]
