@@ -41,8 +41,7 @@ impl Pipeline {
     fn run(&mut self, items: usize, write: u64) -> u64 {
         let mut ready: Vec<u64> = vec![0; self.threads.len()];
         for _ in 0..items {
-            for worker in 0..self.threads.len() {
-                let task = self.threads[worker];
+            for (worker, task) in self.threads.clone().into_iter().enumerate() {
                 let fetched = ready[worker] + 20;
                 self.sleep(task, ready[worker], fetched, "work item fetch");
                 let place = self.places.iter_mut().min_by_key(|(free, _)| *free).expect("a place");

@@ -47,6 +47,9 @@ fn next_function(definitions: &[Definition], line: u32) -> Option<&Definition> {
     definitions.iter().find(|found| found.is_function() && found.line >= line)
 }
 
+/// Least is best: parts of the path that are missing, words that agree, whether any method will do, distance.
+type Rank = (usize, Reverse<usize>, bool, u8);
+
 impl Repository<'_> {
     pub(super) fn route(&self, method: Option<&str>, base: Option<&str>, wanted: &str) -> Result<Entry, DiscoverError> {
         let mut entry = match self.by_grammar(method, wanted) {
@@ -61,7 +64,7 @@ impl Repository<'_> {
     fn by_grammar(&self, method: Option<&str>, wanted: &str) -> Option<Entry> {
         let left_out =
             |file: &str| stacks::is_test_file(file) || (stacks::is_sample(parent(file)) && self.distance(file) > 0);
-        let mut fitting: Vec<((usize, Reverse<usize>, bool, u8), Answering)> = self
+        let mut fitting: Vec<(Rank, Answering)> = self
             .index
             .answering(method, wanted)
             .into_iter()
@@ -72,8 +75,7 @@ impl Repository<'_> {
             })
             .collect();
         fitting.sort_by(|left, right| {
-            let key =
-                |of: &((usize, Reverse<usize>, bool, u8), Answering)| (of.0, of.1.point.file.clone(), of.1.point.line);
+            let key = |of: &(Rank, Answering)| (of.0, of.1.point.file.clone(), of.1.point.line);
             key(left).cmp(&key(right))
         });
         let (best, found) = fitting.first()?;

@@ -208,13 +208,13 @@ fn starting(resolved: &resolve::Resolved) -> Vec<Starting> {
         let loader = RUNTIMES.contains(&function) || place.module.as_deref().is_some_and(is_loader);
         Starting { kernel: false, loader }
     };
-    let stack = |ids: &Box<[resolve::PlaceId]>| {
+    let stack = |ids: &[resolve::PlaceId]| {
         ids.iter().map(of_place).fold(Starting::default(), |sum, of| Starting {
             kernel: sum.kernel || of.kernel,
             loader: sum.loader || of.loader,
         })
     };
-    resolved.stacks.iter().map(stack).collect()
+    resolved.stacks.iter().map(|ids| stack(ids)).collect()
 }
 
 /// The step that waits longest for children.

@@ -36,7 +36,7 @@ impl Reads<'_> {
         self.of.iter().fold(0, |sum, io| sum.saturating_add(io.bytes))
     }
 
-    fn from_to(&self) -> (Nanos, Nanos) {
+    fn span(&self) -> (Nanos, Nanos) {
         let from = self.of.iter().map(|io| io.first).min().unwrap_or_default();
         (from, self.of.iter().map(|io| io.first).max().unwrap_or_default())
     }
@@ -76,7 +76,7 @@ pub(crate) fn judge(facts: &Facts<'_>) -> Answer {
         if times < TIMES || again < BYTES && times < MANY {
             continue;
         }
-        let (from, to) = reads.from_to();
+        let (from, to) = reads.span();
         let writes = written.get(&file).map_or(0, |at| at.iter().filter(|at| **at > from && **at < to).count());
         let of_all = all.get(id).copied().unwrap_or(bytes);
         found.push(of_file(facts, &stacks, known, &reads, writes, of_all));
