@@ -18,9 +18,12 @@ static __always_inline void fill_header_current(struct header *header, u32 kind,
 	fill_header(header, kind, current_pid(), current_tid(), at);
 }
 
-static __always_inline void emit(void *record, u32 size, u32 loss) {
-	if (bpf_ringbuf_output(&events, record, size, BPF_RB_NO_WAKEUP))
-		lose(loss);
+/* 0 where there was no room. */
+static __always_inline int emit(void *record, u32 size, u32 loss) {
+	if (!bpf_ringbuf_output(&events, record, size, BPF_RB_NO_WAKEUP))
+		return 1;
+	lose(loss);
+	return 0;
 }
 
 #endif

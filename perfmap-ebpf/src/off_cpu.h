@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: (MIT OR Apache-2.0) AND GPL-2.0 */
-/* The end of an interval off the CPU: over the threshold it becomes a record, below it is summed. Events of the scheduler
+/* The end of an interval off the CPU: over the threshold it becomes a record; below it, or where the ring has no room for
+ * the record, it is summed, so that nobody takes it for time on the CPU. Events of the scheduler
  * do not always reach us (interrupts in some stretches of the kernel's work go by untraced, also for other tracers): what is
  * missing is told by the scheduler's own times where it has them, and counted. */
 #ifndef PERFMAP_OFF_CPU_H
@@ -101,7 +102,7 @@ static __noinline int name_rival(struct block_record *record, u64 ready, u64 now
 	return 0;
 }
 
-/* A block over the threshold. */
+/* A block over the threshold. 0: it is not written. */
 static __noinline int emit_block(struct task_struct *task, struct task_state *state, u64 now) {
 	if (!task || !state)
 		return 0;
@@ -138,10 +139,11 @@ static __noinline int emit_block(struct task_struct *task, struct task_state *st
 	u64 ready = state->state ? record.wake : off;
 	if (ready)
 		name_rival(&record, ready, now);
-	emit(&record, sizeof(record), LOSS_RING_WAIT);
+	if (!emit(&record, sizeof(record), LOSS_RING_WAIT))
+		return 0;
 	if (state->state && record.syscall >= 0)
 		state->blocks++;
-	return 0;
+	return 1;
 }
 
 static __always_inline void enter(struct task_struct *task, struct task_state *state, u64 now) {
@@ -154,9 +156,7 @@ static __always_inline void enter(struct task_struct *task, struct task_state *s
 		lose(LOSS_SWITCH_UNSEEN);
 		return;
 	}
-	if (now - off >= limits->wait_threshold_ns) {
-		emit_block(task, state, now);
-	} else {
+	if (now - off < limits->wait_threshold_ns || !emit_block(task, state, now)) {
 		if (wake && wake < off)
 			wake = off;
 		u64 blocked = !state->state ? 0 : wake ? wake - off : now - off;

@@ -188,16 +188,18 @@ static __noinline int emit_short_waits(struct task_state *state) {
 	fill_header_current(&record->header, KIND_SHORT_WAITS, bpf_ktime_get_ns());
 	record->from = state->short_from;
 	record->run_queue = state->short_run_queue;
-	for (u32 i = 0; i < WAIT_CLASSES; i++) {
+	for (u32 i = 0; i < WAIT_CLASSES; i++)
 		record->blocked[i] = state->short_blocked[i];
-		state->short_blocked[i] = 0;
-	}
 	record->count = state->short_count;
-	state->short_run_queue = 0;
-	state->short_count = 0;
 	state->short_due = 0;
 	take_stack(&record->stack, scratch, CONTEXT_CALL, pid);
-	emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_CALL, 0, 0, LOSS_RING_WAIT);
+	/* Where there is no room the sums go on. */
+	if (emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_CALL, 0, 0, LOSS_RING_WAIT))
+		return 0;
+	for (u32 i = 0; i < WAIT_CLASSES; i++)
+		state->short_blocked[i] = 0;
+	state->short_run_queue = 0;
+	state->short_count = 0;
 	return 0;
 }
 

@@ -48,10 +48,11 @@ fn waits(program: &str, variant: &str) -> Result<()> {
         ("atOnce", "fetchSlow"),
         ("fetchSlow", "answerSlow"),
         ("consume", "makeOne"),
-        ("contend", "hold"),
     ] {
         ensure!(map.nested(&name(outer), &name(inner)), "{inner} is not under {outer}, which waited for it");
     }
+    // In a program with C who held the mutex is not told.
+    ensure!(variant == "cgo" || map.nested(&name("contend"), &name("hold")), "hold is not under contend");
     counts(&map)?;
     // The first request may come before the probes, where the dynamic linker starts the program.
     let (got, want) = (map.round_trips("main.main"), 23);

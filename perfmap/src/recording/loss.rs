@@ -42,7 +42,7 @@ impl Loss {
     pub fn meaning(self) -> &'static str {
         match self {
             Loss::RingFullSample => "CPU samples dropped: the ring buffer was full",
-            Loss::RingFullWait => "waits dropped: the ring buffer was full",
+            Loss::RingFullWait => "waits kept as sums, without stack or waker: the ring buffer was full",
             Loss::RingFullMessage => "socket messages dropped: round trips may be low",
             Loss::RingFullTask => "process events dropped: processes may be missing",
             Loss::RingFullFile => "file I/O records dropped",

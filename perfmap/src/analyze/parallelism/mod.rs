@@ -37,7 +37,8 @@ use look::Look;
 
 /// None: nothing was seen to be done side by side, again and again.
 pub fn parallelism(facts: &Facts<'_>) -> Option<Parallelism> {
-    if facts.recording.tasks.len() <= workers::LEAST {
+    // One thread may have many coroutines.
+    if facts.recording.tasks.len() < workers::LEAST && facts.recording.turns.is_empty() {
         return None;
     }
     let activity = Activity::new(facts.recording, facts.resolved, facts.correlated);

@@ -18,7 +18,7 @@ use crate::{
     },
     correlate::syscalls,
     map::{self, Step},
-    recording::{CallId, Event, FileOperation, Nanos, StackId},
+    recording::{CallId, Event, FileOperation, KnownFile, Nanos, StackId},
     resolve::{self, Language, PlaceId, Resolved},
 };
 
@@ -63,6 +63,9 @@ fn sums<'a>(facts: &Facts<'a>, stacks: &Stacks<'a>) -> BTreeMap<(&'a str, FileOp
         if step.function.ends_with("<module>") || io.stack.is_some_and(|stack| loads(stacks, stack)) {
             continue;
         }
+        if io.file.and_then(|file| facts.recording.files.known.get(file.0 as usize)).is_some_and(is_for_profilers) {
+            continue;
+        }
         let of = found.entry((step.id.as_str(), io.operation)).or_default();
         of.step = Some(step);
         of.calls = of.calls.saturating_add(io.calls);
@@ -70,6 +73,15 @@ fn sums<'a>(facts: &Facts<'a>, stacks: &Stacks<'a>) -> BTreeMap<(&'a str, FileOp
         of.sites.push((io.bytes / io.calls.max(1), io.calls));
     }
     found
+}
+
+/// A runtime names the code that it generates there, because it was asked to for the profile's sake: `perf-PID.map`, and
+/// `jit-PID.dump` of perf's jitdump.
+fn is_for_profilers(file: &KnownFile) -> bool {
+    let name = file.path.as_deref().unwrap_or_default().rsplit('/').next().unwrap_or_default();
+    let pid = |begin: &str, end: &str| name.strip_prefix(begin).and_then(|rest| rest.strip_suffix(end));
+    let pid = pid("perf-", ".map").or_else(|| pid("jit-", ".dump"));
+    pid.is_some_and(|pid| !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 pub(super) fn loads(stacks: &Stacks<'_>, stack: crate::recording::StackId) -> bool {

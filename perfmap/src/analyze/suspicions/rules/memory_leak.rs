@@ -123,12 +123,14 @@ fn suspicion(
     }
     let second = line(&points[points.len() / 2..]).map_or(0.0, |line| line.slope);
     let goes_on = second >= whole.slope * GOES_ON;
-    let confirmed = grown >= GROWN && whole.fit >= FIT && goes_on;
+    let is_heap = is_filled_before_collected(facts, process);
+    let confirmed = grown >= GROWN && whole.fit >= FIT && goes_on && !is_heap;
     let step = most_grown(&facts.map.steps);
     let note = match (confirmed, goes_on) {
         (true, _) => {
             "memory grows in a line with the iterations until the end; whether what is kept is needed is not known"
         }
+        (false, true) if is_heap => "a Java heap is filled before it is collected: its growth does not tell a leak",
         (false, false) => "it grows at first and then no more",
         (false, true) => "it grows, but not in a line with the iterations, or by little",
     };
@@ -157,6 +159,23 @@ fn suspicion(
     })
 }
 
+/// Java's virtual machine: it reserves its heap by the machine's memory, and new objects touch fresh pages of it until the
+/// first collection, whatever the program keeps. Told by the frames of those in whose time memory grew.
+fn is_filled_before_collected(facts: &Facts<'_>, process: ProcessId) -> bool {
+    let is_machine = |stack: StackId| {
+        let places = facts.resolved.stacks.get(stack.0 as usize).map_or(&[][..], |ids| ids);
+        let modules = places.iter().filter_map(|id| facts.resolved.places.get(id.0 as usize)?.module.as_deref());
+        modules.into_iter().any(|module| module.rsplit('/').next() == Some("libjvm.so"))
+    };
+    facts.recording.events.iter().any(|event| match event {
+        Event::Memory(memory) => {
+            let of = facts.recording.tasks.get(memory.task.0 as usize).map(|task| task.process);
+            of == Some(process) && is_machine(memory.stack)
+        }
+        Event::Sample(_) | Event::OffCpu(_) | Event::ShortWaits(_) | Event::Message(_) | Event::FileIo(_) => false,
+    })
+}
+
 /// The step whose own growth is the largest.
 fn most_grown(steps: &[Step]) -> Option<&Step> {
     let below = steps.iter().filter_map(|step| most_grown(&step.children));
@@ -177,9 +196,10 @@ mod tests {
     }
 
     /// Memory grows by a MiB every 10 ms; in between the thread in which it does, or another one, sleeps each time.
-    fn growth_and_naps(napping: TaskId) -> Option<Verdict> {
+    fn growth_and_naps(napping: TaskId, module: Option<&str>) -> Option<Verdict> {
         let mut of = run();
         let (load, nap) = (of.stack(&[("load", 9)]), of.stack(&[("thread.nap", 3)]));
+        of.resolved.places.iter_mut().for_each(|place| place.module = module.map(str::to_owned));
         of.recording.tasks.push(Task { tid: 9, process: ProcessId(0), ..of.recording.tasks[0].clone() });
         for n in 0..60_u64 {
             let (at, resident) = (ms(n * 10), (n + 1) << 20);
@@ -198,8 +218,15 @@ mod tests {
 
     #[test]
     fn what_another_thread_does_again_and_again_is_no_iteration() {
-        assert_eq!(growth_and_naps(TaskId(0)), Some(Verdict::Confirmed));
-        assert_eq!(growth_and_naps(TaskId(2)), None);
+        assert_eq!(growth_and_naps(TaskId(0), None), Some(Verdict::Confirmed));
+        assert_eq!(growth_and_naps(TaskId(2), None), None);
+    }
+
+    #[test]
+    fn a_java_heap_that_fills_is_no_leak() {
+        let of = |module| growth_and_naps(TaskId(0), Some(module));
+        assert_eq!(of("/usr/lib/jvm/java-17/lib/server/libjvm.so"), Some(Verdict::Dismissed));
+        assert_eq!(of("/srv/app/libjvm.so.map/liba.so"), Some(Verdict::Confirmed));
     }
 
     #[test]
