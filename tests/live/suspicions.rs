@@ -130,12 +130,16 @@ fn tiny_io() -> Result<()> {
     twins("tiny_io")
 }
 
-/// Where a sync takes no time there is nothing to see.
 #[test]
 fn small_sync_writes() -> Result<()> {
+    synced_twins("w70_twins")
+}
+
+/// Sixty syncs. Where one takes no time there is nothing to see.
+pub(crate) fn synced_twins(workload: &str) -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
     let rule = "small_sync_writes";
-    let (bad, good) = (twin("w70_twins", rule, "bad")?, twin("w70_twins", rule, "good")?);
+    let (bad, good) = (twin(workload, rule, "bad")?, twin(workload, rule, "good")?);
     ensure!(!verdicts(&good.result, rule).contains(&"confirmed"), "confirmed for the program without it");
     let a_sync_ms = (bad.work_ms - good.work_ms) / 60.0;
     if a_sync_ms < 2.0 {

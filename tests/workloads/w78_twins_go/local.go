@@ -39,7 +39,7 @@ func writeLines(buffered bool) {
 func writeSynced(every int) {
 	file, block := scratch(), make([]byte, 4096)
 	defer file.Close()
-	for i := 1; i <= 300; i++ {
+	for i := 1; i <= 60; i++ {
 		_, err := file.Write(block)
 		must(err)
 		if i%every == 0 {

@@ -56,7 +56,7 @@ var ways = map[string]func(){
 	"tiny_io.bad":                   func() { writeLines(false) },
 	"tiny_io.good":                  func() { writeLines(true) },
 	"small_sync_writes.bad":         func() { writeSynced(1) },
-	"small_sync_writes.good":        func() { writeSynced(300) },
+	"small_sync_writes.good":        func() { writeSynced(60) },
 	"lock_contention.bad":           func() { takeTurns(true) },
 	"lock_contention.good":          func() { takeTurns(false) },
 	"cpu_bound_hot_function.bad":    func() { parseAll() },

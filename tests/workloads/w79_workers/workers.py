@@ -152,8 +152,9 @@ def serve(kind):
             self.end_headers()
             self.wfile.write(b"ok")
 
+    # With the usual 5 places connections are refused now and then, and tried again a second later.
+    HTTPServer.request_queue_size = 64
     server = (HTTPServer if kind == "peer" else ThreadingHTTPServer)(("127.0.0.1", 0), Handler)
-    server.request_queue_size = 64
     print(server.server_address[1], flush=True)
     server.serve_forever()
 
