@@ -172,10 +172,11 @@ struct {
 	__type(value, struct live_settings);
 } live SHARED;
 
-/* 8 MiB: at 999 Hz with full stack copies two CPUs fill it in 200 ms, and it is drained every 10 ms. */
+/* 32 MiB: at 999 Hz with full stack copies two CPUs fill it in 800 ms. It is drained every 10 ms, but for the time in which
+ * probes are attached to what starts. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 8 << 20);
+	__uint(max_entries, 32 << 20);
 } events SHARED;
 
 struct {
