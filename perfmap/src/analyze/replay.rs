@@ -4,7 +4,7 @@
 //! between two of them. What the caller computes is never laid over itself, and a server's computing not beyond the
 //! width at which it was seen to answer.
 
-use crate::recording::Nanos;
+use crate::recording::{self, Nanos};
 
 /// One call as it was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,14 +36,7 @@ pub fn width(spans: &[Span]) -> usize {
 
 /// Time in which at least one was under way.
 pub fn covered(spans: &[Span]) -> Nanos {
-    let mut sorted: Vec<(Nanos, Nanos)> = spans.iter().map(|span| (span.from, span.to)).collect();
-    sorted.sort_unstable();
-    let (mut sum, mut end) = (Nanos::ZERO, Nanos::ZERO);
-    for (from, to) in sorted {
-        sum = sum.plus(to.since(from.max(end)));
-        end = end.max(to);
-    }
-    sum
+    recording::covered(spans.iter().map(|span| (span.from, span.to)))
 }
 
 /// Pairs of neighbours (by beginning) of which the second began only after the first was over.

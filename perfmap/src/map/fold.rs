@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     correlate::{CallKind, Flows, RoundTrip, flows},
-    recording::Nanos,
+    recording::{Nanos, covered},
 };
 
 pub(super) struct Folding<'a> {
@@ -148,7 +148,7 @@ impl Folding<'_> {
             },
             None => (String::new(), None, StepKind::FunctionCall, 0),
         };
-        let wall = if beside { union(&node.intervals) } else { node.wall };
+        let wall = if beside { covered(node.intervals.iter().copied()) } else { node.wall };
         let trips = Trips::of(&node.round_trips, self.flows);
         // A function that only looks names up makes no call that is counted.
         let kind = match trips.most() {
@@ -327,17 +327,6 @@ fn call_step(kind: CallKind) -> Option<StepKind> {
         CallKind::Cache => Some(StepKind::CacheOp),
         CallKind::Name => None,
     }
-}
-
-pub(super) fn union(intervals: &[(Nanos, Nanos)]) -> Nanos {
-    let mut sorted = intervals.to_vec();
-    sorted.sort_unstable();
-    let (mut sum, mut end) = (Nanos::ZERO, Nanos::ZERO);
-    for (from, to) in sorted {
-        sum = sum.plus(to.since(from.max(end)));
-        end = end.max(to);
-    }
-    sum
 }
 
 /// The child's time is in the parent's already; its own and its counts move up, and its children's did before.

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 use super::{
-    fold::union,
     known::Known,
     lock_place,
     model::{Location, Lock, LockSide},
@@ -15,7 +14,7 @@ use super::{
 };
 use crate::{
     correlate::{Cause, LockWait, State, Wait, WaitId},
-    recording::{Nanos, ProcessId, StackId, TaskId},
+    recording::{Nanos, ProcessId, StackId, TaskId, covered},
     resolve::{Language, Place, Resolved},
 };
 
@@ -121,7 +120,7 @@ pub(super) fn locks(known: &Known<'_>, resolved: &Resolved) -> Vec<Lock> {
             waits: sums.waits,
             which: sums.which,
             waited: sums.waited,
-            held: union(&sums.held),
+            held: covered(sums.held.iter().copied()),
         }));
     }
     found.sort_by(|a, b| {

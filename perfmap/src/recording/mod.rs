@@ -80,6 +80,18 @@ impl std::iter::Sum for Nanos {
     }
 }
 
+/// Length of the union of intervals (from, to), in any order.
+pub fn covered(intervals: impl IntoIterator<Item = (Nanos, Nanos)>) -> Nanos {
+    let mut sorted: Vec<(Nanos, Nanos)> = intervals.into_iter().collect();
+    sorted.sort_unstable();
+    let (mut sum, mut end) = (Nanos::ZERO, Nanos::ZERO);
+    for (from, to) in sorted {
+        sum = sum.plus(to.since(from.max(end)));
+        end = end.max(to);
+    }
+    sum
+}
+
 /// How the recording came to be: what was run, by which means, at what price.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Meta {

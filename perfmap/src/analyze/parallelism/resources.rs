@@ -16,7 +16,7 @@ use crate::{
     },
     correlate::WaitId,
     map::Activity,
-    recording::{Nanos, StackId, TaskId},
+    recording::{Nanos, StackId, TaskId, covered},
     resolve::Language,
 };
 
@@ -100,7 +100,7 @@ fn add(sums: &mut Sums, (worker, own): (usize, u64), bit: &Bit) {
 }
 
 fn resource(facts: &Facts<'_>, activity: &Activity<'_>, look: &Look, key: &Key, sums: Sums, busy: Nanos) -> Resource {
-    let wanted = covered(&sums.intervals);
+    let wanted = covered(sums.intervals.iter().copied());
     // A lock is asked for once by a wait; a database's client asks again and again.
     let waits = match key {
         Key::Lock { .. } | Key::Places { .. } | Key::FileLock if !sums.waits.is_empty() => sums.waits.len() as u64,
@@ -338,16 +338,4 @@ fn largest<K: Ord + Copy>(sums: &BTreeMap<K, Nanos>) -> Option<K> {
 fn median(mut lengths: Vec<Nanos>) -> Option<Nanos> {
     lengths.sort_unstable();
     lengths.get(lengths.len() / 2).copied()
-}
-
-/// Length of the union.
-pub(super) fn covered(intervals: &[(Nanos, Nanos)]) -> Nanos {
-    let mut sorted = intervals.to_vec();
-    sorted.sort_unstable();
-    let (mut sum, mut end) = (Nanos::ZERO, Nanos::ZERO);
-    for (from, to) in sorted {
-        sum = sum.plus(to.since(from.max(end)));
-        end = end.max(to);
-    }
-    sum
 }

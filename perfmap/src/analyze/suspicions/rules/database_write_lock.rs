@@ -120,7 +120,7 @@ fn server_lock(place: &Place) -> Option<Engine> {
 
 fn suspicion(facts: &Facts<'_>, engine: Engine, mut waited: Waited) -> Option<Suspicion> {
     let map = facts.map;
-    let contended = steps::union(&mut waited.intervals);
+    let contended = crate::recording::covered(waited.intervals.iter().copied());
     let pct = share_pct(contended, map.wall).min(100.0);
     if pct < SUSPECTED_PCT {
         return None;

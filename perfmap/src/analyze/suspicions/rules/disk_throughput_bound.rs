@@ -63,7 +63,7 @@ pub fn load(recording: &Recording) -> Option<Load<'_>> {
     let device = recording.devices.get(device?.0 as usize)?;
     let number = device.major.checked_mul(1 << 20)?.checked_add(device.minor)?;
     let disk = recording.environment.disks.iter().find(|disk| disk.device == number)?;
-    Some(Load { disk, waited: steps::union(&mut spans) })
+    Some(Load { disk, waited: crate::recording::covered(spans) })
 }
 
 pub fn judge(facts: &Facts<'_>) -> Answer {

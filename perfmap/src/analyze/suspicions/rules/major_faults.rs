@@ -56,7 +56,7 @@ pub fn faults(recording: &Recording) -> Faults {
     // Waits below the threshold are sums over all uses of disks: no more of them than there are faults left to explain.
     let rest = count.saturating_sub(spans.len() as u64);
     let most = Nanos(rest.saturating_mul(recording.meta.wait_threshold.0));
-    let time = steps::union(&mut spans).plus(short.min(most)).min(recording.meta.wall);
+    let time = crate::recording::covered(spans).plus(short.min(most)).min(recording.meta.wall);
     Faults { count, time }
 }
 

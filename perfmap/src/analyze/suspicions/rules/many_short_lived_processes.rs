@@ -5,10 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    super::{Answer, Category, Evidence, Facts, Gain, Value, Verdict, calls::Place, stacks::Stacks},
-    steps,
-};
+use super::super::{Answer, Category, Evidence, Facts, Gain, Value, Verdict, calls::Place, stacks::Stacks};
 use crate::{
     analyze::{
         share_pct,
@@ -162,10 +159,10 @@ fn cost(facts: &Facts<'_>, short: &BTreeSet<ProcessId>) -> Cost {
         (!counted && on(forks)).then(|| u64::from(recording.meta.sample_every(sample.at)))
     };
     let samples: u64 = recording.events.iter().filter_map(in_start).sum();
-    let together = sum_of_lives.0 as f64 / steps::union(&mut lives).0.max(1) as f64;
+    let together = sum_of_lives.0 as f64 / crate::recording::covered(lives).0.max(1) as f64;
     Cost {
         processes: short.len(),
-        until_execve: steps::union(&mut starts),
+        until_execve: crate::recording::covered(starts),
         sampled: Nanos(samples.saturating_mul(1_000_000_000 / u64::from(recording.meta.sample_hz.max(1)))),
         together: together.max(1.0),
     }

@@ -137,9 +137,9 @@ fn on_disk(facts: &Facts<'_>, stacks: &Stacks<'_>, step: &Step) -> Nanos {
     let is_its = |wait: &&crate::correlate::Wait| {
         wait.cause == Cause::Disk && wait.stack.and_then(|stack| stacks.step(stack)).is_some_and(|of| of.id == step.id)
     };
-    let mut spans: Vec<(Nanos, Nanos)> =
+    let spans: Vec<(Nanos, Nanos)> =
         facts.correlated.waits.iter().filter(is_its).map(|wait| (wait.off, wait.woken)).collect();
-    super::steps::union(&mut spans)
+    crate::recording::covered(spans)
 }
 
 /// In most of the pauses between two looks the task slept for more than half of the time.

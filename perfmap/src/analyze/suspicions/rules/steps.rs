@@ -62,17 +62,3 @@ pub fn pressure(recording: &Recording, resource: Resource) -> Option<Evidence> {
     let pct = share_pct(pressure.some, recording.environment.length);
     Some(Evidence::new(&format!("a task of {whose} waited for {what}, of the time (PSI)"), Value::Percent(pct)))
 }
-
-/// Length of the union of intervals; it puts them in order.
-pub fn union(intervals: &mut [(Nanos, Nanos)]) -> Nanos {
-    intervals.sort_unstable();
-    let (mut total, mut end) = (Nanos::ZERO, Nanos::ZERO);
-    for (from, to) in intervals {
-        let from = (*from).max(end);
-        if *to > from {
-            total = total.plus(to.since(from));
-            end = *to;
-        }
-    }
-    total
-}
