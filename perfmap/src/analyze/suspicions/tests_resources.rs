@@ -1,6 +1,6 @@
 //! Rules on files, descriptors, processes, disks and time-outs, in both directions, on made-up runs.
 
-use super::{Verdict, told::Run, told::run};
+use super::{Value, Verdict, told::Run, told::run};
 use crate::{
     analyze::fixture::ms,
     correlate::{Cause, Segment, State, Timeline, WaitId},
@@ -265,6 +265,41 @@ fn starts_on_a_busy_machine() {
         of.correlated.timelines.push(Timeline(vec![queue, cpu]));
     }
     assert_eq!(of.verdict("many_short_lived_processes"), Some(Dismissed));
+}
+
+/// However long they wait for a CPU beside others, they and what starts them.
+#[test]
+fn a_busy_machine_hides_no_processes() {
+    let mut of = processes(100, 8_000_000, 3_000_000);
+    of.map.wall = Nanos(4 * SECOND);
+    assert_eq!(of.verdict("many_short_lived_processes"), Some(Dismissed));
+    of.map.steps[0].own_waits.add(WaitCause::RunQueue, Nanos(3 * SECOND));
+    assert_eq!(of.verdict("many_short_lived_processes"), Some(Confirmed));
+}
+
+/// Each computes for 2 ms after its execve; what part of it was starting, some samples of all say.
+#[test]
+fn few_samples_of_many_processes() {
+    let judged = |starting: u64, working: u64| {
+        let mut of = processes(100, 8_000_000, 0);
+        let stacks = ["_dl_start_user", "compile"].map(|function| of.stack(&[(function, 1)]));
+        of.correlated.timelines.resize(of.recording.tasks.len(), Timeline::default());
+        for n in 0..100_u64 {
+            let born = n * 8_000_000;
+            of.recording.tasks.push(Task { process: ProcessId(n as u32 + 2), ..of.recording.tasks[0].clone() });
+            let cpu = Segment { from: Nanos(born), to: Nanos(born + 2_000_000), state: State::Cpu { short: None } };
+            of.correlated.timelines.push(Timeline(vec![cpu]));
+            let task = TaskId(of.recording.tasks.len() as u32 - 1);
+            let stack = if n < starting { stacks[0] } else { stacks[1] };
+            if n < starting + working {
+                of.recording.events.push(Event::Sample(Sample { at: Nanos(born + 1), task, stack }));
+            }
+        }
+        of.judged("many_short_lived_processes").first().map(|one| one.evidence[3].value.clone())
+    };
+    assert_eq!(judged(6, 2), Some(Value::Time(ms(150))));
+    assert_eq!(judged(3, 1), Some(Value::Time(ms(150))), "half as many samples say the same");
+    assert_eq!(judged(0, 0), Some(Value::Time(Nanos::ZERO)));
 }
 
 /// What was sampled in starting counts as much less as processes run at one time.
