@@ -2,7 +2,7 @@
 
 use super::{Value, Verdict, told::Run, told::run};
 use crate::{
-    analyze::fixture::ms,
+    analyze::{Bottleneck, Class, Detail, Rank, fixture::ms, pages},
     correlate::{Cause, Segment, State, Timeline, WaitId},
     map::WaitCause,
     recording::*,
@@ -180,6 +180,33 @@ fn pages_that_come_from_a_device() {
     let mut not_counted = faults(10, 20);
     not_counted.recording.environment = Environment::default();
     assert!(not_counted.judged("major_faults").is_empty());
+}
+
+/// A step whose waits for disks are page faults is the machine's matter; one that reads is its own.
+#[test]
+fn the_class_of_pages_that_come_from_a_device() {
+    let class = |each: u64, disk: u64, confirmed: bool| {
+        let mut of = faults(each, 20);
+        of.map.steps[0].own_waits.add(WaitCause::Disk, ms(disk));
+        let mut found = of.judged("major_faults");
+        found.iter_mut().filter(|_| !confirmed).for_each(|one| one.verdict = Dismissed);
+        let (class, time) = (Class::IoFile, ms(disk));
+        let detail = Detail::FileIo { bytes_read: 0, bytes_written: 0, time };
+        let mut top = [Bottleneck {
+            step: Some("1".into()),
+            function: "load".into(),
+            class,
+            rank: Rank::Primary,
+            share_pct: 90.0,
+            detail: detail.clone(),
+        }];
+        let (class, _) = pages::are_the_machines(&of.facts(), &found, (class, detail), &mut top);
+        assert_eq!(class, top[0].class);
+        class
+    };
+    assert_eq!(class(20, 500, true), Class::Infrastructure);
+    assert_eq!(class(10, 500, true), Class::IoFile, "most of it is reading");
+    assert_eq!(class(20, 500, false), Class::IoFile);
 }
 
 /// Faults too short to be recorded one by one are sums, and no more than the kernel's count allows.
