@@ -75,8 +75,13 @@ fn calls_and_writes_in_go() -> Result<()> {
     if !go_is_here() {
         return Ok(());
     }
-    let rules = ["connection_per_request", "sequential_http_calls", "repeated_request", "tiny_io"];
+    let rules = ["sequential_http_calls", "repeated_request", "tiny_io"];
     judged_right_together("w78_twins_go", "several", &rules)
+}
+
+#[test]
+fn connection_per_request_in_go() -> Result<()> {
+    go("connection_per_request")
 }
 
 #[test]

@@ -55,7 +55,6 @@ var ways = map[string]func(){
 
 	// Faults whose rules do not meet, in one run.
 	"several.bad": func() {
-		connectionPerRequestBad()
 		sequentialHTTPCallsBad()
 		repeatedRequestBad()
 		writeLines(false)

@@ -185,12 +185,12 @@ fn pages_that_come_from_a_device() {
 /// A step whose waits for disks are page faults is the machine's matter; one that reads is its own.
 #[test]
 fn the_class_of_pages_that_come_from_a_device() {
-    let class = |each: u64, disk: u64, confirmed: bool| {
+    let class = |each: u64, reading: u64, confirmed: bool| {
         let mut of = faults(each, 20);
-        of.map.steps[0].own_waits.add(WaitCause::Disk, ms(disk));
+        of.map.steps[0].own_waits.add(WaitCause::Disk, ms(reading));
         let mut found = of.judged("major_faults");
         found.iter_mut().filter(|_| !confirmed).for_each(|one| one.verdict = Dismissed);
-        let (class, time) = (Class::IoFile, ms(disk));
+        let (class, time) = (Class::IoFile, ms(20 * each + reading));
         let detail = Detail::FileIo { bytes_read: 0, bytes_written: 0, time };
         let mut top = [Bottleneck {
             step: Some("1".into()),
@@ -204,9 +204,9 @@ fn the_class_of_pages_that_come_from_a_device() {
         assert_eq!(class, top[0].class);
         class
     };
-    assert_eq!(class(20, 500, true), Class::Infrastructure);
+    assert_eq!(class(20, 100, true), Class::Infrastructure);
     assert_eq!(class(10, 500, true), Class::IoFile, "most of it is reading");
-    assert_eq!(class(20, 500, false), Class::IoFile);
+    assert_eq!(class(20, 100, false), Class::IoFile);
 }
 
 /// Faults too short to be recorded one by one are sums, and no more than the kernel's count allows.
