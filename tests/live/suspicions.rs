@@ -39,6 +39,18 @@ pub(crate) fn judged_right(workload: &str, rule: &str) -> Result<[Twin; 2]> {
     Ok([bad, good])
 }
 
+/// Of one program with several faults, and of its twin with none of them.
+pub(crate) fn judged_right_together(workload: &str, name: &str, rules: &[&str]) -> Result<()> {
+    let (bad, good) = (twin(workload, name, "bad")?, twin(workload, name, "good")?);
+    for rule in rules {
+        let found = verdicts(&bad.result, rule);
+        ensure!(found.contains(&"confirmed"), "{rule} is {found:?} for the program that has it");
+        let found = verdicts(&good.result, rule);
+        ensure!(!found.contains(&"confirmed"), "{rule} is confirmed for the program without it");
+    }
+    Ok(())
+}
+
 fn twins(rule: &str) -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
     judged_right("w70_twins", rule).map(|_| ())

@@ -1,6 +1,6 @@
 //! The faults of the catalogue in other languages than Python: confirmed for the program that has one, and not for its twin.
 
-use crate::suspicions::{judged_right, synced_twins, twins_with_gain};
+use crate::suspicions::{judged_right, judged_right_together, synced_twins, twins_with_gain};
 use anyhow::Result;
 use perfmap_tests::turn;
 use std::process::Command;
@@ -61,6 +61,32 @@ fn sequential_http_calls_in_node() -> Result<()> {
 #[test]
 fn repeated_request_in_node() -> Result<()> {
     twins_with_gain("w71_twins_node", "repeated_request")
+}
+
+/// `execFileSync` holds up two requests; `execFile` does not.
+#[test]
+fn sync_io_in_async_in_node() -> Result<()> {
+    node("sync_io_in_async")
+}
+
+#[test]
+fn calls_and_writes_in_go() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    if !go_is_here() {
+        return Ok(());
+    }
+    let rules = ["sequential_http_calls", "repeated_request", "tiny_io"];
+    judged_right_together("w78_twins_go", "several", &rules)
+}
+
+#[test]
+fn connection_per_request_in_go() -> Result<()> {
+    go("connection_per_request")
+}
+
+#[test]
+fn cpu_bound_hot_function_in_go() -> Result<()> {
+    go("cpu_bound_hot_function")
 }
 
 #[test]

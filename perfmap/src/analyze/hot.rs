@@ -29,7 +29,7 @@ pub fn functions(map: &Map) -> Vec<Hot> {
     for step in &map.steps {
         collect(step, &mut found);
     }
-    let base = map.wall.since(queued(map));
+    let base = without_queues(map);
     let mut all: Vec<Hot> = found
         .into_iter()
         .filter(|(_, (cpu, _))| *cpu > Nanos::ZERO)
@@ -44,6 +44,11 @@ pub fn functions(map: &Map) -> Vec<Hot> {
         .collect();
     all.sort_by_key(|hot| Reverse(hot.cpu));
     all
+}
+
+/// The wall time without the waits for a CPU: what it would be on a machine with nothing else to do.
+pub fn without_queues(map: &Map) -> Nanos {
+    map.wall.since(queued(map))
 }
 
 /// On the chain of waits: ready to run, but without a CPU or without quota.

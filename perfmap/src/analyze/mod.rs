@@ -12,6 +12,7 @@ pub(crate) mod fixture;
 mod hot;
 mod lines;
 mod norms;
+mod pages;
 pub mod parallelism;
 pub mod parts;
 pub mod replay;
@@ -61,7 +62,8 @@ pub fn analyze(recording: &Recording, resolved: &Resolved, correlated: &Correlat
     let parallelism = parallelism::parallelism(&facts);
     let warnings = warnings::all(recording, resolved, map);
     let candidates = candidate::ranked(map);
-    let (class, detail, top) = classify(map, &candidates);
+    let (class, detail, mut top) = classify(map, &candidates);
+    let (class, detail) = pages::are_the_machines(&facts, &suspicions, (class, detail), &mut top);
     let escalation = escalation::steps(recording, resolved, map);
     let norms = Norms::of(recording);
     let wrong_tool = wrong_tool::indicators(recording, map, &candidates, &top, &suspicions, &norms);

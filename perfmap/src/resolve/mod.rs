@@ -8,6 +8,8 @@ pub mod native;
 mod places;
 mod project;
 
+pub(crate) use project::is_project_program;
+
 use crate::recording::{Recording, StackId, Unnamed};
 
 /// Index into [`Resolved::places`].

@@ -1,6 +1,6 @@
 // The faults of the catalogue in Node, each with its twin: twins.js RULE.bad | RULE.good. The services are those of w70_twins.
 'use strict'
-const { spawn } = require('child_process')
+const { execFile, execFileSync, spawn } = require('child_process')
 const crypto = require('crypto')
 const fs = require('fs')
 const http = require('http')
@@ -45,18 +45,19 @@ async function pageAtOnce (i) {
   return Promise.all([get('/t/25/user/' + i, kept), get('/t/25/orders/' + i, kept), get('/t/25/prices/' + i, kept)])
 }
 
-function digestHere () {
-  return crypto.pbkdf2Sync('a password', 'salt', 400000, 32, 'sha512')
+function convertHere () {
+  return execFileSync('sleep', ['0.25'])
 }
 
-function digestElsewhere () {
-  return new Promise((resolve, reject) => crypto.pbkdf2('a password', 'salt', 400000, 32, 'sha512', (error, key) => error ? reject(error) : resolve(key)))
+function convertElsewhere () {
+  return new Promise((resolve, reject) => execFile('sleep', ['0.25'], error => error ? reject(error) : resolve()))
 }
 
-// Two others wait for their answers meanwhile.
-async function crowd (digest) {
+// Two others wait for their answers meanwhile: Node writes a request only once the loop goes on.
+async function crowd (convert) {
   const others = [get('/t/150/a', kept), get('/t/150/b', kept)]
-  await digest()
+  await new Promise(resolve => setTimeout(resolve, 50))
+  await convert()
   await Promise.all(others)
 }
 
@@ -102,8 +103,8 @@ const ways = {
   async sequential_http_calls_good () { await Promise.all(Array.from({ length: 24 }, (_, i) => loadItem(i))) },
   async sequential_awaits_bad () { for (let i = 0; i < 8; i++) await page(i) },
   async sequential_awaits_good () { for (let i = 0; i < 8; i++) await pageAtOnce(i) },
-  async sync_io_in_async_bad () { for (let i = 0; i < 3; i++) await crowd(digestHere) },
-  async sync_io_in_async_good () { for (let i = 0; i < 3; i++) await crowd(digestElsewhere) },
+  async sync_io_in_async_bad () { for (let i = 0; i < 3; i++) await crowd(convertHere) },
+  async sync_io_in_async_good () { for (let i = 0; i < 3; i++) await crowd(convertElsewhere) },
   async tiny_io_bad () { writeLines(1) },
   async tiny_io_good () { writeLines(65536) },
   async cpu_bound_hot_function_bad () { parseAll() },

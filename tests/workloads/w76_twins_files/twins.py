@@ -174,7 +174,7 @@ def processes():
             start_one(["/bin/true"])
     else:
         for _ in range(60):
-            start_one(["/bin/sh", "-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done"])
+            start_one(["/bin/sh", "-c", "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done"])
 
 
 def touch(pages, size):

@@ -4,7 +4,10 @@ set -e
 cd "$(dirname "$0")"
 mkdir -p bin truth
 [ -x .venv/bin/python ] || "${WL_PYTHON:-python3}" -m venv .venv
-.venv/bin/pip install -q --disable-pip-version-check -r requirements.txt
+.venv/bin/pip install -q --disable-pip-version-check -r requirements.txt || {
+	echo "hint: pip could not bring the libraries of requirements.txt: is its index reachable (pip config list, PIP_INDEX_URL)?" >&2
+	exit 1
+}
 if command -v "${GO:-go}" >/dev/null; then
 	(cd gomod && GOCACHE="$PWD/../bin/go" GOFLAGS=-mod=mod GOPROXY=off CGO_ENABLED=0 "${GO:-go}" test ./... >/dev/null)
 fi

@@ -96,7 +96,7 @@ func parseAll() (x uint32) {
 //go:noinline
 func partOne() (x uint32) {
 	x = 1
-	for end := cpu() + 130*time.Millisecond; cpu() < end; {
+	for end := cpu() + 90*time.Millisecond; cpu() < end; {
 		for i := 0; i < 20000; i++ {
 			x = x*1103515245 + 12345
 		}
@@ -107,7 +107,7 @@ func partOne() (x uint32) {
 //go:noinline
 func partTwo() (x uint32) {
 	x = 2
-	for end := cpu() + 130*time.Millisecond; cpu() < end; {
+	for end := cpu() + 90*time.Millisecond; cpu() < end; {
 		for i := 0; i < 20000; i++ {
 			x = x*1103515245 + 12345
 		}
@@ -118,7 +118,7 @@ func partTwo() (x uint32) {
 //go:noinline
 func partThree() (x uint32) {
 	x = 3
-	for end := cpu() + 130*time.Millisecond; cpu() < end; {
+	for end := cpu() + 90*time.Millisecond; cpu() < end; {
 		for i := 0; i < 20000; i++ {
 			x = x*1103515245 + 12345
 		}
@@ -129,7 +129,7 @@ func partThree() (x uint32) {
 //go:noinline
 func partFour() (x uint32) {
 	x = 4
-	for end := cpu() + 130*time.Millisecond; cpu() < end; {
+	for end := cpu() + 90*time.Millisecond; cpu() < end; {
 		for i := 0; i < 20000; i++ {
 			x = x*1103515245 + 12345
 		}
@@ -140,7 +140,7 @@ func partFour() (x uint32) {
 //go:noinline
 func partFive() (x uint32) {
 	x = 5
-	for end := cpu() + 130*time.Millisecond; cpu() < end; {
+	for end := cpu() + 90*time.Millisecond; cpu() < end; {
 		for i := 0; i < 20000; i++ {
 			x = x*1103515245 + 12345
 		}
@@ -148,12 +148,49 @@ func partFive() (x uint32) {
 	return x
 }
 
+//go:noinline
+func partSix() (x uint32) {
+	x = 6
+	for end := cpu() + 90*time.Millisecond; cpu() < end; {
+		for i := 0; i < 20000; i++ {
+			x = x*1103515245 + 12345
+		}
+	}
+	return x
+}
+
+//go:noinline
+func partSeven() (x uint32) {
+	x = 7
+	for end := cpu() + 90*time.Millisecond; cpu() < end; {
+		for i := 0; i < 20000; i++ {
+			x = x*1103515245 + 12345
+		}
+	}
+	return x
+}
+
+//go:noinline
+func partEight() (x uint32) {
+	x = 8
+	for end := cpu() + 90*time.Millisecond; cpu() < end; {
+		for i := 0; i < 20000; i++ {
+			x = x*1103515245 + 12345
+		}
+	}
+	return x
+}
+
+// An eighth each: the limit is at 30 %.
 func shareWork() {
 	partOne()
 	partTwo()
 	partThree()
 	partFour()
 	partFive()
+	partSix()
+	partSeven()
+	partEight()
 }
 
 func askService(how string) {

@@ -53,6 +53,18 @@ var ways = map[string]func(){
 	"pool_exhaustion.bad":         func() { crowdAtPool(5) },
 	"pool_exhaustion.good":        func() { crowdAtPool(15) },
 
+	// Faults whose rules do not meet, in one run.
+	"several.bad": func() {
+		sequentialHTTPCallsBad()
+		repeatedRequestBad()
+		writeLines(false)
+	},
+	"several.good": func() {
+		sequentialHTTPCallsGood()
+		repeatedRequestGood()
+		writeLines(true)
+	},
+
 	"tiny_io.bad":                   func() { writeLines(false) },
 	"tiny_io.good":                  func() { writeLines(true) },
 	"small_sync_writes.bad":         func() { writeSynced(1) },

@@ -11,6 +11,10 @@ pub(crate) enum Pattern {
     Remove,
     OneProcess,
     TimeOut,
+    /// A peer refuses.
+    SendLess,
+    /// The program holds itself back.
+    RaiseLimit,
 }
 
 pub(crate) fn change(pattern: Pattern, location: Option<&Location>, function: &str) -> Change {
@@ -25,6 +29,12 @@ pub(crate) fn change(pattern: Pattern, location: Option<&Location>, function: &s
         Pattern::TimeOut => {
             format!("Set the time-out of {function} to what the answer may take, and find who is slow.")
         }
+        Pattern::SendLess => {
+            format!("Let {function} send no faster than the peer lets through, and ask for several items at once.")
+        }
+        Pattern::RaiseLimit => {
+            format!("Set the limit of {function} to what is behind it can take, or take fewer turns: more for each.")
+        }
     };
     let ungained = match pattern {
         // Taken back by rules that can tell it.
@@ -34,6 +44,8 @@ pub(crate) fn change(pattern: Pattern, location: Option<&Location>, function: &s
         Pattern::Close => "what is open costs no time until a limit is reached",
         Pattern::Remove => "what is left costs space, not time",
         Pattern::TimeOut => "when the answer would have come was not measured",
+        Pattern::SendLess => "what the peer would let through was not measured",
+        Pattern::RaiseLimit => "how much faster the limit may let it go was not measured",
     };
     Change { hint, before: before.into(), after: after.into(), ungained: Some(ungained.into()) }
 }
@@ -104,6 +116,29 @@ fn sketch(pattern: Pattern, language: Language) -> (&'static str, &'static str) 
         (Pattern::OneProcess, JavaScript | Go | Java | Rust | Other) => {
             ("for each item: start a process", "one process for all items (xargs, a worker that stays), or a library")
         }
+        (Pattern::SendLess, Python) => (
+            "while (answer := session.get(url)).status_code == 429:\n    time.sleep(0.1)",
+            "limiter = AsyncLimiter(rate, 1)  # as many a second as the peer allows\nasync with limiter:\n    \
+             answer = await client.get(url)  # 429: sleep for its Retry-After",
+        ),
+        (Pattern::SendLess, JavaScript) => (
+            "while ((answer = await fetch(url)).status === 429) await sleep(100)",
+            "const limit = pLimit(width) // as many at a time as the peer allows\n\
+             const answer = await limit(() => fetch(url)) // 429: sleep for its Retry-After",
+        ),
+        (Pattern::SendLess, Go) => (
+            "for answer.StatusCode == 429 { time.Sleep(pause); answer, err = client.Get(url) }",
+            "limiter := rate.NewLimiter(perSecond, burst) // golang.org/x/time/rate\nlimiter.Wait(ctx)\n\
+             answer, err := client.Get(url) // 429: sleep for its Retry-After",
+        ),
+        (Pattern::SendLess, Java | Rust | Other) => (
+            "ask until it is not refused",
+            "a limiter before the call with the peer's rate; of a refusal, sleep for its Retry-After; one call for many items",
+        ),
+        (Pattern::RaiseLimit, _) => (
+            "limiter: N a second, one turn for each item",
+            "the limit as a setting, measured against what is behind it; one turn for a batch of items",
+        ),
         (Pattern::TimeOut, _) => (
             "wait for the default time-out, try again",
             "a time-out of its own for this call; the error goes to the caller, or the call to another server",

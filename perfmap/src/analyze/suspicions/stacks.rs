@@ -73,6 +73,27 @@ impl<'a> Stacks<'a> {
         }
         None
     }
+
+    /// The step that an event loop runs and that runs a loop of its own to its end, as Node's `execFileSync` does: the poll of
+    /// the inner one holds up the outer one.
+    pub fn step_of_inner_loop(&self, stack: StackId) -> Option<&'a Step> {
+        let (mut inside, mut deepest) = (false, None);
+        for (id, place) in self.places(stack) {
+            if runs_loop(place) {
+                if deepest.is_some() {
+                    return deepest;
+                }
+                inside = true;
+            }
+            if place.function.ends_with("<module>") {
+                return None;
+            }
+            if inside {
+                deepest = deepest.or(self.known.get(id.0 as usize).copied().flatten());
+            }
+        }
+        None
+    }
 }
 
 /// Runs callbacks one after the other: asyncio's loop or the runner of another one, libuv, a scheduler of tokio's.

@@ -3,7 +3,7 @@
 use super::{Verdict, told::run};
 use crate::{
     analyze::fixture::ms,
-    correlate::{Cause, Protocol, Segment, State, Timeline},
+    correlate::{Cause, Protocol, Segment, State, Timeline, WaitId},
     recording::*,
 };
 use Verdict::{Confirmed, Dismissed};
@@ -57,6 +57,39 @@ fn a_turn_that_computes_for_long() {
     assert_eq!(of.verdict("sync_io_in_async"), Some(Confirmed));
     of.correlated.timelines[0].0.pop();
     assert!(of.judged("sync_io_in_async").is_empty());
+}
+
+/// Others had the CPU in between: the turn goes on; after a block it is another one.
+#[test]
+fn a_turn_on_a_busy_machine() {
+    let mut of = run();
+    let stack = of.stack(&[("load", 8), ("BaseEventLoop._run_once", 9)]);
+    of.loops(stack);
+    let cpu = |from, to| Segment { from: ms(from), to: ms(to), state: State::Cpu { short: None } };
+    let between = |state| vec![Timeline(vec![cpu(0, 30), Segment { from: ms(30), to: ms(90), state }, cpu(90, 130)])];
+    for at in [5, 15, 105, 115] {
+        of.recording.events.push(Event::Sample(Sample { at: ms(at), task: TaskId(0), stack }));
+    }
+    of.correlated.timelines = between(State::RunQueue(WaitId(0)));
+    assert_eq!(of.verdict("sync_io_in_async"), Some(Confirmed));
+    of.correlated.timelines = between(State::Blocked(WaitId(0)));
+    assert!(of.judged("sync_io_in_async").is_empty());
+}
+
+/// `execFileSync` polls in a loop of its own, and the outer one stands still.
+#[test]
+fn a_loop_in_a_loop() {
+    let verdict = |below: &[(&str, u32)]| {
+        let mut of = run();
+        let mut places = vec![("epoll_pwait", 1), ("node.uv_run", 1), ("node.spawnSync", 1), ("load", 8)];
+        places.extend_from_slice(below);
+        let stack = of.stack(&places);
+        of.loops(stack);
+        of.wait(0, 300, Cause::Other, stack);
+        of.judged("sync_io_in_async").first().map(|one| (one.verdict, one.subject.clone()))
+    };
+    assert_eq!(verdict(&[("node.uv_run", 1), ("node.main", 1)]), Some((Confirmed, "load".to_owned())));
+    assert_eq!(verdict(&[("node.main", 1)]), None, "the program's only loop");
 }
 
 /// Three rounds of three calls in one coroutine, each at a line of its own.
@@ -197,6 +230,8 @@ fn refused_for_asking_too_often() {
         of
     };
     assert_eq!(refused(5).verdict("rate_limiting"), Some(Confirmed));
+    let change = refused(5).judged("rate_limiting")[0].change.clone().expect("a hint");
+    assert!(change.after.contains("Retry-After") && change.ungained.is_some(), "{change:?}");
     assert_eq!(refused(1).verdict("rate_limiting"), Some(Dismissed));
     assert!(refused(0).judged("rate_limiting").is_empty());
     let mut own = run();

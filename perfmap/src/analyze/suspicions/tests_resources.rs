@@ -1,8 +1,8 @@
 //! Rules on files, descriptors, processes, disks and time-outs, in both directions, on made-up runs.
 
-use super::{Verdict, told::Run, told::run};
+use super::{Value, Verdict, told::Run, told::run};
 use crate::{
-    analyze::fixture::ms,
+    analyze::{Bottleneck, Class, Detail, Rank, fixture::ms, pages},
     correlate::{Cause, Segment, State, Timeline, WaitId},
     map::WaitCause,
     recording::*,
@@ -182,6 +182,33 @@ fn pages_that_come_from_a_device() {
     assert!(not_counted.judged("major_faults").is_empty());
 }
 
+/// A step whose waits for disks are page faults is the machine's matter; one that reads is its own.
+#[test]
+fn the_class_of_pages_that_come_from_a_device() {
+    let class = |each: u64, reading: u64, confirmed: bool| {
+        let mut of = faults(each, 20);
+        of.map.steps[0].own_waits.add(WaitCause::Disk, ms(reading));
+        let mut found = of.judged("major_faults");
+        found.iter_mut().filter(|_| !confirmed).for_each(|one| one.verdict = Dismissed);
+        let (class, time) = (Class::IoFile, ms(20 * each + reading));
+        let detail = Detail::FileIo { bytes_read: 0, bytes_written: 0, time };
+        let mut top = [Bottleneck {
+            step: Some("1".into()),
+            function: "load".into(),
+            class,
+            rank: Rank::Primary,
+            share_pct: 90.0,
+            detail: detail.clone(),
+        }];
+        let (class, _) = pages::are_the_machines(&of.facts(), &found, (class, detail), &mut top);
+        assert_eq!(class, top[0].class);
+        class
+    };
+    assert_eq!(class(20, 100, true), Class::Infrastructure);
+    assert_eq!(class(10, 500, true), Class::IoFile, "most of it is reading");
+    assert_eq!(class(20, 100, false), Class::IoFile);
+}
+
 /// Faults too short to be recorded one by one are sums, and no more than the kernel's count allows.
 #[test]
 fn short_faults() {
@@ -265,6 +292,41 @@ fn starts_on_a_busy_machine() {
         of.correlated.timelines.push(Timeline(vec![queue, cpu]));
     }
     assert_eq!(of.verdict("many_short_lived_processes"), Some(Dismissed));
+}
+
+/// However long they wait for a CPU beside others, they and what starts them.
+#[test]
+fn a_busy_machine_hides_no_processes() {
+    let mut of = processes(100, 8_000_000, 3_000_000);
+    of.map.wall = Nanos(4 * SECOND);
+    assert_eq!(of.verdict("many_short_lived_processes"), Some(Dismissed));
+    of.map.steps[0].own_waits.add(WaitCause::RunQueue, Nanos(3 * SECOND));
+    assert_eq!(of.verdict("many_short_lived_processes"), Some(Confirmed));
+}
+
+/// Each computes for 2 ms after its execve; what part of it was starting, some samples of all say.
+#[test]
+fn few_samples_of_many_processes() {
+    let judged = |starting: u64, working: u64| {
+        let mut of = processes(100, 8_000_000, 0);
+        let stacks = ["_dl_start_user", "compile"].map(|function| of.stack(&[(function, 1)]));
+        of.correlated.timelines.resize(of.recording.tasks.len(), Timeline::default());
+        for n in 0..100_u64 {
+            let born = n * 8_000_000;
+            of.recording.tasks.push(Task { process: ProcessId(n as u32 + 2), ..of.recording.tasks[0].clone() });
+            let cpu = Segment { from: Nanos(born), to: Nanos(born + 2_000_000), state: State::Cpu { short: None } };
+            of.correlated.timelines.push(Timeline(vec![cpu]));
+            let task = TaskId(of.recording.tasks.len() as u32 - 1);
+            let stack = if n < starting { stacks[0] } else { stacks[1] };
+            if n < starting + working {
+                of.recording.events.push(Event::Sample(Sample { at: Nanos(born + 1), task, stack }));
+            }
+        }
+        of.judged("many_short_lived_processes").first().map(|one| one.evidence[3].value.clone())
+    };
+    assert_eq!(judged(6, 2), Some(Value::Time(ms(150))));
+    assert_eq!(judged(3, 1), Some(Value::Time(ms(150))), "half as many samples say the same");
+    assert_eq!(judged(0, 0), Some(Value::Time(Nanos::ZERO)));
 }
 
 /// What was sampled in starting counts as much less as processes run at one time.

@@ -2,6 +2,8 @@
 //! the page cache, code that was evicted, swap. A wait in no system call for a block device is one; the kernel's count of
 //! the command's major faults says how many there were, also of those too short to be recorded one by one.
 
+use std::collections::BTreeMap;
+
 use super::{
     super::{Answer, Category, Evidence, Facts, Suspicion, Value, Verdict, stacks::Stacks},
     steps,
@@ -64,6 +66,21 @@ pub fn is_fault(off: &OffCpu) -> bool {
     off.state == OffState::Uninterruptible && off.syscall.is_none() && off.device.is_some()
 }
 
+/// Of each step whose function was in them, sum over threads.
+pub fn by_step(facts: &Facts<'_>) -> BTreeMap<String, Nanos> {
+    let (stacks, mut found) = (Stacks::new(facts), BTreeMap::<String, Nanos>::new());
+    for event in &facts.recording.events {
+        if let Event::OffCpu(off) = event
+            && is_fault(off)
+            && let Some(step) = off.stack.and_then(|stack| stacks.step(stack))
+        {
+            let sum = found.entry(step.id.clone()).or_default();
+            *sum = sum.plus(off.woken.since(off.off));
+        }
+    }
+    found
+}
+
 pub fn judge(facts: &Facts<'_>) -> Answer {
     let recording = facts.recording;
     if recording.environment.length == Nanos::ZERO {
@@ -74,17 +91,7 @@ pub fn judge(facts: &Facts<'_>) -> Answer {
     if count < COUNT || pct < SUSPECTED_PCT {
         return Answer::Quiet;
     }
-    let stacks = Stacks::new(facts);
-    let mut affected: Vec<String> = recording
-        .events
-        .iter()
-        .filter_map(|event| match event {
-            Event::OffCpu(off) if is_fault(off) => Some(stacks.step(off.stack?)?.id.clone()),
-            _ => None,
-        })
-        .collect();
-    affected.sort();
-    affected.dedup();
+    let affected: Vec<String> = by_step(facts).into_keys().collect();
     let environment = &recording.environment;
     let mut evidence = vec![
         Evidence::held_against("page faults that waited for a device", Value::Count(count), Value::Count(COUNT)),

@@ -1,14 +1,16 @@
 //! Fifty processes and more whose starting and ending costs over a tenth of the wall time. The cost of one: from its fork to
 //! its execve, and the CPU time that was sampled in what every process goes through: the kernel's fork, execve and exit, the
-//! dynamic loader, the start and end of an interpreter. What it does in between is its work. Where several run at one time,
-//! the CPU time counts as much less.
+//! dynamic loader, the start and end of an interpreter. What it does in between is its work. How long they computed is known
+//! exactly, the samples say what part of that was starting: of two hundred processes that live for a millisecond each, twenty
+//! are sampled. Where several run at one time, the CPU time counts as much less. Waits for a CPU belong to the machine: they are
+//! in neither side of the share.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{Answer, Category, Evidence, Facts, Gain, Value, Verdict, calls::Place, stacks::Stacks};
 use crate::{
     analyze::{
-        share_pct,
+        hot, share_pct,
         suspicions::{
             draft::suspicion,
             sketch_resources::{self, Pattern},
@@ -76,7 +78,8 @@ pub(crate) fn judge(facts: &Facts<'_>) -> Answer {
         return Answer::Quiet;
     }
     let cost = cost(facts, &short);
-    let (wall, pct) = (cost.wall().min(facts.map.wall), share_pct(cost.wall(), facts.map.wall).min(100.0));
+    let (wall, pct) =
+        (cost.wall().min(facts.map.wall), share_pct(cost.wall(), hot::without_queues(facts.map)).min(100.0));
     let confirmed = pct > SHARE_PCT;
     let evidence = vec![
         Evidence::held_against(
@@ -85,12 +88,12 @@ pub(crate) fn judge(facts: &Facts<'_>) -> Answer {
             Value::Count(PROCESSES as u64),
         ),
         Evidence::held_against(
-            "their start and end, share of the wall time",
+            "their start and end, share of the wall time without waits for a CPU",
             Value::Percent(pct),
             Value::Percent(SHARE_PCT),
         ),
         Evidence::new("from fork to execve", Value::Time(cost.until_execve)),
-        Evidence::new("sampled in starting and ending", Value::Time(cost.sampled)),
+        Evidence::new("starting and ending, as sampled of their CPU time", Value::Time(cost.sampled)),
         Evidence::new("at one time, mean", Value::Ratio(cost.together)),
     ];
     let step = starter(facts);
@@ -148,24 +151,60 @@ fn cost(facts: &Facts<'_>, short: &BTreeSet<ProcessId>) -> Cost {
             Some((*id, process.images.iter().find(|image| image.at > process.born)?.at))
         })
         .collect();
-    // Of each sample as many as it stands for.
-    let in_start = |event: &Event| {
-        let Event::Sample(sample) = event else { return None };
-        let task = recording.tasks.get(sample.task.0 as usize)?;
-        // Until its execve all of its time counts already.
-        let counted = executed.get(&task.process).is_some_and(|at| sample.at <= *at);
-        let forks = !short.contains(&task.process);
-        let on = |kernel_alone: bool| starting.get(sample.stack.0 as usize).is_some_and(|of| of.is(kernel_alone));
-        (!counted && on(forks)).then(|| u64::from(recording.meta.sample_every(sample.at)))
-    };
-    let samples: u64 = recording.events.iter().filter_map(in_start).sum();
+    let (mut after, mut of_parents) = (Sampled::default(), 0_u64);
+    for event in &recording.events {
+        let Event::Sample(sample) = event else { continue };
+        let Some(task) = recording.tasks.get(sample.task.0 as usize) else { continue };
+        let Some(of) = starting.get(sample.stack.0 as usize) else { continue };
+        // Of each sample as many as it stands for.
+        let weight = u64::from(recording.meta.sample_every(sample.at));
+        if !short.contains(&task.process) {
+            of_parents += if of.is(true) { weight } else { 0 };
+        } else if executed.get(&task.process).is_none_or(|at| sample.at > *at) {
+            // Until its execve all of its time counts already.
+            after.all += weight;
+            after.starting += if of.is(false) { weight } else { 0 };
+        }
+    }
+    let period = Nanos(1_000_000_000 / u64::from(recording.meta.sample_hz.max(1)));
+    let sampled =
+        after.of(computed_after(facts, short, &executed), period).plus(Nanos(period.0.saturating_mul(of_parents)));
     let together = sum_of_lives.0 as f64 / crate::recording::covered(lives).0.max(1) as f64;
     Cost {
         processes: short.len(),
         until_execve: crate::recording::covered(starts),
-        sampled: Nanos(samples.saturating_mul(1_000_000_000 / u64::from(recording.meta.sample_hz.max(1)))),
+        sampled,
         together: together.max(1.0),
     }
+}
+
+/// Samples of the short-lived processes after their execve.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sampled {
+    starting: u64,
+    all: u64,
+}
+
+impl Sampled {
+    /// The part of what they computed that was starting; where that is not known, as long as the samples stand for.
+    fn of(self, computed: Nanos, period: Nanos) -> Nanos {
+        if computed == Nanos::ZERO || self.all == 0 {
+            return Nanos(period.0.saturating_mul(self.starting));
+        }
+        Nanos((computed.0 as f64 * (self.starting as f64 / self.all as f64)) as u64)
+    }
+}
+
+/// CPU time of the processes after their execve.
+fn computed_after(facts: &Facts<'_>, short: &BTreeSet<ProcessId>, executed: &BTreeMap<ProcessId, Nanos>) -> Nanos {
+    let tasks = facts.recording.tasks.iter().zip(&facts.correlated.timelines);
+    let of_short = tasks.filter(|(task, _)| short.contains(&task.process));
+    let computed = of_short.flat_map(|(task, timeline)| {
+        let from = executed.get(&task.process).copied().unwrap_or(task.born);
+        let cpu = timeline.0.iter().filter(|segment| matches!(segment.state, State::Cpu { .. }));
+        cpu.map(move |segment| segment.to.since(segment.from.max(from)))
+    });
+    computed.sum()
 }
 
 /// Without the waits for a CPU, which are no cost of starting.

@@ -1,5 +1,5 @@
 //! A peer that refuses because it was asked too often (429), or sleeps in a limiter of the program's own. What a limit
-//! costs is not computed: nothing that was measured tells what the peer would let through.
+//! costs is not computed: nothing that was measured tells what the peer would let through. The hint says so.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,7 @@ use crate::{
         calls::{self, Made, Place},
         draft::suspicion,
         rules::connection_per_request::steps,
+        sketch_resources::{self, Pattern},
         stacks::Stacks,
         types::{Category, Evidence, Suspicion, Value, Verdict},
     },
@@ -31,13 +32,19 @@ pub(crate) fn judge(facts: &Facts<'_>) -> Answer {
     }
     let refusals = by_peer.into_iter().filter_map(|(peer, made)| of_peer(facts, peer, &made));
     let mut found: Vec<Suspicion> = refusals.chain(sleeps(facts)).collect();
-    for one in super::pacing::judge(facts) {
+    for mut one in super::pacing::judge(facts) {
         // By its name it is known already.
         if !found.iter().any(|known| known.affected_steps == one.affected_steps) {
+            let function = one.subject.clone();
+            advise(&mut one, Pattern::RaiseLimit, &function);
             found.push(one);
         }
     }
     if found.is_empty() { Answer::Quiet } else { Answer::Found(found) }
+}
+
+fn advise(one: &mut Suspicion, pattern: Pattern, function: &str) {
+    one.change = Some(sketch_resources::change(pattern, one.location.as_ref(), function));
 }
 
 fn of_peer(facts: &Facts<'_>, peer: Option<usize>, made: &[Made<'_>]) -> Option<Suspicion> {
@@ -55,6 +62,10 @@ fn of_peer(facts: &Facts<'_>, peer: Option<usize>, made: &[Made<'_>]) -> Option<
     let description = format!("{name} refuses requests because they are too many.");
     let mut found = suspicion(RULE, name, Some(&first.place), (verdict, note), description, evidence);
     found.affected_steps = steps(&refused);
+    if confirmed {
+        let function = first.place.step.map_or("the program", |step| step.function.as_str());
+        advise(&mut found, Pattern::SendLess, function);
+    }
     Some(found)
 }
 
@@ -83,7 +94,10 @@ fn sleeps(facts: &Facts<'_>) -> Vec<Suspicion> {
             let note = format!("{} sleeps in {limiter}, {:.1} ms together", slept.len(), time.as_ms());
             let place = Place { step: Some(step), above: None };
             let description = format!("{limiter} holds the program back.");
-            suspicion(RULE, limiter.to_owned(), Some(&place), (Verdict::Confirmed, note), description, evidence)
+            let verdict = (Verdict::Confirmed, note);
+            let mut found = suspicion(RULE, limiter.to_owned(), Some(&place), verdict, description, evidence);
+            advise(&mut found, Pattern::RaiseLimit, limiter);
+            found
         })
         .collect()
 }

@@ -15,7 +15,7 @@ use crate::{
             types::{Category, Evidence, Gain, Suspicion, Value, Verdict},
         },
     },
-    correlate::{Cause, State},
+    correlate::{Cause, State, Timeline},
     map::Step,
     recording::{Event, Nanos, TaskId},
 };
@@ -43,11 +43,13 @@ pub(crate) fn judge(facts: &Facts<'_>) -> Answer {
     let crowds = Crowds::new(facts);
     let mut found: BTreeMap<&str, OfStep<'_>> = BTreeMap::new();
     for wait in facts.correlated.waits.iter().filter(|wait| wait.woken.since(wait.off) >= LEAST) {
-        let Some(cause) = named(wait.cause) else { continue };
-        if wait.stack.is_some_and(|stack| stacks.is_in_epoll(stack)) {
-            continue;
-        }
-        let Some(step) = wait.stack.and_then(|stack| stacks.step_in_loop(stack)) else { continue };
+        let Some(stack) = wait.stack else { continue };
+        let (step, cause) = if stacks.is_in_epoll(stack) {
+            (stacks.step_of_inner_loop(stack), Some(named(wait.cause).unwrap_or("an event loop of its own")))
+        } else {
+            (stacks.step_in_loop(stack), named(wait.cause))
+        };
+        let (Some(step), Some(cause)) = (step, cause) else { continue };
         let span = Span { from: wait.off, to: wait.woken, computed: Nanos::ZERO };
         let of = found.entry(step.id.as_str()).or_default();
         of.step = Some(step);
@@ -140,14 +142,10 @@ fn long_turns<'a>(facts: &Facts<'a>, stacks: &Stacks<'a>) -> Vec<(TaskId, Span, 
     let mut found = Vec::new();
     for (task, samples) in samples {
         let Some(timeline) = facts.correlated.timelines.get(task.0 as usize) else { continue };
-        for segment in &timeline.0 {
-            let is_cpu = matches!(segment.state, State::Cpu { .. });
-            if !is_cpu || segment.to.since(segment.from) < LONG {
-                continue;
-            }
-            let from = samples.partition_point(|(at, _)| *at < segment.from);
+        for turn in computing(timeline).into_iter().filter(|turn| turn.cpu >= LONG) {
+            let from = samples.partition_point(|(at, _)| *at < turn.from);
             let inside: Vec<&Step> =
-                samples[from..].iter().take_while(|(at, _)| *at < segment.to).map(|(_, step)| *step).collect();
+                samples[from..].iter().take_while(|(at, _)| *at < turn.to).map(|(_, step)| *step).collect();
             let mut counts: BTreeMap<&str, (usize, &Step)> = BTreeMap::new();
             for step in &inside {
                 counts.entry(step.id.as_str()).or_insert((0, *step)).0 += 1;
@@ -156,9 +154,37 @@ fn long_turns<'a>(facts: &Facts<'a>, stacks: &Stacks<'a>) -> Vec<(TaskId, Span, 
             if let Some((count, step)) = counts.into_values().max_by_key(|(count, _)| *count)
                 && count >= 2
             {
-                let span = Span { from: segment.from, to: segment.to, computed: Nanos::ZERO };
+                let span = Span { from: turn.from, to: turn.to, computed: Nanos::ZERO };
                 found.push((task, span, step));
             }
+        }
+    }
+    found
+}
+
+/// From one block of a thread to the next.
+struct Computing {
+    from: Nanos,
+    to: Nanos,
+    cpu: Nanos,
+}
+
+/// Who loses the CPU to another program is in the same turn when he has it again.
+fn computing(timeline: &Timeline) -> Vec<Computing> {
+    let mut found: Vec<Computing> = Vec::new();
+    let mut goes_on = false;
+    for segment in &timeline.0 {
+        match segment.state {
+            State::Cpu { .. } => {
+                let cpu = segment.to.since(segment.from);
+                match found.last_mut().filter(|_| goes_on) {
+                    Some(turn) => (turn.to, turn.cpu) = (segment.to, turn.cpu.plus(cpu)),
+                    None => found.push(Computing { from: segment.from, to: segment.to, cpu }),
+                }
+                goes_on = true;
+            }
+            State::RunQueue(_) => {}
+            State::Blocked(_) => goes_on = false,
         }
     }
     found
