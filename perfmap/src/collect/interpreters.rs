@@ -11,18 +11,31 @@ use crate::unwind::python::{Discoverer, Discovery};
 /// How long an interpreter is looked for after an execve; a late one shows by its mapping.
 pub const SEARCH_NS: u64 = 300_000_000;
 
-/// Finds the layouts of interpreters and tells both sides.
+/// Processes that are searched, and where the kernel side is told what was found.
 pub struct Interpreters {
     map: PythonProcesses,
-    discoverer: Discoverer,
     /// Since when, by pid.
     searching: HashMap<u32, u64>,
     enabled: bool,
 }
 
+/// A process, since when it was searched, and what it is.
+pub type Looked = (u32, u64, Discovery);
+
+/// Looks through the programs of processes: of one with many symbols that takes its time.
+pub fn look(discoverer: &mut Discoverer, wanted: Vec<(u32, u64)>) -> Vec<Looked> {
+    wanted.into_iter().map(|(pid, since)| (pid, since, discoverer.discover(pid))).collect()
+}
+
 impl Interpreters {
     pub fn new(map: PythonProcesses, enabled: bool) -> Interpreters {
-        Interpreters { map, discoverer: Discoverer::default(), searching: HashMap::new(), enabled }
+        Interpreters { map, searching: HashMap::new(), enabled }
+    }
+
+    pub fn search(&mut self, pid: u32, now: u64) {
+        if self.enabled {
+            self.searching.insert(pid, now);
+        }
     }
 
     pub fn is_searched(&self, pid: u32) -> bool {
@@ -33,28 +46,25 @@ impl Interpreters {
         self.searching.remove(&pid);
     }
 
-    pub fn search(&mut self, pid: u32, now: u64) {
-        if self.enabled {
-            self.searching.insert(pid, now);
-        }
+    pub fn wanted(&self) -> Vec<(u32, u64)> {
+        self.searching.iter().map(|(pid, since)| (*pid, *since)).collect()
     }
 
-    /// True while something is looked for.
-    pub fn tick(&mut self, now: u64, sender: &Sender<Item>) -> Result<bool, CollectError> {
-        let mut found = Vec::new();
-        let (map, discoverer) = (&mut self.map, &mut self.discoverer);
-        self.searching.retain(|pid, since| match discoverer.discover(*pid) {
-            Discovery::Found(layout) => {
-                if map.insert(*pid, &layout) {
-                    found.push((*pid, layout));
-                }
-                false
+    /// Tells both sides what was found; true while something is searched. Who ended or executed another program since it was
+    /// looked at is passed over.
+    pub fn tell(&mut self, looked: Vec<Looked>, now: u64, sender: &Sender<Item>) -> Result<bool, CollectError> {
+        for (pid, since, discovery) in looked {
+            if self.searching.get(&pid) != Some(&since) {
+                continue;
             }
-            Discovery::NotPython | Discovery::Refused(_) => false,
-            Discovery::NotYet => now.saturating_sub(*since) < SEARCH_NS,
-        });
-        for (pid, layout) in found {
-            send(sender, Item::Python { pid, layout })?;
+            match discovery {
+                Discovery::NotYet if now.saturating_sub(since) < SEARCH_NS => continue,
+                Discovery::Found(layout) if self.map.insert(pid, &layout) => {
+                    send(sender, Item::Python { pid, layout })?
+                }
+                Discovery::Found(_) | Discovery::NotYet | Discovery::NotPython | Discovery::Refused(_) => {}
+            }
+            self.searching.remove(&pid);
         }
         Ok(!self.searching.is_empty())
     }

@@ -3,6 +3,7 @@
 use std::{
     fs,
     os::fd::{AsFd, AsRawFd},
+    thread,
 };
 
 use aya::{
@@ -17,9 +18,9 @@ use super::{
     CollectError, Mode, Plan, pid_namespace,
     probes::{ADOPTION, PROBES, When, attach, run_once},
     tls_functions::ProbePoints,
-    tls_multi::{Maps, Point},
+    tls_multi::{Maps, MultiProgram, Point},
     tls_probes,
-    tls_probes::Probes,
+    tls_probes::{PROGRAM, Probes},
 };
 use crate::recording::{Loss, Losses, Nanos};
 
@@ -77,16 +78,28 @@ impl Object {
         let btf =
             Btf::from_sys_fs().map_err(|error| CollectError::Unsupported { what: format!("kernel BTF: {error}") })?;
         let mut missing = Vec::new();
-        for probe in PROBES.iter().filter(|probe| probe.when == When::Always || !counting) {
-            match attach(&mut ebpf, probe, &btf, plan.sample_hz, cpus) {
-                Err(error) if !probe.is_required() => missing.push(format!("no {}: {error}", probe.gives)),
-                attached => attached?,
+        // The kernel's look at the program of the TLS probes takes nearly as long as that at all others: both at once.
+        let multi = thread::scope(|scope| {
+            let mut beside = None;
+            for probe in PROBES.iter().filter(|probe| probe.when == When::Always || !counting) {
+                match attach(&mut ebpf, probe, &btf, plan.sample_hz, cpus) {
+                    Err(error) if !probe.is_required() => missing.push(format!("no {}: {error}", probe.gives)),
+                    attached => attached?,
+                }
+                if beside.is_none()
+                    && !plan.single_probes
+                    && let (Ok(maps), Some(btf_id)) = (&maps, tls_probes::btf_id(&ebpf))
+                {
+                    let btf = &btf;
+                    beside = Some(scope.spawn(move || MultiProgram::load(OBJECT, PROGRAM, maps, btf, btf_id).ok()));
+                }
             }
-        }
+            Ok::<_, CollectError>(beside.and_then(|thread| thread.join().ok().flatten()))
+        })?;
         let tls = if plan.single_probes {
             Probes::load_single(&mut ebpf)
         } else {
-            maps.map_err(|error| error.to_string()).and_then(|maps| Probes::load(&mut ebpf, OBJECT, &maps, &btf))
+            maps.map_err(|error| error.to_string()).and_then(|_| Probes::with(&mut ebpf, multi))
         };
         Ok(Object { ebpf, live, tls, missing })
     }

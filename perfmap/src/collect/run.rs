@@ -15,7 +15,7 @@ use super::{
     clock::{children_cpu, monotonic_ns, own_cpu},
     go_programs::GoPrograms,
     gpu::GpuWatch,
-    interpreters::{Interpreters, SEARCH_NS},
+    interpreters::{self, Interpreters, SEARCH_NS},
     item::Item,
     mappings::{Change, Mappings},
     memory::MemoryWatch,
@@ -34,7 +34,10 @@ use crate::{
         Ending, Ends, Loss, Losses, Meta, Nanos, Process, ProcessId, Recording, Socket, TaskId, Thinned, Translation,
     },
     target::{Held, LaunchError, Remote, Running},
-    unwind::{KernelSymbols, ModuleFiles, Root, python::worth_a_look},
+    unwind::{
+        KernelSymbols, ModuleFiles, Root,
+        python::{Discoverer, worth_a_look},
+    },
 };
 
 const TICK: Duration = Duration::from_millis(10);
@@ -145,6 +148,7 @@ async fn collect(
     // Every mapped file is kept open; the target was made before, so its own limit is as it was.
     let _limit = DescriptorLimit::raise();
     feed.adopt(&mut object, true)?;
+    let mut discoverer = Discoverer::default();
     feed.probe(&mut libraries, &mut object)?;
     let surroundings = (plan.mode == Mode::Profile).then(Reading::take);
     let mut watch = Watch::new(plan, &object, origin);
@@ -154,6 +158,7 @@ async fn collect(
     let mut aborted = false;
     let ending = loop {
         let busy = feed.drain()?;
+        let busy = feed.find(&mut discoverer)? || busy;
         watch.tick(monotonic_ns(), &mut object, &mut feed.passing, &feed.alive)?;
         feed.probe(&mut libraries, &mut object)?;
         feed.adopt(&mut object, false)?;
@@ -301,15 +306,14 @@ struct Feed {
 }
 
 impl Feed {
-    /// Empties the buffers; true while an interpreter is looked for.
+    /// Empties the buffers; true while Go's goroutines are looked for.
     fn drain(&mut self) -> Result<bool, CollectError> {
         for _ in 0..ROUNDS {
             if self.batch()? < BATCH_BYTES {
                 break;
             }
         }
-        let go = self.go.tick(monotonic_ns(), &self.sender)?;
-        Ok(self.python.tick(monotonic_ns(), &self.sender)? || go)
+        self.go.tick(monotonic_ns(), &self.sender)
     }
 
     /// Empties the buffers to the last record: nothing writes any more.
@@ -318,8 +322,8 @@ impl Feed {
         self.drain().map(drop)
     }
 
-    /// Does what makes the kernel take its time, in a thread of its own, and empties the buffers meanwhile: attaching a
-    /// probe waits for grace periods and reads the whole program that it goes to, which is longer than the ring lasts.
+    /// Does what takes its time in a thread of its own, and empties the buffers meanwhile: a program with many symbols is
+    /// read, and probes are attached to it, for longer than the ring lasts.
     fn beside(&mut self, work: impl FnOnce() + Send) -> Result<(), CollectError> {
         let (over, is_over) = bounded::<()>(0);
         thread::scope(|scope| {
@@ -334,6 +338,18 @@ impl Feed {
             }
             work.join().map_err(|_| CollectError::Recorder("its attaching thread panicked".into()))
         })
+    }
+
+    /// Looks for interpreters in programs that were executed; true while one is looked for.
+    fn find(&mut self, discoverer: &mut Discoverer) -> Result<bool, CollectError> {
+        let wanted = self.python.wanted();
+        if wanted.is_empty() {
+            return Ok(false);
+        }
+        let mut looked = Vec::new();
+        self.beside(|| looked = interpreters::look(discoverer, wanted))?;
+        // After the events: the execve that started one is among them, and it ends what was known.
+        self.python.tell(looked, monotonic_ns(), &self.sender)
     }
 
     /// Probes the libraries among what was mapped since the last call.
@@ -391,7 +407,6 @@ impl Feed {
             }
             self.mapped.extend(changes);
         }
-        // Interpreters are told after the events: the execve that started one is among them, and it ends what was known.
         let size = batch.len();
         if size > 0 {
             send(&self.sender, Item::Events(batch))?;

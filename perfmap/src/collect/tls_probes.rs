@@ -40,8 +40,12 @@ pub struct Probes {
 impl Probes {
     /// Other programs of the object are loaded already.
     pub fn load(ebpf: &mut Ebpf, object: &[u8], maps: &Maps, btf: &Btf) -> Result<Probes, Refused> {
-        let loaded = ebpf.programs().find_map(|(_, program)| program.info().ok()?.btf_id());
-        let multi = loaded.and_then(|btf_id| MultiProgram::load(object, PROGRAM, maps, btf, btf_id).ok());
+        let multi = btf_id(ebpf).and_then(|btf_id| MultiProgram::load(object, PROGRAM, maps, btf, btf_id).ok());
+        Probes::with(ebpf, multi)
+    }
+
+    /// Without one, as on a kernel without links of many probes.
+    pub fn with(ebpf: &mut Ebpf, multi: Option<MultiProgram>) -> Result<Probes, Refused> {
         let probes = Probes { multi, links: Vec::new(), single: Vec::new() };
         if probes.multi.is_none() {
             load_single(ebpf)?;
@@ -104,6 +108,11 @@ impl Probes {
         self.single.append(&mut links.collect::<Result<Vec<_>, _>>()?);
         Ok(())
     }
+}
+
+/// The types of the object, as the kernel calls them; None: none of its programs is loaded yet.
+pub fn btf_id(ebpf: &Ebpf) -> Option<u32> {
+    ebpf.programs().find_map(|(_, program)| program.info().ok()?.btf_id())
 }
 
 /// The answer of kernels that do not know links of many probes.
