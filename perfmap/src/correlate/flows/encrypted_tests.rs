@@ -12,6 +12,13 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 const DATA: u8 = 23;
 const HANDSHAKE: u8 = 22;
 
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let [_, length @ ..] = (payload.len() as u32).to_be_bytes();
+    [&length[..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
 fn message(at: u64, layer: Layer, direction: Direction, bytes: u64, marks: Vec<Mark>) -> Message {
     let (task, socket) = (TaskId(0), SocketId(0));
     Message { at: Nanos(at), task, socket, layer, direction, bytes, descriptor: 3, marks, stack: None }
@@ -58,6 +65,16 @@ impl End {
     }
 
     fn new(client: bool, requests: usize, probed: u64) -> End {
+        let (mut end, asks, answers) = End::shaken(client, probed);
+        for _ in 0..requests {
+            end.moves(asks, GET);
+            end.moves(answers, OK);
+        }
+        end
+    }
+
+    /// After the handshake, with where requests and answers go.
+    fn shaken(client: bool, probed: u64) -> (End, Direction, Direction) {
         let mut end = End { messages: Vec::new(), decoder: Decoder::new(), probed, now: 0 };
         let (asks, answers) =
             if client { (Direction::Sent, Direction::Received) } else { (Direction::Received, Direction::Sent) };
@@ -65,9 +82,26 @@ impl End {
         end.wire(answers, &[(HANDSHAKE, 122), (20, 1), (DATA, 1500)]);
         end.wire(asks, &[(20, 1), (DATA, 53)]);
         end.wire(answers, &[(DATA, 250), (DATA, 250)]);
-        for _ in 0..requests {
-            end.moves(asks, GET);
-            end.moves(answers, OK);
+        (end, asks, answers)
+    }
+
+    /// HTTP/2: where the server's settings are there before the first request is written, and where they are not.
+    fn streams(client: bool, quick: bool, requests: u32, probed: u64) -> End {
+        let (mut end, asks, answers) = End::shaken(client, probed);
+        end.moves(asks, &[PREFACE, &frame(4, 0, 0, &[0, 2, 0, 0, 0, 0])].concat());
+        if quick {
+            end.moves(answers, &frame(4, 0, 0, &[0, 5, 0, 1, 0, 0]));
+            end.moves(asks, &frame(4, 1, 0, &[]));
+        }
+        for number in (0..requests).map(|number| number * 2 + 1) {
+            // :method GET, :scheme https, :path /, :authority h; ended with its head.
+            end.moves(asks, &frame(1, 5, number, &[0x82, 0x87, 0x84, 0x01, 0x01, b'h']));
+            if number == 1 && !quick {
+                end.moves(answers, &frame(4, 0, 0, &[0, 5, 0, 1, 0, 0]));
+                end.moves(asks, &frame(4, 1, 0, &[]));
+            }
+            // :status 200
+            end.moves(answers, &[frame(1, 4, number, &[0x88]), frame(0, 1, number, b"hi")].concat());
         }
         end
     }
@@ -81,7 +115,7 @@ impl End {
     /// Exchanges that were read, and those that were inferred.
     fn counts(&self) -> (usize, usize) {
         let all = self.read().exchanges;
-        let read = all.iter().filter(|exchange| exchange.protocol == Protocol::Http1).count();
+        let read = all.iter().filter(|exchange| exchange.protocol != Protocol::Tls).count();
         (read, all.len() - read)
     }
 }
@@ -96,6 +130,25 @@ fn all_of_it_read() {
         assert_eq!(handshake, Some(Nanos(20)));
         assert_eq!(exchanges[0].status, Some(200));
     }
+}
+
+#[test]
+fn settings_that_are_answered_before_the_first_request_are_no_request() {
+    for (client, quick) in [(true, true), (true, false), (false, true), (false, false)] {
+        let end = End::streams(client, quick, 5, 0);
+        assert_eq!((end.counts(), end.read().low), ((5, 0), false), "{client} {quick}");
+    }
+}
+
+#[test]
+fn what_was_seen_without_a_request_behind_what_was_not_seen_leaves_the_count_low() {
+    let mut end = End::new(true, 1, u64::MAX);
+    end.probed = 0;
+    end.moves(Direction::Sent, &frame(6, 0, 0, &[0; 8]));
+    end.moves(Direction::Received, &frame(6, 1, 0, &[0; 8]));
+    end.moves(Direction::Sent, &frame(1, 5, 3, &[0x82, 0x87, 0x84, 0x01, 0x01, b'h']));
+    end.moves(Direction::Received, &frame(1, 5, 3, &[0x88]));
+    assert_eq!((end.counts(), end.read().low), ((1, 1), true));
 }
 
 #[test]
