@@ -104,7 +104,8 @@ fn requests_on_one_connection_at_once() -> Result<()> {
     let peers = map.json["peers"].as_array().map_or(&[][..], Vec::as_slice);
     let counted: Vec<_> = peers.iter().filter_map(|peer| peer["round_trips"].as_u64()).collect();
     ensure!(counted == [23], "{counted:?} round trips, not 23 with one peer");
-    for (outer, inner) in [("oneAfterAnother", "fetch"), ("fetch", "answerTimer"), ("fetchSlow", "answerSlow")] {
+    // Of answers that are under way together it is not certain whose the server's time is.
+    for (outer, inner) in [("oneAfterAnother", "fetch"), ("fetch", "answerTimer")] {
         ensure!(map.nested(&name(outer), &name(inner)), "{inner} is not under {outer}, which waited for it");
     }
     counts(&map)
@@ -123,9 +124,10 @@ fn calls(variant: &str, named: [(&str, u16, bool); 3]) -> Result<()> {
         let got = map.round_trips(&name(function));
         ensure!(got == want, "{got} round trips of {want} below {function}");
     }
-    for (outer, inner) in [("callTimer", "answerTimer"), ("callSlow", "answerSlow")] {
-        ensure!(map.nested(&name(outer), &name(inner)), "{inner} is not under {outer}, which waited for it");
-    }
+    ensure!(
+        map.nested("main.callTimer", "main.answerTimer"),
+        "answerTimer is not under callTimer, which waited for it"
+    );
     let trips = correlate::correlate(&recorded::read(&traced.recording())?).flows.round_trips;
     for ((route, status, failed), want) in named.into_iter().zip([10, 12, 1]) {
         let alike = trips.iter().filter(|trip| {
