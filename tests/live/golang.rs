@@ -1,7 +1,8 @@
 //! Go: what goroutines wait for that no thread runs, below the functions that wait.
 
 use anyhow::{Result, ensure};
-use perfmap_tests::{Map, Trace, Traced, Truth, turn, workload};
+use perfmap::correlate;
+use perfmap_tests::{Map, Trace, Traced, Truth, recorded, turn, workload};
 
 /// `program`: which of them has to be there for the variant. None: it was not built, without go or a C compiler.
 fn traced(program: &str, variant: &str) -> Result<Option<Traced>> {
@@ -103,8 +104,51 @@ fn requests_on_one_connection_at_once() -> Result<()> {
     let peers = map.json["peers"].as_array().map_or(&[][..], Vec::as_slice);
     let counted: Vec<_> = peers.iter().filter_map(|peer| peer["round_trips"].as_u64()).collect();
     ensure!(counted == [23], "{counted:?} round trips, not 23 with one peer");
-    for (outer, inner) in [("oneAfterAnother", "fetch"), ("fetch", "answerTimer"), ("fetchSlow", "answerSlow")] {
+    // Of answers that are under way together it is not certain whose the server's time is.
+    for (outer, inner) in [("oneAfterAnother", "fetch"), ("fetch", "answerTimer")] {
         ensure!(map.nested(&name(outer), &name(inner)), "{inner} is not under {outer}, which waited for it");
     }
     counts(&map)
+}
+
+/// Calls of a connection that a goroutine of its own writes for: counted, named, and below the functions that made them.
+/// `named`: how each of them is called, with the number of its answer and whether that was an error.
+fn calls(variant: &str, named: [(&str, u16, bool); 3]) -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let Some(traced) = traced("rpc", variant)? else { return Ok(()) };
+    let (map, truth) = (traced.map()?, traced.truth()?);
+    for function in ["inTurn", "callTimer", "atOnce", "callSlow"] {
+        owns(&map, &truth, function)?;
+    }
+    for (function, want) in [("inTurn", 10), ("atOnce", 12), ("callMissing", 1)] {
+        let got = map.round_trips(&name(function));
+        ensure!(got == want, "{got} round trips of {want} below {function}");
+    }
+    ensure!(
+        map.nested("main.callTimer", "main.answerTimer"),
+        "answerTimer is not under callTimer, which waited for it"
+    );
+    let trips = correlate::correlate(&recorded::read(&traced.recording())?).flows.round_trips;
+    for ((route, status, failed), want) in named.into_iter().zip([10, 12, 1]) {
+        let alike = trips.iter().filter(|trip| {
+            let fails = trip.refused || trip.status.is_some_and(|status| status >= 400);
+            trip.route.as_deref() == Some(route) && trip.status == Some(status) && fails == failed
+        });
+        ensure!(alike.count() == want, "not {want} calls of {route} with {status}: {trips:?}");
+    }
+    ensure!(trips.len() == 23, "{} round trips, not 23", trips.len());
+    Ok(())
+}
+
+#[test]
+fn calls_of_grpc() -> Result<()> {
+    let named = [("Timer", 0, false), ("Slow", 0, false), ("Missing", 5, true)];
+    let named = named.map(|(method, status, failed)| (format!("/pauses.Pauses/{method}"), status, failed));
+    calls("grpc", named.each_ref().map(|(route, status, failed)| (route.as_str(), *status, *failed)))
+}
+
+/// HTTP/2 that both sides know of beforehand.
+#[test]
+fn requests_of_http2_without_tls() -> Result<()> {
+    calls("h2c", [("/Timer", 200, false), ("/Slow", 200, false), ("/Missing", 404, true)])
 }

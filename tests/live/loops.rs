@@ -4,20 +4,29 @@ use anyhow::{Result, ensure};
 use perfmap_tests::{Map, Trace, Traced, Truth, turn};
 
 fn traced(workload: &str, variant: &str) -> Result<Traced> {
-    let traced = Trace::workload(workload, &[variant])?.options(&["--freq", "999"]).passes()?;
+    passes(Trace::workload(workload, &[variant])?)
+}
+
+/// The event loop's probes are there before the first request only where an earlier run met its library.
+fn traced_again(workload: &str, variant: &str) -> Result<Traced> {
+    passes(Trace::workload(workload, &[variant])?.with_baseline().options(&["--runs", "1", "--warmup", "0"]))
+}
+
+fn passes(trace: Trace) -> Result<Traced> {
+    let traced = trace.options(&["--freq", "999"]).passes()?;
     traced.owns_its_time()?;
     Ok(traced)
 }
 
 /// Node's start is a storm, and on a busy machine its events can find no room, which is said. Then once more.
 fn traced_whole(workload: &str, variant: &str) -> Result<Traced> {
-    let mut last = traced(workload, variant)?;
+    let mut last = traced_again(workload, variant)?;
     for _ in 0..2 {
         if !losses_said(&last.map()?) {
             break;
         }
         eprintln!("AGAIN: {workload} {variant} lost events on this busy machine");
-        last = traced(workload, variant)?;
+        last = traced_again(workload, variant)?;
     }
     Ok(last)
 }

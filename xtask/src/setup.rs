@@ -58,6 +58,12 @@ const NEEDS: &[Need] = &[
     need("redis-server", Sign::Program("redis-server"), "a cache for the workloads", false),
     need("memcached", Sign::Program("memcached"), "a cache for the workloads", false),
     need("golang-go", Sign::Program("go"), "builds the Go workloads", false),
+    need(
+        "golang-google-grpc-dev",
+        Sign::File("/usr/share/gocode/src/google.golang.org/grpc/server.go"),
+        "gRPC for Go",
+        false,
+    ),
     need("openjdk-17-jdk-headless", Sign::Program("javac"), "compiles and runs the Java workload", false),
     need("libnetty-java", Sign::File("/usr/share/java/netty-transport.jar"), "an event loop of Java", false),
     need("maven", Sign::Program("mvn"), "an ordinary program: a Maven test", false),

@@ -97,7 +97,7 @@ pub struct Plan {
     pub detail: Detail,
 }
 
-/// A TLS library that a run used, and what it called in it.
+/// A TLS library that a run used, and what it called in it; of an event loop's library nothing is called by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsUse {
     path: PathBuf,

@@ -52,8 +52,9 @@ struct Library {
 /// A file that has functions of an event loop.
 #[derive(Debug)]
 struct Asking {
-    file: File,
-    points: Vec<Point>,
+    path: PathBuf,
+    /// None: done with.
+    due: Option<(File, Vec<Point>)>,
 }
 
 #[derive(Debug, Default)]
@@ -65,8 +66,8 @@ pub struct TlsLibraries {
     /// What any file calls that was seen: only these functions are probed in shared libraries.
     called: BTreeSet<TlsFunction>,
     unclaimed: VecDeque<Change>,
-    /// By device and inode; None: done with.
-    asking: BTreeMap<(u64, u64), Option<Asking>>,
+    /// By device and inode.
+    asking: BTreeMap<(u64, u64), Asking>,
     /// By process: its library, one with probes where it has several.
     of_process: BTreeMap<u32, (u64, u64)>,
 }
@@ -79,7 +80,7 @@ impl TlsLibraries {
             let Some(file) = path.to_str().and_then(open_plain) else { continue };
             let Some(inode) = inode(&file) else { continue };
             let TlsFile { has, calls: _, asks } = tls_functions::look(&file);
-            libraries.asks(inode, &file, asks);
+            libraries.asks(inode, path.clone(), &file, asks);
             let Some(Ok(points)) = has else { continue };
             libraries.called.extend(functions);
             let library = Library::new(path.clone(), file, points, false);
@@ -89,10 +90,16 @@ impl TlsLibraries {
         libraries
     }
 
-    /// What was probed, as the processes named it.
+    /// What was probed, as the processes named it; an event loop's own functions have no names here.
     pub fn into_used(self) -> Vec<TlsUse> {
-        let used = self.libraries.into_values().filter(|library| library.outcome.is_ok() && !library.probed.is_empty());
-        used.map(|library| TlsUse { path: library.path, functions: library.probed }).collect()
+        let used = self.libraries.iter().filter(|(_, library)| library.outcome.is_ok() && !library.probed.is_empty());
+        let mut used: BTreeMap<(u64, u64), TlsUse> = used
+            .map(|(inode, library)| (*inode, TlsUse { path: library.path.clone(), functions: library.probed.clone() }))
+            .collect();
+        for (inode, Asking { path, .. }) in self.asking {
+            used.entry(inode).or_insert(TlsUse { path, functions: BTreeSet::new() });
+        }
+        used.into_values().collect()
     }
 
     /// Those of followed processes, which are not looked at yet. A mapping can be reported before its process's fork: it
@@ -118,25 +125,26 @@ impl TlsLibraries {
     pub fn mapped(&mut self, claimed: Vec<Change>, adopted: Vec<u32>, object: &mut Object) {
         adopted.into_iter().for_each(|pid| self.adopted(pid));
         claimed.iter().for_each(|change| self.look(change));
+        // They are few, and who asks comes before anything is encrypted.
+        self.probe_asks(object);
         // Behind them all: the loader maps who calls a library before the library.
         for library in self.libraries.values_mut() {
             library.probe(&self.called, object);
         }
-        self.probe_asks(object);
     }
 
-    fn asks(&mut self, inode: (u64, u64), file: &File, points: Vec<Point>) {
+    fn asks(&mut self, inode: (u64, u64), path: PathBuf, file: &File, points: Vec<Point>) {
         if !points.is_empty()
             && self.asking.len() < LIBRARIES
             && let Ok(file) = file.try_clone()
         {
-            self.asking.entry(inode).or_insert(Some(Asking { file, points }));
+            self.asking.entry(inode).or_insert(Asking { path, due: Some((file, points)) });
         }
     }
 
     /// Where they are refused, so are those of TLS, which is said.
     fn probe_asks(&mut self, object: &mut Object) {
-        for Asking { file, points } in self.asking.values_mut().filter_map(Option::take) {
+        for (file, points) in self.asking.values_mut().filter_map(|asking| asking.due.take()) {
             let _ = object.probe_asks(&file, &points);
         }
     }
@@ -183,7 +191,7 @@ impl TlsLibraries {
                 self.known.insert(key, tls.clone());
             }
             self.called.extend(tls.calls);
-            self.asks(inode, &file, tls.asks);
+            self.asks(inode, PathBuf::from(OsStr::from_bytes(path)), &file, tls.asks);
             let Some(has) = tls.has else { return };
             if self.libraries.len() >= LIBRARIES {
                 return;
@@ -235,4 +243,19 @@ impl Library {
 fn inode(file: &File) -> Option<(u64, u64)> {
     let metadata = file.metadata().ok()?;
     Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// uvloop's libuv has nothing to do with TLS.
+    #[test]
+    fn an_event_loop_without_tls_is_known_to_the_next_run() {
+        let mut libraries = TlsLibraries::default();
+        let file = File::open("/proc/self/exe").unwrap();
+        libraries.asks((1, 2), "/lib/loop.so".into(), &file, vec![Point { offset: 8, cookie: 1 }]);
+        libraries.asks((1, 3), "/lib/nothing.so".into(), &file, Vec::new());
+        assert_eq!(libraries.into_used(), [TlsUse { path: "/lib/loop.so".into(), functions: BTreeSet::new() }]);
+    }
 }

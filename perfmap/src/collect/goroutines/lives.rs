@@ -127,13 +127,15 @@ impl Life {
         };
         let beside = || {
             let threads = ran.threads.get(&self.process).map_or(&[][..], Vec::as_slice);
-            let runs = threads.iter().filter(|thread| !ran.is_blocked(**thread, stint.from));
-            let nearest = runs.filter_map(|thread| {
+            let nearest = threads.iter().filter_map(|thread| {
                 let stints = ran.stints.get(thread)?;
                 stints[..stints.partition_point(|other| other.from < stint.to)].last()
             });
+            // Of one that was not seen only the thread's own start is known: who began a little later can have been first.
+            let began = |other: &Stint| if stint.seen { stint.from } else { stint.from.max(other.from) };
+            let runs = nearest.filter(|other| !ran.is_blocked(other.thread, began(other)));
             let near =
-                nearest.filter(|other| other.to.plus(WAKES_WITHIN) >= stint.from && self.could_wake(wait, other, ran));
+                runs.filter(|other| other.to.plus(WAKES_WITHIN) >= stint.from && self.could_wake(wait, other, ran));
             near.max_by_key(|other| (other.from, other.thread))
         };
         let could = |other: &&Stint| self.could_wake(wait, other, ran);

@@ -226,6 +226,16 @@ fn who_is_blocked_ends_no_wait() {
     assert_eq!(told.waits(told.task("goroutine 2"))[0], (20, 50, Some(0), Some(4), None));
 }
 
+/// Two threads that were idle wake one after the other; the first one's goroutine was not seen, so when it went on is not known.
+#[test]
+fn who_went_on_unseen_can_have_waited_for_one_that_began_later() {
+    let mut story = story();
+    story.runs(5, 0, 1).runs(6, 1, 2).waits(11, 0, 1, 4, Reason::Goroutine).idle(0, 10, 40, None);
+    story.idle(1, 12, 41, None).runs(42, 1, 2).waits(51, 0, 1, 4, Reason::Goroutine).idle(0, 50, 90, None);
+    let told = story.told();
+    assert_eq!(told.waits(TaskId(0))[0], (10, 40, Some(0), Some(4), Some(told.task("goroutine 2"))));
+}
+
 /// What it waited for last it waited for until it was gone.
 #[test]
 fn the_last_wait_lasts_to_the_end() {

@@ -12,6 +12,23 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 const DATA: u8 = 23;
 const HANDSHAKE: u8 = 22;
 
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let [_, length @ ..] = (payload.len() as u32).to_be_bytes();
+    [&length[..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// :method GET, :scheme https, :path /, :authority h; ended with its head.
+fn asked(stream: u32) -> Vec<u8> {
+    frame(1, 5, stream, &[0x82, 0x87, 0x84, 0x01, 0x01, b'h'])
+}
+
+/// :status 200, and a body.
+fn answered(stream: u32) -> Vec<u8> {
+    [frame(1, 4, stream, &[0x88]), frame(0, 1, stream, b"hi")].concat()
+}
+
 fn message(at: u64, layer: Layer, direction: Direction, bytes: u64, marks: Vec<Mark>) -> Message {
     let (task, socket) = (TaskId(0), SocketId(0));
     Message { at: Nanos(at), task, socket, layer, direction, bytes, descriptor: 3, marks, stack: None }
@@ -58,6 +75,16 @@ impl End {
     }
 
     fn new(client: bool, requests: usize, probed: u64) -> End {
+        let (mut end, asks, answers) = End::shaken(client, probed);
+        for _ in 0..requests {
+            end.moves(asks, GET);
+            end.moves(answers, OK);
+        }
+        end
+    }
+
+    /// After the handshake, with where requests and answers go.
+    fn shaken(client: bool, probed: u64) -> (End, Direction, Direction) {
         let mut end = End { messages: Vec::new(), decoder: Decoder::new(), probed, now: 0 };
         let (asks, answers) =
             if client { (Direction::Sent, Direction::Received) } else { (Direction::Received, Direction::Sent) };
@@ -65,9 +92,24 @@ impl End {
         end.wire(answers, &[(HANDSHAKE, 122), (20, 1), (DATA, 1500)]);
         end.wire(asks, &[(20, 1), (DATA, 53)]);
         end.wire(answers, &[(DATA, 250), (DATA, 250)]);
-        for _ in 0..requests {
-            end.moves(asks, GET);
-            end.moves(answers, OK);
+        (end, asks, answers)
+    }
+
+    /// HTTP/2: where the server's settings are there before the first request is written, and where they are not.
+    fn streams(client: bool, quick: bool, requests: u32, probed: u64) -> End {
+        let (mut end, asks, answers) = End::shaken(client, probed);
+        end.moves(asks, &[PREFACE, &frame(4, 0, 0, &[0, 2, 0, 0, 0, 0])].concat());
+        if quick {
+            end.moves(answers, &frame(4, 0, 0, &[0, 5, 0, 1, 0, 0]));
+            end.moves(asks, &frame(4, 1, 0, &[]));
+        }
+        for number in (0..requests).map(|number| number * 2 + 1) {
+            end.moves(asks, &asked(number));
+            if number == 1 && !quick {
+                end.moves(answers, &frame(4, 0, 0, &[0, 5, 0, 1, 0, 0]));
+                end.moves(asks, &frame(4, 1, 0, &[]));
+            }
+            end.moves(answers, &answered(number));
         }
         end
     }
@@ -81,7 +123,7 @@ impl End {
     /// Exchanges that were read, and those that were inferred.
     fn counts(&self) -> (usize, usize) {
         let all = self.read().exchanges;
-        let read = all.iter().filter(|exchange| exchange.protocol == Protocol::Http1).count();
+        let read = all.iter().filter(|exchange| exchange.protocol != Protocol::Tls).count();
         (read, all.len() - read)
     }
 }
@@ -96,6 +138,52 @@ fn all_of_it_read() {
         assert_eq!(handshake, Some(Nanos(20)));
         assert_eq!(exchanges[0].status, Some(200));
     }
+}
+
+#[test]
+fn settings_that_are_answered_before_the_first_request_are_no_request() {
+    for (client, quick) in [(true, true), (true, false), (false, true), (false, false)] {
+        let end = End::streams(client, quick, 5, 0);
+        assert_eq!((end.counts(), end.read().low), ((5, 0), false), "{client} {quick}");
+    }
+}
+
+#[test]
+fn settings_before_the_probes_are_no_request_either() {
+    // Two turns with one request in them, before the second request's call.
+    let whole = End::streams(true, false, 5, 0);
+    let second = whole.messages.iter().filter(|message| asks(message)).nth(1).unwrap().at;
+    let turns = |end: &End| {
+        let wire: Vec<&Message> = end.messages.iter().filter(|message| message.layer == Layer::Wire).collect();
+        tls::read(&wire, None).unwrap().exchanges.iter().filter(|turn| turn.received < second).count()
+    };
+    let end = End::streams(true, false, 5, second.0);
+    assert_eq!((turns(&end), end.counts(), end.read().low), (2, (4, 1), false));
+    let [first, ..] = &end.read().exchanges[..] else { panic!("none") };
+    assert!(first.received.since(first.sent).0 > 40, "{first:?}: over both turns");
+}
+
+#[test]
+fn requests_that_shared_a_turn_before_the_probes() {
+    let (mut end, asks, answers) = End::shaken(true, u64::MAX);
+    end.moves(asks, &[PREFACE, &frame(4, 0, 0, &[]), &asked(1), &asked(3), &asked(5)].concat());
+    end.moves(answers, &[frame(4, 0, 0, &[]), answered(5), answered(1)].concat());
+    // One of them is answered later.
+    end.probed = 0;
+    end.moves(asks, &asked(7));
+    end.moves(answers, &[answered(3), answered(7)].concat());
+    assert_eq!(end.counts(), (2, 2));
+}
+
+#[test]
+fn streams_of_a_connection_that_is_older_than_the_recording() {
+    let mut end = End { messages: Vec::new(), decoder: Decoder::new(), probed: u64::MAX, now: 0 };
+    for number in [101, 103] {
+        end.moves(Direction::Sent, &asked(number));
+        end.moves(Direction::Received, &answered(number));
+        end.probed = 0;
+    }
+    assert_eq!((end.counts(), end.read().low), ((1, 1), false));
 }
 
 #[test]
@@ -171,6 +259,18 @@ fn what_one_end_infers_the_other_may_have_read() {
 }
 
 proptest! {
+    #[test]
+    fn each_stream_once_whenever_the_probes_came(
+        client in any::<bool>(), quick in any::<bool>(), requests in 1u32..8, probed in 0u64..450
+    ) {
+        let end = End::streams(client, quick, requests, probed);
+        let (read, inferred) = end.counts();
+        // Where nothing is read only turns are known, and the settings are one of them.
+        if read > 0 {
+            prop_assert_eq!(read + inferred, requests as usize);
+        }
+    }
+
     #[test]
     fn each_request_once_whenever_the_probes_came(client in any::<bool>(), requests in 0usize..8, probed in 0u64..450) {
         let end = End::new(client, requests, probed);
