@@ -4,11 +4,15 @@ use anyhow::{Context, Result, ensure};
 use perfmap_tests::{Trace, turn};
 use serde_json::Value;
 
-/// `parallelism` of the result and what the program measured.
 fn run(variant: &str, words: &[&str]) -> Result<Option<(Value, Value)>> {
+    run_in("w79_workers", variant, words)
+}
+
+/// `parallelism` of the result and what the program measured.
+fn run_in(workload: &str, variant: &str, words: &[&str]) -> Result<Option<(Value, Value)>> {
     let Some(_turn) = turn()? else { return Ok(None) };
     let words: Vec<&str> = std::iter::once(variant).chain(words.iter().copied()).collect();
-    let traced = Trace::workload("w79_workers", &words)?.passes()?;
+    let traced = Trace::workload(workload, &words)?.passes()?;
     let text = std::fs::read_to_string(traced.result_path()).context("read the result")?;
     let file: Value = serde_yaml::from_str(&text).context("parse the result")?;
     let found = file["profile_result"]["parallelism"].clone();
@@ -19,7 +23,7 @@ fn run(variant: &str, words: &[&str]) -> Result<Option<(Value, Value)>> {
             ensure!(page.contains(table), "{table} is missing in\n{page}");
         }
     }
-    let truth = traced.truth_dir.join(format!("w79_workers.{variant}.json"));
+    let truth = traced.truth_dir.join(format!("{workload}.{variant}.json"));
     let truth = match std::fs::read_to_string(truth) {
         Ok(text) => serde_json::from_str(&text).context("parse the truth")?,
         Err(_) => Value::Null,
@@ -38,7 +42,11 @@ fn near(what: &str, value: f64, wanted: f64, share: f64) -> Result<()> {
 
 /// Number of workers, rate, and the cause that is found.
 fn is_held_up(variant: &str, words: &[&str], cause: &str) -> Result<Option<(Value, Value)>> {
-    let Some((found, truth)) = run(variant, words)? else { return Ok(None) };
+    held_up(run(variant, words)?, variant, cause)
+}
+
+fn held_up(ran: Option<(Value, Value)>, variant: &str, cause: &str) -> Result<Option<(Value, Value)>> {
+    let Some((found, truth)) = ran else { return Ok(None) };
     ensure!(!found.is_null(), "{variant}: no workers were seen");
     ensure!(found["workers"] == truth["workers"], "{variant}: {} workers for {}", found["workers"], truth["workers"]);
     ensure!(found["root_cause"] == cause, "{variant}: {} ({})", found["root_cause"], found["root_cause_detail"]);
@@ -107,8 +115,31 @@ fn what_is_no_pipeline_and_what_is_a_good_one() -> Result<()> {
     ensure!(idle.is_null(), "a pool that idles: {idle}");
     let Some((found, _)) = is_held_up("linear", &[], "none")? else { return Ok(()) };
     ensure!(found["severity"] == "good" && found["recommended_fix"].is_null(), "{found}");
-    let Some((jobs, _)) = run("jobs", &[])? else { return Ok(()) };
-    ensure!(jobs["workers"] == 4 && jobs["items"] == 24 && jobs["severity"] == "good", "{jobs}");
+    for variant in ["jobs", "make", "deep"] {
+        let Some((jobs, _)) = run(variant, &[])? else { return Ok(()) };
+        ensure!(jobs["workers"] == 4 && jobs["items"] == 24, "{variant}: {jobs}");
+        ensure!(jobs["worker_kind"] == "slots" && jobs["root_cause"] == "none", "{variant}: {jobs}");
+    }
+    Ok(())
+}
+
+/// 32 threads, a pool of five connections to PostgreSQL.
+#[test]
+fn a_pool_of_sqlalchemy_s() -> Result<()> {
+    let ran = run_in("w33_databases", "pool5", &[])?;
+    let Some((found, _)) = held_up(ran, "pool5", "pool_exhaustion")? else { return Ok(()) };
+    ensure!(critical(&found)["places"] == 5 && critical(&found)["waiting"]["function"] == "store", "{found}");
+    Ok(())
+}
+
+/// Both statements are named: the one that waits for the row and the one that the transaction is in which has it.
+#[test]
+fn one_row_that_all_change() -> Result<()> {
+    let ran = run_in("w33_databases", "rowlock", &[])?;
+    let Some((found, _)) = held_up(ran, "rowlock", "database_write_lock")? else { return Ok(()) };
+    let lock = critical(&found);
+    let is = |key: &str, part: &str| lock[key].as_str().is_some_and(|text| text.contains(part));
+    ensure!(is("statement", "update counter") && is("blocking_statement", "pg_sleep"), "{lock}");
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    disk, idle,
+    convoy, disk, idle,
     items::{self, Counted, Seen},
     limiter::Limiters,
     peers,
@@ -48,6 +48,33 @@ pub(super) struct Look {
 }
 
 impl Look {
+    /// By their calls alone: no task is one worker's.
+    pub(super) fn of_calls(
+        kind: WorkerKind,
+        process: ProcessId,
+        root: String,
+        (bits, active): (Vec<Vec<Bit>>, Vec<(Nanos, Nanos)>),
+        steps: Vec<StepPlace>,
+        counted: Counted,
+    ) -> Look {
+        Look {
+            kind,
+            process,
+            root,
+            names: (1..=bits.len()).map(|number| format!("in flight {number}")).collect(),
+            tasks: vec![vec![]; bits.len()],
+            bits,
+            active,
+            steps,
+            paced: BTreeMap::new(),
+            refusals: 0,
+            saturated: BTreeMap::new(),
+            longest_trip: Nanos::ZERO,
+            counted: Some(counted),
+            by_task: BTreeMap::new(),
+        }
+    }
+
     pub(super) fn from(&self) -> Nanos {
         self.active.iter().map(|(from, _)| *from).min().unwrap_or_default()
     }
@@ -152,6 +179,7 @@ pub(super) fn look(facts: &Facts<'_>, activity: &Activity<'_>, mut group: Group)
     }
     let saturated = peers::separate(facts, &tasks, &mut bits, &active);
     disk::separate(&mut bits);
+    convoy::pass_on(facts, activity, &tasks, &mut bits);
     let step_names: Vec<String> = steps.iter().map(|step| step.name.clone()).collect();
     let seen = Seen {
         tasks: &tasks,
@@ -183,7 +211,7 @@ pub(super) fn look(facts: &Facts<'_>, activity: &Activity<'_>, mut group: Group)
     Some(Look {
         kind: group.kind,
         process,
-        root: root.unwrap_or_else(|| program(facts, process)),
+        root: root.unwrap_or_else(|| program(facts, &group)),
         names,
         tasks,
         bits,
@@ -198,9 +226,18 @@ pub(super) fn look(facts: &Facts<'_>, activity: &Activity<'_>, mut group: Group)
     })
 }
 
-fn program(facts: &Facts<'_>, process: ProcessId) -> String {
-    let image = facts.recording.processes.get(process.0 as usize).and_then(|process| process.images.last());
-    image.map_or_else(|| "a process".into(), |image| image.comm.clone())
+/// What most of them run.
+fn program(facts: &Facts<'_>, group: &Group) -> String {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for task in group.members.iter().flat_map(|member| &member.tasks) {
+        let task = facts.recording.tasks.get(task.0 as usize);
+        let process = task.and_then(|task| facts.recording.processes.get(task.process.0 as usize));
+        if let Some(image) = process.and_then(|process| process.images.last()) {
+            *counts.entry(image.comm.as_str()).or_default() += 1;
+        }
+    }
+    let most = counts.into_iter().max_by_key(|(name, count)| (*count, std::cmp::Reverse(*name)));
+    most.map_or_else(|| "a process".into(), |(name, _)| name.to_owned())
 }
 
 fn steps(activity: &Activity<'_>, found: &Loop, facts: &Facts<'_>, group: &Group) -> Vec<StepPlace> {
@@ -210,11 +247,7 @@ fn steps(activity: &Activity<'_>, found: &Loop, facts: &Facts<'_>, group: &Group
     };
     let mut steps: Vec<StepPlace> = found.steps.iter().map(place).collect();
     let own = found.prefix.last().map(place);
-    steps.push(own.unwrap_or_else(|| {
-        let first = group.members.first().and_then(|member| member.tasks.first());
-        let task = first.and_then(|task| facts.recording.tasks.get(task.0 as usize));
-        StepPlace { name: task.map_or_else(String::new, |task| program(facts, task.process)), location: None }
-    }));
+    steps.push(own.unwrap_or_else(|| StepPlace { name: program(facts, group), location: None }));
     steps
 }
 

@@ -4,6 +4,7 @@
 
 mod breakdown;
 mod category;
+mod convoy;
 mod disk;
 mod efficiencies;
 #[cfg(test)]
@@ -11,12 +12,16 @@ pub(crate) mod example;
 mod expected;
 mod factor;
 mod fix;
+mod flows;
+mod holds;
 mod idle;
 mod items;
+mod jobs;
 mod limiter;
 mod look;
 mod peers;
 mod resources;
+mod stages;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -38,12 +43,14 @@ use look::Look;
 /// None: nothing was seen to be done side by side, again and again.
 pub fn parallelism(facts: &Facts<'_>) -> Option<Parallelism> {
     // One thread may have many coroutines.
-    if facts.recording.tasks.len() < workers::LEAST && facts.recording.turns.is_empty() {
+    let calls = !facts.correlated.flows.round_trips.is_empty();
+    if facts.recording.tasks.len() < workers::LEAST && facts.recording.turns.is_empty() && !calls {
         return None;
     }
     let activity = Activity::new(facts.recording, facts.resolved, facts.correlated);
     let groups = workers::groups(facts, &activity);
     let looks = groups.into_iter().filter_map(|group| look::look(facts, &activity, group));
+    let looks = looks.chain(flows::looks(facts, &activity));
     // What most of the workers' time went into; of equal ones the first.
     let mut best = looks.reduce(|best, look| if rank(&look) > rank(&best) { look } else { best })?;
     let slight = resources::slight(&best);
@@ -78,6 +85,9 @@ fn told(facts: &Facts<'_>, activity: &Activity<'_>, look: &Look) -> Option<Paral
     let found = efficiencies::efficiencies(look, rates.actual, item.as_ms());
     let efficiency = 1.0 / rates.factor;
     let rest = rest(facts, count);
+    let mut begun: Vec<Nanos> =
+        look.counted.iter().flat_map(|counted| counted.begins.iter().flatten().copied()).collect();
+    begun.sort_unstable();
     let run = expected::Run { workers, cores, items: count, actual: rates.actual };
     let of_item = expected::Item {
         work: per_item(totals.work),
@@ -99,6 +109,7 @@ fn told(facts: &Facts<'_>, activity: &Activity<'_>, look: &Look) -> Option<Paral
         workers_told: work.workers.is_some(),
         root: look.root.clone(),
         service: service(facts, look),
+        begun,
         duration,
         remaining: rest.map(|left| (left, Nanos((left as f64 / rates.actual * 1e9) as u64))),
         item,

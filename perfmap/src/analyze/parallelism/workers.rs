@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::types::WorkerKind;
+use super::{jobs::Managers, types::WorkerKind};
 use crate::{
     analyze::suspicions::Facts,
     map::{Activity, Coroutine, Doing, FunctionId, Piece},
@@ -44,8 +44,8 @@ pub(super) struct Group {
 enum Key {
     Threads(ProcessId, FunctionId),
     Children(ProcessId, Option<FunctionId>),
-    /// Whatever they run.
-    Jobs(ProcessId),
+    /// Whatever they run; of the parent what it was then.
+    Jobs(ProcessId, usize),
 }
 
 /// All groups that could be workers, in a fixed order.
@@ -53,6 +53,7 @@ pub(super) fn groups(facts: &Facts<'_>, activity: &Activity<'_>) -> Vec<Group> {
     let recording = facts.recording;
     let roots = roots(facts, activity);
     let servers = servers(facts);
+    let managers = Managers::new(recording);
     let mut by_key: BTreeMap<Key, Vec<TaskId>> = BTreeMap::new();
     for (index, task) in recording.tasks.iter().enumerate() {
         let id = TaskId(index as u32);
@@ -64,7 +65,9 @@ pub(super) fn groups(facts: &Facts<'_>, activity: &Activity<'_>) -> Vec<Group> {
         if process.pid == task.tid || task.tid == 0 && recording.meta.root == Some(id) {
             if let Some(parent) = process.parent {
                 by_key.entry(Key::Children(parent, root)).or_default().push(id);
-                by_key.entry(Key::Jobs(parent)).or_default().push(id);
+                if let Some((manager, image)) = managers.of(task.process) {
+                    by_key.entry(Key::Jobs(manager, image)).or_default().push(id);
+                }
             }
         } else if let Some(root) = root {
             by_key.entry(Key::Threads(task.process, root)).or_default().push(id);
@@ -80,14 +83,14 @@ pub(super) fn groups(facts: &Facts<'_>, activity: &Activity<'_>) -> Vec<Group> {
             Key::Threads(..) => WorkerKind::Threads,
             Key::Children(_, Some(_)) => WorkerKind::Processes,
             Key::Children(_, None) => continue,
-            Key::Jobs(_) => {
+            Key::Jobs(..) => {
                 found.extend(slots(facts, activity, &tasks));
                 continue;
             }
         };
         found.extend(match key {
             Key::Threads(..) => slots(facts, activity, &tasks),
-            Key::Children(..) | Key::Jobs(_) => None,
+            Key::Children(..) | Key::Jobs(..) => None,
         });
         let members = tasks
             .iter()
@@ -168,7 +171,7 @@ fn roots(facts: &Facts<'_>, activity: &Activity<'_>) -> Vec<Option<FunctionId>> 
 }
 
 /// Tasks that read requests.
-fn servers(facts: &Facts<'_>) -> BTreeSet<TaskId> {
+pub(super) fn servers(facts: &Facts<'_>) -> BTreeSet<TaskId> {
     let trips = &facts.correlated.flows.round_trips;
     let ends: BTreeSet<SocketId> = trips.iter().filter_map(|trip| trip.server_socket).collect();
     let inbound = trips.iter().filter(|trip| trip.inbound).map(|trip| trip.task);
