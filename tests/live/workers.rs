@@ -1,8 +1,10 @@
 //! Workers side by side: who they are, what holds them up, and what is expected without it. Each program measures its own rate.
 
 use anyhow::{Context, Result, ensure};
-use perfmap_tests::{Trace, turn};
+use perfmap_tests::{Trace, turn, workload};
 use serde_json::Value;
+
+use crate::attach::Watching;
 
 fn run(variant: &str, words: &[&str]) -> Result<Option<(Value, Value)>> {
     run_in("w79_workers", variant, words)
@@ -129,6 +131,59 @@ fn a_pool_of_sqlalchemy_s() -> Result<()> {
     let ran = run_in("w33_databases", "pool5", &[])?;
     let Some((found, _)) = held_up(ran, "pool5", "pool_exhaustion")? else { return Ok(()) };
     ensure!(critical(&found)["places"] == 5 && critical(&found)["waiting"]["function"] == "store", "{found}");
+    Ok(())
+}
+
+/// A mutex of Go's, which no call of the kernel's shows, and a channel that has three places.
+#[test]
+fn goroutines_at_a_mutex_and_at_a_channel() -> Result<()> {
+    let Some((found, _)) = is_held_up("gomutex", &[], "lock_contention")? else { return Ok(()) };
+    ensure!(critical(&found)["waiting"]["function"] == "main.save", "{found}");
+    let Some((found, _)) = is_held_up("gopool", &[], "pool_exhaustion")? else { return Ok(()) };
+    ensure!(critical(&found)["places"] == 3 && critical(&found)["waiting"]["function"] == "main.store", "{found}");
+    Ok(())
+}
+
+/// Fifty loops of one event loop, whose tasks are not seen: by their calls, the second of which has two connections.
+#[test]
+fn a_pool_of_node_s() -> Result<()> {
+    let Some((found, _)) = is_held_up("pool2", &[], "pool_exhaustion")? else { return Ok(()) };
+    ensure!(critical(&found)["places"] == 2 && found["items"] == 300, "{found}");
+    Ok(())
+}
+
+/// Four processes that answer requests from outside, with one lock: looked at unasked.
+#[test]
+fn equal_processes_of_a_server_that_runs_already() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let dir = workload::ready("w79_workers")?;
+    let scratch = tempfile::tempdir().context("make a directory for the port")?;
+    let file = scratch.path().join("port");
+    let python = |words: &[&std::ffi::OsStr]| {
+        let mut command = std::process::Command::new("python3");
+        command.arg("prefork.py").args(words).current_dir(&dir).stdin(std::process::Stdio::null());
+        command
+    };
+    let mut server = python(&["serve".as_ref(), file.as_os_str()]).spawn().context("start the server")?;
+    let watched = (|| {
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !file.exists() {
+            ensure!(std::time::Instant::now() < until, "the server does not listen");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let port = std::fs::read_to_string(&file).context("read the port")?;
+        let watching = Watching::begin(&["--pid", &server.id().to_string()])?;
+        let asked = python(&["ask".as_ref(), port.as_ref()]).output().context("ask the server")?;
+        let rate: f64 = String::from_utf8_lossy(&asked.stdout).trim().parse().context("the rate of the answers")?;
+        Ok((watching.interrupt()?, rate))
+    })();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(server.id() as i32), nix::sys::signal::Signal::SIGTERM)?;
+    server.wait().context("wait for the server")?;
+    let (watched, rate) = watched?;
+    let found = watched.result()?["parallelism"].clone();
+    ensure!(found["workers"] == 4 && found["worker_kind"] == "processes" && found["items"] == 160, "{found}");
+    near("rate", number(&found, "actual_rate")?, rate, 0.15)?;
+    ensure!(found["root_cause"] == "lock_contention" && critical(&found)["waiting"]["function"] == "save", "{found}");
     Ok(())
 }
 

@@ -1,18 +1,18 @@
 // Fifty loops of one event loop: each item is asked for on a connection of its own (20 ms), then stored over an agent that
-// has two connections (8 ms). It measures its own rate.
+// has two connections (12 ms). It measures its own rate.
 'use strict'
 const fs = require('fs')
 const http = require('http')
 const path = require('path')
 const { spawn } = require('child_process')
 
-const [WORKERS, ITEMS] = [50, 8]
+const [WORKERS, ITEMS] = [50, 6]
 const many = new http.Agent({ keepAlive: true })
 const few = new http.Agent({ keepAlive: true, maxSockets: 2 })
 
 if (process.argv[2] === 'serve') {
   const server = http.createServer((request, response) => {
-    request.resume().on('end', () => setTimeout(() => response.end('ok'), request.url === '/item' ? 20 : 8))
+    request.resume().on('end', () => setTimeout(() => response.end('ok'), request.url === '/item' ? 20 : 12))
   })
   server.keepAliveTimeout = 60000
   server.listen(0, '127.0.0.1', () => process.stdout.write(server.address().port + '\n'))
@@ -47,6 +47,8 @@ async function worker (port) {
 }
 
 async function main (port, server) {
+  // Connections are made, and the functions compiled, before it counts.
+  await Promise.all(Array.from({ length: WORKERS }, () => ask(port, 'GET', '/warm', many)))
   const start = performance.now()
   await Promise.all(Array.from({ length: WORKERS }, () => worker(port)))
   const seconds = (performance.now() - start) / 1000

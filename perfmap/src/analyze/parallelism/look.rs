@@ -6,7 +6,7 @@ use super::{
     convoy, disk, idle,
     items::{self, Counted, Seen},
     limiter::Limiters,
-    peers,
+    peers, requests,
     types::{Spent, WorkerKind},
     waits::{Bit, Classifier, Key, On},
     workers::{self, Group, Loop, Member},
@@ -44,6 +44,8 @@ pub(super) struct Look {
     pub saturated: BTreeMap<usize, f64>,
     pub longest_trip: Nanos,
     pub counted: Option<Counted>,
+    /// Their items are requests from outside; without one they have nothing to do.
+    pub served: bool,
     by_task: BTreeMap<TaskId, usize>,
 }
 
@@ -71,6 +73,7 @@ impl Look {
             saturated: BTreeMap::new(),
             longest_trip: Nanos::ZERO,
             counted: Some(counted),
+            served: false,
             by_task: BTreeMap::new(),
         }
     }
@@ -165,6 +168,9 @@ pub(super) fn look(facts: &Facts<'_>, activity: &Activity<'_>, mut group: Group)
                 bit.step = Some(0);
             }
         }
+        if group.served {
+            of_member = requests::within(of_member, &requests::spans(facts, &member.tasks));
+        }
         let inside = |bit: &&Bit| bit.step.is_some();
         let ends = of_member.iter().find(inside).map(|bit| bit.from).zip(of_member.iter().rfind(inside).map(|b| b.to));
         let Some((from, to)) = ends else { continue };
@@ -187,9 +193,10 @@ pub(super) fn look(facts: &Facts<'_>, activity: &Activity<'_>, mut group: Group)
         active: &active,
         step_names: &step_names,
         coroutines: group.kind == WorkerKind::Coroutines,
+        served: group.served,
         refusals: classifier.limiters.refusals,
     };
-    let counted = match group.lives {
+    let counted = match group.lives.filter(|_| !group.served) {
         Some(count) => Some(lives(facts, &tasks, &active, count)),
         None => items::repeated(facts, activity, &seen),
     };
@@ -222,6 +229,7 @@ pub(super) fn look(facts: &Facts<'_>, activity: &Activity<'_>, mut group: Group)
         saturated,
         longest_trip: longest.unwrap_or_default(),
         counted,
+        served: group.served,
         by_task,
     })
 }

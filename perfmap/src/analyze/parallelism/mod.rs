@@ -20,6 +20,7 @@ mod jobs;
 mod limiter;
 mod look;
 mod peers;
+mod requests;
 mod resources;
 mod stages;
 #[cfg(test)]
@@ -73,12 +74,17 @@ fn told(facts: &Facts<'_>, activity: &Activity<'_>, look: &Look) -> Option<Paral
     let per_item = |sum: Nanos| sum.0 as f64 / count as f64;
     let duration = look.duration();
     let cores = recording.meta.cpus;
-    let rates = factor::rates(count, duration, workers, (per_item(totals.work), per_item(totals.cpu)), cores)?;
+    let busy = look.worker_time();
+    // Who is asked for nothing is not slow: only the time with something to do counts.
+    let in_use = if look.served { look.in_steps().0 as f64 / busy.0.max(1) as f64 } else { 1.0 };
+    let of_item = (per_item(totals.work), per_item(totals.cpu));
+    let mut rates = factor::rates(count, Nanos((duration.0 as f64 * in_use) as u64), workers, of_item, cores)?;
+    rates.actual *= in_use;
     let severity = factor::severity(rates.factor);
     let resources = resources::resources(facts, activity, look);
-    let busy = look.worker_time();
     let (tail_pct, idle_pct) = (share_pct(totals.tail, busy), share_pct(totals.idle, busy));
-    let judged = category::judge(&resources, tail_pct, idle_pct, severity);
+    let (tail_judged, idle_judged) = if look.served { (0.0, 0.0) } else { (tail_pct, idle_pct) };
+    let judged = category::judge(&resources, tail_judged, idle_judged, severity);
     let category = judged.category;
     let critical = resources.first().filter(|first| first.category == category);
     let item = Nanos(look.in_steps().0 / count);
@@ -127,7 +133,7 @@ fn told(facts: &Facts<'_>, activity: &Activity<'_>, look: &Look) -> Option<Paral
         by_factor: judged.by_factor,
         uses: breakdown::uses(look),
         idle_pct: tail_pct + idle_pct,
-        disagreements: efficiencies::disagreements(&found, efficiency, rates.capped, &items),
+        disagreements: efficiencies::disagreements(&found, efficiency, rates.capped || look.served, &items),
         efficiencies: found,
         items,
         resources,
@@ -162,6 +168,12 @@ fn root_cause(category: Category, critical: Option<&Resource>, look: &Look, (tai
                 format!("{name} works longest; the others have nothing left to do for {tail:.0} % of the time")
             }
             Category::Starvation => format!("the workers wait for work for {idle:.0} % of the time"),
+            _ if look.served => {
+                format!(
+                    "for {:.0} % of their time the workers have no request; they wait for nothing that they share for long",
+                    tail + idle
+                )
+            }
             _ => "the workers wait for nothing that they share for long".into(),
         };
     };
