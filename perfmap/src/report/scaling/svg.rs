@@ -192,6 +192,9 @@ fn legend(svg: &mut String, curve: &Curve) {
         (LINEAR, " stroke-dasharray=\"6 5\"", "linear", 110.0),
         (KNEE, " stroke-dasharray=\"2 4\"", "best", 0.0),
     ] {
+        if name == "best" && !has_best {
+            continue;
+        }
         let line = y - 4.0;
         let _ = writeln!(
             svg,
