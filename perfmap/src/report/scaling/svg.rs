@@ -62,7 +62,7 @@ pub fn render(curve: &Curve, command: &str) -> Option<Vec<u8>> {
     axes(&mut svg, curve, &frame);
     law(&mut svg, curve, &frame);
     points(&mut svg, curve, &frame);
-    legend(&mut svg, curve);
+    legend(&mut svg, curve, &frame);
     svg.push_str("</svg>\n");
     Some(svg.into_bytes())
 }
@@ -178,14 +178,13 @@ fn points(svg: &mut String, curve: &Curve, frame: &Frame) {
     }
 }
 
-fn legend(svg: &mut String, curve: &Curve) {
+fn legend(svg: &mut String, curve: &Curve, frame: &Frame) {
     let y = HEIGHT - 18.0;
     let mut x = LEFT;
     let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{:.1}\" r=\"4.5\" fill=\"{MEASURED}\"/>", y - 4.0);
     text(svg, (x + 12.0, y), "", "measured (median, lowest to highest)");
-    if curve.law.is_err() {
-        return;
-    }
+    let Ok(usl) = &curve.law else { return };
+    let has_best = matches!(usl.peak(), Peak::At { .. }) && usl.knee().is_some_and(|knee| knee <= frame.workers);
     x += 270.0;
     for (colour, dashes, name, step) in [
         (FITTED, "", "Universal Scalability Law", 230.0),
