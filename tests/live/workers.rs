@@ -134,6 +134,16 @@ fn a_pool_of_sqlalchemy_s() -> Result<()> {
     Ok(())
 }
 
+/// A mutex of Go's, which no call of the kernel's shows, and a channel that has three places.
+#[test]
+fn goroutines_at_a_mutex_and_at_a_channel() -> Result<()> {
+    let Some((found, _)) = is_held_up("gomutex", &[], "lock_contention")? else { return Ok(()) };
+    ensure!(critical(&found)["waiting"]["function"] == "main.save", "{found}");
+    let Some((found, _)) = is_held_up("gopool", &[], "pool_exhaustion")? else { return Ok(()) };
+    ensure!(critical(&found)["places"] == 3 && critical(&found)["waiting"]["function"] == "main.store", "{found}");
+    Ok(())
+}
+
 /// Fifty loops of one event loop, whose tasks are not seen: by their calls, the second of which has two connections.
 #[test]
 fn a_pool_of_node_s() -> Result<()> {

@@ -185,6 +185,7 @@ pub(super) fn look(facts: &Facts<'_>, activity: &Activity<'_>, mut group: Group)
     }
     let saturated = peers::separate(facts, &tasks, &mut bits, &active);
     disk::separate(&mut bits);
+    unseen_wakes(activity, steps.len(), &mut bits);
     convoy::pass_on(facts, activity, &tasks, &mut bits);
     let step_names: Vec<String> = steps.iter().map(|step| step.name.clone()).collect();
     let seen = Seen {
@@ -259,6 +260,28 @@ fn steps(activity: &Activity<'_>, found: &Loop, facts: &Facts<'_>, group: &Group
     steps
 }
 
+/// At a channel whose places the workers hand to one another, as far as that was seen, the others' waits are for the same.
+fn unseen_wakes(activity: &Activity<'_>, steps: usize, bits: &mut [Vec<Bit>]) {
+    let at_channel = |bit: &Bit| bit.wait.is_some() && activity.is_at_channel(bit.stack);
+    for step in 0..steps {
+        let key = On::Shared(Key::Places { step });
+        let sum = |wanted: &dyn Fn(&On) -> bool| -> Nanos {
+            let of_step =
+                bits.iter().flatten().filter(|bit| bit.step == Some(step) && at_channel(bit) && wanted(&bit.on));
+            of_step.map(Bit::length).sum()
+        };
+        let (seen, others) = (sum(&|on| *on == key), sum(&|on| matches!(on, On::Own(Spent::Pipe | Spent::Other))));
+        if seen <= others {
+            continue;
+        }
+        for bit in bits.iter_mut().flatten().filter(|bit| bit.step == Some(step) && at_channel(bit)) {
+            if bit.on == On::Own(Spent::Sleep) {
+                bit.on = key.clone();
+            }
+        }
+    }
+}
+
 fn sleeps<'f>(
     facts: &Facts<'f>,
     classifier: &Classifier<'_, '_>,
@@ -270,7 +293,10 @@ fn sleeps<'f>(
         let Doing::Blocked(id) = piece.doing else { continue };
         let Some(wait) = facts.correlated.waits.get(id.0 as usize) else { continue };
         let engine = piece.stack.and_then(|stack| classifier.engines.get(stack.0 as usize).copied().flatten());
+        let of_goroutines =
+            classifier.activity.is_at_channel(wait.stack) || classifier.activity.is_for_goroutine_s_mutex(wait.stack);
         if wait.cause == crate::correlate::Cause::Sleep
+            && !of_goroutines
             && engine.is_none()
             && let Some(step) = classifier.step(found, piece.stack, true)
         {

@@ -289,7 +289,8 @@ impl<'c, 'a> Classifier<'c, 'a> {
         match (self.activity.by(id), step) {
             (Some(by), Some(step)) if self.members.contains(&by) => Some(On::Shared(Key::Places { step })),
             (_, None) => Some(On::Idle),
-            (Some(_) | None, Some(_)) => None,
+            (None, Some(_)) => Some(On::Own(spent(wait.cause))),
+            (Some(_), Some(_)) => None,
         }
     }
 
