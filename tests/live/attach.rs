@@ -81,6 +81,15 @@ impl Watched {
         ensure!(self.code == Some(0), "perfmap ended with {:?}:\n{}", self.code, self.words);
         Map::read(&self.scratch.path().join("out/performance_map.yaml")).with_context(|| self.words.clone())
     }
+
+    /// `profile_result` of the result.
+    pub(crate) fn result(&self) -> Result<Value> {
+        ensure!(self.code == Some(0), "perfmap ended with {:?}:\n{}", self.code, self.words);
+        let text =
+            std::fs::read_to_string(self.scratch.path().join("out/profile_result.yaml")).context("the result")?;
+        let file: Value = serde_yaml::from_str(&text).context("parse the result")?;
+        Ok(file["profile_result"].clone())
+    }
 }
 
 /// The client of `w36_peers` against one service, from its first request to its last.

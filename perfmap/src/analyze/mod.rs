@@ -69,7 +69,7 @@ pub fn analyze(recording: &Recording, resolved: &Resolved, correlated: &Correlat
     let wrong_tool = wrong_tool::indicators(recording, map, &candidates, &top, &suspicions, &norms);
     let conclusion = verdict::conclude(class, &top, &suspicions, &wrong_tool, &warnings, recording.events.len() as u64);
     let root_cause = root_cause::chain(map, &top, &suspicions);
-    let scaling = scaling::scaling(&facts, parallelism.is_some());
+    let scaling = scaling::scaling(&facts, parallelism.as_ref());
     Analysis {
         class,
         detail,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::{
     interpreter_lock::InterpreterLock,
     lock_place,
-    loops::asyncio,
+    loops::{asyncio, go},
     model::Location,
     points::Points,
     project::{FunctionId, Project},
@@ -76,6 +76,9 @@ pub struct Activity<'a> {
     takes: Vec<bool>,
     /// By `StackId`.
     embedded_database: Vec<bool>,
+    /// By `StackId`: a goroutine waits for a mutex; at a channel.
+    goroutine_mutex: Vec<bool>,
+    channel: Vec<bool>,
 }
 
 impl<'a> Activity<'a> {
@@ -87,6 +90,8 @@ impl<'a> Activity<'a> {
             interpreter_lock: InterpreterLock::new(recording, correlated, resolved),
             takes: lock_place::stacks(resolved),
             embedded_database: super::embedded_database_stacks(resolved),
+            goroutine_mutex: resolved.stacks.iter().map(|stack| go::waits_for_mutex(resolved, stack)).collect(),
+            channel: resolved.stacks.iter().map(|stack| go::waits_at_channel(resolved, stack)).collect(),
         }
     }
 
@@ -104,6 +109,16 @@ impl<'a> Activity<'a> {
     /// The wait is for a lock that one at a time can have, as far as the names on its stack tell.
     pub fn takes_lock(&self, stack: Option<StackId>) -> bool {
         has(&self.takes, stack)
+    }
+
+    /// A goroutine's mutex: which one is not seen.
+    pub fn is_for_goroutine_s_mutex(&self, stack: Option<StackId>) -> bool {
+        has(&self.goroutine_mutex, stack)
+    }
+
+    /// A goroutine waits at a channel.
+    pub fn is_at_channel(&self, stack: Option<StackId>) -> bool {
+        has(&self.channel, stack)
     }
 
     /// A database inside the program waits there.

@@ -8,7 +8,7 @@
 mod answers;
 mod asks;
 pub(super) mod asyncio;
-mod go;
+pub(super) mod go;
 mod thread;
 
 use rustc_hash::FxHashMap;

@@ -95,6 +95,16 @@ pub enum ConfidenceOut {
     Low,
 }
 
+impl From<Confidence> for ConfidenceOut {
+    fn from(confidence: Confidence) -> ConfidenceOut {
+        match confidence {
+            Confidence::High => ConfidenceOut::High,
+            Confidence::Medium => ConfidenceOut::Medium,
+            Confidence::Low => ConfidenceOut::Low,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SeverityOut {
@@ -256,11 +266,7 @@ pub fn parallelism(found: &Parallelism) -> ParallelismOut {
                     ItemSource::Repetition => ItemSourceOut::Repetition,
                     ItemSource::Lives => ItemSourceOut::Lives,
                 },
-                confidence: match items.confidence {
-                    Confidence::High => ConfidenceOut::High,
-                    Confidence::Medium => ConfidenceOut::Medium,
-                    Confidence::Low => ConfidenceOut::Low,
-                },
+                confidence: items.confidence.into(),
                 what: items.what.clone(),
             })
             .collect(),

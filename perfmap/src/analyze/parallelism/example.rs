@@ -59,6 +59,7 @@ pub(crate) fn example() -> Parallelism {
             items(641, ItemSource::Progress, "--progress, 32 lines"),
             items(640, ItemSource::Repetition, "GET /item, waits for the disk in write"),
         ],
+        begun: vec![],
         duration: ms(325_380),
         remaining: Some((9_359, ms(4_750_000))),
         item: ms(32_480),

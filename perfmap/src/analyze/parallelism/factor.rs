@@ -7,6 +7,8 @@ use crate::recording::Nanos;
 const GOOD: f64 = 1.5;
 const MINOR: f64 = 3.0;
 const WARNING: f64 = 10.0;
+/// Computing is a part of an item where it is so much of its work.
+const CPU_PART: f64 = 5.0;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Rates {
@@ -25,8 +27,8 @@ pub(super) fn rates(items: u64, duration: Nanos, workers: u64, (work, cpu): (f64
     let actual = items as f64 * 1e9 / duration.0 as f64;
     let single = 1e9 / work;
     let free = single * workers as f64;
-    // Where items mostly wait, other things than cores come first; `expected` looks at these too.
-    let by_cores = if cores > 0 && cpu * 2.0 >= work { f64::from(cores) * 1e9 / cpu } else { f64::INFINITY };
+    // What items that wait compute beside it is no part of them: `expected` looks at that.
+    let by_cores = if cores > 0 && cpu * CPU_PART >= work { f64::from(cores) * 1e9 / cpu } else { f64::INFINITY };
     let theoretical = free.min(by_cores);
     Some(Rates { single, theoretical, capped: by_cores < free, actual, factor: theoretical / actual })
 }
@@ -65,6 +67,10 @@ mod tests {
         assert!(found.capped && (found.theoretical - 100.0).abs() < 1e-9, "{found:?}");
         let found = rates(50, second, 8, (80e6, 20e6), 2).expect("rates");
         assert!(!found.capped && (found.theoretical - 100.0).abs() < 1e-9, "{found:?}");
+        let found = rates(50, second, 100, (80e6, 20e6), 2).expect("rates");
+        assert!(found.capped && (found.theoretical - 100.0).abs() < 1e-9, "{found:?}");
+        let found = rates(50, second, 100, (80e6, 4e6), 2).expect("rates");
+        assert!(!found.capped && (found.theoretical - 1250.0).abs() < 1e-9, "it waits, but for a twentieth: {found:?}");
         assert_eq!(rates(0, second, 8, (40e6, 0.0), 2), None);
         assert_eq!(rates(5, second, 8, (0.0, 0.0), 2), None);
     }

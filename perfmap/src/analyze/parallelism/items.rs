@@ -25,6 +25,7 @@ const SHOWN_PCT: usize = 60;
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Mark {
+    Request,
     Trip { peer: Option<usize>, method: Option<String>, route: Option<String> },
     Wait { step: usize, on: Spent, function: Option<FunctionId> },
     Visit { step: usize },
@@ -34,6 +35,7 @@ impl Mark {
     /// Each is seen, or only where something else lies between two of them.
     fn weight(&self) -> u64 {
         match self {
+            Mark::Request => 4,
             Mark::Trip { .. } => 3,
             Mark::Wait { .. } => 2,
             Mark::Visit { .. } => 1,
@@ -57,6 +59,8 @@ pub(super) struct Seen<'s> {
     pub active: &'s [(Nanos, Nanos)],
     pub step_names: &'s [String],
     pub coroutines: bool,
+    /// By requests from outside, and nothing else.
+    pub served: bool,
     /// Requests that were answered with 429, where these are no chance.
     pub refusals: u64,
 }
@@ -65,7 +69,7 @@ pub(super) fn repeated(facts: &Facts<'_>, activity: &Activity<'_>, seen: &Seen<'
     let mut marks: BTreeMap<Mark, Times> = BTreeMap::new();
     trips(facts, seen, &mut marks);
     // A refused request is asked again: an item has one answer, and as many waits as it was refused.
-    if marks.is_empty() || seen.refusals == 0 {
+    if !seen.served && (marks.is_empty() || seen.refusals == 0) {
         waits(activity, seen, &mut marks);
     }
     let workers = seen.bits.len();
@@ -105,6 +109,7 @@ pub(super) fn repeated(facts: &Facts<'_>, activity: &Activity<'_>, seen: &Seen<'
 fn told(mark: &Mark, facts: &Facts<'_>, seen: &Seen<'_>) -> String {
     let step = |step: &usize| seen.step_names.get(*step).map_or("the loop", |name| name.as_str());
     match mark {
+        Mark::Request => "requests that were answered".into(),
         Mark::Trip { peer, method, route } => {
             let words: Vec<&str> = [method.as_deref(), route.as_deref()].into_iter().flatten().collect();
             let name = peer.and_then(|peer| facts.map.peer_names.get(peer)).map_or("", |name| name.as_str());
@@ -130,13 +135,16 @@ fn trips(facts: &Facts<'_>, seen: &Seen<'_>, marks: &mut BTreeMap<Mark, Times>) 
     for (worker, tasks) in seen.tasks.iter().enumerate() {
         worker_of.extend(tasks.iter().map(|task| (*task, worker)));
     }
-    for trip in facts.correlated.flows.round_trips.iter().filter(|trip| !trip.inbound) {
+    for trip in facts.correlated.flows.round_trips.iter().filter(|trip| trip.inbound == seen.served) {
         let Some(worker) = worker_of.get(&trip.task).copied() else { continue };
         let Some((from, to)) = seen.active.get(worker) else { continue };
         if trip.received <= *from || trip.sent >= *to || trip.status == Some(TOO_MANY_REQUESTS) {
             continue;
         }
-        let mark = Mark::Trip { peer: trip.peer, method: trip.method.clone(), route: trip.route.clone() };
+        let mark = match seen.served {
+            true => Mark::Request,
+            false => Mark::Trip { peer: trip.peer, method: trip.method.clone(), route: trip.route.clone() },
+        };
         marks.entry(mark).or_default().push((worker, trip.sent));
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    disk, idle,
+    convoy, disk, idle,
     items::{self, Counted, Seen},
     limiter::Limiters,
-    peers,
+    peers, requests,
     types::{Spent, WorkerKind},
     waits::{Bit, Classifier, Key, On},
     workers::{self, Group, Loop, Member},
@@ -44,10 +44,40 @@ pub(super) struct Look {
     pub saturated: BTreeMap<usize, f64>,
     pub longest_trip: Nanos,
     pub counted: Option<Counted>,
+    /// Their items are requests from outside; without one they have nothing to do.
+    pub served: bool,
     by_task: BTreeMap<TaskId, usize>,
 }
 
 impl Look {
+    /// By their calls alone: no task is one worker's.
+    pub(super) fn of_calls(
+        kind: WorkerKind,
+        process: ProcessId,
+        root: String,
+        (bits, active): (Vec<Vec<Bit>>, Vec<(Nanos, Nanos)>),
+        steps: Vec<StepPlace>,
+        counted: Counted,
+    ) -> Look {
+        Look {
+            kind,
+            process,
+            root,
+            names: (1..=bits.len()).map(|number| format!("in flight {number}")).collect(),
+            tasks: vec![vec![]; bits.len()],
+            bits,
+            active,
+            steps,
+            paced: BTreeMap::new(),
+            refusals: 0,
+            saturated: BTreeMap::new(),
+            longest_trip: Nanos::ZERO,
+            counted: Some(counted),
+            served: false,
+            by_task: BTreeMap::new(),
+        }
+    }
+
     pub(super) fn from(&self) -> Nanos {
         self.active.iter().map(|(from, _)| *from).min().unwrap_or_default()
     }
@@ -138,6 +168,9 @@ pub(super) fn look(facts: &Facts<'_>, activity: &Activity<'_>, mut group: Group)
                 bit.step = Some(0);
             }
         }
+        if group.served {
+            of_member = requests::within(of_member, &requests::spans(facts, &member.tasks));
+        }
         let inside = |bit: &&Bit| bit.step.is_some();
         let ends = of_member.iter().find(inside).map(|bit| bit.from).zip(of_member.iter().rfind(inside).map(|b| b.to));
         let Some((from, to)) = ends else { continue };
@@ -152,6 +185,8 @@ pub(super) fn look(facts: &Facts<'_>, activity: &Activity<'_>, mut group: Group)
     }
     let saturated = peers::separate(facts, &tasks, &mut bits, &active);
     disk::separate(&mut bits);
+    unseen_wakes(activity, steps.len(), &mut bits);
+    convoy::pass_on(facts, activity, &tasks, &mut bits);
     let step_names: Vec<String> = steps.iter().map(|step| step.name.clone()).collect();
     let seen = Seen {
         tasks: &tasks,
@@ -159,9 +194,10 @@ pub(super) fn look(facts: &Facts<'_>, activity: &Activity<'_>, mut group: Group)
         active: &active,
         step_names: &step_names,
         coroutines: group.kind == WorkerKind::Coroutines,
+        served: group.served,
         refusals: classifier.limiters.refusals,
     };
-    let counted = match group.lives {
+    let counted = match group.lives.filter(|_| !group.served) {
         Some(count) => Some(lives(facts, &tasks, &active, count)),
         None => items::repeated(facts, activity, &seen),
     };
@@ -183,7 +219,7 @@ pub(super) fn look(facts: &Facts<'_>, activity: &Activity<'_>, mut group: Group)
     Some(Look {
         kind: group.kind,
         process,
-        root: root.unwrap_or_else(|| program(facts, process)),
+        root: root.unwrap_or_else(|| program(facts, &group)),
         names,
         tasks,
         bits,
@@ -194,13 +230,23 @@ pub(super) fn look(facts: &Facts<'_>, activity: &Activity<'_>, mut group: Group)
         saturated,
         longest_trip: longest.unwrap_or_default(),
         counted,
+        served: group.served,
         by_task,
     })
 }
 
-fn program(facts: &Facts<'_>, process: ProcessId) -> String {
-    let image = facts.recording.processes.get(process.0 as usize).and_then(|process| process.images.last());
-    image.map_or_else(|| "a process".into(), |image| image.comm.clone())
+/// What most of them run.
+fn program(facts: &Facts<'_>, group: &Group) -> String {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for task in group.members.iter().flat_map(|member| &member.tasks) {
+        let task = facts.recording.tasks.get(task.0 as usize);
+        let process = task.and_then(|task| facts.recording.processes.get(task.process.0 as usize));
+        if let Some(image) = process.and_then(|process| process.images.last()) {
+            *counts.entry(image.comm.as_str()).or_default() += 1;
+        }
+    }
+    let most = counts.into_iter().max_by_key(|(name, count)| (*count, std::cmp::Reverse(*name)));
+    most.map_or_else(|| "a process".into(), |(name, _)| name.to_owned())
 }
 
 fn steps(activity: &Activity<'_>, found: &Loop, facts: &Facts<'_>, group: &Group) -> Vec<StepPlace> {
@@ -210,12 +256,30 @@ fn steps(activity: &Activity<'_>, found: &Loop, facts: &Facts<'_>, group: &Group
     };
     let mut steps: Vec<StepPlace> = found.steps.iter().map(place).collect();
     let own = found.prefix.last().map(place);
-    steps.push(own.unwrap_or_else(|| {
-        let first = group.members.first().and_then(|member| member.tasks.first());
-        let task = first.and_then(|task| facts.recording.tasks.get(task.0 as usize));
-        StepPlace { name: task.map_or_else(String::new, |task| program(facts, task.process)), location: None }
-    }));
+    steps.push(own.unwrap_or_else(|| StepPlace { name: program(facts, group), location: None }));
     steps
+}
+
+/// At a channel whose places the workers hand to one another, as far as that was seen, the others' waits are for the same.
+fn unseen_wakes(activity: &Activity<'_>, steps: usize, bits: &mut [Vec<Bit>]) {
+    let at_channel = |bit: &Bit| bit.wait.is_some() && activity.is_at_channel(bit.stack);
+    for step in 0..steps {
+        let key = On::Shared(Key::Places { step });
+        let sum = |wanted: &dyn Fn(&On) -> bool| -> Nanos {
+            let of_step =
+                bits.iter().flatten().filter(|bit| bit.step == Some(step) && at_channel(bit) && wanted(&bit.on));
+            of_step.map(Bit::length).sum()
+        };
+        let (seen, others) = (sum(&|on| *on == key), sum(&|on| matches!(on, On::Own(Spent::Pipe | Spent::Other))));
+        if seen <= others {
+            continue;
+        }
+        for bit in bits.iter_mut().flatten().filter(|bit| bit.step == Some(step) && at_channel(bit)) {
+            if bit.on == On::Own(Spent::Sleep) {
+                bit.on = key.clone();
+            }
+        }
+    }
 }
 
 fn sleeps<'f>(
@@ -229,7 +293,10 @@ fn sleeps<'f>(
         let Doing::Blocked(id) = piece.doing else { continue };
         let Some(wait) = facts.correlated.waits.get(id.0 as usize) else { continue };
         let engine = piece.stack.and_then(|stack| classifier.engines.get(stack.0 as usize).copied().flatten());
+        let of_goroutines =
+            classifier.activity.is_at_channel(wait.stack) || classifier.activity.is_for_goroutine_s_mutex(wait.stack);
         if wait.cause == crate::correlate::Cause::Sleep
+            && !of_goroutines
             && engine.is_none()
             && let Some(step) = classifier.step(found, piece.stack, true)
         {

@@ -4,6 +4,7 @@
 
 mod breakdown;
 mod category;
+mod convoy;
 mod disk;
 mod efficiencies;
 #[cfg(test)]
@@ -11,12 +12,17 @@ pub(crate) mod example;
 mod expected;
 mod factor;
 mod fix;
+mod flows;
+mod holds;
 mod idle;
 mod items;
+mod jobs;
 mod limiter;
 mod look;
 mod peers;
+mod requests;
 mod resources;
+mod stages;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -38,12 +44,14 @@ use look::Look;
 /// None: nothing was seen to be done side by side, again and again.
 pub fn parallelism(facts: &Facts<'_>) -> Option<Parallelism> {
     // One thread may have many coroutines.
-    if facts.recording.tasks.len() < workers::LEAST && facts.recording.turns.is_empty() {
+    let calls = !facts.correlated.flows.round_trips.is_empty();
+    if facts.recording.tasks.len() < workers::LEAST && facts.recording.turns.is_empty() && !calls {
         return None;
     }
     let activity = Activity::new(facts.recording, facts.resolved, facts.correlated);
     let groups = workers::groups(facts, &activity);
     let looks = groups.into_iter().filter_map(|group| look::look(facts, &activity, group));
+    let looks = looks.chain(flows::looks(facts, &activity));
     // What most of the workers' time went into; of equal ones the first.
     let mut best = looks.reduce(|best, look| if rank(&look) > rank(&best) { look } else { best })?;
     let slight = resources::slight(&best);
@@ -66,18 +74,26 @@ fn told(facts: &Facts<'_>, activity: &Activity<'_>, look: &Look) -> Option<Paral
     let per_item = |sum: Nanos| sum.0 as f64 / count as f64;
     let duration = look.duration();
     let cores = recording.meta.cpus;
-    let rates = factor::rates(count, duration, workers, (per_item(totals.work), per_item(totals.cpu)), cores)?;
+    let busy = look.worker_time();
+    // Who is asked for nothing is not slow: only the time with something to do counts.
+    let in_use = if look.served { look.in_steps().0 as f64 / busy.0.max(1) as f64 } else { 1.0 };
+    let of_item = (per_item(totals.work), per_item(totals.cpu));
+    let mut rates = factor::rates(count, Nanos((duration.0 as f64 * in_use) as u64), workers, of_item, cores)?;
+    rates.actual *= in_use;
     let severity = factor::severity(rates.factor);
     let resources = resources::resources(facts, activity, look);
-    let busy = look.worker_time();
     let (tail_pct, idle_pct) = (share_pct(totals.tail, busy), share_pct(totals.idle, busy));
-    let judged = category::judge(&resources, tail_pct, idle_pct, severity);
+    let (tail_judged, idle_judged) = if look.served { (0.0, 0.0) } else { (tail_pct, idle_pct) };
+    let judged = category::judge(&resources, tail_judged, idle_judged, severity);
     let category = judged.category;
     let critical = resources.first().filter(|first| first.category == category);
     let item = Nanos(look.in_steps().0 / count);
     let found = efficiencies::efficiencies(look, rates.actual, item.as_ms());
     let efficiency = 1.0 / rates.factor;
     let rest = rest(facts, count);
+    let mut begun: Vec<Nanos> =
+        look.counted.iter().flat_map(|counted| counted.begins.iter().flatten().copied()).collect();
+    begun.sort_unstable();
     let run = expected::Run { workers, cores, items: count, actual: rates.actual };
     let of_item = expected::Item {
         work: per_item(totals.work),
@@ -99,6 +115,7 @@ fn told(facts: &Facts<'_>, activity: &Activity<'_>, look: &Look) -> Option<Paral
         workers_told: work.workers.is_some(),
         root: look.root.clone(),
         service: service(facts, look),
+        begun,
         duration,
         remaining: rest.map(|left| (left, Nanos((left as f64 / rates.actual * 1e9) as u64))),
         item,
@@ -116,7 +133,7 @@ fn told(facts: &Facts<'_>, activity: &Activity<'_>, look: &Look) -> Option<Paral
         by_factor: judged.by_factor,
         uses: breakdown::uses(look),
         idle_pct: tail_pct + idle_pct,
-        disagreements: efficiencies::disagreements(&found, efficiency, rates.capped, &items),
+        disagreements: efficiencies::disagreements(&found, efficiency, rates.capped || look.served, &items),
         efficiencies: found,
         items,
         resources,
@@ -151,6 +168,12 @@ fn root_cause(category: Category, critical: Option<&Resource>, look: &Look, (tai
                 format!("{name} works longest; the others have nothing left to do for {tail:.0} % of the time")
             }
             Category::Starvation => format!("the workers wait for work for {idle:.0} % of the time"),
+            _ if look.served => {
+                format!(
+                    "for {:.0} % of their time the workers have no request; they wait for nothing that they share for long",
+                    tail + idle
+                )
+            }
             _ => "the workers wait for nothing that they share for long".into(),
         };
     };

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     category::MATTERS_PCT,
+    holds,
     look::Look,
     types::{Category, Resource, Side, Spent, WorkerKind},
     waits::{Bit, Key, On},
@@ -16,7 +17,7 @@ use crate::{
     },
     correlate::WaitId,
     map::Activity,
-    recording::{Nanos, StackId, TaskId, covered},
+    recording::{Nanos, StackId, covered},
     resolve::Language,
 };
 
@@ -234,32 +235,16 @@ fn inside(look: &Look, key: &Key, sums: &Sums) -> u64 {
 
 /// How long those that ended a wait had had what was waited for, and where they were most of the time.
 fn holders(facts: &Facts<'_>, activity: &Activity<'_>, look: &Look, sums: &Sums) -> (Vec<Nanos>, Option<StackId>) {
-    let mut grants: BTreeMap<TaskId, Vec<Nanos>> = BTreeMap::new();
-    let waits = sums.waits.iter().filter_map(|(_, id)| Some((*id, facts.correlated.waits.get(id.0 as usize)?)));
-    let waits: Vec<(WaitId, &crate::correlate::Wait)> = waits.collect();
-    for (_, wait) in &waits {
-        grants.entry(wait.task).or_default().push(wait.woken);
-    }
-    grants.values_mut().for_each(|times| times.sort_unstable());
-    let mut holds = Vec::new();
+    let holds = holds::holds(facts, activity, sums.waits.iter().map(|(_, id)| *id));
     let mut stacks: BTreeMap<StackId, u64> = BTreeMap::new();
-    for (id, wait) in &waits {
-        let holder = activity.by(*id).or_else(|| wait.lock.and_then(|lock| lock.holder));
-        let Some(by) = holder else { continue };
-        let had = grants.get(&by).and_then(|times| {
-            let before = times.partition_point(|at| *at < wait.woken).checked_sub(1)?;
-            times.get(before).copied()
-        });
-        let Some(since) = had else { continue };
-        let hold = wait.woken.since(since);
-        holds.push(hold);
-        let middle = Nanos(since.0 + hold.0 / 2);
-        if let Some(stack) = look.stack_at(by, middle) {
+    for hold in &holds {
+        let middle = Nanos(hold.from.0 + hold.to.since(hold.from).0 / 2);
+        if let Some(stack) = look.stack_at(hold.by, middle) {
             *stacks.entry(stack).or_default() += 1;
         }
     }
     let most = stacks.into_iter().max_by_key(|(stack, count)| (*count, std::cmp::Reverse(*stack)));
-    (holds, most.map(|(stack, _)| stack))
+    (holds.iter().map(|hold| hold.to.since(hold.from)).collect(), most.map(|(stack, _)| stack))
 }
 
 /// Of a wait inside a database: what the worker had asked, and what the session that let it go on was asked meanwhile.

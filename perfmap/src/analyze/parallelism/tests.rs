@@ -189,3 +189,33 @@ fn processes_of_one_after_the_other_are_slots() {
     assert_eq!((found.kind, found.workers, found.items[0].count), (WorkerKind::Slots, 4, 20));
     assert_eq!(found.severity, Severity::Good);
 }
+
+/// Who has the lock is held back by a limiter for most of the time: all wait for the limiter.
+#[test]
+fn a_lock_that_is_held_for_another_wait_is_not_the_cause() {
+    let (mut story, main) = Story::new("app", 100_000);
+    story.recording.meta.cpus = 8;
+    let threads: Vec<TaskId> = (0..6).map(|_| story.thread(main, 0)).collect();
+    let mut ready = [0; 6];
+    let (mut free, mut last) = (0, None);
+    for _ in 0..15 {
+        for (worker, task) in threads.iter().enumerate() {
+            let fetched = ready[worker] + 20;
+            story.block(*task, ready[worker], fetched, "work item fetch", Ended::call(call::NANOSLEEP).result(0));
+            let begins = fetched.max(free);
+            if let Some(by) = last.filter(|_| begins > fetched) {
+                let ended = Ended::call(call::FUTEX).by(by, call::FUTEX);
+                story.block_with(*task, [fetched, begins], "work item write pthread_mutex_lock", ended, LOCK);
+            }
+            let limited = "work item write throttle";
+            story.block(*task, begins, begins + 20, limited, Ended::call(call::NANOSLEEP).result(0));
+            story.block(*task, begins + 20, begins + 24, "work item write", Ended::call(call::NANOSLEEP).result(0));
+            (free, last, ready[worker]) = (begins + 24, Some(*task), begins + 24);
+        }
+    }
+    for (task, at) in threads.iter().zip(ready) {
+        story.dies(*task, at);
+    }
+    let found = told(&mut story).expect("workers");
+    assert_eq!(found.category, Category::RateLimiting, "{:?}", found.resources);
+}

@@ -207,6 +207,8 @@ pub struct Parallelism {
     pub service: String,
     /// The chosen one first.
     pub items: Vec<Items>,
+    /// When each item that was counted began, in order; empty where none were.
+    pub begun: Vec<Nanos>,
     /// From the first item's beginning to the last one's end.
     pub duration: Nanos,
     pub remaining: Option<(u64, Nanos)>,

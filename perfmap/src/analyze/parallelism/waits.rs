@@ -248,6 +248,9 @@ impl<'c, 'a> Classifier<'c, 'a> {
                 return Some(On::Shared(Key::Database { engine }));
             }
         }
+        if let Some(on) = self.goroutine(wait, id, step) {
+            return Some(on);
+        }
         match wait.cause {
             Cause::Lock if !wait.futex => Some(On::Shared(Key::FileLock)),
             Cause::Lock => {
@@ -269,6 +272,25 @@ impl<'c, 'a> Classifier<'c, 'a> {
                 limiter.map(|step| On::Shared(Key::Limiter { step }))
             }
             Cause::Network | Cause::Database | Cause::Disk | Cause::Child | Cause::Pipe | Cause::Other => None,
+        }
+    }
+
+    /// It sleeps in no call of the kernel's: the functions tell what for.
+    fn goroutine(&self, wait: &Wait, id: WaitId, step: Option<usize>) -> Option<On> {
+        if self.activity.is_for_goroutine_s_mutex(wait.stack) {
+            let process = self.process(wait.task);
+            let lock = |step| On::Shared(Key::Lock { process, address: None, place: Some(step) });
+            return Some(step.map_or(On::Idle, lock));
+        }
+        if !self.activity.is_at_channel(wait.stack) {
+            return None;
+        }
+        // A channel that the workers fill and empty themselves has places; one that somebody else does has work.
+        match (self.activity.by(id), step) {
+            (Some(by), Some(step)) if self.members.contains(&by) => Some(On::Shared(Key::Places { step })),
+            (_, None) => Some(On::Idle),
+            (None, Some(_)) => Some(On::Own(spent(wait.cause))),
+            (Some(_), Some(_)) => None,
         }
     }
 

@@ -1,10 +1,11 @@
 //! Tasks → groups of equal ones: threads of one process, or children of one, that began in the same function of the
-//! project. Who answers requests is a server, not a worker; and one of many that live one item long is an item, of which
+//! project. Who answers requests of the tree's own is a server, not a worker (those of others, of what was attached to, are
+//! its items); and one of many that live one item long is an item, of which
 //! so many are under way at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::types::WorkerKind;
+use super::{jobs::Managers, types::WorkerKind};
 use crate::{
     analyze::suspicions::Facts,
     map::{Activity, Coroutine, Doing, FunctionId, Piece},
@@ -38,14 +39,16 @@ pub(super) struct Group {
     pub members: Vec<Member>,
     /// Beginnings of items, where each life is one.
     pub lives: Option<u64>,
+    /// They answer requests from outside: these are the items.
+    pub served: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Threads(ProcessId, FunctionId),
     Children(ProcessId, Option<FunctionId>),
-    /// Whatever they run.
-    Jobs(ProcessId),
+    /// Whatever they run; of the parent what it was then.
+    Jobs(ProcessId, usize),
 }
 
 /// All groups that could be workers, in a fixed order.
@@ -53,18 +56,24 @@ pub(super) fn groups(facts: &Facts<'_>, activity: &Activity<'_>) -> Vec<Group> {
     let recording = facts.recording;
     let roots = roots(facts, activity);
     let servers = servers(facts);
+    let answering = answering(facts);
+    let managers = Managers::new(recording);
     let mut by_key: BTreeMap<Key, Vec<TaskId>> = BTreeMap::new();
     for (index, task) in recording.tasks.iter().enumerate() {
         let id = TaskId(index as u32);
         let Some(process) = recording.processes.get(task.process.0 as usize) else { continue };
-        if servers.contains(&id) || recording.is_outside(task.process) && !recording.meta.attached {
+        if servers.contains(&id) && !answering.contains(&id)
+            || recording.is_outside(task.process) && !recording.meta.attached
+        {
             continue;
         }
         let root = roots.get(index).copied().flatten();
         if process.pid == task.tid || task.tid == 0 && recording.meta.root == Some(id) {
             if let Some(parent) = process.parent {
                 by_key.entry(Key::Children(parent, root)).or_default().push(id);
-                by_key.entry(Key::Jobs(parent)).or_default().push(id);
+                if let Some((manager, image)) = managers.of(task.process) {
+                    by_key.entry(Key::Jobs(manager, image)).or_default().push(id);
+                }
             }
         } else if let Some(root) = root {
             by_key.entry(Key::Threads(task.process, root)).or_default().push(id);
@@ -80,14 +89,14 @@ pub(super) fn groups(facts: &Facts<'_>, activity: &Activity<'_>) -> Vec<Group> {
             Key::Threads(..) => WorkerKind::Threads,
             Key::Children(_, Some(_)) => WorkerKind::Processes,
             Key::Children(_, None) => continue,
-            Key::Jobs(_) => {
-                found.extend(slots(facts, activity, &tasks));
+            Key::Jobs(..) => {
+                found.extend(slots(facts, activity, &tasks, &answering));
                 continue;
             }
         };
         found.extend(match key {
-            Key::Threads(..) => slots(facts, activity, &tasks),
-            Key::Children(..) | Key::Jobs(_) => None,
+            Key::Threads(..) => slots(facts, activity, &tasks, &answering),
+            Key::Children(..) | Key::Jobs(..) => None,
         });
         let members = tasks
             .iter()
@@ -98,7 +107,8 @@ pub(super) fn groups(facts: &Facts<'_>, activity: &Activity<'_>) -> Vec<Group> {
                 pieces: activity.pieces(*task),
             })
             .collect();
-        found.push(Group { kind, members, lives: None });
+        let served = tasks.iter().any(|task| answering.contains(task));
+        found.push(Group { kind, members, lives: None, served });
     }
     found.extend(coroutines(facts, activity));
     found
@@ -132,9 +142,9 @@ fn coroutines(facts: &Facts<'_>, activity: &Activity<'_>) -> Vec<Group> {
                 pieces: coroutine.pieces,
             })
             .collect();
-        found.push(Group { kind: WorkerKind::Coroutines, members: members.clone(), lives: None });
+        found.push(Group { kind: WorkerKind::Coroutines, members: members.clone(), lives: None, served: false });
         if lives >= MANY {
-            found.push(Group { kind: WorkerKind::Coroutines, members, lives: Some(lives) });
+            found.push(Group { kind: WorkerKind::Coroutines, members, lives: Some(lives), served: false });
         }
     }
     found
@@ -167,8 +177,15 @@ fn roots(facts: &Facts<'_>, activity: &Activity<'_>) -> Vec<Option<FunctionId>> 
     counts.into_iter().map(most).collect()
 }
 
+/// Tasks of what was attached to that read requests from outside.
+fn answering(facts: &Facts<'_>) -> BTreeSet<TaskId> {
+    let trips = facts.correlated.flows.round_trips.iter();
+    let attached = facts.recording.meta.attached;
+    trips.filter(|trip| attached && trip.inbound).map(|trip| trip.task).collect()
+}
+
 /// Tasks that read requests.
-fn servers(facts: &Facts<'_>) -> BTreeSet<TaskId> {
+pub(super) fn servers(facts: &Facts<'_>) -> BTreeSet<TaskId> {
     let trips = &facts.correlated.flows.round_trips;
     let ends: BTreeSet<SocketId> = trips.iter().filter_map(|trip| trip.server_socket).collect();
     let inbound = trips.iter().filter(|trip| trip.inbound).map(|trip| trip.task);
@@ -187,7 +204,7 @@ fn servers(facts: &Facts<'_>) -> BTreeSet<TaskId> {
 }
 
 /// Tasks of which many came one after the other, at most so many at a time: each goes into the first slot that is free.
-fn slots(facts: &Facts<'_>, activity: &Activity<'_>, tasks: &[TaskId]) -> Option<Group> {
+fn slots(facts: &Facts<'_>, activity: &Activity<'_>, tasks: &[TaskId], answering: &BTreeSet<TaskId>) -> Option<Group> {
     let end = facts.recording.meta.wall;
     let mut lives: Vec<(Nanos, Nanos, TaskId)> = tasks
         .iter()
@@ -220,7 +237,8 @@ fn slots(facts: &Facts<'_>, activity: &Activity<'_>, tasks: &[TaskId]) -> Option
             Member { name: format!("slot {}", number + 1), tasks, thread: None, pieces }
         })
         .collect();
-    Some(Group { kind: WorkerKind::Slots, members, lives: Some(lives.len() as u64) })
+    let served = tasks.iter().any(|task| answering.contains(task));
+    Some(Group { kind: WorkerKind::Slots, members, lives: Some(lives.len() as u64), served })
 }
 
 /// The function in whose loop the items are done, with its callers (root first), and what it calls for an item.

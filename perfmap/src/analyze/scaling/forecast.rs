@@ -1,10 +1,14 @@
-//! How far the work was and when → its rate, how sure that is, and when the whole job will be done at this rate.
+//! How far the work was and when, as the command told it or as its items were counted → its rate, how sure that is, and
+//! when the whole job will be done at this rate.
 //!
 //! The error comes from the rate's own ups and downs: the time is cut into slices, and the slices' rates tell how much
 //! their mean can be off. Slices after one another resemble each other; the error is widened by as much as they do.
 
 use super::student;
-use crate::recording::{Nanos, Progress, Work};
+use crate::{
+    analyze::parallelism::Confidence,
+    recording::{Nanos, Progress, Work},
+};
 
 /// Slices of the time: enough for a spread, few enough that each holds several items.
 const SLICES: usize = 10;
@@ -26,6 +30,8 @@ pub struct Rate {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Forecast {
     pub rate: Rate,
+    /// How sure it is what an item is; None where the command's own words told it.
+    pub counted: Option<Confidence>,
     pub done: Option<u64>,
     pub total: Option<u64>,
     pub left: Option<Left>,
@@ -35,6 +41,8 @@ pub struct Forecast {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Left {
     pub items: u64,
+    /// What was done before the sample is not known: so many at most.
+    pub at_most: bool,
     /// Seconds from the end of what was recorded.
     pub seconds: f64,
     /// 95 %, where the rate has one that does not reach down to nothing.
@@ -47,27 +55,31 @@ pub fn from_progress(work: &Work) -> Option<Forecast> {
     let rate = rate(&points)?;
     let last = work.progress.last();
     let total = work.total.or_else(|| last.and_then(|last| last.total));
-    Some(forecast(rate, last.map(|last| last.done), total))
+    Some(forecast(rate, None, last.map(|last| last.done), total, false))
 }
 
-/// From the instants at which items were finished, in order. `done`: of the whole job, where that is known.
-pub fn from_completions(finished: &[Nanos], done: Option<u64>, total: Option<u64>) -> Option<Forecast> {
+/// From the instants at which items began, in order, where the workers' repetition shows them.
+pub fn from_items(begun: &[Nanos], confidence: Confidence, work: &Work) -> Option<Forecast> {
     let points: Vec<(f64, f64)> =
-        finished.iter().enumerate().map(|(count, at)| (at.0 as f64 / 1e9, count as f64 + 1.0)).collect();
-    Some(forecast(rate(&points)?, done, total))
+        begun.iter().enumerate().map(|(count, at)| (at.0 as f64 / 1e9, count as f64)).collect();
+    let sampled = work.sampled.is_some();
+    let done = begun.len() as u64;
+    let found = forecast(rate(&points)?, Some(confidence), Some(done), work.total, sampled);
+    Some(if sampled { Forecast { done: None, ..found } } else { found })
 }
 
-pub fn forecast(rate: Rate, done: Option<u64>, total: Option<u64>) -> Forecast {
+fn forecast(rate: Rate, counted: Option<Confidence>, done: Option<u64>, total: Option<u64>, at_most: bool) -> Forecast {
     let remaining = total.zip(done).map(|(total, done)| total.saturating_sub(done));
     let left = remaining.map(|items| Left {
         items,
+        at_most,
         seconds: items as f64 / rate.per_second,
         interval: rate
             .interval
             .filter(|(low, _)| *low > 0.0)
             .map(|(low, high)| (items as f64 / high, items as f64 / low)),
     });
-    Forecast { rate, done, total, left }
+    Forecast { rate, counted, done, total, left }
 }
 
 /// (seconds, items): of a counter that begins anew only what follows its last beginning.
@@ -183,11 +195,17 @@ mod tests {
     }
 
     #[test]
-    fn finished_items_give_the_same() {
-        let finished: Vec<Nanos> = (1..=50).map(|count| Nanos(count * 100_000_000)).collect();
-        let forecast = from_completions(&finished, Some(50), Some(60)).expect("a rate");
-        assert!((forecast.rate.per_second - 10.0).abs() < 1e-9);
-        assert!((forecast.left.expect("a total").seconds - 1.0).abs() < 1e-9);
+    fn counted_items_give_the_same_and_a_sample_does_not_know_what_was_before() {
+        let begun: Vec<Nanos> = (1..=50).map(|count| Nanos(count * 100_000_000)).collect();
+        let mut work = Work { total: Some(60), ..Work::default() };
+        let forecast = from_items(&begun, Confidence::Medium, &work).expect("a rate");
+        assert!((forecast.rate.per_second - 10.0).abs() < 1e-9 && forecast.rate.interval.is_some());
+        assert_eq!(forecast.counted, Some(Confidence::Medium));
+        let left = forecast.left.expect("a total");
+        assert!((left.seconds - 1.0).abs() < 1e-9 && !left.at_most);
+        work.sampled = Some(crate::recording::Sampled { ran_before: None, done_before: None });
+        let left = from_items(&begun, Confidence::Medium, &work).and_then(|forecast| forecast.left);
+        assert!(left.expect("a total").at_most);
     }
 
     proptest! {

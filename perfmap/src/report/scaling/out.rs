@@ -7,6 +7,7 @@ use crate::{
     analyze::scaling::{Curve, Estimate, Forecast, Peak, Scaling, Unit, Usl},
     report::{
         number::{ms, rounded},
+        parallelism::ConfidenceOut,
         text::visible,
     },
 };
@@ -18,7 +19,8 @@ pub struct ScalingOut {
     /// Present where runs with several numbers of workers were made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub curve: Option<CurveOut>,
-    /// Present where the command told its progress.
+    /// Present where the command told its progress; of a sample, and where the size of the whole job was told, also where the
+    /// workers' items could be counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forecast: Option<ForecastOut>,
     /// Files that are written anew again and again.
@@ -115,6 +117,10 @@ pub struct EstimateOut {
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ForecastOut {
+    /// Present where the items were counted by what the workers do again and again, and not told by the command: how sure
+    /// it is what an item is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_with_confidence: Option<ConfidenceOut>,
     /// Items.
     pub per_second: f64,
     /// 95 %; null where there is too little progress to tell.
@@ -126,6 +132,9 @@ pub struct ForecastOut {
     pub done: Option<u64>,
     pub total: Option<u64>,
     pub left: Option<u64>,
+    /// What was done before the sample is not known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left_at_most: bool,
     /// From the end of what was recorded, at this rate.
     pub left_s: Option<f64>,
     pub left_s_low: Option<f64>,
@@ -197,8 +206,9 @@ fn estimate(estimate: &Estimate) -> EstimateOut {
 }
 
 fn forecast_out(forecast: &Forecast) -> ForecastOut {
-    let Forecast { rate, done, total, left } = forecast;
+    let Forecast { rate, counted, done, total, left } = forecast;
     ForecastOut {
+        counted_with_confidence: counted.map(ConfidenceOut::from),
         per_second: digits(rate.per_second),
         per_second_low: rate.interval.map(|it| digits(it.0)),
         per_second_high: rate.interval.map(|it| digits(it.1)),
@@ -207,6 +217,7 @@ fn forecast_out(forecast: &Forecast) -> ForecastOut {
         done: *done,
         total: *total,
         left: left.map(|left| left.items),
+        left_at_most: left.is_some_and(|left| left.at_most),
         left_s: left.map(|left| rounded(left.seconds, 3)),
         left_s_low: left.and_then(|left| left.interval).map(|it| rounded(it.0, 3)),
         left_s_high: left.and_then(|left| left.interval).map(|it| rounded(it.1, 3)),

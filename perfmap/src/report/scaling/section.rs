@@ -26,6 +26,9 @@ pub fn section(scaling: &Scaling) -> String {
         );
         let over = words::span(forecast.rate.over.0 as f64 / 1e9);
         let _ = writeln!(page, "| Measured over | {over}, {} items |", grouped(forecast.rate.items));
+        if let Some(sure) = forecast.counted {
+            let _ = writeln!(page, "| Items | {} |", words::counted(sure));
+        }
         if let Some(done) = forecast.done {
             let _ = writeln!(page, "| Done | {} |", grouped(done));
         }

@@ -1,6 +1,7 @@
 //! A curve and a forecast → sentences.
 
 use crate::{
+    analyze::parallelism::Confidence,
     analyze::scaling::{Checkpoint, Curve, Estimate, Forecast, Left, Peak, Scaling, Unit, Usl, WhyNot},
     report::human::{bytes, duration, grouped},
 };
@@ -139,7 +140,7 @@ pub(super) fn failed(curve: &Curve) -> Option<String> {
 }
 
 pub(super) fn forecast(forecast: &Forecast) -> String {
-    let Forecast { rate, done, total, left } = forecast;
+    let Forecast { rate, counted, done, total, left } = forecast;
     let interval =
         rate.interval.map(|(low, high)| format!(" ({} to {})", figure(low), figure(high))).unwrap_or_default();
     let so_far = match (done, total) {
@@ -148,7 +149,16 @@ pub(super) fn forecast(forecast: &Forecast) -> String {
         (None, _) => String::new(),
     };
     let end = left.as_ref().map(|left| format!("; {}", to_go(left))).unwrap_or_default();
-    format!("{}{interval} items/s{so_far}{end}", figure(rate.per_second))
+    let how = counted.map(|sure| format!(", {}", self::counted(sure))).unwrap_or_default();
+    format!("{}{interval} items/s{how}{so_far}{end}", figure(rate.per_second))
+}
+
+pub(super) fn counted(sure: Confidence) -> &'static str {
+    match sure {
+        Confidence::High => "counted by what the workers repeat",
+        Confidence::Medium => "counted by what the workers repeat, with medium confidence",
+        Confidence::Low => "counted by what the workers repeat, with low confidence",
+    }
 }
 
 /// "the other 800 take 2 min 40 s (2 min 31 s to 2 min 50 s)".
@@ -157,7 +167,8 @@ pub(super) fn to_go(left: &Left) -> String {
         return "nothing is left".into();
     }
     let interval = left.interval.map(|(low, high)| format!(" ({} to {})", span(low), span(high)));
-    format!("the other {} take {}{}", grouped(left.items), span(left.seconds), interval.unwrap_or_default())
+    let most = if left.at_most { "at most " } else { "" };
+    format!("the other {most}{} take {}{}", grouped(left.items), span(left.seconds), interval.unwrap_or_default())
 }
 
 /// "/var/lib/state.json is written anew, at least 24 times (1.1 kB), by save: 340 ms of waits for the disk, 400 ms in all".
