@@ -186,7 +186,6 @@ fn legend(svg: &mut String, curve: &Curve, frame: &Frame) {
     let Ok(usl) = &curve.law else { return };
     let has_best = matches!(usl.peak(), Peak::At { .. }) && usl.knee().is_some_and(|knee| knee <= frame.workers);
     x += 270.0;
-    let has_best = curve.law.as_ref().is_ok_and(|usl| usl.knee().is_some());
     for (colour, dashes, name, step) in [
         (FITTED, "", "Universal Scalability Law", 230.0),
         (LINEAR, " stroke-dasharray=\"6 5\"", "linear", 110.0),
