@@ -21,7 +21,10 @@ use super::{
     tls_probes,
     tls_probes::Probes,
 };
-use crate::recording::{Loss, Losses, Nanos};
+use crate::{
+    recording::{Loss, Losses, Nanos},
+    target::capabilities::raised,
+};
 
 /// Built by `cargo xtask build-ebpf` and committed, so that nobody needs clang to build perfmap.
 pub(super) static OBJECT: &[u8] =
@@ -148,7 +151,7 @@ impl Object {
     pub fn adopt(&mut self) -> Result<(), CollectError> {
         let fail = |why: String| CollectError::Load { what: ADOPTION.into(), why };
         match self.ebpf.program_mut(ADOPTION) {
-            Some(Program::Iter(iterator)) => run_once(iterator).map_err(|error| fail(error.to_string())),
+            Some(Program::Iter(iterator)) => raised(|| run_once(iterator)).map_err(|error| fail(error.to_string())),
             Some(_) | None => Err(fail("not in the object".into())),
         }
     }
