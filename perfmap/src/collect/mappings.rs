@@ -37,7 +37,7 @@ pub struct Mappings {
 }
 
 /// One CPU's buffer: 1 MiB holds the mappings of 2,000 process starts between two polls.
-const BUFFER_BYTES: usize = 1 << 20;
+pub const BUFFER_BYTES: usize = 1 << 20;
 /// perf_event_mlock_kb allows half a MiB a CPU unless it was made smaller.
 const LEAST_BYTES: usize = 64 << 10;
 
@@ -63,7 +63,7 @@ impl Mappings {
         }
     }
 
-    fn with_buffers(cpus: &[usize], bytes: usize) -> std::io::Result<Mappings> {
+    pub fn with_buffers(cpus: &[usize], bytes: usize) -> std::io::Result<Mappings> {
         let mut samplers = Vec::with_capacity(cpus.len());
         for cpu in cpus {
             let mut counter = Builder::new(Software::DUMMY)

@@ -54,7 +54,9 @@ pub use called::Named;
 pub use peers::{FollowPeers, Peer, Peers};
 pub use pid_namespace::is_proc_foreign;
 pub use plain::{PLAIN_BACKEND, run_plain};
-pub use privileges::{NEEDS, Need, at_start as drop_needless_capabilities, only_writing as drop_all_but_writing};
+pub use privileges::{
+    NEEDS, Need, at_start as drop_needless_capabilities, only_writing as drop_all_but_writing, tried,
+};
 pub use probes::{PROBES, Probe, ProbeResult, probe};
 pub use recorder::Detail;
 pub use run::{Controller, attach, run};

@@ -1,6 +1,7 @@
 //! Which capability gives what, and which are in effect when: everything while the probes are attached, a few while the target
 //! is watched. What each lacks was measured by taking it away from all the others (`docs/privileges.md`).
 
+use super::mappings::{BUFFER_BYTES, Mappings};
 use crate::target::{
     Capabilities,
     Capability::{self, *},
@@ -97,6 +98,32 @@ fn lacks(permitted: Capabilities, symbols: bool, costs_known: bool, unreadable: 
         ));
     }
     notes
+}
+
+/// What was tried, for `perfmap doctor`: what a capability gives may work without it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tried {
+    /// What is mapped could be opened through the kernel's own link.
+    pub mapped_files: bool,
+    pub large_buffers: bool,
+    pub statistics: bool,
+}
+
+pub fn tried() -> Tried {
+    let own = std::process::id();
+    let mapped = crate::unwind::read_mappings(own);
+    let open = |mapping: &crate::unwind::Mapping| {
+        std::fs::File::open(format!(
+            "/proc/{own}/map_files/{:x}-{:x}",
+            mapping.start,
+            mapping.start.saturating_add(mapping.length)
+        ))
+    };
+    Tried {
+        mapped_files: mapped.iter().any(|mapping| open(mapping).is_ok()),
+        large_buffers: Mappings::with_buffers(&super::online_cpus(), BUFFER_BYTES).is_ok(),
+        statistics: aya::sys::enable_stats(aya::sys::Stats::RunTime).is_ok(),
+    }
 }
 
 /// Those that loading needs and this thread does not have.

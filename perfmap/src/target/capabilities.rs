@@ -230,10 +230,11 @@ impl Drop for Before {
     }
 }
 
-/// Whether any program of this process and its descendants can ever have it: a container's limit.
-pub fn is_in_bounds(one: Capability) -> bool {
+/// What any program of this process and its descendants can ever have: a container's limit.
+pub fn bounding() -> Capabilities {
     // SAFETY: numbers only.
-    unsafe { libc::prctl(libc::PR_CAPBSET_READ, libc::c_ulong::from(one as u8)) == 1 }
+    let within = |one: Capability| unsafe { libc::prctl(libc::PR_CAPBSET_READ, libc::c_ulong::from(one as u8)) == 1 };
+    Capability::ALL.into_iter().filter(|one| within(*one)).fold(Capabilities::NONE, Capabilities::with)
 }
 
 /// In a child before its execve: the capabilities that perfmap was given for its own work are not the command's. Those that
