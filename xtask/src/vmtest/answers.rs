@@ -14,7 +14,8 @@ impl Said {
     pub fn read(console: &str) -> Said {
         let (mut files, mut current) = (BTreeMap::new(), None);
         for line in console.lines().map(|line| line.trim_end_matches('\r')) {
-            if let Some(head) = line.strip_prefix("VMTEST-FILE ") {
+            // The terminal's reset may stand before the first mark.
+            if let Some((_, head)) = line.split_once("VMTEST-FILE ") {
                 let mut words = head.split(' ').map(str::to_owned);
                 current = words.next().zip(words.next());
             } else if line.starts_with("VMTEST-") {
