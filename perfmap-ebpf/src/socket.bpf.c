@@ -411,6 +411,39 @@ static __always_inline void of_goroutine(struct task_struct *task, u64 cookie) {
 		call->socket = cookie;
 }
 
+/* Frames of their own: kernels before 6.13 give a program and all that it calls 512 bytes of stack together. */
+static __noinline int first_seen(struct task_struct *task, struct sock *sk, u64 cookie, bool connection) {
+	if (!task || !sk)
+		return 0;
+	struct socket_sums fresh = {.pid = pid_of(task), .tid = tid_of(task)};
+	u16 family = sk->__sk_common.skc_family;
+	if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
+		fresh.protocol = PROTOCOL_OPAQUE;
+	else if (family != AF_UNIX && (sk->__sk_common.skc_num == DNS_PORT ||
+				       sk->__sk_common.skc_dport == __builtin_bswap16(DNS_PORT)))
+		fresh.protocol = PROTOCOL_CALLS;
+	else if (!connection) { /* may have been known, and forgotten */
+		u32 *verdict = bpf_map_lookup_elem(&verdicts, &cookie);
+		fresh.protocol = verdict ? *verdict : PROTOCOL_UNDECIDED;
+	}
+	/* Two threads may be here at once: the first one's entry stays. */
+	if (connection)
+		bpf_map_update_elem(&sockets, &cookie, &fresh, BPF_NOEXIST);
+	else
+		bpf_map_update_elem(&endless_sockets, &cookie, &fresh, BPF_NOEXIST);
+	return 0;
+}
+
+static __noinline int tell_seen(struct task_struct *task, struct sock *sk, u64 cookie) {
+	if (!task || !sk)
+		return 0;
+	struct socket_seen_record seen = {};
+	fill_header(&seen.header, KIND_SOCKET_SEEN, pid_of(task), tid_of(task), bpf_ktime_get_ns());
+	describe(&seen, sk, cookie);
+	emit(&seen, sizeof(seen), LOSS_RING_MESSAGE);
+	return 0;
+}
+
 static __always_inline int transfer(struct task_struct *task, struct task_state *state, struct sock *sk, int length,
 				    u32 direction, u64 cookie) {
 	if (length < 0)
@@ -426,35 +459,16 @@ static __always_inline int transfer(struct task_struct *task, struct task_state 
 			settle(state);
 		return 0;
 	}
-	u32 pid = pid_of(task);
 	bool connection = sk->sk_type == SOCK_STREAM && sk->__sk_common.skc_family != AF_UNIX;
 	struct socket_sums *sums = find(connection, &cookie);
 	if (!sums) {
-		struct socket_sums fresh = {.pid = pid, .tid = tid_of(task)};
-		u16 family = sk->__sk_common.skc_family;
-		if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
-			fresh.protocol = PROTOCOL_OPAQUE;
-		else if (family != AF_UNIX && (sk->__sk_common.skc_num == DNS_PORT ||
-					       sk->__sk_common.skc_dport == __builtin_bswap16(DNS_PORT)))
-			fresh.protocol = PROTOCOL_CALLS;
-		else if (!connection) { /* may have been known, and forgotten */
-			u32 *verdict = bpf_map_lookup_elem(&verdicts, &cookie);
-			fresh.protocol = verdict ? *verdict : PROTOCOL_UNDECIDED;
-		}
-		/* Two threads may be here at once: the first one's entry stays. */
-		if (connection)
-			bpf_map_update_elem(&sockets, &cookie, &fresh, BPF_NOEXIST);
-		else
-			bpf_map_update_elem(&endless_sockets, &cookie, &fresh, BPF_NOEXIST);
+		first_seen(task, sk, cookie, connection);
 		sums = find(connection, &cookie);
 		if (!sums) {
 			lose(LOSS_RING_MESSAGE);
 			return 0;
 		}
-		struct socket_seen_record seen = {};
-		fill_header(&seen.header, KIND_SOCKET_SEEN, pid, tid_of(task), bpf_ktime_get_ns());
-		describe(&seen, sk, cookie);
-		emit(&seen, sizeof(seen), LOSS_RING_MESSAGE);
+		tell_seen(task, sk, cookie);
 		if (settings.follow)
 			expect_named(sk);
 	}

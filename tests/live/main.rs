@@ -25,6 +25,7 @@ mod names;
 mod native;
 mod ordinary;
 mod peers;
+mod privileges;
 mod python;
 mod replay;
 mod report;

@@ -10,6 +10,7 @@ mod setup;
 mod shell;
 mod tally;
 mod test;
+mod vmtest;
 
 const USAGE: &str = "\
 cargo xtask COMMAND
@@ -26,6 +27,8 @@ cargo xtask COMMAND
                           rules: prints it)
   fuzz [--seconds N] [TARGET…]
                           run every fuzz target for 60 s each (nightly Rust, cargo-fuzz); fails on a finding
+  vmtest [--bin FILE] [SERIES…]
+                          load every program and check answers on Debian's kernels 6.1 and 6.12, emulated by QEMU
 ";
 
 fn main() -> std::process::ExitCode {
@@ -63,6 +66,8 @@ fn main() -> std::process::ExitCode {
             Err(_) => Err(anyhow::anyhow!("--seconds wants a number, not {n:?}")),
         },
         ["fuzz", targets @ ..] => fuzz::fuzz(fuzz::DEFAULT_SECONDS, targets),
+        ["vmtest", "--bin", file, only @ ..] => vmtest::vmtest(only, Some(file)),
+        ["vmtest", only @ ..] => vmtest::vmtest(only, None),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

@@ -55,6 +55,7 @@ pub fn attach_with(typed: &AttachArgs, work: Work, console: &Console) -> Result<
     files::check_writable(&plan.out)?;
     let outcome = watch(&plan, console)?;
     let recording = Recording { work, ..complete(&plan, outcome) };
+    collect::drop_all_but_writing();
     let raw = vec![recording_file(&recording)?];
     let products = pipeline::products(&recording, &plan.output);
     let to = Destination { directory: &plan.out, owner: plan.owner };

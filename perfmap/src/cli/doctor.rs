@@ -1,7 +1,9 @@
 //! `perfmap doctor`: the machine's facts → what works, what does not, what that costs, and what mends it.
 
+mod capabilities;
 mod checks;
 mod facts;
+mod kernel;
 
 use super::{console::Console, errors::Failure};
 use crate::collect;

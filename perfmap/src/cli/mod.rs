@@ -49,6 +49,8 @@ pub fn main() -> u8 {
             return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
+    // Before anything of another's is read or started.
+    crate::collect::drop_needless_capabilities();
     let console = Console::new(args.quiet, args.verbose, args.no_color);
     match dispatch(args.command, &console) {
         Ok(code) => code,

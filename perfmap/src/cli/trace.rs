@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     baseline::{self, BaselineError, BaselineFile, FILE_LIMIT, Phase, RunResult, Schedule, Witness},
-    collect::Outcome,
+    collect::{self, Outcome},
     correlate::{CallKind, flows::flows},
     recording::{Baseline, ProcessId, Recording, Source, Work, file},
     report::{OutputFile, files},
@@ -49,6 +49,7 @@ pub fn run(typed: &TraceArgs, scale: Option<&ScalePlan>, console: &Console) -> R
     recording.source = source;
     closer::look(&plan, learned, &mut recording, &mut progress, console)?;
     let interrupted = scale.is_some_and(|scale| swept(&plan, scale, &mut recording, console));
+    collect::drop_all_but_writing();
     let code = finish(&plan, &recording, console, &progress)?;
     Ok(if interrupted { errors::after_run(None, true) } else { code })
 }

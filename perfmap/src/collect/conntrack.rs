@@ -13,8 +13,11 @@ use nix::{
     },
 };
 
-use super::process;
-use crate::recording::{Address, Ends, Translation};
+use super::{process, surroundings};
+use crate::{
+    recording::{Address, Ends, Translation},
+    target::capabilities::raised,
+};
 
 /// Most rewritten connections of one table that are kept.
 const KEPT: usize = 65_536;
@@ -50,11 +53,15 @@ struct Way {
 /// Those of a process's network namespace; none where it cannot be asked. `network`: the namespace's number.
 pub fn translations(pid: u32, network: u32) -> Vec<Translation> {
     let asked = File::open(format!("/proc/{pid}/ns/net")).ok().and_then(|namespace| {
-        let asking = thread::Builder::new().name("conntrack".into()).spawn(move || {
-            setns(namespace, CloneFlags::CLONE_NEWNET)?;
+        // Our own needs no entering, for which CAP_SYS_ADMIN is asked. The thread has what is in effect here.
+        let own = surroundings::read(std::process::id()).namespaces.network == network;
+        let ask = move || {
+            if !own {
+                setns(namespace, CloneFlags::CLONE_NEWNET)?;
+            }
             dump()
-        });
-        asking.ok()?.join().ok()?.ok()
+        };
+        raised(|| thread::Builder::new().name("conntrack".into()).spawn(ask)).ok()?.join().ok()?.ok()
     });
     let ways = asked.unwrap_or_else(|| {
         let text = process::bytes(pid, "net/nf_conntrack", PROC_BYTES);

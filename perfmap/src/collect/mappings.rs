@@ -37,7 +37,9 @@ pub struct Mappings {
 }
 
 /// One CPU's buffer: 1 MiB holds the mappings of 2,000 process starts between two polls.
-const BUFFER_BYTES: usize = 1 << 20;
+pub const BUFFER_BYTES: usize = 1 << 20;
+/// perf_event_mlock_kb allows half a MiB a CPU unless it was made smaller.
+const LEAST_BYTES: usize = 64 << 10;
 
 // include/uapi/linux/perf_event.h
 const RECORD_LOST: u32 = 2;
@@ -49,8 +51,19 @@ const MISC_MMAP_BUILD_ID: u16 = 1 << 14;
 const PROT_EXEC: u32 = 4;
 
 impl Mappings {
-    /// Opens the events on all CPUs in `cpus`.
+    /// Opens the events on all CPUs in `cpus`. Without CAP_IPC_LOCK the kernel counts the buffers of all CPUs against a limit
+    /// of the user's: then smaller ones, which fit it whatever else is locked.
     pub fn open(cpus: &[usize]) -> std::io::Result<Mappings> {
+        let mut bytes = BUFFER_BYTES;
+        loop {
+            match Mappings::with_buffers(cpus, bytes) {
+                Err(error) if error.raw_os_error() == Some(libc::EPERM) && bytes > LEAST_BYTES => bytes /= 2,
+                opened => return opened,
+            }
+        }
+    }
+
+    pub fn with_buffers(cpus: &[usize], bytes: usize) -> std::io::Result<Mappings> {
         let mut samplers = Vec::with_capacity(cpus.len());
         for cpu in cpus {
             let mut counter = Builder::new(Software::DUMMY)
@@ -66,10 +79,10 @@ impl Mappings {
                 .sample(SampleFlag::TID | SampleFlag::TIME)
                 .clockid(Clock::MONOTONIC)
                 // Polled: a wake-up would come from inside the target's mmap.
-                .wakeup_watermark(BUFFER_BYTES)
+                .wakeup_watermark(bytes)
                 .build()?;
             counter.enable()?;
-            samplers.push(counter.sampled(BUFFER_BYTES)?);
+            samplers.push(counter.sampled(bytes)?);
         }
         Ok(Mappings { samplers, lost: 0 })
     }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, os::fd::OwnedFd};
 
-use crate::recording::Nanos;
+use crate::{recording::Nanos, target::capabilities::raised};
 
 /// Statistics stay on at first: short runs are measured whole, and a storm at the start is seen as it is.
 const WHOLE_NS: u64 = 250_000_000;
@@ -67,7 +67,7 @@ impl Meter {
 
 /// Without them (no privilege) there is no figure, and nothing is thinned for it.
 fn on() -> Option<OwnedFd> {
-    aya::sys::enable_stats(aya::sys::Stats::RunTime).ok()
+    raised(|| aya::sys::enable_stats(aya::sys::Stats::RunTime).ok())
 }
 
 fn since(before: &Cost, now: Cost) -> Cost {

@@ -33,6 +33,7 @@ mod pieces;
 mod plain;
 mod plaintext;
 mod pressure;
+mod privileges;
 mod probes;
 mod process;
 mod recorder;
@@ -54,6 +55,9 @@ pub use called::Named;
 pub use peers::{FollowPeers, Peer, Peers};
 pub use pid_namespace::is_proc_foreign;
 pub use plain::{PLAIN_BACKEND, run_plain};
+pub use privileges::{
+    NEEDS, Need, at_start as drop_needless_capabilities, only_writing as drop_all_but_writing, tried,
+};
 pub use probes::{PROBES, Probe, ProbeResult, probe};
 pub use recorder::Detail;
 pub use run::{Controller, attach, run};
@@ -63,7 +67,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use crate::{
     recording::{Nanos, Recording},
-    target::LaunchError,
+    target::{self, LaunchError},
     unwind::ModuleFiles,
 };
 
@@ -168,9 +172,9 @@ impl CollectError {
         while let Some(error) = source {
             if let Some(io) = error.downcast_ref::<std::io::Error>()
                 && matches!(io.raw_os_error(), Some(libc::EPERM | libc::EACCES))
-                && !crate::collect::process::is_root()
+                && let Some(missing) = lack(what, io)
             {
-                return CollectError::NoPrivilege { missing: format!("{what} was refused ({io})") };
+                return CollectError::NoPrivilege { missing };
             }
             if !text.is_empty() {
                 text.push_str(": ");
@@ -182,6 +186,28 @@ impl CollectError {
         let tail: String = text.chars().rev().take(600).collect::<Vec<_>>().into_iter().rev().collect();
         CollectError::Load { what: what.into(), why: tail }
     }
+}
+
+/// What a refusal for want of privilege lacks; None: nothing is known to lack, it may be the verifier's.
+fn lack(what: &str, refused: &std::io::Error) -> Option<String> {
+    let missing: Vec<String> = privileges::missing_for_loading().iter().map(ToString::to_string).collect();
+    if !missing.is_empty() {
+        return Some(format!("{} not held; {what} was refused: {refused}", missing.join(" and ")));
+    }
+    // Debian's and Ubuntu's patch: then CAP_PERFMON does not pass.
+    let level = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").ok()?;
+    if refused.raw_os_error() == Some(libc::EPERM) {
+        // What the verifier or the kernel's version refuses has other numbers.
+        return Some(format!("{what} was refused ({refused}) by lockdown, a seccomp filter or a security module"));
+    }
+    let strict = level.trim().parse::<i32>().is_ok_and(|level| level >= 3);
+    let admin = target::capabilities::Sets::now().effective.has(target::Capability::SysAdmin);
+    (strict && !admin && refused.raw_os_error() == Some(libc::EACCES)).then(|| {
+        format!(
+            "{what} was refused ({refused}): perf_event_paranoid is {}, which only CAP_SYS_ADMIN passes",
+            level.trim()
+        )
+    })
 }
 
 fn kernel_release() -> String {

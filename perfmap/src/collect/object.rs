@@ -19,10 +19,12 @@ use super::{
     probes::{ADOPTION, PROBES, When, attach, run_once},
     tls_functions::ProbePoints,
     tls_multi::{Maps, MultiProgram, Point},
-    tls_probes,
     tls_probes::{PROGRAM, Probes},
 };
-use crate::recording::{Loss, Losses, Nanos};
+use crate::{
+    recording::{Loss, Losses, Nanos},
+    target::capabilities::raised,
+};
 
 /// Built by `cargo xtask build-ebpf` and committed, so that nobody needs clang to build perfmap.
 pub(super) static OBJECT: &[u8] =
@@ -80,18 +82,14 @@ impl Object {
         let mut missing = Vec::new();
         // The kernel's look at the program of the TLS probes takes nearly as long as that at all others: both at once.
         let multi = thread::scope(|scope| {
-            let mut beside = None;
+            let beside = maps.as_ref().ok().filter(|_| !plan.single_probes).map(|maps| {
+                let btf = &btf;
+                scope.spawn(move || MultiProgram::load(OBJECT, PROGRAM, maps, btf).ok())
+            });
             for probe in PROBES.iter().filter(|probe| probe.when == When::Always || !counting) {
                 match attach(&mut ebpf, probe, &btf, plan.sample_hz, cpus) {
                     Err(error) if !probe.is_required() => missing.push(format!("no {}: {error}", probe.gives)),
                     attached => attached?,
-                }
-                if beside.is_none()
-                    && !plan.single_probes
-                    && let (Ok(maps), Some(btf_id)) = (&maps, tls_probes::btf_id(&ebpf))
-                {
-                    let btf = &btf;
-                    beside = Some(scope.spawn(move || MultiProgram::load(OBJECT, PROGRAM, maps, btf, btf_id).ok()));
                 }
             }
             Ok::<_, CollectError>(beside.and_then(|thread| thread.join().ok().flatten()))
@@ -178,7 +176,7 @@ impl Object {
     pub fn adopt(&mut self) -> Result<(), CollectError> {
         let fail = |why: String| CollectError::Load { what: ADOPTION.into(), why };
         match self.ebpf.program_mut(ADOPTION) {
-            Some(Program::Iter(iterator)) => run_once(iterator).map_err(|error| fail(error.to_string())),
+            Some(Program::Iter(iterator)) => raised(|| run_once(iterator)).map_err(|error| fail(error.to_string())),
             Some(_) | None => Err(fail("not in the object".into())),
         }
     }
@@ -227,7 +225,7 @@ impl Object {
     /// statistics are on.
     pub fn cost(&self) -> Vec<(String, u64, Nanos)> {
         let loaded = self.ebpf.programs().filter_map(|(name, program)| Some((name, program.fd().ok()?.as_fd())));
-        let of_tls = self.tls.as_ref().ok().and_then(Probes::program).map(|program| (tls_probes::PROGRAM, program));
+        let of_tls = self.tls.as_ref().ok().and_then(Probes::program).map(|program| (PROGRAM, program));
         let mut cost: Vec<_> = loaded
             .chain(of_tls)
             .filter_map(|(name, descriptor)| {

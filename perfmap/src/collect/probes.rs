@@ -118,14 +118,15 @@ pub const PROBES: [Probe; 22] = [
         gives: "which disk a wait was for",
     },
     Probe {
+        // From kernel 6.3 on.
         program: "on_send",
-        attach: Attach::Tracepoint("sock_send_length"),
+        attach: Attach::Extra("sock_send_length"),
         when: When::Always,
         gives: "requests and bytes sent",
     },
     Probe {
         program: "on_receive",
-        attach: Attach::Tracepoint("sock_recv_length"),
+        attach: Attach::Extra("sock_recv_length"),
         when: When::Always,
         gives: "responses and bytes received",
     },

@@ -58,6 +58,8 @@ impl Seen {
 /// Of a process that ran before us.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stat {
+    /// `R`, `S`, `Z` and so on.
+    pub state: char,
     pub comm: String,
     pub parent: u32,
     /// Clock ticks since the machine started: with the pid an identity that lasts.
@@ -71,9 +73,10 @@ pub fn stat(pid: u32) -> Option<Stat> {
     let comm = String::from_utf8_lossy(text.get(open + 1..close)?).into_owned();
     let rest = String::from_utf8_lossy(text.get(close + 1..)?).into_owned();
     let mut fields = rest.split_ascii_whitespace();
-    let parent = fields.nth(1)?.parse().ok()?;
+    let state = fields.next()?.chars().next()?;
+    let parent = fields.next()?.parse().ok()?;
     let started = fields.nth(17)?.parse().ok()?;
-    Some(Stat { comm, parent, started })
+    Some(Stat { state, comm, parent, started })
 }
 
 /// All processes of the machine now.
@@ -109,10 +112,6 @@ pub fn bytes(pid: u32, name: &str, limit: u64) -> Vec<u8> {
         let _ = file.take(limit).read_to_end(&mut bytes); // a process that ends midway leaves what was read
     }
     bytes
-}
-
-pub fn is_root() -> bool {
-    nix::unistd::geteuid().is_root()
 }
 
 #[cfg(test)]

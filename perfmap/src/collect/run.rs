@@ -19,12 +19,12 @@ use super::{
     item::Item,
     mappings::{Change, Mappings},
     memory::MemoryWatch,
-    object::Object,
+    object::{self, Object},
     online_cpus,
     overload::{Passing, Watch},
     pid_namespace,
     pressure::Reading,
-    process,
+    privileges, process,
     recorder::Recorder,
     tls_libraries::TlsLibraries,
     tls_notes,
@@ -115,13 +115,16 @@ async fn collect(
         adoption: Adoption::new(&mut object, plan)?,
         sender,
         alive: BTreeSet::new(),
+        unreadable: BTreeSet::new(),
         passing: Passing::default(),
         mapped: Vec::new(),
         counting: plan.mode == Mode::Count,
         events: 0,
     };
     let verdicts = object.verdicts()?;
-    let kernel_symbols = (plan.mode == Mode::Profile).then(|| KernelSymbols::read().ok()).flatten();
+    let kernel_symbols: Option<KernelSymbols> =
+        (plan.mode == Mode::Profile).then(|| KernelSymbols::read().ok()).flatten();
+    let names_known = kernel_symbols.is_some();
     let mut roots = object.roots()?;
     let cpu_before = children_cpu();
 
@@ -138,6 +141,7 @@ async fn collect(
     let recorder = thread::Builder::new()
         .name("recorder".into())
         .spawn(move || {
+            privileges::only_reading();
             let mut recorder = Recorder::new(origin, root, kernel_symbols, Some(verdicts), detail);
             for item in receiver {
                 recorder.accept(item);
@@ -150,6 +154,8 @@ async fn collect(
     feed.adopt(&mut object, true)?;
     let mut discoverer = Discoverer::default();
     feed.probe(&mut libraries, &mut object)?;
+    // What is attached later is raised for that step.
+    let lowered = privileges::while_watching(|| object.live.set(&object::first(plan)).is_ok());
     let surroundings = (plan.mode == Mode::Profile).then(Reading::take);
     let mut watch = Watch::new(plan, &object, origin);
     let mut running = held.map(Held::release).transpose()?;
@@ -188,6 +194,7 @@ async fn collect(
     let stopped = Nanos(monotonic_ns().saturating_sub(origin));
     let environment = surroundings.map(|before| Reading::take().since(&before, stopped)).unwrap_or_default();
     let (cost, thinned) = watch.finish(monotonic_ns(), &object);
+    drop(lowered);
     // Before the last look at the maps: what a survivor still did would be counted twice.
     feed.beside(|| object.stop())?;
     feed.drain_all()?;
@@ -201,7 +208,7 @@ async fn collect(
     let peers = std::mem::take(&mut feed.adoption.found);
     let translations = feed.adoption.take_translations();
     // The recorder ends with the channel.
-    let Feed { go, sender, .. } = feed;
+    let Feed { go, sender, unreadable, .. } = feed;
     drop(sender);
     let recorder = recorder.join().map_err(|_| CollectError::Recorder("its thread panicked".into()))?;
     let (mut recording, files) = finish(recorder, losses, lost_mappings);
@@ -217,6 +224,10 @@ async fn collect(
     recording.meta.notes = tls_notes::notes(&recording, |pid| libraries.of_process(pid));
     recording.meta.notes.extend(missing);
     let wall = recording.meta.wall;
+    if plan.mode == Mode::Profile {
+        let costs_known = !recording.meta.bpf_cost.is_empty();
+        recording.meta.notes.extend(privileges::notes(names_known, costs_known, unreadable.len()));
+    }
     let of_go = go.notes(&recording, wall);
     recording.meta.notes.extend(of_go);
     let origin = Nanos(origin).plus(before);
@@ -297,6 +308,8 @@ struct Feed {
     adoption: Adoption,
     sender: Sender<Item>,
     alive: BTreeSet<u32>,
+    /// Alive when they were to be read, and closed to us.
+    unreadable: BTreeSet<u32>,
     passing: Passing,
     /// Not yet looked through for TLS libraries.
     mapped: Vec<Change>,
@@ -390,7 +403,15 @@ impl Feed {
             let Some(kind) = wire::Kind::from_u32(header.kind) else { continue };
             self.passing.see(kind, &entry);
             let runtimes = (&mut self.python, &mut self.go);
-            peek(kind, &header, &entry, &mut self.alive, runtimes, &mut self.adoption, &self.sender)?;
+            peek(
+                kind,
+                &header,
+                &entry,
+                (&mut self.alive, &mut self.unreadable),
+                runtimes,
+                &mut self.adoption,
+                &self.sender,
+            )?;
         }
         if let Some(mappings) = &mut self.mappings {
             let changes = mappings.drain();
@@ -420,7 +441,7 @@ fn peek(
     kind: wire::Kind,
     header: &wire::Header,
     entry: &[u8],
-    alive: &mut BTreeSet<u32>,
+    (alive, unreadable): (&mut BTreeSet<u32>, &mut BTreeSet<u32>),
     (python, go): (&mut Interpreters, &mut GoPrograms),
     adoption: &mut Adoption,
     sender: &Sender<Item>,
@@ -438,6 +459,9 @@ fn peek(
         wire::Kind::Exec => {
             alive.insert(header.pid);
             let (seen, root) = (process::read(header.pid), Root::of(header.pid));
+            if root.is_none() && process::stat(header.pid).is_some_and(|stat| stat.state != 'Z') {
+                unreadable.insert(header.pid);
+            }
             send(sender, Item::Image { pid: header.pid, seen, root })?;
             python.search(header.pid, header.at);
             go.search(header.pid, header.at);

@@ -18,7 +18,7 @@ use aya_obj::Object;
 
 /// include/uapi/linux/bpf.h
 const PROG_LOAD: u32 = 5;
-const BTF_GET_FD_BY_ID: u32 = 19;
+const BTF_LOAD: u32 = 18;
 const LINK_CREATE: u32 = 28;
 const PROG_TYPE_KPROBE: u32 = 2;
 const TRACE_UPROBE_MULTI: u32 = 48;
@@ -63,10 +63,12 @@ struct LinkCreate {
 
 #[repr(C)]
 #[derive(Default)]
-struct ById {
-    id: u32,
-    next: u32,
-    flags: u32,
+struct BtfLoad {
+    types: u64,
+    log: u64,
+    size: u32,
+    log_size: u32,
+    log_level: u32,
     zero: u32,
 }
 
@@ -111,11 +113,16 @@ fn data(map: &Map) -> Option<&MapData> {
 pub struct MultiProgram(OwnedFd);
 
 impl MultiProgram {
-    /// `btf_id`: of a program of the same object that is loaded. Older kernels load it too, and refuse its links.
-    pub fn load(object: &[u8], name: &str, maps: &Maps, btf: &Btf, btf_id: u32) -> Result<MultiProgram, String> {
+    /// Older kernels load it too, and refuse its links.
+    pub fn load(object: &[u8], name: &str, maps: &Maps, btf: &Btf) -> Result<MultiProgram, String> {
         let fail = |error: &dyn std::error::Error| error.to_string();
         let mut object = Object::parse(object).map_err(|error| fail(&error))?;
         object.programs.retain(|program, _| program == name);
+        // The object's types once more: taking those of a loaded program needs CAP_SYS_ADMIN.
+        let types = match aya::features().btf() {
+            Some(features) => object.fixup_and_sanitize_btf(features).map_err(|error| fail(&error))?.map(Btf::to_bytes),
+            None => None,
+        };
         object.relocate_btf(btf).map_err(|error| fail(&error))?;
         let sections = object.functions.keys().map(|(section, _)| *section).collect();
         let known = object.maps.clone();
@@ -124,7 +131,7 @@ impl MultiProgram {
         object.relocate_calls(&sections).map_err(|error| fail(&error))?;
         let program = object.programs.get(name).ok_or_else(|| format!("{name} is not in the object"))?;
         let function = object.functions.get(&program.function_key()).ok_or_else(|| format!("{name} has no code"))?;
-        let types = bpf(BTF_GET_FD_BY_ID, &ById { id: btf_id, ..ById::default() }).map_err(|error| fail(&error))?;
+        let types = types.map(|types| load_types(&types)).transpose().map_err(|error| fail(&error))?;
         let functions = function.func_info.func_info_bytes();
         let mut short = [0; 16];
         short.iter_mut().zip(name.bytes().take(15)).for_each(|(to, from)| *to = from);
@@ -135,7 +142,7 @@ impl MultiProgram {
             license: program.license.as_ptr() as u64,
             name: short,
             attach_type: TRACE_UPROBE_MULTI,
-            btf: types.as_raw_fd() as u32,
+            btf: types.as_ref().map_or(0, |types| types.as_raw_fd() as u32),
             function_size: function.func_info_rec_size as u32,
             functions: functions.as_ptr() as u64,
             function_count: function.func_info.num_info,
@@ -167,6 +174,11 @@ impl MultiProgram {
     pub fn descriptor(&self) -> &OwnedFd {
         &self.0
     }
+}
+
+fn load_types(types: &[u8]) -> io::Result<OwnedFd> {
+    let size = types.len() as u32;
+    bpf(BTF_LOAD, &BtfLoad { types: types.as_ptr() as u64, size, ..BtfLoad::default() })
 }
 
 /// One of the commands above that makes a descriptor.
@@ -206,5 +218,6 @@ mod tests {
             size_of::<LinkCreate>(),
         ];
         assert_eq!(link, [16, 40, 56, 64]);
+        assert_eq!([offset_of!(BtfLoad, size), offset_of!(BtfLoad, log_level), size_of::<BtfLoad>()], [16, 24, 32]);
     }
 }

@@ -20,7 +20,7 @@ use super::{
     tls_functions::ProbePoints,
     tls_multi::{Maps, MultiProgram, Point},
 };
-use crate::unwind::elf::Look;
+use crate::{target::capabilities::raised, unwind::elf::Look};
 
 pub const PROGRAM: &str = "on_tls";
 
@@ -38,9 +38,8 @@ pub struct Probes {
 }
 
 impl Probes {
-    /// Other programs of the object are loaded already.
     pub fn load(ebpf: &mut Ebpf, object: &[u8], maps: &Maps, btf: &Btf) -> Result<Probes, Refused> {
-        let multi = btf_id(ebpf).and_then(|btf_id| MultiProgram::load(object, PROGRAM, maps, btf, btf_id).ok());
+        let multi = MultiProgram::load(object, PROGRAM, maps, btf).ok();
         Probes::with(ebpf, multi)
     }
 
@@ -90,7 +89,12 @@ impl Probes {
         self.multi.as_ref().map(|multi| multi.descriptor().as_fd())
     }
 
+    /// Set while the target runs: with what attaching needs, whatever is in effect meanwhile.
     pub fn set_points(&mut self, ebpf: &mut Ebpf, file: &File, points: &[Point]) -> Result<(), Refused> {
+        raised(|| self.attach(ebpf, file, points))
+    }
+
+    fn attach(&mut self, ebpf: &mut Ebpf, file: &File, points: &[Point]) -> Result<(), Refused> {
         if let Some(multi) = &self.multi {
             match multi.attach(file, points) {
                 Ok(link) => {
@@ -108,11 +112,6 @@ impl Probes {
         self.single.append(&mut links.collect::<Result<Vec<_>, _>>()?);
         Ok(())
     }
-}
-
-/// The types of the object, as the kernel calls them; None: none of its programs is loaded yet.
-pub fn btf_id(ebpf: &Ebpf) -> Option<u32> {
-    ebpf.programs().find_map(|(_, program)| program.info().ok()?.btf_id())
 }
 
 /// The answer of kernels that do not know links of many probes.

@@ -9,7 +9,7 @@ use std::{
     ptr,
 };
 
-use super::{command::Command, output::Ends, program};
+use super::{capabilities, command::Command, output::Ends, program};
 
 /// What the child writes into the status pipe when it could not execute; nothing when it could.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +130,7 @@ impl Orders {
             if self.stdout_to_stderr {
                 libc::dup2(libc::STDERR_FILENO, libc::STDOUT_FILENO);
             }
+            capabilities::leave_own_behind();
             let refusal = match self.become_user() {
                 Ok(()) => {
                     if !released(pipes.go_read) {

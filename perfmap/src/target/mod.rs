@@ -4,6 +4,7 @@
 //! Does not know what is measured, nor why. [`Held`] is a process that has not executed anything yet, [`Running`] one
 //! that was let go, [`Remote`] a handle that can signal it from anywhere without ever hitting a reused pid.
 
+pub mod capabilities;
 mod command;
 mod environment;
 mod fork;
@@ -17,6 +18,7 @@ mod selected;
 mod signals;
 mod terminal;
 
+pub use capabilities::{Capabilities, Capability};
 pub use command::Command;
 pub use environment::Source as EnvironmentSource;
 pub use held::{Held, LaunchError};

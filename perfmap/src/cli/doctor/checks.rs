@@ -1,6 +1,11 @@
 //! Facts → judgements. Each names what it costs the user and the command that mends it.
 
-use super::facts::Facts;
+use super::{
+    capabilities::{self, effective},
+    facts::Facts,
+    kernel,
+};
+use crate::target::Capability;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -20,31 +25,11 @@ pub struct Check {
     pub mend: Option<String>,
 }
 
-/// Numbers of include/uapi/linux/capability.h. What each is needed for was measured with all others taken away.
-const CAPABILITIES: [(u32, &str, State, &str); 5] = [
-    (39, "CAP_BPF", State::Missing, "no eBPF program loads"),
-    (38, "CAP_PERFMON", State::Missing, "no eBPF program of this kind loads, no CPU samples"),
-    (
-        2,
-        "CAP_DAC_READ_SEARCH",
-        State::Missing,
-        "files of other users' processes are not readable: functions without names",
-    ),
-    (19, "CAP_SYS_PTRACE", State::Limited, "memory and mappings of other users' processes are not readable"),
-    (21, "CAP_SYS_ADMIN", State::Limited, "no CPU samples where perf_event_paranoid is 3; no probes in TLS libraries"),
-];
-
 pub fn checks(facts: &Facts) -> Vec<Check> {
     let mut all = vec![kernel(facts), btf(facts), pid_namespace(facts)];
-    all.extend(capabilities(facts));
-    all.extend([
-        paranoid(facts),
-        lockdown(facts),
-        tracefs(facts),
-        unprivileged(facts),
-        symbols(facts),
-        statistics(facts),
-    ]);
+    all.extend(capabilities::rows(facts));
+    all.extend([paranoid(facts), unprivileged(facts), symbols(facts), statistics(facts)]);
+    all.extend(kernel::rows(facts));
     all
 }
 
@@ -61,11 +46,11 @@ pub fn of_probe(name: &str, gives: &str, required: bool, loaded: &Result<(), Str
     }
 }
 
-fn good(name: &str, finding: &str) -> Check {
+pub(super) fn good(name: &str, finding: &str) -> Check {
     Check { name: name.into(), state: State::Good, finding: finding.into(), cost: None, mend: None }
 }
 
-fn bad(name: &str, state: State, finding: &str, cost: &str, mend: &str) -> Check {
+pub(super) fn bad(name: &str, state: State, finding: &str, cost: &str, mend: &str) -> Check {
     Check { name: name.into(), state, finding: finding.into(), cost: Some(cost.into()), mend: Some(mend.into()) }
 }
 
@@ -128,47 +113,20 @@ fn pid_namespace(facts: &Facts) -> Check {
     )
 }
 
-fn capabilities(facts: &Facts) -> Vec<Check> {
-    let Some(mask) = facts.status.as_deref().and_then(effective) else {
-        return vec![bad(
-            "capabilities",
-            State::Limited,
-            "/proc/self/status could not be read",
-            "unknown",
-            "mount /proc",
-        )];
-    };
-    let mend = if facts.sudo_present { "sudo perfmap …" } else { "run it as root" };
-    let missing: Vec<Check> = CAPABILITIES
-        .iter()
-        .filter(|(number, ..)| mask & (1 << number) == 0)
-        .map(|(_, name, state, cost)| bad(name, *state, "not held", cost, mend))
-        .collect();
-    if missing.is_empty() {
-        let names: Vec<&str> = CAPABILITIES.iter().map(|(_, name, ..)| *name).collect();
-        return vec![good("capabilities", &names.join(" "))];
-    }
-    missing
-}
-
-pub fn effective(status: &str) -> Option<u64> {
-    let text = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-    u64::from_str_radix(text.trim(), 16).ok()
-}
-
 fn paranoid(facts: &Facts) -> Check {
     let name = "perf_event_paranoid";
-    let holds = |number: u32| facts.status.as_deref().and_then(effective).is_some_and(|mask| mask & (1 << number) != 0);
+    let held = facts.status.as_deref().and_then(effective).unwrap_or_default();
+    let admin = held.has(Capability::SysAdmin);
     match facts.perf_event_paranoid.as_deref().map(str::parse::<i32>) {
         // 3 is a patch of Debian and Ubuntu: only CAP_SYS_ADMIN passes, CAP_PERFMON does not.
-        Some(Ok(level)) if level >= 3 && !holds(21) => bad(
+        Some(Ok(level)) if level >= 3 && !admin => bad(
             name,
             State::Missing,
             &format!("{level}, and CAP_SYS_ADMIN is not held"),
-            "no CPU samples",
+            "no CPU samples and no records of mappings, so no profile by eBPF",
             "sudo sysctl kernel.perf_event_paranoid=2",
         ),
-        Some(Ok(level)) if level >= 2 && !holds(38) && !holds(21) => bad(
+        Some(Ok(level)) if level >= 2 && !held.has(Capability::PerfMon) && !admin => bad(
             name,
             State::Limited,
             &format!("{level}, without privilege"),
@@ -182,42 +140,6 @@ fn paranoid(facts: &Facts) -> Check {
             "not there",
             "no CPU samples: the kernel has no perf events, or /proc/sys is hidden",
             "a kernel with CONFIG_PERF_EVENTS=y; in a container: run perfmap on the host",
-        ),
-    }
-}
-
-fn lockdown(facts: &Facts) -> Check {
-    // `none [integrity] confidentiality`
-    let mode = facts.lockdown.as_deref().and_then(|text| text.split('[').nth(1)?.split(']').next());
-    match mode {
-        Some("confidentiality") => bad(
-            "lockdown",
-            State::Missing,
-            "confidentiality",
-            "eBPF may not read kernel memory: no waits, no sockets",
-            "boot without lockdown=confidentiality",
-        ),
-        Some(mode) => good("lockdown", mode),
-        None => good("lockdown", "off"),
-    }
-}
-
-fn tracefs(facts: &Facts) -> Check {
-    match (&facts.tracefs, facts.tracefs_readable) {
-        (Some(path), true) => good("tracefs", path),
-        (Some(path), false) => bad(
-            "tracefs",
-            State::Limited,
-            &format!("{path} is not readable"),
-            "no optional tracepoints",
-            "run as root, or give CAP_DAC_READ_SEARCH",
-        ),
-        (None, _) => bad(
-            "tracefs",
-            State::Limited,
-            "not mounted",
-            "no optional tracepoints",
-            "sudo mount -t tracefs tracefs /sys/kernel/tracing",
         ),
     }
 }
@@ -243,14 +165,21 @@ fn symbols(facts: &Facts) -> Check {
         State::Limited,
         &format!("addresses are hidden (kptr_restrict {value})"),
         "kernel functions without names",
-        if value == "2" { "sudo sysctl kernel.kptr_restrict=1" } else { "run as root" },
+        if value == "2" { "sudo sysctl kernel.kptr_restrict=1" } else { "CAP_SYSLOG: the line above has the command" },
     )
 }
 
 fn statistics(facts: &Facts) -> Check {
-    match facts.bpf_stats_enabled {
-        Some(_) => good("BPF run-time statistics", "available"),
-        None => bad(
+    match (&facts.bpf_stats_enabled, facts.statistics_on) {
+        (Some(_), true) => good("BPF run-time statistics", "available"),
+        (Some(_), false) => bad(
+            "BPF run-time statistics",
+            State::Limited,
+            "refused: only CAP_SYS_ADMIN may turn them on",
+            "the cost of perfmap's own probes is not known, and they are not thinned where they cost too much",
+            "sudo sysctl kernel.bpf_stats_enabled=1",
+        ),
+        (None, _) => bad(
             "BPF run-time statistics",
             State::Limited,
             "not there",
@@ -278,10 +207,12 @@ mod tests {
             bpf_stats_enabled: Some("0".into()),
             kptr_restrict: Some("1".into()),
             lockdown: Some("none [integrity] confidentiality".into()),
-            tracefs: Some("/sys/kernel/tracing".into()),
-            tracefs_readable: true,
             kallsyms_has_addresses: true,
-            sudo_present: true,
+            statistics_on: true,
+            has_uprobes: true,
+            has_pressure: true,
+            mounts: Some("cgroup2 /sys/fs/cgroup cgroup2 rw 0 0".into()),
+            ..Facts::default()
         }
     }
 
@@ -330,7 +261,6 @@ mod tests {
         assert_eq!(version("6.18.3"), Some((6, 18)));
         assert_eq!(version("6.1-rc3+"), Some((6, 1)));
         assert_eq!(version("x"), None);
-        assert_eq!(effective("CapEff:\t00000000000000ff\n"), Some(255));
         assert!(!has_addresses("0000000000000000 T _stext\n0000000000000000 t x\n"));
         assert!(has_addresses("0000000000000000 A fixed\nffffffff81000000 T _stext\n"));
         let mounts = "proc /proc proc rw 0 0\ntracefs /sys/kernel/tracing tracefs rw 0 0\n";
