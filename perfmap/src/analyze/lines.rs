@@ -103,7 +103,7 @@ pub struct Looker<'a> {
 impl<'a> Looker<'a> {
     pub fn new(recording: &'a Recording, resolved: &Resolved) -> Looker<'a> {
         let again = recording.closer.samples.as_ref().map(|again| {
-            let named = again.stacks_of(&recording.meta);
+            let named = again.names.recording(&recording.meta);
             map::innermost(&named, &resolve::resolve(&named))
         });
         Looker { recording, own: map::innermost(recording, resolved), own_again: again.unwrap_or_default() }

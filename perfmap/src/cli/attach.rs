@@ -100,6 +100,7 @@ fn attach_plan(typed: &AttachArgs, here: &Path, invocation: &Invocation) -> Resu
             tls_libraries: Vec::new(),
             single_probes: false,
             detail: detail(typed.detail_memory),
+            allocations: None,
         },
         pids,
         output,
@@ -171,7 +172,7 @@ fn ends(signal: i32) -> bool {
 }
 
 fn complete(plan: &AttachPlan, outcome: Outcome) -> Recording {
-    let Outcome { mut recording, origin: _, files, memory: _, peers: _, tls_libraries: _ } = outcome;
+    let Outcome { mut recording, origin: _, files, memory: _, peers: _, tls_libraries: _, allocations: _ } = outcome;
     let meta = &mut recording.meta;
     meta.command.clone_from(&plan.words);
     meta.working_directory.clone_from(&plan.working_directory);

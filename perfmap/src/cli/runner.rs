@@ -4,7 +4,7 @@ use std::{io::IsTerminal, time::Instant};
 
 use super::{args::Backend, capture::Capture, console::Console, errors::Failure, plan::TracePlan};
 use crate::{
-    collect::{self, CollectError, Control, FollowPeers, Mode, Outcome, Peer, Peers, Progress},
+    collect::{self, AllocationPlan, CollectError, Control, FollowPeers, Mode, Outcome, Peer, Peers, Progress},
     recording::{Ending, Nanos},
     target::{Escalation, Held, Remote, Signals, Step},
 };
@@ -21,6 +21,7 @@ pub struct Runner<'a> {
     peers: Vec<Peer>,
     /// What the runs so far used.
     tls_libraries: Vec<collect::TlsUse>,
+    allocations: Option<AllocationPlan>,
 }
 
 /// What a run is for.
@@ -35,6 +36,8 @@ pub enum Purpose {
     Closer {
         sample_hz: u32,
     },
+    /// Profiled again, with probes at allocators.
+    Allocations,
 }
 
 /// What the runs so far have taught the next one.
@@ -65,7 +68,13 @@ impl<'a> Runner<'a> {
             plain,
             peers,
             tls_libraries,
+            allocations: None,
         })
+    }
+
+    /// In the runs that are for it.
+    pub fn look_at(&mut self, allocations: AllocationPlan) {
+        self.allocations = Some(allocations);
     }
 
     pub fn learned(self) -> Learned {
@@ -77,7 +86,7 @@ impl<'a> Runner<'a> {
         let (mode, follow) = match purpose {
             Purpose::WarmUp => (Mode::Count, self.plan.follow_peers.clone()),
             Purpose::Count => (Mode::Count, FollowPeers::No),
-            Purpose::Profile | Purpose::Closer { .. } => (Mode::Profile, self.plan.follow_peers.clone()),
+            Purpose::Profile | Purpose::Closer { .. } | Purpose::Allocations => (Mode::Profile, self.plan.follow_peers.clone()),
         };
         if purpose != Purpose::Count {
             let added = collect::running(&self.plan.added);
@@ -89,6 +98,9 @@ impl<'a> Runner<'a> {
         let mut plan = collect::Plan { tls_libraries: self.tls_libraries.clone(), ..self.plan.collect(mode, peers) };
         if let Purpose::Closer { sample_hz } = purpose {
             plan.sample_hz = sample_hz;
+        }
+        if purpose == Purpose::Allocations {
+            plan.allocations.clone_from(&self.allocations);
         }
         let pattern = self.plan.work.progress.as_ref().filter(|_| purpose == Purpose::Profile);
         let capture = pattern.map(|pattern| Capture::begin(pattern, &self.plan.command)).transpose()?;

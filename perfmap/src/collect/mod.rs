@@ -6,6 +6,8 @@
 //! them; both are joined.
 
 mod adopt;
+mod allocator_functions;
+mod allocators;
 mod ask_functions;
 mod asks;
 mod called;
@@ -61,7 +63,7 @@ pub use selected::running;
 use std::{collections::BTreeSet, path::PathBuf};
 
 use crate::{
-    recording::{Nanos, Recording},
+    recording::{Nanos, NativeAllocations, Recording},
     target::LaunchError,
     unwind::ModuleFiles,
 };
@@ -92,6 +94,15 @@ pub struct Plan {
     pub single_probes: bool,
     /// What is kept in memory at most, and how the rest is counted.
     pub detail: Detail,
+    /// Calls of allocators are looked at: a run of its own.
+    pub allocations: Option<AllocationPlan>,
+}
+
+/// Where a run's allocators are, as far as an earlier one has shown, and for how long they are looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllocationPlan {
+    pub files: Vec<PathBuf>,
+    pub limit: Nanos,
 }
 
 /// A TLS library that a run used, and what it called in it.
@@ -139,6 +150,8 @@ pub struct Outcome {
     pub peers: Vec<Peer>,
     /// TLS libraries that were probed.
     pub tls_libraries: Vec<TlsUse>,
+    /// Where they were looked at.
+    pub allocations: Option<NativeAllocations>,
 }
 
 #[derive(Debug, thiserror::Error)]

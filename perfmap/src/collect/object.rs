@@ -14,7 +14,9 @@ use perfmap_common as wire;
 use perfmap_common::Plain;
 
 use super::{
-    CollectError, Mode, Plan, pid_namespace,
+    CollectError, Mode, Plan, allocators,
+    allocators::Allocators,
+    pid_namespace,
     probes::{ADOPTION, PROBES, When, attach, run_once},
     tls_functions::ProbePoints,
     tls_multi::{Maps, Point},
@@ -33,6 +35,8 @@ pub struct Object {
     pub live: Live,
     /// Those in TLS libraries; else why there are no programs for them.
     tls: Result<Probes, String>,
+    /// Those at allocators, where they are asked for.
+    pub allocators: Option<Allocators>,
     /// What is not known for want of a program, and why: for the report.
     pub missing: Vec<String>,
 }
@@ -66,12 +70,15 @@ impl Object {
                 attached => attached?,
             }
         }
-        let tls = if plan.single_probes {
-            Probes::load_single(&mut ebpf)
-        } else {
-            maps.map_err(|error| error.to_string()).and_then(|maps| Probes::load(&mut ebpf, OBJECT, &maps, &btf))
+        let maps = maps.map_err(|error| error.to_string());
+        let tls = match &maps {
+            _ if plan.single_probes => Probes::load_single(&mut ebpf),
+            Ok(maps) => Probes::load(&mut ebpf, OBJECT, maps, &btf),
+            Err(why) => Err(why.clone()),
         };
-        Ok(Object { ebpf, live, tls, missing })
+        let btf_id = ebpf.programs().find_map(|(_, program)| program.info().ok()?.btf_id());
+        let allocators = plan.allocations.as_ref().map(|plan| Allocators::new(plan, OBJECT, &maps, &btf, btf_id));
+        Ok(Object { ebpf, live, tls, allocators, missing })
     }
 
     /// Sets the probes of some functions of a TLS library; else the reason.
@@ -122,6 +129,9 @@ impl Object {
     pub fn stop(&mut self) {
         if let Ok(probes) = &mut self.tls {
             probes.end();
+        }
+        if let Some(allocators) = &mut self.allocators {
+            allocators.end();
         }
         for (_, program) in self.ebpf.programs_mut() {
             match program {
@@ -179,6 +189,21 @@ impl Object {
         sums
     }
 
+    /// Of all CPUs.
+    pub fn allocation_totals(&self) -> wire::AllocationTotals {
+        const BYTES: usize = size_of::<wire::AllocationTotals>();
+        let map = self.ebpf.map("allocation_totals").and_then(|map| PerCpuArray::<_, [u8; BYTES]>::try_from(map).ok());
+        let values = map.and_then(|map| map.get(&0, 0).ok());
+        let of_cpus = values.iter().flat_map(|values| values.iter()).filter_map(|bytes| wire::AllocationTotals::read(bytes));
+        of_cpus.fold(wire::AllocationTotals::default(), |sum, one| wire::AllocationTotals {
+            calls: sum.calls.saturating_add(one.calls),
+            bytes: sum.bytes.saturating_add(one.bytes),
+            frees: sum.frees.saturating_add(one.frees),
+            lost: sum.lost.saturating_add(one.lost),
+            lost_frees: sum.lost_frees.saturating_add(one.lost_frees),
+        })
+    }
+
     /// What the kernel side could not keep.
     pub fn losses(&self) -> Losses {
         const SLOTS: [(wire::LossSlot, Loss); wire::LOSS_SLOTS] = [
@@ -213,8 +238,11 @@ impl Object {
     pub fn cost(&self) -> Vec<(String, u64, Nanos)> {
         let loaded = self.ebpf.programs().filter_map(|(name, program)| Some((name, program.fd().ok()?.as_fd())));
         let of_tls = self.tls.as_ref().ok().and_then(Probes::program).map(|program| (tls_probes::PROGRAM, program));
+        let allocators = self.allocators.as_ref().and_then(Allocators::descriptor);
+        let of_allocators = allocators.map(|program| (allocators::PROGRAM, program.as_fd()));
         let mut cost: Vec<_> = loaded
             .chain(of_tls)
+            .chain(of_allocators)
             .filter_map(|(name, descriptor)| {
                 let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", descriptor.as_raw_fd())).ok()?;
                 let value =

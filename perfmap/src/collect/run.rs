@@ -16,6 +16,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 use super::{
     CollectError, Control, Mode, Outcome, Plan, Progress,
     adopt::Adoption,
+    allocators::Coverage,
     clock::{children_cpu, monotonic_ns, own_cpu},
     go_programs::GoPrograms,
     gpu::GpuWatch,
@@ -28,13 +29,13 @@ use super::{
     pid_namespace,
     pressure::Reading,
     process,
-    recorder::Recorder,
+    recorder::{Allocations, Recorder},
     tls_libraries::TlsLibraries,
     tls_notes,
 };
 use crate::{
     recording::{
-        Ending, Ends, Loss, Losses, Meta, Nanos, Process, ProcessId, Recording, Socket, TaskId, Thinned, Translation,
+        Ending, Ends, Loss, Losses, Meta, Nanos, NativeAllocations, Process, ProcessId, Recording, Socket, TaskId, Thinned, Translation,
     },
     target::{Held, LaunchError, Remote, Running},
     unwind::{
@@ -142,6 +143,9 @@ async fn collect(
             .insert(root, 1, 0)
             .map_err(|error| CollectError::Load { what: "roots".into(), why: error.to_string() })?;
         feed.alive.insert(root);
+        if let Some(allocators) = &mut object.allocators {
+            allocators.link(root);
+        }
     }
     let origin = monotonic_ns();
     let detail = plan.detail;
@@ -169,6 +173,9 @@ async fn collect(
         let busy = feed.drain()?;
         watch.tick(monotonic_ns(), &mut object, &mut feed.passing, &feed.alive)?;
         let (mapped, adopted) = (std::mem::take(&mut feed.mapped), std::mem::take(&mut feed.adoption.mapped));
+        if let Some(allocators) = &mut object.allocators {
+            allocators.tick(&mapped, &feed.alive, monotonic_ns().saturating_sub(origin));
+        }
         libraries.mapped(mapped, adopted, &mut object, |pid| feed.alive.contains(&pid));
         feed.adopt(&mut object, false)?;
         if plan.mode == Mode::Count {
@@ -201,6 +208,8 @@ async fn collect(
     object.stop();
     feed.drain()?;
     let _ = feed.sender.send(Item::OpenSockets(object.socket_sums()));
+    let totals = object.allocation_totals();
+    let allocators = object.allocators.as_ref().map(|allocators| (allocators.hindrance(), allocators.coverage));
     let missing = std::mem::take(&mut object.missing);
     let mut losses = object.losses();
     losses.add(Loss::NoTaskStorage, feed.adoption.refused);
@@ -212,7 +221,9 @@ async fn collect(
     // The recorder ends with the channel.
     let Feed { go, sender, .. } = feed;
     drop(sender);
-    let recorder = recorder.join().map_err(|_| CollectError::Recorder("its thread panicked".into()))?;
+    let mut recorder = recorder.join().map_err(|_| CollectError::Recorder("its thread panicked".into()))?;
+    let by_stack = recorder.take_allocations();
+    let allocations = allocators.map(|(hindrance, coverage)| native(hindrance, coverage, totals, by_stack));
     let (mut recording, files) = finish(recorder, losses, lost_mappings);
     let tree_cpu = children_cpu().since(cpu_before);
     let before = recording.earlier.length;
@@ -229,7 +240,34 @@ async fn collect(
     let of_go = go.notes(&recording, wall);
     recording.meta.notes.extend(of_go);
     let origin = Nanos(origin).plus(before);
-    Ok(Outcome { recording, origin, files, memory: memory.curve(), peers, tls_libraries: libraries.into_used() })
+    Ok(Outcome { recording, origin, files, memory: memory.curve(), peers, tls_libraries: libraries.into_used(), allocations })
+}
+
+/// The stacks are the recording's until they are named.
+fn native(
+    hindrance: Option<String>,
+    coverage: Coverage,
+    totals: wire::AllocationTotals,
+    seen: Allocations,
+) -> NativeAllocations {
+    let wire::AllocationTotals { calls, bytes, frees, lost, lost_frees } = totals;
+    let Coverage { watched, unwatched, stopped } = coverage;
+    let (by_stack, untracked) = seen.finish();
+    NativeAllocations {
+        hindrance,
+        mean: wire::ALLOCATION_MEAN,
+        calls,
+        bytes,
+        frees,
+        lost,
+        lost_frees,
+        untracked,
+        watched,
+        unwatched,
+        stopped: stopped.map(Nanos),
+        by_stack,
+        ..NativeAllocations::default()
+    }
 }
 
 /// Those of connections that were seen.

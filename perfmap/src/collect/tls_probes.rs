@@ -18,7 +18,7 @@ use aya::{
 
 use super::{
     tls_functions::ProbePoints,
-    tls_multi::{Maps, MultiProgram, Point},
+    tls_multi::{Kind, Maps, MultiProgram, Point, Scope},
 };
 use crate::unwind::elf::Look;
 
@@ -41,7 +41,7 @@ impl Probes {
     /// Other programs of the object are loaded already.
     pub fn load(ebpf: &mut Ebpf, object: &[u8], maps: &Maps, btf: &Btf) -> Result<Probes, Refused> {
         let loaded = ebpf.programs().find_map(|(_, program)| program.info().ok()?.btf_id());
-        let multi = loaded.and_then(|btf_id| MultiProgram::load(object, PROGRAM, maps, btf, btf_id).ok());
+        let multi = loaded.and_then(|btf_id| MultiProgram::load(object, PROGRAM, Kind::Plain, maps, btf, btf_id).ok());
         let probes = Probes { multi, links: Vec::new(), single: Vec::new() };
         if probes.multi.is_none() {
             load_single(ebpf)?;
@@ -88,7 +88,7 @@ impl Probes {
 
     pub fn set_points(&mut self, ebpf: &mut Ebpf, file: &File, points: &[Point]) -> Result<(), Refused> {
         if let Some(multi) = &self.multi {
-            match multi.attach(file, points) {
+            match multi.attach(file, points, Scope::default()) {
                 Ok(link) => {
                     self.links.push(link);
                     return Ok(());

@@ -6,6 +6,7 @@
 
 mod ask;
 mod baseline;
+mod allocations;
 mod closer;
 mod earlier;
 mod event;
@@ -29,7 +30,8 @@ use serde::{Deserialize, Serialize};
 
 pub use ask::{Ask, Asked};
 pub use baseline::{Baseline, GpuUse, Metrics};
-pub use closer::{Allocated, AllocatedBy, Closer, SampledAgain, TimedFunction, TimedLines};
+pub use allocations::{AllocatedAt, Estimate, NativeAllocations};
+pub use closer::{Allocated, AllocatedBy, Closer, SampledAgain, StackNames, TimedFunction, TimedLines};
 pub use earlier::{
     Earlier, Endpoint, Fold, Folded, Gone, Latencies, OTHER_REQUESTS, Requests, Spoken, Sureness, Tally,
 };

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     analyze::{
-        Analysis, Escalation, Indicator, Level, Line, Recommendation, TimedLine,
+        Analysis, Escalation, Indicator, Level, Line, Native, Recommendation, TimedLine,
         suspicions::{Category, Evidence, Suspicion, Value, Verdict, Why},
     },
     map::Map,
@@ -185,7 +185,7 @@ fn escalation_out(step: &Escalation) -> EscalationOut {
     };
     match &step.level {
         Level::Functions { .. } | Level::Memory { .. } | Level::Hindered { .. } => out(None, None, vec![], None),
-        Level::Allocated { wall, .. } => {
+        Level::Allocated { wall, .. } | Level::Native(Native { wall, .. }) => {
             out(None, None, vec![], Some(RunOut { sample_hz: None, wall_time_ms: ms(*wall) }))
         }
         Level::TimedLines { function, location, wall, lines, .. } => {

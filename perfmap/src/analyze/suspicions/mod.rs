@@ -7,6 +7,7 @@ mod draft;
 mod entries;
 mod independence;
 mod replayed;
+mod memory_hints;
 mod rules;
 mod sharing;
 mod sketch;
@@ -143,6 +144,7 @@ pub fn suspicions(facts: &Facts<'_>) -> Vec<Suspicion> {
     }
     source::judge(facts, &mut found);
     for one in &mut found {
+        memory_hints::add(facts, one);
         bound(facts, one);
     }
     found.sort_by_key(|one| (one.verdict, std::cmp::Reverse(one.gain.as_ref().map(|gain| gain.wall))));

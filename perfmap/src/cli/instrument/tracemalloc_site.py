@@ -87,12 +87,13 @@ def _perfmap():
                 known[file] = functions(file)
             around = [one for one in known[file] if one[0] <= line <= one[1]]
             first, _, name = around[-1] if around else (1, 0, "<module>")
-            before = sums.get((file, first, name), (0, 0))
-            sums[file, first, name] = (before[0] + size, before[1] + blocks)
+            before = sums.get((file, first, name), (0, 0, (0, 0)))
+            sums[file, first, name] = (before[0] + size, before[1] + blocks, max(before[2], (size, line)))
         largest = sorted(sums.items(), key=lambda one: (-one[1][0], one[0]))[:100]
         told["functions"] = [
-            {"file": os.path.abspath(file), "line": first, "function": name, "bytes": size, "blocks": blocks}
-            for (file, first, name), (size, blocks) in largest]
+            {"file": os.path.abspath(file), "line": first, "at": most[1], "function": name, "bytes": size,
+             "blocks": blocks}
+            for (file, first, name), (size, blocks, most) in largest]
         write()
 
     atexit.register(end)
