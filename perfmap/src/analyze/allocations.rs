@@ -159,7 +159,12 @@ mod tests {
     use crate::recording::{Allocated, AllocatedAt, AllocatedBy, Frame, FrameId, Stack, StackEnd, StackId, StackNames};
 
     fn seen() -> NativeAllocations {
-        let stack = |frame| Stack { kernel: [].into(), native: [FrameId(frame)].into(), python: [].into(), end: StackEnd::Complete };
+        let stack = |frame| Stack {
+            kernel: [].into(),
+            native: [FrameId(frame)].into(),
+            python: [].into(),
+            end: StackEnd::Complete,
+        };
         let at = |stack, points, alive| AllocatedAt {
             stack: StackId(stack),
             all: Estimate { points, blocks: points as f64, blocks_variance: points as f64, whole: 0 },

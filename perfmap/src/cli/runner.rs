@@ -86,7 +86,9 @@ impl<'a> Runner<'a> {
         let (mode, follow) = match purpose {
             Purpose::WarmUp => (Mode::Count, self.plan.follow_peers.clone()),
             Purpose::Count => (Mode::Count, FollowPeers::No),
-            Purpose::Profile | Purpose::Closer { .. } | Purpose::Allocations => (Mode::Profile, self.plan.follow_peers.clone()),
+            Purpose::Profile | Purpose::Closer { .. } | Purpose::Allocations => {
+                (Mode::Profile, self.plan.follow_peers.clone())
+            }
         };
         if purpose != Purpose::Count {
             let added = collect::running(&self.plan.added);

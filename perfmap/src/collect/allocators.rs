@@ -59,7 +59,13 @@ pub struct Allocators {
 }
 
 impl Allocators {
-    pub fn new(plan: &AllocationPlan, object: &[u8], maps: &Result<Maps, String>, btf: &Btf, btf_id: Option<u32>) -> Allocators {
+    pub fn new(
+        plan: &AllocationPlan,
+        object: &[u8],
+        maps: &Result<Maps, String>,
+        btf: &Btf,
+        btf_id: Option<u32>,
+    ) -> Allocators {
         let load = |kind| {
             let btf_id = btf_id.ok_or("the kernel does not tell the object's types")?;
             let maps = maps.as_ref().map_err(String::clone)?;

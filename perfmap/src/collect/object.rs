@@ -194,7 +194,8 @@ impl Object {
         const BYTES: usize = size_of::<wire::AllocationTotals>();
         let map = self.ebpf.map("allocation_totals").and_then(|map| PerCpuArray::<_, [u8; BYTES]>::try_from(map).ok());
         let values = map.and_then(|map| map.get(&0, 0).ok());
-        let of_cpus = values.iter().flat_map(|values| values.iter()).filter_map(|bytes| wire::AllocationTotals::read(bytes));
+        let of_cpus =
+            values.iter().flat_map(|values| values.iter()).filter_map(|bytes| wire::AllocationTotals::read(bytes));
         of_cpus.fold(wire::AllocationTotals::default(), |sum, one| wire::AllocationTotals {
             calls: sum.calls.saturating_add(one.calls),
             bytes: sum.bytes.saturating_add(one.bytes),

@@ -35,7 +35,8 @@ use super::{
 };
 use crate::{
     recording::{
-        Ending, Ends, Loss, Losses, Meta, Nanos, NativeAllocations, Process, ProcessId, Recording, Socket, TaskId, Thinned, Translation,
+        Ending, Ends, Loss, Losses, Meta, Nanos, NativeAllocations, Process, ProcessId, Recording, Socket, TaskId,
+        Thinned, Translation,
     },
     target::{Held, LaunchError, Remote, Running},
     unwind::{
@@ -240,7 +241,15 @@ async fn collect(
     let of_go = go.notes(&recording, wall);
     recording.meta.notes.extend(of_go);
     let origin = Nanos(origin).plus(before);
-    Ok(Outcome { recording, origin, files, memory: memory.curve(), peers, tls_libraries: libraries.into_used(), allocations })
+    Ok(Outcome {
+        recording,
+        origin,
+        files,
+        memory: memory.curve(),
+        peers,
+        tls_libraries: libraries.into_used(),
+        allocations,
+    })
 }
 
 /// The stacks are the recording's until they are named.

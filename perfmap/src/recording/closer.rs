@@ -4,7 +4,9 @@
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use super::{Code, Ending, Event, Frame, Meta, Module, Nanos, NativeAllocations, PythonFrame, Recording, Stack, StackId, Symbol};
+use super::{
+    Code, Ending, Event, Frame, Meta, Module, Nanos, NativeAllocations, PythonFrame, Recording, Stack, StackId, Symbol,
+};
 
 /// Empty where the profiled run was enough.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

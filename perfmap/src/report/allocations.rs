@@ -1,6 +1,9 @@
 //! What probes at the allocators saw → its line in the escalation.
 
-use super::human::{duration, grouped, memory};
+use super::{
+    human::{duration, grouped, memory},
+    result::AllocationOut,
+};
 use crate::analyze::{Allocating, Amount, Native};
 
 /// Functions that are named of each kind.
@@ -36,7 +39,10 @@ pub fn native(native: &Native) -> [String; 3] {
         result.push_str(&what);
     };
     if let Some(stopped) = stopped {
-        but(format!("the calls were so many that it was given up after {}: what came later is not in it", duration(*stopped)));
+        but(format!(
+            "the calls were so many that it was given up after {}: what came later is not in it",
+            duration(*stopped)
+        ));
     }
     if *lost > 0 {
         but(format!("{} records had no room: the figures are too low", grouped(*lost)));
@@ -48,6 +54,21 @@ pub fn native(native: &Native) -> [String; 3] {
         but(format!("{} processes were too short or too many to be looked at", grouped(u64::from(*unwatched))));
     }
     ["probes at the allocator".into(), "--allocations was given".into(), result]
+}
+
+pub fn out(functions: &[Allocating]) -> Vec<AllocationOut> {
+    let whole = |error: f64| error.ceil() as u64;
+    let one = |Allocating { function, file, line, all, alive }: &Allocating| AllocationOut {
+        function: function.clone(),
+        location: line.map_or_else(|| file.clone(), |line| format!("{file}:{line}")),
+        bytes: all.bytes,
+        bytes_error: whole(all.bytes_error),
+        blocks: all.blocks.round() as u64,
+        blocks_error: whole(all.blocks_error),
+        alive_bytes: alive.bytes,
+        alive_bytes_error: whole(alive.bytes_error),
+    };
+    functions.iter().map(one).collect()
 }
 
 /// "12.0 MiB ± 0.5 MiB in 4,000 ± 120 blocks".
@@ -93,9 +114,9 @@ mod tests {
         let [_, _, result] = native(&seen);
         assert_eq!(
             result,
-            "100.0 MiB allocated in 1,000 calls: keep (a.c:7) 64.0 MiB ± 2.9 MiB in 40 ± 30 blocks; alive at the end 64.0 MiB in 40 \
-             blocks: keep (a.c:7) 64.0 MiB in 40 blocks; a run of its own, that took 30 ms instead of 15 ms (10 µs more for each of \
-             1,500 calls); 3 records had no room: the figures are too low"
+            "100 MiB allocated in 1 000 calls: keep (a.c:7) 64 MiB ± 2.9 MiB in 40 ± 30 blocks; \
+             alive at the end 64 MiB in 40 blocks: keep (a.c:7) 64 MiB in 40 blocks; \
+             a run of its own, that took 30.0 ms instead of 15.0 ms (10 µs more for each of 1 500 calls); 3 records had no room: the figures are too low"
         );
     }
 }

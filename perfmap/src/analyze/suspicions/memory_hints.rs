@@ -20,8 +20,13 @@ pub(super) fn add(facts: &Facts<'_>, one: &mut Suspicion) {
     let told = keeper(facts.recording, &one.subject).map(|keeper| {
         let line = keeper.line.map(|line| format!(" at line {line}")).unwrap_or_default();
         let mib = keeper.bytes as f64 / f64::from(1 << 20);
-        format!(" Of what was alive at the end, {} had allocated {mib:.1} MiB{line} ({}).", keeper.function, keeper.told_by)
+        format!(
+            " Of what was alive at the end, {} had allocated {mib:.1} MiB{line} ({}).",
+            keeper.function, keeper.told_by
+        )
     });
-    change.hint.push_str(&told.unwrap_or_else(|| " perfmap trace --allocations (Python: --tracemalloc) names the line.".into()));
+    change.hint.push_str(
+        &told.unwrap_or_else(|| " perfmap trace --allocations (Python: --tracemalloc) names the line.".into()),
+    );
     one.change = Some(change);
 }

@@ -27,7 +27,9 @@ pub(crate) fn change(pattern: Pattern, location: Option<&Location>, function: &s
         Pattern::TimeOut => {
             format!("Set the time-out of {function} to what the answer may take, and find who is slow.")
         }
-        Pattern::Forget => format!("Bound what {function} keeps: remove what is done with, or keep the last ones alone."),
+        Pattern::Forget => {
+            format!("Bound what {function} keeps: remove what is done with, or keep the last ones alone.")
+        }
         Pattern::Stream => format!("Let {function} work on a piece at a time instead of holding all at once."),
     };
     let ungained = match pattern {

@@ -11,7 +11,8 @@ use crate::{
     recording::{Allocated, AllocatedBy, Nanos, Recording},
 };
 
-const HOOK: &str = include_str!("tracemalloc_site.py");
+const HOOK: &str =
+    concat!(include_str!("site_head.py"), include_str!("tracemalloc_site.py"), include_str!("site_tail.py"));
 /// That are kept, those with most bytes.
 const FUNCTIONS: usize = 100;
 
@@ -86,8 +87,14 @@ fn together(told: Vec<Told>, wall: Nanos) -> Allocated {
         }
     }
     found.hindrance = hindrance.filter(|_| !any).map(short);
-    let by =
-        |((file, first_line, function), Sum { bytes, blocks, line: (_, line) })| AllocatedBy { file, first_line, line, function, bytes, blocks };
+    let by = |((file, first_line, function), Sum { bytes, blocks, line: (_, line) })| AllocatedBy {
+        file,
+        first_line,
+        line,
+        function,
+        bytes,
+        blocks,
+    };
     found.functions = sums.into_iter().map(by).collect();
     found
         .functions
@@ -110,7 +117,14 @@ mod tests {
             serde_json::from_str::<Told>(&text).expect("as the hook writes it")
         };
         let found = together(vec![one(10, 40, 7), one(20, 30, 8)], Nanos(9));
-        let by = AllocatedBy { file: "/a.py".into(), first_line: 2, line: 30, function: "load".into(), bytes: 15, blocks: 6 };
+        let by = AllocatedBy {
+            file: "/a.py".into(),
+            first_line: 2,
+            line: 30,
+            function: "load".into(),
+            bytes: 15,
+            blocks: 6,
+        };
         let all = Allocated { hindrance: None, wall: Nanos(9), live: 30, peak: 40, functions: vec![by] };
         assert_eq!(found, all);
         assert!(together(vec![], Nanos(9)).hindrance.is_some_and(|why| why.contains("-S")));

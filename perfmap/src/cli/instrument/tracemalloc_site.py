@@ -1,30 +1,14 @@
-"""Put before the program by perfmap for one run, because --tracemalloc was given: Python's own tracemalloc counts what is allocated
-and not yet freed, by the project's function that did it. Changes no file; the program is slower and larger. A sitecustomize
-of the installation's own is loaded as ever."""
-import os
-import sys
 
 
 def _perfmap():
-    here = os.path.dirname(os.path.abspath(__file__))
-    sys.path[:] = [place for place in sys.path if os.path.abspath(place or os.curdir) != here]
+    """Python's own tracemalloc counts what is allocated and not freed, by the project's function that did it: --tracemalloc."""
     out = os.environ.get("PERFMAP_MEMORY_OUT")
     roots = [root.rstrip("/") + "/" for root in os.environ.get("PERFMAP_MEMORY_ROOTS", "").split("\n") if root]
     if not out or not roots:
         return
     import atexit
     told = {"hindrance": None, "live": 0, "peak": 0, "functions": []}
-
-    def write():
-        import json
-        path = os.path.join(out, "%d.json" % os.getpid())
-        try:
-            with open(path + ".new", "w") as file:
-                json.dump(told, file)
-            os.replace(path + ".new", path)
-        except OSError:
-            pass
-
+    write = _perfmap_writer(out, told)
     try:
         if sys.version_info < (3, 8):
             raise ImportError("Python before 3.8")
@@ -97,12 +81,3 @@ def _perfmap():
         write()
 
     atexit.register(end)
-
-
-_perfmap()
-del _perfmap
-_own = sys.modules.pop("sitecustomize", None)
-try:
-    import sitecustomize
-except ImportError:
-    sys.modules["sitecustomize"] = _own

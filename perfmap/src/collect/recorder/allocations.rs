@@ -103,8 +103,7 @@ mod tests {
 
     fn allocation(address: u64, size: u64, points: u32) -> wire::Allocation {
         let header = wire::Header { kind: wire::Kind::Allocation as u32, pid: 7, tid: 7, cpu: 0, at: 0 };
-        let stack =
-            wire::StackHead { registers: [0; 17], coroutine: 0, python: 0, kernel: 0, user: 0, flags: 0 };
+        let stack = wire::StackHead { registers: [0; 17], coroutine: 0, python: 0, kernel: 0, user: 0, flags: 0 };
         wire::Allocation { header, address, size, points, flags: 0, stack }
     }
 
@@ -120,8 +119,12 @@ mod tests {
         let untracked = wire::Allocation { flags: wire::ALLOCATION_UNTRACKED, ..allocation(0, 1 << 20, 0) };
         seen.allocated(7, &untracked, other);
         let (found, unknown) = seen.finish();
-        let told: Vec<_> =
-            found.iter().map(|at| (at.stack, at.all.bytes(wire::ALLOCATION_MEAN), at.all.blocks, at.alive.bytes(wire::ALLOCATION_MEAN))).collect();
+        let told: Vec<_> = found
+            .iter()
+            .map(|at| {
+                (at.stack, at.all.bytes(wire::ALLOCATION_MEAN), at.all.blocks, at.alive.bytes(wire::ALLOCATION_MEAN))
+            })
+            .collect();
         let mean = wire::ALLOCATION_MEAN;
         assert_eq!(told, [(other, 2 << 20, 2.0, 1 << 20), (one, 3 * mean, 3.0 * mean as f64 / 1024.0, mean)]);
         assert_eq!(unknown, 1 << 20);
