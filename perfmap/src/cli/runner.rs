@@ -86,16 +86,17 @@ impl<'a> Runner<'a> {
         let (mode, follow) = match purpose {
             Purpose::WarmUp => (Mode::Count, self.plan.follow_peers.clone()),
             Purpose::Count => (Mode::Count, FollowPeers::No),
-            Purpose::Profile | Purpose::Closer { .. } | Purpose::Allocations => {
-                (Mode::Profile, self.plan.follow_peers.clone())
-            }
+            Purpose::Profile | Purpose::Closer { .. } => (Mode::Profile, self.plan.follow_peers.clone()),
+            // A service that others use is not slowed for it.
+            Purpose::Allocations => (Mode::Profile, FollowPeers::No),
         };
-        if purpose != Purpose::Count {
+        if !matches!(purpose, Purpose::Count | Purpose::Allocations) {
             let added = collect::running(&self.plan.added);
             let new: Vec<Peer> = added.into_iter().filter(|peer| !self.peers.contains(peer)).collect();
             self.peers.extend(new);
         }
-        let peers = Peers { follow, known: self.peers.clone(), watched: Vec::new() };
+        let known = if purpose == Purpose::Allocations { Vec::new() } else { self.peers.clone() };
+        let peers = Peers { follow, known, watched: Vec::new() };
         let (signals, escalation, began) = (&self.signals, &mut self.escalation, self.began);
         let mut plan = collect::Plan { tls_libraries: self.tls_libraries.clone(), ..self.plan.collect(mode, peers) };
         if let Purpose::Closer { sample_hz } = purpose {

@@ -34,7 +34,7 @@ const KNOWN: usize = 16_384;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Coverage {
     pub watched: u32,
-    /// Too many processes at a time, or too short ones.
+    /// Too many processes at a time, too short ones, or without an allocator that is known.
     pub unwatched: u32,
     /// Nanoseconds after the start: no longer from then on.
     pub stopped: Option<u64>,
@@ -47,7 +47,8 @@ enum Program {
 }
 
 pub struct Allocators {
-    program: Result<Program, String>,
+    /// The best one that the kernel takes comes first.
+    programs: Result<Vec<Program>, String>,
     plan: AllocationPlan,
     /// By device and inode.
     files: BTreeMap<(u64, u64), (File, Vec<Point>)>,
@@ -55,7 +56,8 @@ pub struct Allocators {
     seen: HashSet<(Vec<u8>, Vec<u8>)>,
     links: BTreeMap<(u32, (u64, u64)), Vec<OwnedFd>>,
     met: BTreeSet<u32>,
-    pub coverage: Coverage,
+    watched: BTreeSet<u32>,
+    stopped: Option<u64>,
 }
 
 impl Allocators {
@@ -65,21 +67,29 @@ impl Allocators {
         maps: &Result<Maps, String>,
         btf: &Btf,
         btf_id: Option<u32>,
+        both: bool,
     ) -> Allocators {
         let load = |kind| {
             let btf_id = btf_id.ok_or("the kernel does not tell the object's types")?;
             let maps = maps.as_ref().map_err(String::clone)?;
             MultiProgram::load(object, PROGRAM, kind, maps, btf, btf_id)
         };
-        let program = load(Kind::Session).map(Program::Session).or_else(|_| load(Kind::Plain).map(Program::Both));
+        // Older kernels take a program of sessions too, and refuse its links.
+        let session = if both { None } else { load(Kind::Session).map(Program::Session).ok() };
+        let programs = match (load(Kind::Plain).map(Program::Both), session) {
+            (Ok(both), session) => Ok(session.into_iter().chain([both]).collect()),
+            (Err(_), Some(session)) => Ok(vec![session]),
+            (Err(why), None) => Err(why),
+        };
         let mut allocators = Allocators {
-            program,
+            programs,
             plan: plan.clone(),
             files: BTreeMap::new(),
             seen: HashSet::new(),
             links: BTreeMap::new(),
             met: BTreeSet::new(),
-            coverage: Coverage::default(),
+            watched: BTreeSet::new(),
+            stopped: None,
         };
         for path in &plan.files {
             if let Some(file) = path.to_str().and_then(open_plain) {
@@ -90,27 +100,32 @@ impl Allocators {
     }
 
     pub fn descriptor(&self) -> Option<&OwnedFd> {
-        match self.program.as_ref().ok()? {
+        match self.programs.as_ref().ok()?.first()? {
             Program::Session(program) | Program::Both(program) => Some(program.descriptor()),
         }
     }
 
     /// Why nothing is seen, where nothing is.
     pub fn hindrance(&self) -> Option<String> {
-        match &self.program {
+        match &self.programs {
             Err(why) => Some(why.clone()),
             Ok(_) if self.files.is_empty() => Some("no allocator was found in what the command maps".into()),
             Ok(_) => None,
         }
     }
 
+    pub fn coverage(&self) -> Coverage {
+        let (met, watched) = (self.met.len() as u32, self.watched.len() as u32);
+        Coverage { watched, unwatched: met.saturating_sub(watched), stopped: self.stopped }
+    }
+
     /// What was mapped since the last call, and who is there; `elapsed`: since the command began.
     pub fn tick(&mut self, mapped: &[Change], alive: &BTreeSet<u32>, elapsed: u64) {
-        if self.coverage.stopped.is_some() {
+        if self.stopped.is_some() {
             return;
         }
         if elapsed > self.plan.limit.0 {
-            self.coverage.stopped = Some(elapsed);
+            self.stopped = Some(elapsed);
             self.links.clear();
             return;
         }
@@ -127,21 +142,19 @@ impl Allocators {
 
     /// Also before it has begun.
     pub fn link(&mut self, pid: u32) {
-        let new = self.met.insert(pid);
-        if self.coverage.watched as usize >= PROCESSES && new {
-            self.coverage.unwatched = self.coverage.unwatched.saturating_add(1);
+        self.met.insert(pid);
+        if !self.watched.contains(&pid) && self.watched.len() >= PROCESSES {
             return;
         }
-        let Ok(program) = &self.program else { return };
+        let Some(program) = self.programs.as_ref().ok().and_then(|programs| programs.first()) else { return };
         let mut refused = None;
-        let mut any = false;
         for (inode, (file, points)) in &self.files {
             if self.links.contains_key(&(pid, *inode)) {
                 continue;
             }
             match attach(program, file, points, pid) {
                 Ok(links) => {
-                    any = true;
+                    self.watched.insert(pid);
                     self.links.insert((pid, *inode), links);
                 }
                 // It is gone already.
@@ -149,14 +162,14 @@ impl Allocators {
                 Err(error) => refused = Some(format!("the probe was refused ({error})")),
             }
         }
-        if new && any {
-            self.coverage.watched = self.coverage.watched.saturating_add(1);
-        } else if new {
-            self.coverage.unwatched = self.coverage.unwatched.saturating_add(1);
-        }
         // Refused once is refused: the reason will not go away.
-        if let Some(why) = refused.filter(|_| self.links.is_empty()) {
-            self.program = Err(why);
+        let Some(why) = refused.filter(|_| self.links.is_empty()) else { return };
+        match &mut self.programs {
+            Ok(programs) if programs.len() > 1 => {
+                programs.remove(0);
+                self.link(pid);
+            }
+            Ok(_) | Err(_) => self.programs = Err(why),
         }
     }
 

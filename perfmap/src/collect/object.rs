@@ -76,8 +76,10 @@ impl Object {
             Ok(maps) => Probes::load(&mut ebpf, OBJECT, maps, &btf),
             Err(why) => Err(why.clone()),
         };
+        let single = plan.single_probes;
         let btf_id = ebpf.programs().find_map(|(_, program)| program.info().ok()?.btf_id());
-        let allocators = plan.allocations.as_ref().map(|plan| Allocators::new(plan, OBJECT, &maps, &btf, btf_id));
+        let allocators =
+            plan.allocations.as_ref().map(|plan| Allocators::new(plan, OBJECT, &maps, &btf, btf_id, single));
         Ok(Object { ebpf, live, tls, allocators, missing })
     }
 

@@ -210,7 +210,7 @@ async fn collect(
     feed.drain()?;
     let _ = feed.sender.send(Item::OpenSockets(object.socket_sums()));
     let totals = object.allocation_totals();
-    let allocators = object.allocators.as_ref().map(|allocators| (allocators.hindrance(), allocators.coverage));
+    let allocators = object.allocators.as_ref().map(|allocators| (allocators.hindrance(), allocators.coverage()));
     let missing = std::mem::take(&mut object.missing);
     let mut losses = object.losses();
     losses.add(Loss::NoTaskStorage, feed.adoption.refused);

@@ -51,7 +51,10 @@ pub fn native(native: &Native) -> [String; 3] {
         but(format!("of {} it is not known whether they were freed", memory(*untracked as f64)));
     }
     if *unwatched > 0 {
-        but(format!("{} processes were too short or too many to be looked at", grouped(u64::from(*unwatched))));
+        but(format!(
+            "{} processes were not looked at: too short, too many, or no allocator that is known",
+            grouped(u64::from(*unwatched))
+        ));
     }
     ["probes at the allocator".into(), "--allocations was given".into(), result]
 }

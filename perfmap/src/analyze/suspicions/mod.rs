@@ -28,6 +28,7 @@ mod types;
 
 pub(crate) use rules::{database_write_lock::engine_names as database_lock_stacks, pacing::evenness};
 pub(in crate::analyze) use rules::{disk_throughput_bound, major_faults};
+pub(crate) use sharing::Sharing;
 pub(crate) use sketch::Language as CodeLanguage;
 pub use types::{Category, Change, Evidence, Gain, Suspicion, Value, Verdict, Why};
 
