@@ -10,7 +10,7 @@ const DEVIATIONS: f64 = 5.0 / 1.96;
 #[test]
 fn what_is_allocated_and_what_stays_goes_to_its_function() -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
-    let traced = Trace::workload("w85_allocations", &[])?.option("--no-baseline").option("--allocations").passes()?;
+    let traced = Trace::workload("w85_allocations", &[])?.option("--allocations").passes()?;
     let text = std::fs::read_to_string(traced.result_path()).context("read the result")?;
     let result: Value = serde_yaml::from_str(&text).context("parse the result")?;
     let steps = result["profile_result"]["escalation"].as_array().cloned().unwrap_or_default();
