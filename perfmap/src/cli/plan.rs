@@ -51,6 +51,7 @@ pub struct TracePlan {
     pub stack_bytes: u32,
     pub detail_memory: u32,
     pub single_probes: bool,
+    pub lose_arrivals: u32,
     /// A run at a higher rate is made where the profiled one has too few samples.
     pub escalate: bool,
     /// A run with a line profiler inside Python programs.
@@ -100,6 +101,7 @@ impl TracePlan {
             peers,
             tls_libraries: Vec::new(),
             single_probes: self.single_probes,
+            lose_arrivals: self.lose_arrivals,
             detail: detail(self.detail_memory),
             allocations: None,
         }
@@ -169,6 +171,7 @@ pub fn trace_plan(
         stack_bytes: typed.stack_bytes,
         detail_memory: typed.detail_memory,
         single_probes: typed.single_probes,
+        lose_arrivals: typed.lose_arrivals,
         escalate: !typed.no_escalate,
         instrument: typed.allow_instrumentation,
         tracemalloc: typed.tracemalloc,

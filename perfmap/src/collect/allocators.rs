@@ -11,17 +11,22 @@ use std::{
 };
 
 use aya::Btf;
+use perfmap_common as wire;
 use perfmap_common::{ALLOCATOR_RETURN, ALLOCATOR_SESSION};
 
 use super::{
     AllocationPlan, allocator_functions,
     mappings::{Change, What},
+    recorder::Allocations,
     tls_multi::{Kind, Maps, MultiProgram, Point, Scope},
 };
-use crate::unwind::{
-    Mapping,
-    elf::Look,
-    modules::{open_mapped, open_plain},
+use crate::{
+    recording::{Nanos, NativeAllocations},
+    unwind::{
+        Mapping,
+        elf::Look,
+        modules::{open_mapped, open_plain},
+    },
 };
 
 pub const PROGRAM: &str = "on_allocation";
@@ -225,5 +230,32 @@ fn attach(program: &Program, file: &File, points: &[Point], pid: u32) -> std::io
             let returns = program.attach(file, &returning, Scope { pid, returns: true })?;
             Ok(vec![returns, program.attach(file, points, Scope { pid, returns: false })?])
         }
+    }
+}
+
+/// The stacks are the recording's until they are named.
+pub fn told(
+    hindrance: Option<String>,
+    coverage: Coverage,
+    totals: wire::AllocationTotals,
+    seen: Allocations,
+) -> NativeAllocations {
+    let wire::AllocationTotals { calls, bytes, frees, lost, lost_frees } = totals;
+    let Coverage { watched, unwatched, stopped } = coverage;
+    let (by_stack, untracked) = seen.finish();
+    NativeAllocations {
+        hindrance,
+        mean: wire::ALLOCATION_MEAN,
+        calls,
+        bytes,
+        frees,
+        lost,
+        lost_frees,
+        untracked,
+        watched,
+        unwatched,
+        stopped: stopped.map(Nanos),
+        by_stack,
+        ..NativeAllocations::default()
     }
 }

@@ -8,6 +8,8 @@ mod files;
 mod messages;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unseen_tests;
 mod waits;
 mod window;
 

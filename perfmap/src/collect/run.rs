@@ -1,14 +1,10 @@
 //! The first thread: releases the target, empties the kernel's buffers every few milliseconds, looks after the target,
 //! and stops when its root process is gone. Asynchronous only here: timers and the end of the target.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    thread,
-    time::Duration,
-};
+use std::{collections::BTreeSet, thread, time::Duration};
 
 use aya::maps::{MapData, RingBuf};
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use perfmap_common as wire;
 use perfmap_common::Plain;
 use tokio::io::{Interest, unix::AsyncFd};
@@ -16,40 +12,35 @@ use tokio::io::{Interest, unix::AsyncFd};
 use super::{
     CollectError, Control, Mode, Outcome, Plan, Progress,
     adopt::Adoption,
-    allocators::Coverage,
+    allocators,
     clock::{children_cpu, monotonic_ns, own_cpu},
     go_programs::GoPrograms,
     gpu::GpuWatch,
+    interpreters::{Interpreters, SEARCH_NS},
     item::Item,
     mappings::{Change, Mappings},
     memory::MemoryWatch,
-    object::{Object, PythonProcesses},
+    object::Object,
     online_cpus,
     overload::{Passing, Watch},
     pid_namespace,
     pressure::Reading,
     process,
-    recorder::{Allocations, Recorder},
+    recorder::Recorder,
     tls_libraries::TlsLibraries,
     tls_notes,
 };
 use crate::{
     recording::{
-        Ending, Ends, Loss, Losses, Meta, Nanos, NativeAllocations, Process, ProcessId, Recording, Socket, TaskId,
-        Thinned, Translation,
+        Ending, Ends, Loss, Losses, Meta, Nanos, Process, ProcessId, Recording, Socket, TaskId, Thinned, Translation,
     },
     target::{Held, LaunchError, Remote, Running},
-    unwind::{
-        KernelSymbols, ModuleFiles, Root,
-        python::{Discoverer, Discovery, worth_a_look},
-    },
+    unwind::{KernelSymbols, ModuleFiles, Root, python::worth_a_look},
 };
 
 const TICK: Duration = Duration::from_millis(10);
 /// At the start and after an execve: an interpreter or a runtime is to be found before it has run far.
 const BUSY_TICK: Duration = Duration::from_millis(2);
-/// How long an interpreter is looked for after an execve; a late one shows by its mapping.
-const SEARCH_NS: u64 = 300_000_000;
 /// A batch ends when it is this large; with `CHANNEL` of them under way, memory stays bounded, and what the other
 /// thread cannot follow is lost in the ring, where it is counted.
 const BATCH_BYTES: usize = 1 << 20;
@@ -117,12 +108,7 @@ async fn collect(
     let mut feed = Feed {
         ring: object.ring()?,
         mappings,
-        python: Interpreters {
-            map: object.python_processes()?,
-            discoverer: Discoverer::default(),
-            searching: HashMap::new(),
-            enabled: plan.mode == Mode::Profile,
-        },
+        python: Interpreters::new(object.python_processes()?, plan.mode == Mode::Profile),
         go: GoPrograms::new(object.go_processes()?, plan.mode == Mode::Profile),
         adoption: Adoption::new(&mut object, plan)?,
         sender,
@@ -163,7 +149,7 @@ async fn collect(
     // Every mapped file is kept open; the target was made before, so its own limit is as it was.
     let _limit = DescriptorLimit::raise();
     feed.adopt(&mut object, true)?;
-    libraries.mapped(Vec::new(), std::mem::take(&mut feed.adoption.mapped), &mut object, |_| true);
+    feed.probe(&mut libraries, &mut object)?;
     let surroundings = (plan.mode == Mode::Profile).then(Reading::take);
     let mut watch = Watch::new(plan, &object, origin);
     let mut running = held.map(Held::release).transpose()?;
@@ -173,11 +159,10 @@ async fn collect(
     let ending = loop {
         let busy = feed.drain()?;
         watch.tick(monotonic_ns(), &mut object, &mut feed.passing, &feed.alive)?;
-        let (mapped, adopted) = (std::mem::take(&mut feed.mapped), std::mem::take(&mut feed.adoption.mapped));
         if let Some(allocators) = &mut object.allocators {
-            allocators.tick(&mapped, &feed.alive, monotonic_ns().saturating_sub(origin));
+            allocators.tick(&feed.mapped, &feed.alive, monotonic_ns().saturating_sub(origin));
         }
-        libraries.mapped(mapped, adopted, &mut object, |pid| feed.alive.contains(&pid));
+        feed.probe(&mut libraries, &mut object)?;
         feed.adopt(&mut object, false)?;
         if plan.mode == Mode::Count {
             memory.tick(monotonic_ns(), &feed.alive);
@@ -206,8 +191,8 @@ async fn collect(
     let environment = surroundings.map(|before| Reading::take().since(&before, stopped)).unwrap_or_default();
     let (cost, thinned) = watch.finish(monotonic_ns(), &object);
     // Before the last look at the maps: what a survivor still did would be counted twice.
-    object.stop();
-    feed.drain()?;
+    feed.beside(|| object.stop())?;
+    feed.drain_all()?;
     let _ = feed.sender.send(Item::OpenSockets(object.socket_sums()));
     let totals = object.allocation_totals();
     let allocators = object.allocators.as_ref().map(|allocators| (allocators.hindrance(), allocators.coverage()));
@@ -224,7 +209,7 @@ async fn collect(
     drop(sender);
     let mut recorder = recorder.join().map_err(|_| CollectError::Recorder("its thread panicked".into()))?;
     let by_stack = recorder.take_allocations();
-    let allocations = allocators.map(|(hindrance, coverage)| native(hindrance, coverage, totals, by_stack));
+    let allocations = allocators.map(|(hindrance, coverage)| allocators::told(hindrance, coverage, totals, by_stack));
     let (mut recording, files) = finish(recorder, losses, lost_mappings);
     let tree_cpu = children_cpu().since(cpu_before);
     let before = recording.earlier.length;
@@ -250,33 +235,6 @@ async fn collect(
         tls_libraries: libraries.into_used(),
         allocations,
     })
-}
-
-/// The stacks are the recording's until they are named.
-fn native(
-    hindrance: Option<String>,
-    coverage: Coverage,
-    totals: wire::AllocationTotals,
-    seen: Allocations,
-) -> NativeAllocations {
-    let wire::AllocationTotals { calls, bytes, frees, lost, lost_frees } = totals;
-    let Coverage { watched, unwatched, stopped } = coverage;
-    let (by_stack, untracked) = seen.finish();
-    NativeAllocations {
-        hindrance,
-        mean: wire::ALLOCATION_MEAN,
-        calls,
-        bytes,
-        frees,
-        lost,
-        lost_frees,
-        untracked,
-        watched,
-        unwatched,
-        stopped: stopped.map(Nanos),
-        by_stack,
-        ..NativeAllocations::default()
-    }
 }
 
 /// Those of connections that were seen.
@@ -373,6 +331,40 @@ impl Feed {
         Ok(self.python.tick(monotonic_ns(), &self.sender)? || go)
     }
 
+    /// Empties the buffers to the last record: nothing writes any more.
+    fn drain_all(&mut self) -> Result<(), CollectError> {
+        while self.batch()? >= BATCH_BYTES {}
+        self.drain().map(drop)
+    }
+
+    /// Does what makes the kernel take its time, in a thread of its own, and empties the buffers meanwhile: attaching a
+    /// probe waits for grace periods and reads the whole program that it goes to, which is longer than the ring lasts.
+    fn beside(&mut self, work: impl FnOnce() + Send) -> Result<(), CollectError> {
+        let (over, is_over) = bounded::<()>(0);
+        thread::scope(|scope| {
+            let work = thread::Builder::new().name("attacher".into()).spawn_scoped(scope, move || {
+                work();
+                drop(over);
+            });
+            let work = work.map_err(|error| CollectError::Recorder(error.to_string()))?;
+            // Nothing is ever sent: it disconnects, also where the work panics.
+            while is_over.recv_timeout(BUSY_TICK) == Err(RecvTimeoutError::Timeout) {
+                self.drain()?;
+            }
+            work.join().map_err(|_| CollectError::Recorder("its attaching thread panicked".into()))
+        })
+    }
+
+    /// Probes the libraries among what was mapped since the last call.
+    fn probe(&mut self, libraries: &mut TlsLibraries, object: &mut Object) -> Result<(), CollectError> {
+        let mapped = libraries.claim(std::mem::take(&mut self.mapped), |pid| self.alive.contains(&pid));
+        let adopted = std::mem::take(&mut self.adoption.mapped);
+        if mapped.is_empty() && adopted.is_empty() {
+            return Ok(());
+        }
+        self.beside(|| libraries.mapped(mapped, adopted, object))
+    }
+
     /// Brings in services that ran already: those of an earlier run at the beginning, later those that were met.
     fn adopt(&mut self, object: &mut Object, beginning: bool) -> Result<(), CollectError> {
         let adopted = match beginning {
@@ -442,7 +434,7 @@ fn peek(
             if let Some(fork) = wire::Fork::read(entry) {
                 alive.insert(fork.child_pid);
                 // The kernel copies only a layout that is known already.
-                if fork.child_pid != header.pid && python.searching.contains_key(&header.pid) {
+                if fork.child_pid != header.pid && python.is_searched(header.pid) {
                     python.search(fork.child_pid, header.at);
                 }
             }
@@ -461,7 +453,7 @@ fn peek(
         wire::Kind::Exit if wire::Exit::read(entry).is_some_and(|exit| exit.alive == 0) => {
             alive.remove(&header.pid);
             adoption.ended(header.pid);
-            python.searching.remove(&header.pid);
+            python.ended(header.pid);
             go.ended(header.pid);
         }
         wire::Kind::Adopt if adoption.met(header.pid, header.at, sender)? => {
@@ -473,43 +465,6 @@ fn peek(
         _ => {}
     }
     Ok(())
-}
-
-/// Finds the layouts of interpreters and tells both sides.
-struct Interpreters {
-    map: PythonProcesses,
-    discoverer: Discoverer,
-    /// Since when, by pid.
-    searching: HashMap<u32, u64>,
-    enabled: bool,
-}
-
-impl Interpreters {
-    fn search(&mut self, pid: u32, now: u64) {
-        if self.enabled {
-            self.searching.insert(pid, now);
-        }
-    }
-
-    /// True while something is looked for.
-    fn tick(&mut self, now: u64, sender: &Sender<Item>) -> Result<bool, CollectError> {
-        let mut found = Vec::new();
-        let (map, discoverer) = (&mut self.map, &mut self.discoverer);
-        self.searching.retain(|pid, since| match discoverer.discover(*pid) {
-            Discovery::Found(layout) => {
-                if map.insert(*pid, &layout) {
-                    found.push((*pid, layout));
-                }
-                false
-            }
-            Discovery::NotPython | Discovery::Refused(_) => false,
-            Discovery::NotYet => now.saturating_sub(*since) < SEARCH_NS,
-        });
-        for (pid, layout) in found {
-            send(sender, Item::Python { pid, layout })?;
-        }
-        Ok(!self.searching.is_empty())
-    }
 }
 
 /// Our limit of open files at its maximum; put back when dropped, because later targets would inherit it.
@@ -533,6 +488,6 @@ impl Drop for DescriptorLimit {
     }
 }
 
-fn send(sender: &Sender<Item>, item: Item) -> Result<(), CollectError> {
+pub(super) fn send(sender: &Sender<Item>, item: Item) -> Result<(), CollectError> {
     sender.send(item).map_err(|_| CollectError::Recorder("its thread is gone".into()))
 }

@@ -183,15 +183,17 @@ fn legend(svg: &mut String, curve: &Curve) {
     let mut x = LEFT;
     let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{:.1}\" r=\"4.5\" fill=\"{MEASURED}\"/>", y - 4.0);
     text(svg, (x + 12.0, y), "", "measured (median, lowest to highest)");
-    if curve.law.is_err() {
-        return;
-    }
+    let Ok(usl) = &curve.law else { return };
+    let has_best = matches!(usl.peak(), Peak::At { .. }) && usl.knee().is_some();
     x += 270.0;
     for (colour, dashes, name, step) in [
         (FITTED, "", "Universal Scalability Law", 230.0),
         (LINEAR, " stroke-dasharray=\"6 5\"", "linear", 110.0),
         (KNEE, " stroke-dasharray=\"2 4\"", "best", 0.0),
     ] {
+        if name == "best" && !has_best {
+            continue;
+        }
         let line = y - 4.0;
         let _ = writeln!(
             svg,
