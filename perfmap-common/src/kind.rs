@@ -28,10 +28,12 @@ pub enum Kind {
     Opened = 40,
     Closed = 41,
     Unread = 42,
+    Allocation = 50,
+    Freed = 51,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 24] = [
+    pub const ALL: [Kind; 26] = [
         Kind::Fork,
         Kind::Exec,
         Kind::Exit,
@@ -56,6 +58,8 @@ impl Kind {
         Kind::Opened,
         Kind::Closed,
         Kind::Unread,
+        Kind::Allocation,
+        Kind::Freed,
     ];
 
     pub fn from_u32(value: u32) -> Option<Kind> {

@@ -4,6 +4,7 @@
 //! and `collect` compares both against the object's BTF when it loads it. Times are CLOCK_MONOTONIC nanoseconds.
 #![no_std]
 
+mod allocation;
 mod file_io;
 mod kind;
 mod runtime;
@@ -14,6 +15,7 @@ mod task;
 mod tls;
 mod wait;
 
+pub use allocation::*;
 pub use file_io::*;
 pub use kind::*;
 pub use runtime::*;
@@ -90,6 +92,9 @@ plain! {
     PythonFrame = 32,
     Sample = 184,
     Memory = 200,
+    Allocation = 208,
+    Freed = 32,
+    AllocationTotals = 40,
     Block = 128,
     Call = 232,
     ShortWaits = 272,

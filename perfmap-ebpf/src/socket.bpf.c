@@ -3,7 +3,8 @@
  * sums of all others. sock_send_length and sock_recv_length fire for every kind of transfer (write, send*, sendfile,
  * read, recv*, …) on sockets alone, with a trusted socket; the user's buffer is found in the call's registers. */
 #include "stack.h"
-#include "adopt.h"
+#include "classify.h"
+#include "far_ends.h"
 
 /* TCP connections, until they are given up. */
 struct {
@@ -29,25 +30,10 @@ struct {
 	__type(value, u32);
 } verdicts SEC(".maps");
 
-struct payload {
-	u8 bytes[2 * MAX_PAYLOAD_BYTES]; /* the second half is slack for the verifier */
-};
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, struct payload);
-} payloads SEC(".maps");
-
 #define MSG_PEEK 2
 #define MSG_ERRQUEUE 0x2000 /* notices about sent data, no data */
-#define SOCK_STREAM 1
-#define SOCK_DGRAM 2
 #define RECEIVED 0
 #define SENT 1
-#define AF_UNIX 1
-#define AF_INET 2
-#define AF_INET6 10
 /* A connection that shows no known protocol within this many transfers has none: a MySQL client that reads each
  * packet's header by itself has had its eighth when its first command comes. */
 #define UNDECIDED_MESSAGES 16
@@ -56,170 +42,10 @@ struct {
 /* Of larger transfers the framing is not kept anyway, so that as much as a head is enough. */
 #define HEAD_BYTES 4096
 #define DNS_PORT 53
-#define SENDMMSG 307
-#define RECVMMSG 299
-/* Buffers of one transfer that are looked at: gRPC writes the parts of its frames from a dozen or more. */
-#define MAX_VECTORS 64
 /* Transfers on an opaque socket after which a task adds them to the socket's sums. */
 #define SETTLE_MESSAGES 64
 
-struct iovec {
-	u64 base, length;
-};
-
-/* Where the copy of a transfer's first bytes is. */
-struct reading {
-	u64 vectors, count; /* struct iovec[] */
-	u64 base;           /* the only buffer, where there are no vectors */
-	u64 left;           /* bytes of the transfer that are not copied */
-	u32 have, limit;
-};
-/* In a map and not on the stack: there the verifier would follow every value from buffer to buffer. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, struct reading);
-} readings SEC(".maps");
-
-/* 0: the rest is not to be had. */
-static __always_inline bool add_payload(struct payload *payload, struct reading *reading, u64 base, u64 length) {
-	u64 offset = reading->have, bytes = length < reading->left ? length : reading->left, limit = reading->limit;
-	u64 wanted = bytes;
-	BOUND(limit, MAX_PAYLOAD_BYTES);
-	barrier_var(offset);
-	if (offset >= limit)
-		return 0;
-	if (bytes > limit - offset)
-		bytes = limit - offset;
-	BOUND(bytes, MAX_PAYLOAD_BYTES);
-	if (bytes == 0)
-		return 1;
-	if (offset >= MAX_PAYLOAD_BYTES)
-		return 0;
-	if (bpf_probe_read_user(payload->bytes + offset, bytes, (void *)base)) {
-		lose(LOSS_PAYLOAD_UNREADABLE);
-		return 0;
-	}
-	reading->have = offset + bytes;
-	reading->left -= bytes;
-	return bytes == wanted;
-}
-
-static long add_vector(u32 index, void *unused) {
-	u32 zero = 0;
-	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
-	struct reading *reading = bpf_map_lookup_elem(&readings, &zero);
-	struct iovec vector;
-	if (!payload || !reading || index >= reading->count || !reading->left ||
-	    bpf_probe_read_user(&vector, sizeof(vector), (void *)(reading->vectors + index * sizeof(vector))))
-		return 1;
-	return !add_payload(payload, reading, vector.base, vector.length);
-}
-
-/* The buffers that the system call names. `nth`: transfers of the same call before this one. */
-static __always_inline void find_buffers(struct reading *reading, u32 nth) {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
-	u64 second = regs->si;
-	switch (syscall_of(task)) {
-	case 0: case 1: case 44: case 45: /* read write sendto recvfrom */
-		reading->base = second;
-		break;
-	case 19: case 20: /* readv writev */
-		reading->vectors = second;
-		reading->count = regs->dx;
-		break;
-	case SENDMMSG: case RECVMMSG: /* an array of struct mmsghdr */
-		second += (u64)nth * 64;
-		/* fall through */
-	case 46: case 47: /* sendmsg recvmsg: struct user_msghdr, msg_iov at 16, msg_iovlen at 24 */
-		bpf_probe_read_user(&reading->vectors, 8, (void *)(second + 16));
-		bpf_probe_read_user(&reading->count, 8, (void *)(second + 24));
-		break;
-	}
-}
-
-/* The first bytes of the transfer, up to `limit`. Global, as the next ones: the verifier looks at it once, not on each way
- * through the caller. */
-__noinline u32 read_payload(u64 length, u32 limit, u32 nth) {
-	u32 zero = 0;
-	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
-	struct reading *reading = bpf_map_lookup_elem(&readings, &zero);
-	if (!payload || !reading)
-		return 0;
-	*reading = (struct reading){.left = length, .limit = limit};
-	find_buffers(reading, nth);
-	if (reading->base)
-		add_payload(payload, reading, reading->base, length);
-	else
-		bpf_loop(MAX_VECTORS, add_vector, 0, 0);
-	return reading->have;
-}
-
 #include "frames.h"
-
-/* What the first bytes of a transfer say of its connection. A look at a few bytes: user space decides for good. */
-__noinline u32 classify(u32 bytes, u64 length) {
-	u32 zero = 0;
-	struct payload *payload = bpf_map_lookup_elem(&payloads, &zero);
-	if (!payload || bytes < 4)
-		return PROTOCOL_UNDECIDED;
-	const u8 *head = payload->bytes;
-	/* Redis: *3\r\n… */
-	if (head[0] == '*' && head[1] >= '1' && head[1] <= '9' && (head[2] == '\r' || (head[2] >= '0' && head[2] <= '9')))
-		return PROTOCOL_CALLS;
-	if (bytes >= 8) {
-		/* PostgreSQL: a length below 64 KiB, then version 3, or a request for TLS, GSS or a cancel. */
-		if (head[0] == 0 && head[1] == 0 &&
-		    ((head[4] == 0 && head[5] == 3) || (head[4] == 0x04 && head[5] == 0xd2 && head[6] == 0x16)))
-			return PROTOCOL_CALLS;
-		/* MySQL: the server's greeting, or a command that is all of the transfer; both are number 0. */
-		u64 packet = head[0] | head[1] << 8 | head[2] << 16;
-		if (head[3] == 0 && packet + 4 == length && (head[4] == 10 || (head[4] >= 1 && head[4] <= 0x1f)))
-			return PROTOCOL_CALLS;
-	}
-	if (bytes >= 24 && head[0] == 0x80 && head[1] < 0x40 && head[5] == 0) { /* memcached's binary protocol */
-		u64 body = (u64)head[8] << 24 | head[9] << 16 | head[10] << 8 | head[11];
-		if (body + 24 <= length)
-			return PROTOCOL_CALLS;
-	}
-	if (head[0] >= 0x14 && head[0] <= 0x18 && head[1] == 3 && head[2] <= 4)
-		return PROTOCOL_TLS;
-	u32 word = head[0] | head[1] << 8 | head[2] << 16 | (u32)head[3] << 24;
-	switch (word) {
-	case 'H' | 'T' << 8 | 'T' << 16 | 'P' << 24:
-	case 'G' | 'E' << 8 | 'T' << 16 | ' ' << 24:
-	case 'P' | 'O' << 8 | 'S' << 16 | 'T' << 24:
-	case 'P' | 'U' << 8 | 'T' << 16 | ' ' << 24:
-	case 'H' | 'E' << 8 | 'A' << 16 | 'D' << 24:
-	case 'D' | 'E' << 8 | 'L' << 16 | 'E' << 24:
-	case 'P' | 'A' << 8 | 'T' << 16 | 'C' << 24:
-	case 'O' | 'P' << 8 | 'T' << 16 | 'I' << 24:
-	case 'C' | 'O' << 8 | 'N' << 16 | 'N' << 24:
-	case 'T' | 'R' << 8 | 'A' << 16 | 'C' << 24:
-	case 'P' | 'R' << 8 | 'O' << 16 | 'P' << 24:
-		return PROTOCOL_HTTP1;
-	case 'P' | 'R' << 8 | 'I' << 16 | ' ' << 24:
-		return PROTOCOL_HTTP2;
-	case 'P' | 'I' << 8 | 'N' << 16 | 'G' << 24: /* Redis */
-	case 'g' | 'e' << 8 | 't' << 16 | ' ' << 24: /* memcached */
-	case 'g' | 'e' << 8 | 't' << 16 | 's' << 24:
-	case 'g' | 'a' << 8 | 't' << 16 | ' ' << 24:
-	case 's' | 'e' << 8 | 't' << 16 | ' ' << 24:
-	case 'a' | 'd' << 8 | 'd' << 16 | ' ' << 24:
-	case 'c' | 'a' << 8 | 's' << 16 | ' ' << 24:
-	case 'i' | 'n' << 8 | 'c' << 16 | 'r' << 24:
-	case 'd' | 'e' << 8 | 'c' << 16 | 'r' << 24:
-	case 'd' | 'e' << 8 | 'l' << 16 | 'e' << 24:
-	case 't' | 'o' << 8 | 'u' << 16 | 'c' << 24:
-	case 'v' | 'e' << 8 | 'r' << 16 | 's' << 24:
-	case 's' | 't' << 8 | 'a' << 16 | 't' << 24:
-	case 'f' | 'l' << 8 | 'u' << 16 | 's' << 24:
-		return PROTOCOL_CALLS;
-	}
-	return PROTOCOL_UNDECIDED;
-}
 
 static __always_inline void describe(struct socket_seen_record *record, struct sock *sk, u64 cookie) {
 	struct sock_common *common = &sk->__sk_common;
@@ -254,100 +80,6 @@ struct {
 	__type(key, u64);
 	__type(value, u32);
 } opening SEC(".maps");
-
-/* `sk`'s own end, or its far end. False: it has none that could be told from others. */
-static __always_inline bool end_of(struct far_end *end, struct sock *sk, bool far) {
-	struct sock_common *common = &sk->__sk_common;
-	u16 family = common->skc_family, own = common->skc_num, other = __builtin_bswap16(common->skc_dport);
-	u8 *local = far ? end->remote_ip : end->local_ip, *remote = far ? end->local_ip : end->remote_ip;
-	if (family == AF_UNIX) {
-		struct sock *peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
-		end->socket = far ? (u64)peer : (u64)sk;
-		return end->socket != 0;
-	}
-	if (!own || !other)
-		return 0;
-	if (family == AF_INET) {
-		u32 from = common->skc_rcv_saddr, to = common->skc_daddr;
-		local[10] = local[11] = remote[10] = remote[11] = 0xff;
-		__builtin_memcpy(local + 12, &from, 4);
-		__builtin_memcpy(remote + 12, &to, 4);
-	} else if (family == AF_INET6) {
-		bpf_probe_read_kernel(local, 16, &common->skc_v6_rcv_saddr);
-		bpf_probe_read_kernel(remote, 16, &common->skc_v6_daddr);
-	} else {
-		return 0;
-	}
-	end->local_port = far ? other : own;
-	end->remote_port = far ? own : other;
-	return 1;
-}
-
-/* Makes an IPv4 end one that only its far side names: where the address that a client asked is rewritten on the way (a
- * container's published port), the server sees the client's address all the same. Loopback's are the same everywhere. */
-static __always_inline bool anonymous(struct far_end *end) {
-	if (!end->remote_port || end->remote_ip[10] != 0xff || end->remote_ip[12] == 127)
-		return 0;
-	__builtin_memset(end->local_ip, 0, sizeof(end->local_ip));
-	end->local_port = 0;
-	return 1;
-}
-
-/* Whoever uses the other end of `sk` is a peer. */
-static __always_inline void expect(struct sock *sk) {
-	struct far_end end = {};
-	u32 one = 1;
-	if (!end_of(&end, sk, 1))
-		return;
-	bpf_map_update_elem(&far_ends, &end, &one, BPF_ANY);
-	if (anonymous(&end))
-		bpf_map_update_elem(&far_ends, &end, &one, BPF_ANY);
-}
-
-/* A Unix connection to a name: the other end has one, as its listener, and this end has none. */
-static __always_inline void expect_named(struct sock *sk) {
-	if (sk->__sk_common.skc_family != AF_UNIX || sk->sk_type == SOCK_DGRAM)
-		return;
-	struct unix_sock *own = (struct unix_sock *)sk;
-	struct unix_sock *other = (struct unix_sock *)BPF_CORE_READ(own, peer);
-	if (other && !BPF_CORE_READ(own, addr) && BPF_CORE_READ(other, addr))
-		expect(sk);
-}
-
-/* A transfer by a task that is not followed. Its state where it is from now on. */
-static __noinline struct task_state *stranger(struct task_struct *task, struct sock *sk) {
-	u32 pid = pid_of(task);
-	if (pid <= 1 || task->flags & PF_KTHREAD)
-		return 0;
-	u32 *known = bpf_map_lookup_elem(&outsiders, &pid), verdict = known ? *known : 0;
-	if (verdict == VERDICT_NEVER || verdict == VERDICT_ANNOUNCED)
-		return 0;
-	if (verdict == VERDICT_FOLLOWED) {
-		if (!settings.counting_only)
-			return adopt(task);
-		expect_named(sk);
-		return 0;
-	}
-	struct far_end end = {};
-	if (!end_of(&end, sk, 0))
-		return 0;
-	if (!bpf_map_lookup_elem(&far_ends, &end) && (!anonymous(&end) || !bpf_map_lookup_elem(&far_ends, &end)))
-		return 0;
-	verdict = settings.follow == FOLLOW_ANNOUNCE ? VERDICT_ANNOUNCED : VERDICT_FOLLOWED;
-	bpf_map_update_elem(&outsiders, &pid, &verdict, BPF_ANY);
-	if (settings.follow == FOLLOW_ADOPT)
-		return adopt(task);
-	struct named_record record = {};
-	fill_header(&record.header, KIND_PEER, pid, tid_of(task), bpf_ktime_get_ns());
-	bpf_get_current_comm(record.comm, sizeof(record.comm));
-	emit(&record, sizeof(record), LOSS_RING_TASK);
-	return 0;
-}
-
-static __always_inline struct task_state *user_of(struct task_struct *task, struct sock *sk) {
-	struct task_state *state = state_of(task);
-	return !state && settings.follow ? stranger(task, sk) : state;
-}
 
 static __always_inline struct socket_sums *find(bool connection, u64 *cookie) {
 	if (connection)

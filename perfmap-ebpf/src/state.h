@@ -225,6 +225,7 @@ struct scratch {
 	union {
 		struct sample_record sample;
 		struct memory_record memory;
+		struct allocation_record allocation;
 		struct call_record call;
 		struct short_waits_record short_waits;
 		struct message_record message;

@@ -4,6 +4,7 @@
  * own `ret` instructions, found by user space, not return probes: these replace the return address on the stack, and no
  * unwinder gets past that while the task waits in the call. At a `ret` the stack pointer is what it was at the entry, so
  * an entry whose return was missed is never taken for another one's. */
+#include "probe_slot.h"
 #include "stack.h"
 
 /* Direction of the last transfer plus 1, as `last` of struct socket_sums. */
@@ -17,18 +18,6 @@ struct {
 	__type(key, struct connection_key);
 	__type(value, u32);
 } tls_turns SEC(".maps");
-
-/* Programs at probes of user code can be preempted, and the next one on this CPU must not write over what they hold. */
-#define PROBE_CONTEXTS 2
-struct probe_slots {
-	u64 taken[PROBE_CONTEXTS];
-};
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, struct probe_slots);
-} probe_slots SEC(".maps");
 
 struct plaintext {
 	u8 bytes[MAX_PAYLOAD_BYTES];
@@ -155,17 +144,15 @@ static __always_inline void returned(struct tls_call *call, u64 result) {
 	u64 bytes = moved(call, result);
 	u32 zero = 0;
 	struct probe_slots *slots = bytes ? bpf_map_lookup_elem(&probe_slots, &zero) : 0;
-	if (slots) {
-		if (!__sync_val_compare_and_swap(&slots->taken[0], 0, 1)) {
-			emit_plaintext(call, 0, bytes);
-			slots->taken[0] = 0;
-		} else if (!__sync_val_compare_and_swap(&slots->taken[1], 0, 1)) {
-			emit_plaintext(call, 1, bytes);
-			slots->taken[1] = 0;
-		} else {
-			lose(LOSS_RING_MESSAGE);
-		}
+	if (!slots)
+		return;
+	u32 slot = take_slot(slots);
+	if (slot >= PROBE_CONTEXTS) {
+		lose(LOSS_RING_MESSAGE);
+		return;
 	}
+	emit_plaintext(call, slot, bytes);
+	slots->taken[slot] = 0;
 }
 
 static __always_inline void leave(struct pt_regs *ctx, struct task_state *state) {
@@ -217,13 +204,10 @@ static __always_inline void handed_over(struct pt_regs *ctx, u32 what, u64 betwe
 	u64 goroutine = running_goroutine(pid, ctx->sp, &high);
 	if (!slots || !goroutine)
 		return;
-	u32 slot = 0;
-	if (__sync_val_compare_and_swap(&slots->taken[0], 0, 1)) {
-		slot = 1;
-		if (__sync_val_compare_and_swap(&slots->taken[1], 0, 1)) {
-			lose(LOSS_RING_MESSAGE);
-			return;
-		}
+	u32 slot = take_slot(slots);
+	if (slot >= PROBE_CONTEXTS) {
+		lose(LOSS_RING_MESSAGE);
+		return;
 	}
 	u32 context = CONTEXT_PROBE + slot;
 	struct scratch *scratch = scratch_of(context);
@@ -338,15 +322,13 @@ static __always_inline void ask(struct pt_regs *ctx, struct task_state *state, u
 	struct probe_slots *slots = bpf_map_lookup_elem(&probe_slots, &zero);
 	if (!slots)
 		return;
-	if (!__sync_val_compare_and_swap(&slots->taken[0], 0, 1)) {
-		emit_ask(0, function, handle, wrap, due);
-		slots->taken[0] = 0;
-	} else if (!__sync_val_compare_and_swap(&slots->taken[1], 0, 1)) {
-		emit_ask(1, function, handle, wrap, due);
-		slots->taken[1] = 0;
-	} else {
+	u32 slot = take_slot(slots);
+	if (slot >= PROBE_CONTEXTS) {
 		lose(LOSS_RING_MESSAGE);
+		return;
 	}
+	emit_ask(slot, function, handle, wrap, due);
+	slots->taken[slot] = 0;
 }
 
 /* One program for all, so that all probes of a library are one link. The cookie: which function begins, or that one

@@ -12,6 +12,10 @@
 #define WAIT_CLASSES 8
 #define MAX_AWAITS 32
 #define WRAP_BYTES 512
+#define ALLOCATION_MEAN (128 * 1024)
+#define ALLOCATION_UNTRACKED 1
+#define ALLOCATOR_SESSION (1u << 30)
+#define ALLOCATOR_RETURN (1u << 31)
 #define RESUMED_ROUNDS 10
 #define ROUND_STARTED 254
 #define ROUND_MAIN 255
@@ -41,6 +45,8 @@ enum kind {
 	KIND_OPENED = 40,
 	KIND_CLOSED = 41,
 	KIND_UNREAD = 42,
+	KIND_ALLOCATION = 50,
+	KIND_FREED = 51,
 };
 enum loss {
 	LOSS_RING_SAMPLE,
@@ -199,6 +205,29 @@ struct memory_record {
 	s64 change, resident;
 	struct stack_head stack;
 };
+struct allocation_record {
+	struct header header;
+	u64 address, size;
+	u32 points, flags;
+	struct stack_head stack;
+};
+struct freed_record {
+	struct header header;
+	u64 address;
+};
+/* Of one CPU. */
+struct allocation_totals {
+	u64 calls, bytes, frees, lost, lost_frees;
+};
+enum allocator_way {
+	ALLOCATES_FIRST = 1,
+	ALLOCATES_PRODUCT,
+	ALLOCATES_SECOND,
+	ALLOCATES_INTO,
+	ALLOCATES_AGAIN,
+	ALLOCATES_OR_THROWS,
+	ALLOCATOR_FREES,
+};
 struct block_record {
 	struct header header;
 	u64 off, wake;
@@ -353,6 +382,9 @@ SIZE(stack_head, 160);
 SIZE(python_frame, 32);
 SIZE(sample_record, 184);
 SIZE(memory_record, 200);
+SIZE(allocation_record, 208);
+SIZE(freed_record, 32);
+SIZE(allocation_totals, 40);
 SIZE(block_record, 128);
 SIZE(call_record, 232);
 SIZE(short_waits_record, 272);

@@ -1,5 +1,6 @@
 //! Live tests: perfmap on programs that know their own truth. They need root, and say so by failing.
 
+mod allocations;
 mod attach;
 mod backends;
 mod children;

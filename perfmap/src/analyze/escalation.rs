@@ -5,6 +5,7 @@
 use std::cmp::Reverse;
 
 use super::{
+    allocations::{self, Native},
     baseline::{self, Metric},
     hot::{self, HOT_PCT, Hot},
     lines::{Lines, Looker},
@@ -75,6 +76,8 @@ pub enum Level {
         /// (function, bytes, blocks), most bytes first.
         functions: Vec<(String, u64, u64)>,
     },
+    /// What probes at the allocators saw in a run of its own.
+    Native(Native),
     /// Growth from the start of the baseline's runs to their end, their peak, and in which functions memory grew most.
     Memory {
         delta: i64,
@@ -98,7 +101,7 @@ impl Level {
             Level::Functions { .. } => 1,
             Level::Lines { .. } | Level::TimedLines { .. } => 2,
             Level::Hindered { level, .. } => *level,
-            Level::Memory { .. } | Level::Allocated { .. } => 3,
+            Level::Memory { .. } | Level::Allocated { .. } | Level::Native(_) => 3,
         }
     }
 }
@@ -141,6 +144,13 @@ pub(super) fn steps(recording: &Recording, resolved: &Resolved, map: &Map) -> Ve
                     functions: by.map(|by| (by.function.clone(), by.bytes, by.blocks)).collect(),
                 }
             }
+        }));
+    }
+    if let Some(seen) = &recording.closer.native {
+        let (profiler, option) = ("probes at the allocator", "--allocations");
+        found.push(step(match &seen.hindrance {
+            Some(hindrance) => Level::Hindered { level: 3, profiler, option, hindrance: hindrance.clone() },
+            None => Level::Native(allocations::native(recording, seen)),
         }));
     }
     found

@@ -103,7 +103,7 @@ pub struct Looker<'a> {
 impl<'a> Looker<'a> {
     pub fn new(recording: &'a Recording, resolved: &Resolved) -> Looker<'a> {
         let again = recording.closer.samples.as_ref().map(|again| {
-            let named = again.stacks_of(&recording.meta);
+            let named = again.names.recording(&recording.meta);
             map::innermost(&named, &resolve::resolve(&named))
         });
         Looker { recording, own: map::innermost(recording, resolved), own_again: again.unwrap_or_default() }
@@ -171,7 +171,7 @@ mod tests {
     use crate::{
         analyze::fixture::{ms, recording, resolved},
         map::Location,
-        recording::{Ending, Frame, FrameId, PythonFrame, SampledAgain, Stack, StackEnd},
+        recording::{Ending, Frame, FrameId, SampledAgain, Stack, StackEnd, StackNames},
     };
 
     fn hot() -> Hot {
@@ -224,16 +224,18 @@ mod tests {
             sample_hz: 999,
             wall: ms(400),
             ending,
-            frames: vec![Frame::Native { module: crate::recording::ModuleId(0), offset: 1 }],
-            modules: vec![crate::recording::Module { path: "/app/app".into(), build_id: String::new() }],
-            symbols: vec![symbol],
-            python_frames: Vec::<PythonFrame>::new(),
-            stacks: vec![Stack {
-                kernel: [].into(),
-                native: [FrameId(0)].into(),
-                python: [].into(),
-                end: StackEnd::Complete,
-            }],
+            names: StackNames {
+                frames: vec![Frame::Native { module: crate::recording::ModuleId(0), offset: 1 }],
+                modules: vec![crate::recording::Module { path: "/app/app".into(), build_id: String::new() }],
+                symbols: vec![symbol],
+                stacks: vec![Stack {
+                    kernel: [].into(),
+                    native: [FrameId(0)].into(),
+                    python: [].into(),
+                    end: StackEnd::Complete,
+                }],
+                ..StackNames::default()
+            },
             samples: vec![(StackId(0), 60)],
             ..SampledAgain::default()
         }

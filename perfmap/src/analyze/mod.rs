@@ -4,6 +4,7 @@
 //! much it owns, [`rules`] which class that is (a visible table), [`warnings`] how far the figures can be trusted.
 //! No sentences here: `report` writes them. The rules as text: `docs/classification.md`.
 
+mod allocations;
 pub mod baseline;
 mod candidate;
 mod escalation;
@@ -28,6 +29,7 @@ mod warnings;
 pub mod without;
 mod wrong_tool;
 
+pub use allocations::{Allocating, Amount, Native};
 pub use escalation::{Escalation, Level, TimedLine};
 pub use hot::HOT_PCT;
 pub use lines::{Again, ENOUGH_SAMPLES, HIGHER_HZ, Line, Lines, hot_python, too_few};

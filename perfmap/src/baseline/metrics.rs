@@ -9,7 +9,7 @@ use crate::{
 /// each end counted for itself: traffic between two processes of the tree is both sent and received.
 /// `trips` (HTTP's, databases') are counted by who knows protocols: this room runs and adds up.
 pub fn metrics(outcome: &Outcome, trips: [u64; 2]) -> Metrics {
-    let Outcome { recording, origin: _, files: _, memory, peers: _, tls_libraries: _ } = outcome;
+    let Outcome { recording, origin: _, files: _, memory, peers: _, tls_libraries: _, allocations: _ } = outcome;
     let mut metrics = Metrics {
         wall: recording.observed(),
         cpu: recording.meta.tree_cpu,
@@ -109,6 +109,7 @@ mod tests {
                 memory,
                 peers: vec![],
                 tls_libraries: vec![],
+                allocations: None,
             },
             [14, 3],
         );

@@ -219,6 +219,9 @@ pub struct TraceArgs {
     /// Once more with tracemalloc in Python processes: what each function allocated that is alive at the end; changes no file
     #[arg(long)]
     pub tracemalloc: bool,
+    /// Once more with probes at malloc, free and their like: what each function allocated, and what of it is alive at the end
+    #[arg(long)]
+    pub allocations: bool,
     /// No second run at 999 Hz where a hot function has too few samples for its lines
     #[arg(long)]
     pub no_escalate: bool,

@@ -102,6 +102,7 @@ fn attach_plan(typed: &AttachArgs, here: &Path, invocation: &Invocation) -> Resu
             single_probes: false,
             lose_arrivals: 0,
             detail: detail(typed.detail_memory),
+            allocations: None,
         },
         pids,
         output,
@@ -173,7 +174,7 @@ fn ends(signal: i32) -> bool {
 }
 
 fn complete(plan: &AttachPlan, outcome: Outcome) -> Recording {
-    let Outcome { mut recording, origin: _, files, memory: _, peers: _, tls_libraries: _ } = outcome;
+    let Outcome { mut recording, origin: _, files, memory: _, peers: _, tls_libraries: _, allocations: _ } = outcome;
     let meta = &mut recording.meta;
     meta.command.clone_from(&plan.words);
     meta.working_directory.clone_from(&plan.working_directory);

@@ -2,6 +2,7 @@
 //! samples are kept beside the first run's; and the runs that options ask for. Not where the command failed or was stopped: it would do so again, or do other work.
 
 use super::{
+    allocations,
     console::Console,
     errors::Failure,
     instrument,
@@ -28,7 +29,7 @@ pub fn look(
     let meta = &recording.meta;
     let whole = meta.ending == Some(Ending::Exited(0)) && !meta.interrupted;
     let faster = plan.escalate && plan.sample_hz < HIGHER_HZ;
-    if learned.is_plain() || !whole || !(faster || plan.instrument || plan.tracemalloc) {
+    if learned.is_plain() || !whole || !(faster || plan.instrument || plan.tracemalloc || plan.allocations) {
         return Ok(());
     }
     let (few, python) = {
@@ -48,7 +49,10 @@ pub fn look(
         learned = instrument::time_lines(plan, learned, &python, recording, progress, console)?;
     }
     if plan.tracemalloc {
-        instrument::count_allocations(plan, learned, recording, progress, console)?;
+        learned = instrument::count_allocations(plan, learned, recording, progress, console)?;
+    }
+    if plan.allocations {
+        allocations::look(plan, learned, recording, progress, console)?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //!
 //! All text of perfmap's own goes to standard error; standard output has data only where it was asked for.
 
+mod allocations;
 mod args;
 mod attach;
 mod capture;

@@ -58,6 +58,8 @@ pub struct TracePlan {
     pub instrument: bool,
     /// A run with tracemalloc inside Python programs.
     pub tracemalloc: bool,
+    /// A run with probes at the allocators' functions.
+    pub allocations: bool,
     /// `auto` goes on without eBPF where it is refused, and says what is lost.
     pub backend: Backend,
     /// Services that run already and that the command talks to.
@@ -101,6 +103,7 @@ impl TracePlan {
             single_probes: self.single_probes,
             lose_arrivals: self.lose_arrivals,
             detail: detail(self.detail_memory),
+            allocations: None,
         }
     }
 }
@@ -172,6 +175,7 @@ pub fn trace_plan(
         escalate: !typed.no_escalate,
         instrument: typed.allow_instrumentation,
         tracemalloc: typed.tracemalloc,
+        allocations: typed.allocations,
         backend: typed.backend,
         follow_peers,
         output,

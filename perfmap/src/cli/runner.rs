@@ -4,7 +4,7 @@ use std::{io::IsTerminal, time::Instant};
 
 use super::{args::Backend, capture::Capture, console::Console, errors::Failure, plan::TracePlan};
 use crate::{
-    collect::{self, CollectError, Control, FollowPeers, Mode, Outcome, Peer, Peers, Progress},
+    collect::{self, AllocationPlan, CollectError, Control, FollowPeers, Mode, Outcome, Peer, Peers, Progress},
     recording::{Ending, Nanos},
     target::{Escalation, Held, Remote, Signals, Step},
 };
@@ -21,6 +21,7 @@ pub struct Runner<'a> {
     peers: Vec<Peer>,
     /// What the runs so far used.
     tls_libraries: Vec<collect::TlsUse>,
+    allocations: Option<AllocationPlan>,
 }
 
 /// What a run is for.
@@ -35,6 +36,8 @@ pub enum Purpose {
     Closer {
         sample_hz: u32,
     },
+    /// Profiled again, with probes at allocators.
+    Allocations,
 }
 
 /// What the runs so far have taught the next one.
@@ -65,7 +68,13 @@ impl<'a> Runner<'a> {
             plain,
             peers,
             tls_libraries,
+            allocations: None,
         })
+    }
+
+    /// In the runs that are for it.
+    pub fn look_at(&mut self, allocations: AllocationPlan) {
+        self.allocations = Some(allocations);
     }
 
     pub fn learned(self) -> Learned {
@@ -78,17 +87,23 @@ impl<'a> Runner<'a> {
             Purpose::WarmUp => (Mode::Count, self.plan.follow_peers.clone()),
             Purpose::Count => (Mode::Count, FollowPeers::No),
             Purpose::Profile | Purpose::Closer { .. } => (Mode::Profile, self.plan.follow_peers.clone()),
+            // A service that others use is not slowed for it.
+            Purpose::Allocations => (Mode::Profile, FollowPeers::No),
         };
-        if purpose != Purpose::Count {
+        if !matches!(purpose, Purpose::Count | Purpose::Allocations) {
             let added = collect::running(&self.plan.added);
             let new: Vec<Peer> = added.into_iter().filter(|peer| !self.peers.contains(peer)).collect();
             self.peers.extend(new);
         }
-        let peers = Peers { follow, known: self.peers.clone(), watched: Vec::new() };
+        let known = if purpose == Purpose::Allocations { Vec::new() } else { self.peers.clone() };
+        let peers = Peers { follow, known, watched: Vec::new() };
         let (signals, escalation, began) = (&self.signals, &mut self.escalation, self.began);
         let mut plan = collect::Plan { tls_libraries: self.tls_libraries.clone(), ..self.plan.collect(mode, peers) };
         if let Purpose::Closer { sample_hz } = purpose {
             plan.sample_hz = sample_hz;
+        }
+        if purpose == Purpose::Allocations {
+            plan.allocations.clone_from(&self.allocations);
         }
         let pattern = self.plan.work.progress.as_ref().filter(|_| purpose == Purpose::Profile);
         let capture = pattern.map(|pattern| Capture::begin(pattern, &self.plan.command)).transpose()?;

@@ -160,7 +160,7 @@ fn measure(
 
 /// Adds what only this side knows, while the traced files are still where they were.
 pub fn complete(plan: &TracePlan, baseline: Option<Baseline>, outcome: Outcome, progress: &Progress<'_>) -> Recording {
-    let Outcome { mut recording, origin: _, files, memory: _, peers: _, tls_libraries: _ } = outcome;
+    let Outcome { mut recording, origin: _, files, memory: _, peers: _, tls_libraries: _, allocations: _ } = outcome;
     let meta = &mut recording.meta;
     meta.command = words(&plan.command);
     meta.working_directory.clone_from(&plan.command.working_directory);

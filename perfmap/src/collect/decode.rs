@@ -39,6 +39,8 @@ pub enum Record<'a> {
     Peer,
     Sample(wire::Header, RawStack<'a>),
     Memory(wire::Memory, RawStack<'a>),
+    Allocation(wire::Allocation, RawStack<'a>),
+    Freed(wire::Freed),
     Block(wire::Block),
     Call(wire::Call, RawStack<'a>),
     ShortWaits(wire::ShortWaits, RawStack<'a>),
@@ -97,6 +99,12 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
             let (stack, _) = stack(bytes, size_of::<wire::Memory>(), &memory.stack)?;
             Record::Memory(memory, stack)
         }
+        wire::Kind::Allocation => {
+            let allocation: wire::Allocation = fixed(bytes)?;
+            let (stack, _) = stack(bytes, size_of::<wire::Allocation>(), &allocation.stack)?;
+            Record::Allocation(allocation, stack)
+        }
+        wire::Kind::Freed => Record::Freed(fixed(bytes)?),
         wire::Kind::Call => {
             let call: wire::Call = fixed(bytes)?;
             let (stack, _) = stack(bytes, size_of::<wire::Call>(), &call.stack)?;
@@ -194,7 +202,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn total_on_any_bytes(kind in 0u32..48, mut bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+        fn total_on_any_bytes(kind in 0u32..56, mut bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
             if bytes.len() >= 4 {
                 bytes[..4].copy_from_slice(&kind.to_ne_bytes());
             }

@@ -6,6 +6,8 @@
 //! them; both are joined.
 
 mod adopt;
+mod allocator_functions;
+mod allocators;
 mod ask_functions;
 mod asks;
 mod called;
@@ -66,7 +68,7 @@ pub use selected::running;
 use std::{collections::BTreeSet, path::PathBuf};
 
 use crate::{
-    recording::{Nanos, Recording},
+    recording::{Nanos, NativeAllocations, Recording},
     target::{self, LaunchError},
     unwind::ModuleFiles,
 };
@@ -99,6 +101,15 @@ pub struct Plan {
     pub lose_arrivals: u32,
     /// What is kept in memory at most, and how the rest is counted.
     pub detail: Detail,
+    /// Calls of allocators are looked at: a run of its own.
+    pub allocations: Option<AllocationPlan>,
+}
+
+/// Where a run's allocators are, as far as an earlier one has shown, and for how long they are looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllocationPlan {
+    pub files: Vec<PathBuf>,
+    pub limit: Nanos,
 }
 
 /// A TLS library that a run used, and what it called in it; of an event loop's library nothing is called by name.
@@ -146,6 +157,8 @@ pub struct Outcome {
     pub peers: Vec<Peer>,
     /// TLS libraries that were probed.
     pub tls_libraries: Vec<TlsUse>,
+    /// Where they were looked at.
+    pub allocations: Option<NativeAllocations>,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -15,10 +15,12 @@ use perfmap_common as wire;
 use perfmap_common::Plain;
 
 use super::{
-    CollectError, Mode, Plan, pid_namespace,
+    CollectError, Mode, Plan, allocators,
+    allocators::Allocators,
+    pid_namespace,
     probes::{ADOPTION, PROBES, When, attach, run_once},
     tls_functions::ProbePoints,
-    tls_multi::{Maps, MultiProgram, Point},
+    tls_multi::{Kind, Maps, MultiProgram, Point},
     tls_probes::{PROGRAM, Probes},
 };
 use crate::{
@@ -53,6 +55,8 @@ pub struct Object {
     pub live: Live,
     /// Those in TLS libraries; else why there are no programs for them.
     tls: Result<Probes, String>,
+    /// Those at allocators, where they are asked for.
+    pub allocators: Option<Allocators>,
     /// What is not known for want of a program, and why: for the report.
     pub missing: Vec<String>,
 }
@@ -84,7 +88,7 @@ impl Object {
         let multi = thread::scope(|scope| {
             let beside = maps.as_ref().ok().filter(|_| !plan.single_probes).map(|maps| {
                 let btf = &btf;
-                scope.spawn(move || MultiProgram::load(OBJECT, PROGRAM, maps, btf).ok())
+                scope.spawn(move || MultiProgram::load(OBJECT, PROGRAM, Kind::Plain, maps, btf).ok())
             });
             for probe in PROBES.iter().filter(|probe| probe.when == When::Always || !counting) {
                 match attach(&mut ebpf, probe, &btf, plan.sample_hz, cpus) {
@@ -94,12 +98,15 @@ impl Object {
             }
             Ok::<_, CollectError>(beside.and_then(|thread| thread.join().ok().flatten()))
         })?;
-        let tls = if plan.single_probes {
-            Probes::load_single(&mut ebpf)
-        } else {
-            maps.map_err(|error| error.to_string()).and_then(|_| Probes::with(&mut ebpf, multi))
+        let maps = maps.map_err(|error| error.to_string());
+        let tls = match &maps {
+            _ if plan.single_probes => Probes::load_single(&mut ebpf),
+            Ok(_) => Probes::with(&mut ebpf, multi),
+            Err(why) => Err(why.clone()),
         };
-        Ok(Object { ebpf, live, tls, missing })
+        let single = plan.single_probes;
+        let allocators = plan.allocations.as_ref().map(|plan| Allocators::new(plan, OBJECT, &maps, &btf, single));
+        Ok(Object { ebpf, live, tls, allocators, missing })
     }
 
     /// Sets the probes of some functions of a TLS library; else the reason.
@@ -150,6 +157,9 @@ impl Object {
     pub fn stop(&mut self) {
         if let Ok(probes) = &mut self.tls {
             probes.end();
+        }
+        if let Some(allocators) = &mut self.allocators {
+            allocators.end();
         }
         for (_, program) in self.ebpf.programs_mut() {
             match program {
@@ -207,6 +217,22 @@ impl Object {
         sums
     }
 
+    /// Of all CPUs.
+    pub fn allocation_totals(&self) -> wire::AllocationTotals {
+        const BYTES: usize = size_of::<wire::AllocationTotals>();
+        let map = self.ebpf.map("allocation_totals").and_then(|map| PerCpuArray::<_, [u8; BYTES]>::try_from(map).ok());
+        let values = map.and_then(|map| map.get(&0, 0).ok());
+        let of_cpus =
+            values.iter().flat_map(|values| values.iter()).filter_map(|bytes| wire::AllocationTotals::read(bytes));
+        of_cpus.fold(wire::AllocationTotals::default(), |sum, one| wire::AllocationTotals {
+            calls: sum.calls.saturating_add(one.calls),
+            bytes: sum.bytes.saturating_add(one.bytes),
+            frees: sum.frees.saturating_add(one.frees),
+            lost: sum.lost.saturating_add(one.lost),
+            lost_frees: sum.lost_frees.saturating_add(one.lost_frees),
+        })
+    }
+
     /// What the kernel side could not keep.
     pub fn losses(&self) -> Losses {
         let mut losses = Losses::default();
@@ -226,8 +252,11 @@ impl Object {
     pub fn cost(&self) -> Vec<(String, u64, Nanos)> {
         let loaded = self.ebpf.programs().filter_map(|(name, program)| Some((name, program.fd().ok()?.as_fd())));
         let of_tls = self.tls.as_ref().ok().and_then(Probes::program).map(|program| (PROGRAM, program));
+        let allocators = self.allocators.as_ref().and_then(Allocators::descriptor);
+        let of_allocators = allocators.map(|program| (allocators::PROGRAM, program.as_fd()));
         let mut cost: Vec<_> = loaded
             .chain(of_tls)
+            .chain(of_allocators)
             .filter_map(|(name, descriptor)| {
                 let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", descriptor.as_raw_fd())).ok()?;
                 let value =

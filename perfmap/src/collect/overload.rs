@@ -71,7 +71,8 @@ impl Watch {
     pub fn new(plan: &Plan, object: &Object, origin: u64) -> Watch {
         let before = Sums { at: origin, ..Sums::default() };
         Watch {
-            thins: plan.mode == Mode::Profile,
+            // A run for allocations alone is slow on purpose.
+            thins: plan.mode == Mode::Profile && plan.allocations.is_none(),
             origin,
             policy: Policy::default(),
             now: object::first(plan),

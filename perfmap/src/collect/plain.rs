@@ -141,6 +141,7 @@ pub fn run_plain(
         memory: memory.curve(),
         peers: Vec::new(),
         tls_libraries: Vec::new(),
+        allocations: None,
     })
 }
 

@@ -3,6 +3,7 @@
 //! Mapping changes come through perf's buffers, everything else through the ring, so both streams are merged by time:
 //! before an event is taken, all changes up to its time are applied. It knows nothing of the target's fate.
 
+mod allocations;
 mod files;
 mod messages;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod unseen_tests;
 mod waits;
 mod window;
 
+pub use allocations::Allocations;
 pub use window::Detail;
 
 use std::collections::{HashMap, VecDeque};
@@ -77,6 +79,7 @@ pub struct Recorder {
     asks: Vec<Ask>,
     sites: HashMap<u64, StackId>,
     opened: Opened,
+    allocations: Allocations,
     losses: Losses,
     detail: Detail,
     /// About the bytes that events, calls and turns take.
@@ -118,6 +121,7 @@ impl Recorder {
             asks: Vec::new(),
             sites: HashMap::new(),
             opened: Opened::default(),
+            allocations: Allocations::default(),
             losses: Losses::default(),
             detail,
             held: 0,
@@ -241,6 +245,7 @@ impl Recorder {
                 self.tree.exec(&exec, seen, surroundings, at);
                 self.stacks.executed(exec.header.pid);
                 self.goroutines.gone(exec.header.pid);
+                self.allocations.executed(exec.header.pid);
                 self.pending_asks.executed(exec.header.pid);
                 self.open_waits.remove(&exec.header.tid);
                 self.open_waits.remove(&(exec.value as u32));
@@ -279,6 +284,8 @@ impl Recorder {
                 let (at, resident) = (self.at(memory.header.at), u64::try_from(memory.resident).unwrap_or(0));
                 self.event(Event::Memory(Memory { at, task, change: memory.change, resident, stack }));
             }
+            Record::Allocation(allocation, raw) => self.allocation(&allocation, &raw),
+            Record::Freed(freed) => self.freed(&freed),
             Record::FaultStack(header, raw) => {
                 let stack = self.stack(&header, &raw);
                 self.fault_stacks.insert(header.tid, (header.at, stack));
@@ -383,6 +390,11 @@ impl Recorder {
 
     fn unknown_task(&mut self) {
         self.losses.add(Loss::Malformed, 1);
+    }
+
+    /// What was allocated; nothing comes after it.
+    pub fn take_allocations(&mut self) -> Allocations {
+        std::mem::take(&mut self.allocations)
     }
 
     /// The recording without its meta data; `kernel_losses` are those that the kernel side counted.

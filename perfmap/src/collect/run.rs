@@ -12,6 +12,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 use super::{
     CollectError, Control, Mode, Outcome, Plan, Progress,
     adopt::Adoption,
+    allocators,
     clock::{children_cpu, monotonic_ns, own_cpu},
     go_programs::GoPrograms,
     gpu::GpuWatch,
@@ -135,6 +136,9 @@ async fn collect(
             .insert(root, 1, 0)
             .map_err(|error| CollectError::Load { what: "roots".into(), why: error.to_string() })?;
         feed.alive.insert(root);
+        if let Some(allocators) = &mut object.allocators {
+            allocators.link(root);
+        }
     }
     let origin = monotonic_ns();
     let detail = plan.detail;
@@ -166,6 +170,9 @@ async fn collect(
         let busy = feed.drain()?;
         let busy = feed.find(&mut discoverer)? || busy;
         watch.tick(monotonic_ns(), &mut object, &mut feed.passing, &feed.alive)?;
+        if let Some(allocators) = &mut object.allocators {
+            allocators.tick(&feed.mapped, &feed.alive, monotonic_ns().saturating_sub(origin));
+        }
         feed.probe(&mut libraries, &mut object)?;
         feed.adopt(&mut object, false)?;
         if plan.mode == Mode::Count {
@@ -199,6 +206,8 @@ async fn collect(
     feed.beside(|| object.stop())?;
     feed.drain_all()?;
     let _ = feed.sender.send(Item::OpenSockets(object.socket_sums()));
+    let totals = object.allocation_totals();
+    let allocators = object.allocators.as_ref().map(|allocators| (allocators.hindrance(), allocators.coverage()));
     let missing = std::mem::take(&mut object.missing);
     let mut losses = object.losses();
     losses.add(Loss::NoTaskStorage, feed.adoption.refused);
@@ -210,7 +219,9 @@ async fn collect(
     // The recorder ends with the channel.
     let Feed { go, sender, unreadable, .. } = feed;
     drop(sender);
-    let recorder = recorder.join().map_err(|_| CollectError::Recorder("its thread panicked".into()))?;
+    let mut recorder = recorder.join().map_err(|_| CollectError::Recorder("its thread panicked".into()))?;
+    let by_stack = recorder.take_allocations();
+    let allocations = allocators.map(|(hindrance, coverage)| allocators::told(hindrance, coverage, totals, by_stack));
     let (mut recording, files) = finish(recorder, losses, lost_mappings);
     let tree_cpu = children_cpu().since(cpu_before);
     let before = recording.earlier.length;
@@ -231,7 +242,15 @@ async fn collect(
     let of_go = go.notes(&recording, wall);
     recording.meta.notes.extend(of_go);
     let origin = Nanos(origin).plus(before);
-    Ok(Outcome { recording, origin, files, memory: memory.curve(), peers, tls_libraries: libraries.into_used() })
+    Ok(Outcome {
+        recording,
+        origin,
+        files,
+        memory: memory.curve(),
+        peers,
+        tls_libraries: libraries.into_used(),
+        allocations,
+    })
 }
 
 /// Those of connections that were seen.

@@ -67,6 +67,7 @@ impl Volume {
         let stack = match kind {
             wire::Kind::Sample | wire::Kind::FaultStack => wire::Sample::read(entry).map(|sample| sample.stack),
             wire::Kind::Memory => wire::Memory::read(entry).map(|memory| memory.stack),
+            wire::Kind::Allocation => wire::Allocation::read(entry).map(|allocation| allocation.stack),
             wire::Kind::Call => wire::Call::read(entry).map(|call| call.stack),
             wire::Kind::ShortWaits => wire::ShortWaits::read(entry).map(|waits| waits.stack),
             wire::Kind::Message => wire::Message::read(entry).map(|message| {
@@ -83,7 +84,8 @@ impl Volume {
                 wire::Opened::read(entry).filter(|one| one.flags & wire::OPENED_STACK != 0).map(|one| one.stack)
             }
             wire::Kind::Goroutine => wire::Goroutine::read(entry).map(|seen| seen.stack),
-            wire::Kind::Fork
+            wire::Kind::Freed
+            | wire::Kind::Fork
             | wire::Kind::Exec
             | wire::Kind::Exit
             | wire::Kind::Rename

@@ -1,4 +1,4 @@
-//! The program of the probes in TLS libraries, loaded once more for links that hold many probes (uprobe_multi, kernel 6.6):
+//! A program of probes in user code, loaded for links that hold many probes (uprobe_multi, kernel 6.6):
 //! the kernel waits once for a link when it takes its probes away, 30 to 40 ms, and 110 ms for each probe that hangs on a
 //! descriptor of its own. aya has no such links, so its parser relocates the program and the system calls are made here.
 
@@ -22,6 +22,8 @@ const BTF_LOAD: u32 = 18;
 const LINK_CREATE: u32 = 28;
 const PROG_TYPE_KPROBE: u32 = 2;
 const TRACE_UPROBE_MULTI: u32 = 48;
+const TRACE_UPROBE_SESSION: u32 = 57;
+const UPROBE_MULTI_RETURN: u32 = 1;
 
 #[repr(C)]
 #[derive(Default)]
@@ -108,13 +110,37 @@ fn data(map: &Map) -> Option<&MapData> {
     }
 }
 
+/// What its links are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Plain,
+    /// The program runs at the entry, and at the return where its result at the entry was 0 (kernel 6.13).
+    Session,
+}
+
+/// Where the probes of a link are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// In this process alone; 0: in all.
+    pub pid: u32,
+    /// At the returns of the functions; else where the points say.
+    pub returns: bool,
+}
+
 /// The loaded program.
 #[derive(Debug)]
-pub struct MultiProgram(OwnedFd);
+pub struct MultiProgram {
+    program: OwnedFd,
+    attach_type: u32,
+}
 
 impl MultiProgram {
     /// Older kernels load it too, and refuse its links.
-    pub fn load(object: &[u8], name: &str, maps: &Maps, btf: &Btf) -> Result<MultiProgram, String> {
+    pub fn load(object: &[u8], name: &str, kind: Kind, maps: &Maps, btf: &Btf) -> Result<MultiProgram, String> {
+        let attach_type = match kind {
+            Kind::Plain => TRACE_UPROBE_MULTI,
+            Kind::Session => TRACE_UPROBE_SESSION,
+        };
         let fail = |error: &dyn std::error::Error| error.to_string();
         let mut object = Object::parse(object).map_err(|error| fail(&error))?;
         object.programs.retain(|program, _| program == name);
@@ -141,18 +167,18 @@ impl MultiProgram {
             instructions: function.instructions.as_ptr() as u64,
             license: program.license.as_ptr() as u64,
             name: short,
-            attach_type: TRACE_UPROBE_MULTI,
+            attach_type,
             btf: types.as_ref().map_or(0, |types| types.as_raw_fd() as u32),
             function_size: function.func_info_rec_size as u32,
             functions: functions.as_ptr() as u64,
             function_count: function.func_info.num_info,
             ..ProgLoad::default()
         };
-        bpf(PROG_LOAD, &load).map(MultiProgram).map_err(|error| fail(&error))
+        bpf(PROG_LOAD, &load).map(|program| MultiProgram { program, attach_type }).map_err(|error| fail(&error))
     }
 
     /// One link with all points, in their order; they go when it is dropped.
-    pub fn attach(&self, file: &File, points: &[Point]) -> io::Result<OwnedFd> {
+    pub fn attach(&self, file: &File, points: &[Point], scope: Scope) -> io::Result<OwnedFd> {
         // The kernel takes a path: this one names the very file that was read, in whichever root it lies.
         let path = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
         let offsets: Vec<u64> = points.iter().map(|point| point.offset).collect();
@@ -160,19 +186,21 @@ impl MultiProgram {
         bpf(
             LINK_CREATE,
             &LinkCreate {
-                program: self.0.as_raw_fd() as u32,
-                attach_type: TRACE_UPROBE_MULTI,
+                program: self.program.as_raw_fd() as u32,
+                attach_type: self.attach_type,
                 path: path.as_ptr() as u64,
                 offsets: offsets.as_ptr() as u64,
                 cookies: cookies.as_ptr() as u64,
                 count: points.len() as u32,
+                multi_flags: if scope.returns { UPROBE_MULTI_RETURN } else { 0 },
+                pid: scope.pid,
                 ..LinkCreate::default()
             },
         )
     }
 
     pub fn descriptor(&self) -> &OwnedFd {
-        &self.0
+        &self.program
     }
 }
 

@@ -18,7 +18,7 @@ use aya::{
 
 use super::{
     tls_functions::ProbePoints,
-    tls_multi::{Maps, MultiProgram, Point},
+    tls_multi::{Kind, Maps, MultiProgram, Point, Scope},
 };
 use crate::{target::capabilities::raised, unwind::elf::Look};
 
@@ -39,7 +39,7 @@ pub struct Probes {
 
 impl Probes {
     pub fn load(ebpf: &mut Ebpf, object: &[u8], maps: &Maps, btf: &Btf) -> Result<Probes, Refused> {
-        let multi = MultiProgram::load(object, PROGRAM, maps, btf).ok();
+        let multi = MultiProgram::load(object, PROGRAM, Kind::Plain, maps, btf).ok();
         Probes::with(ebpf, multi)
     }
 
@@ -96,7 +96,7 @@ impl Probes {
 
     fn attach(&mut self, ebpf: &mut Ebpf, file: &File, points: &[Point]) -> Result<(), Refused> {
         if let Some(multi) = &self.multi {
-            match multi.attach(file, points) {
+            match multi.attach(file, points, Scope::default()) {
                 Ok(link) => {
                     self.links.push(link);
                     return Ok(());

@@ -4,7 +4,9 @@
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use super::{Code, Ending, Event, Frame, Meta, Module, Nanos, PythonFrame, Recording, Stack, StackId, Symbol};
+use super::{
+    Code, Ending, Event, Frame, Meta, Module, Nanos, NativeAllocations, PythonFrame, Recording, Stack, StackId, Symbol,
+};
 
 /// Empty where the profiled run was enough.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -12,6 +14,7 @@ pub struct Closer {
     pub samples: Option<SampledAgain>,
     pub lines: Option<TimedLines>,
     pub allocated: Option<Allocated>,
+    pub native: Option<NativeAllocations>,
 }
 
 /// CPU samples of a run at a higher rate, and what names their stacks.
@@ -21,17 +24,23 @@ pub struct SampledAgain {
     pub wall: Nanos,
     pub ending: Option<Ending>,
     pub interrupted: bool,
+    pub names: StackNames,
+    /// How many ticks of the clock fell on each stack.
+    pub samples: Vec<(StackId, u64)>,
+}
+
+/// Some stacks of another run, and what names them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct StackNames {
     pub modules: Vec<Module>,
     pub codes: Vec<Code>,
     pub kernel_symbols: Vec<String>,
     pub frames: Vec<Frame>,
     pub python_frames: Vec<PythonFrame>,
-    /// Those of the samples alone.
+    /// Those that are asked for alone.
     pub stacks: Vec<Stack>,
     /// One for each frame.
     pub symbols: Vec<Symbol>,
-    /// How many ticks of the clock fell on each stack.
-    pub samples: Vec<(StackId, u64)>,
 }
 
 /// What a line profiler inside the program measured: every execution of every line of the functions that it was told of.
@@ -73,6 +82,8 @@ pub struct AllocatedBy {
     /// Absolute.
     pub file: String,
     pub first_line: u32,
+    /// Where most of it was allocated; 0: not known.
+    pub line: u32,
     /// The project's function that is innermost on the stack of the allocation.
     pub function: String,
     pub bytes: u64,
@@ -103,19 +114,21 @@ impl SampledAgain {
             wall: recording.meta.wall,
             ending: recording.meta.ending,
             interrupted: recording.meta.interrupted,
-            modules: recording.modules,
-            codes: recording.codes,
-            kernel_symbols: recording.kernel_symbols,
-            frames: recording.frames,
-            python_frames: recording.python_frames,
-            stacks,
-            symbols: recording.symbols,
+            names: StackNames::of(recording, stacks),
             samples: counts,
         }
     }
+}
+
+impl StackNames {
+    /// Of a recording whose symbols are filled.
+    pub fn of(recording: Recording, stacks: Vec<Stack>) -> StackNames {
+        let Recording { modules, codes, kernel_symbols, frames, python_frames, symbols, .. } = recording;
+        StackNames { modules, codes, kernel_symbols, frames, python_frames, stacks, symbols }
+    }
 
     /// What names stacks reads: `meta` of the first run says what is the project's.
-    pub fn stacks_of(&self, meta: &Meta) -> Recording {
+    pub fn recording(&self, meta: &Meta) -> Recording {
         Recording {
             meta: meta.clone(),
             modules: self.modules.clone(),
@@ -149,6 +162,6 @@ mod tests {
         };
         let again = SampledAgain::of(recording);
         assert_eq!(again.samples, [(StackId(0), 3), (StackId(1), 1)]);
-        assert_eq!(again.stacks, [stack(StackEnd::Complete), stack(StackEnd::TooDeep)]);
+        assert_eq!(again.names.stacks, [stack(StackEnd::Complete), stack(StackEnd::TooDeep)]);
     }
 }

@@ -4,6 +4,7 @@
 //! clock, no network, the same recording gives the same bytes out. Events hold interned stacks and task ids that
 //! survive the reuse of thread ids. No payload bytes and no header values are kept: messages carry protocol marks.
 
+mod allocations;
 mod ask;
 mod baseline;
 mod closer;
@@ -27,9 +28,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use allocations::{AllocatedAt, Estimate, NativeAllocations};
 pub use ask::{Ask, Asked};
 pub use baseline::{Baseline, GpuUse, Metrics};
-pub use closer::{Allocated, AllocatedBy, Closer, SampledAgain, TimedFunction, TimedLines};
+pub use closer::{Allocated, AllocatedBy, Closer, SampledAgain, StackNames, TimedFunction, TimedLines};
 pub use earlier::{
     Earlier, Endpoint, Fold, Folded, Gone, Latencies, OTHER_REQUESTS, Requests, Spoken, Sureness, Tally,
 };

@@ -10,6 +10,7 @@ use crate::{
 };
 
 use super::{
+    allocations,
     human::{bytes, duration, grouped, memory, percent},
     sentence,
 };
@@ -230,6 +231,7 @@ pub fn escalation(step: &Escalation) -> [String; 3] {
             );
             ["tracemalloc".into(), "--tracemalloc was given".into(), result]
         }
+        Level::Native(native) => allocations::native(native),
         Level::Memory { delta, peak, functions } => {
             let reason = format!("memory grew by {} over a run, to {}", memory(*delta as f64), memory(*peak as f64));
             let named: Vec<String> =

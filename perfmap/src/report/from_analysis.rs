@@ -1,7 +1,7 @@
 //! Analysis and map → the public [`ResultDocument`]: units, rounding, sentences.
 
 use super::{
-    finding,
+    allocations, finding,
     from_map::document,
     number::{ms, rounded},
     output::Document,
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     analyze::{
-        Analysis, Escalation, Indicator, Level, Line, Recommendation, TimedLine,
+        Analysis, Escalation, Indicator, Level, Line, Native, Recommendation, TimedLine,
         suspicions::{Category, Evidence, Suspicion, Value, Verdict, Why},
     },
     map::Map,
@@ -181,10 +181,15 @@ fn escalation_out(step: &Escalation) -> EscalationOut {
         function,
         location,
         lines,
+        allocations: Vec::new(),
         run,
     };
     match &step.level {
         Level::Functions { .. } | Level::Memory { .. } | Level::Hindered { .. } => out(None, None, vec![], None),
+        Level::Native(Native { wall, functions, .. }) => {
+            let run = RunOut { sample_hz: None, wall_time_ms: ms(*wall) };
+            EscalationOut { allocations: allocations::out(functions), ..out(None, None, vec![], Some(run)) }
+        }
         Level::Allocated { wall, .. } => {
             out(None, None, vec![], Some(RunOut { sample_hz: None, wall_time_ms: ms(*wall) }))
         }

@@ -3,6 +3,7 @@
 //! Everything here is a plain function: the same recording gives the same bytes, whenever and wherever. Only
 //! [`files`] touches the world.
 
+mod allocations;
 mod context;
 pub mod diff;
 pub mod files;

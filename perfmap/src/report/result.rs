@@ -213,9 +213,26 @@ pub struct EscalationOut {
     /// Of level 2: most samples first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<LineOut>,
+    /// Of level 3, by probes at the allocator: most bytes alive at the end first, then most bytes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allocations: Vec<AllocationOut>,
     /// Where these are not the profiled run's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunOut>,
+}
+
+/// What one function allocated, estimated from a sample of blocks; errors are half widths of 95 % intervals.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AllocationOut {
+    pub function: String,
+    pub location: String,
+    pub bytes: u64,
+    pub bytes_error: u64,
+    pub blocks: u64,
+    pub blocks_error: u64,
+    /// Not freed when the process ended.
+    pub alive_bytes: u64,
+    pub alive_bytes_error: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]

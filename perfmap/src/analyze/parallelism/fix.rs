@@ -1,7 +1,7 @@
 //! Category and language → what to do about it, with a sketch before and after.
 
 use super::types::{Category, Resource, WorkerKind};
-use crate::analyze::suspicions::{Change, CodeLanguage as Language};
+use crate::analyze::suspicions::{Change, CodeLanguage as Language, Sharing};
 
 pub(super) fn change(
     category: Category,
@@ -96,14 +96,10 @@ fn sketch(category: Category, kind: WorkerKind, language: Language) -> (&'static
         (Category::RateLimiting, JavaScript | Go | Java | Rust | Other) => {
             ("a request for each item", "a request for many items")
         }
-        (Category::GilContention, _) => (
-            "with ThreadPoolExecutor(max_workers=8) as pool:\n    pool.map(transform, items)",
-            "with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:\n    pool.map(transform, items, chunksize=16)",
-        ),
+        (Category::GilContention, language) => Sharing::Interpreter.sketch(language),
         (Category::CpuContention, Python) => ("Pool(64)", "Pool(os.cpu_count())"),
-        (Category::CpuContention | Category::CpuThrottling, _) => {
-            ("more workers than CPU cores", "as many workers as CPU cores")
-        }
+        (Category::CpuContention, language) => Sharing::Cpus.sketch(language),
+        (Category::CpuThrottling, language) => Sharing::Quota.sketch(language),
         (Category::DiskContention, _) => ("for each item: write, sync", "write many items, sync once"),
         (Category::SaturatedPeer, Python) => ("uvicorn app:app", "uvicorn app:app --workers 4"),
         (Category::SaturatedPeer, JavaScript) => (

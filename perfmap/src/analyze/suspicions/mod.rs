@@ -6,6 +6,7 @@ mod calls;
 mod draft;
 mod entries;
 mod independence;
+mod memory_hints;
 mod replayed;
 mod rules;
 mod sharing;
@@ -27,6 +28,7 @@ mod types;
 
 pub(crate) use rules::{database_write_lock::engine_names as database_lock_stacks, pacing::evenness};
 pub(in crate::analyze) use rules::{disk_throughput_bound, major_faults};
+pub(crate) use sharing::Sharing;
 pub(crate) use sketch::Language as CodeLanguage;
 pub use types::{Category, Change, Evidence, Gain, Suspicion, Value, Verdict, Why};
 
@@ -143,6 +145,7 @@ pub fn suspicions(facts: &Facts<'_>) -> Vec<Suspicion> {
     }
     source::judge(facts, &mut found);
     for one in &mut found {
+        memory_hints::add(facts, one);
         bound(facts, one);
     }
     found.sort_by_key(|one| (one.verdict, std::cmp::Reverse(one.gain.as_ref().map(|gain| gain.wall))));

@@ -15,6 +15,8 @@ pub(crate) enum Pattern {
     SendLess,
     /// The program holds itself back.
     RaiseLimit,
+    Forget,
+    Stream,
 }
 
 pub(crate) fn change(pattern: Pattern, location: Option<&Location>, function: &str) -> Change {
@@ -35,6 +37,10 @@ pub(crate) fn change(pattern: Pattern, location: Option<&Location>, function: &s
         Pattern::RaiseLimit => {
             format!("Set the limit of {function} to what is behind it can take, or take fewer turns: more for each.")
         }
+        Pattern::Forget => {
+            format!("Bound what {function} keeps: remove what is done with, or keep the last ones alone.")
+        }
+        Pattern::Stream => format!("Let {function} work on a piece at a time instead of holding all at once."),
     };
     let ungained = match pattern {
         // Taken back by rules that can tell it.
@@ -43,6 +49,8 @@ pub(crate) fn change(pattern: Pattern, location: Option<&Location>, function: &s
         Pattern::AskForLess => "what a smaller answer would take was not measured",
         Pattern::Close => "what is open costs no time until a limit is reached",
         Pattern::Remove => "what is left costs space, not time",
+        Pattern::Forget => "what is kept costs memory, and no time until that is short",
+        Pattern::Stream => "what the pieces would take was not measured; less memory saves time where it is short",
         Pattern::TimeOut => "when the answer would have come was not measured",
         Pattern::SendLess => "what the peer would let through was not measured",
         Pattern::RaiseLimit => "how much faster the limit may let it go was not measured",
@@ -139,6 +147,48 @@ fn sketch(pattern: Pattern, language: Language) -> (&'static str, &'static str) 
             "limiter: N a second, one turn for each item",
             "the limit as a setting, measured against what is behind it; one turn for a batch of items",
         ),
+        (Pattern::Forget, Python) => (
+            "SEEN[key] = value  # nothing is ever removed",
+            "@functools.lru_cache(maxsize=10_000)\ndef value_of(key): …  # or del SEEN[key] when it is done",
+        ),
+        (Pattern::Forget, JavaScript) => (
+            "seen.set(key, value) // nothing is ever removed",
+            "seen.set(key, value)\nif (seen.size > 10_000) seen.delete(seen.keys().next().value)",
+        ),
+        (Pattern::Forget, Go) => (
+            "seen[key] = value // nothing is ever removed",
+            "seen[key] = value\ndefer delete(seen, key) // or a cache with a bound",
+        ),
+        (Pattern::Forget, Java) => (
+            "static final Map<K, V> SEEN = new HashMap<>(); // nothing is ever removed",
+            "new LinkedHashMap<K, V>(16, 0.75f, true) {\n    protected boolean removeEldestEntry(Map.Entry<K, V> eldest) { return size() > 10_000; }\n}",
+        ),
+        (Pattern::Forget, Rust) => (
+            "self.seen.insert(key, value); // nothing is ever removed",
+            "self.seen.insert(key, value);\nif self.seen.len() > 10_000 { self.seen.pop_first(); } // BTreeMap",
+        ),
+        (Pattern::Forget, Other) => ("keep every item", "keep the last N items; free what is done with"),
+        (Pattern::Stream, Python) => (
+            "rows = list(read(path))\nreturn sum(cost(row) for row in rows)",
+            "return sum(cost(row) for row in read(path))  # a generator: one row at a time",
+        ),
+        (Pattern::Stream, JavaScript) => (
+            "const text = await fs.promises.readFile(path)\nfor (const line of text.toString().split('\\n')) use(line)",
+            "for await (const line of readline.createInterface({ input: fs.createReadStream(path) })) use(line)",
+        ),
+        (Pattern::Stream, Go) => (
+            "data, err := os.ReadFile(path)",
+            "lines := bufio.NewScanner(file)\nfor lines.Scan() { use(lines.Bytes()) }",
+        ),
+        (Pattern::Stream, Java) => (
+            "List<String> lines = Files.readAllLines(path);",
+            "try (Stream<String> lines = Files.lines(path)) { lines.forEach(this::use); }",
+        ),
+        (Pattern::Stream, Rust) => (
+            "let text = fs::read_to_string(path)?;",
+            "for line in BufReader::new(File::open(path)?).lines() { use_it(&line?); }",
+        ),
+        (Pattern::Stream, Other) => ("read all, then work on it", "read a piece, work on it, use its room again"),
         (Pattern::TimeOut, _) => (
             "wait for the default time-out, try again",
             "a time-out of its own for this call; the error goes to the caller, or the call to another server",

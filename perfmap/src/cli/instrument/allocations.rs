@@ -11,7 +11,8 @@ use crate::{
     recording::{Allocated, AllocatedBy, Nanos, Recording},
 };
 
-const HOOK: &str = include_str!("tracemalloc_site.py");
+const HOOK: &str =
+    concat!(include_str!("site_head.py"), include_str!("tracemalloc_site.py"), include_str!("site_tail.py"));
 /// That are kept, those with most bytes.
 const FUNCTIONS: usize = 100;
 
@@ -52,9 +53,18 @@ struct Told {
 struct ToldFunction {
     file: String,
     line: u32,
+    at: u32,
     function: String,
     bytes: u64,
     blocks: u64,
+}
+
+#[derive(Default)]
+struct Sum {
+    bytes: u64,
+    blocks: u64,
+    /// Of the process with most bytes.
+    line: (u64, u32),
 }
 
 /// Sums over all processes; the peak is the highest of one of them.
@@ -62,7 +72,7 @@ fn together(told: Vec<Told>, wall: Nanos) -> Allocated {
     let mut found = Allocated { wall, ..Allocated::default() };
     let mut hindrance = if told.is_empty() { Some(nobody()) } else { None };
     let mut any = false;
-    let mut sums: BTreeMap<(String, u32, String), (u64, u64)> = BTreeMap::new();
+    let mut sums: BTreeMap<(String, u32, String), Sum> = BTreeMap::new();
     for one in told {
         any |= one.hindrance.is_none();
         hindrance = hindrance.or(one.hindrance);
@@ -71,12 +81,20 @@ fn together(told: Vec<Told>, wall: Nanos) -> Allocated {
         for function in one.functions.into_iter().take(FUNCTIONS) {
             let key = (short(function.file), function.line, short(function.function));
             let sum = sums.entry(key).or_default();
-            *sum = (sum.0.saturating_add(function.bytes), sum.1.saturating_add(function.blocks));
+            sum.bytes = sum.bytes.saturating_add(function.bytes);
+            sum.blocks = sum.blocks.saturating_add(function.blocks);
+            sum.line = sum.line.max((function.bytes, function.at));
         }
     }
     found.hindrance = hindrance.filter(|_| !any).map(short);
-    let by =
-        |((file, first_line, function), (bytes, blocks))| AllocatedBy { file, first_line, function, bytes, blocks };
+    let by = |((file, first_line, function), Sum { bytes, blocks, line: (_, line) })| AllocatedBy {
+        file,
+        first_line,
+        line,
+        function,
+        bytes,
+        blocks,
+    };
     found.functions = sums.into_iter().map(by).collect();
     found
         .functions
@@ -94,12 +112,19 @@ mod tests {
         let one = |live, peak, bytes| {
             let text = format!(
                 r#"{{"hindrance": null, "live": {live}, "peak": {peak}, "functions": [
-                {{"file": "/a.py", "line": 2, "function": "load", "bytes": {bytes}, "blocks": 3}}]}}"#
+                {{"file": "/a.py", "line": 2, "at": {peak}, "function": "load", "bytes": {bytes}, "blocks": 3}}]}}"#
             );
             serde_json::from_str::<Told>(&text).expect("as the hook writes it")
         };
         let found = together(vec![one(10, 40, 7), one(20, 30, 8)], Nanos(9));
-        let by = AllocatedBy { file: "/a.py".into(), first_line: 2, function: "load".into(), bytes: 15, blocks: 6 };
+        let by = AllocatedBy {
+            file: "/a.py".into(),
+            first_line: 2,
+            line: 30,
+            function: "load".into(),
+            bytes: 15,
+            blocks: 6,
+        };
         let all = Allocated { hindrance: None, wall: Nanos(9), live: 30, peak: 40, functions: vec![by] };
         assert_eq!(found, all);
         assert!(together(vec![], Nanos(9)).hindrance.is_some_and(|why| why.contains("-S")));

@@ -11,7 +11,7 @@ use crate::{
     recording::{Nanos, Recording, TimedFunction, TimedLines},
 };
 
-const HOOK: &str = include_str!("sitecustomize.py");
+const HOOK: &str = concat!(include_str!("site_head.py"), include_str!("lines_site.py"), include_str!("site_tail.py"));
 const MOST_LINES: usize = 10_000;
 
 pub fn time_lines(

@@ -1,30 +1,14 @@
-"""Put before the program by perfmap for one run, because --tracemalloc was given: Python's own tracemalloc counts what is allocated
-and not yet freed, by the project's function that did it. Changes no file; the program is slower and larger. A sitecustomize
-of the installation's own is loaded as ever."""
-import os
-import sys
 
 
 def _perfmap():
-    here = os.path.dirname(os.path.abspath(__file__))
-    sys.path[:] = [place for place in sys.path if os.path.abspath(place or os.curdir) != here]
+    """Python's own tracemalloc counts what is allocated and not freed, by the project's function that did it: --tracemalloc."""
     out = os.environ.get("PERFMAP_MEMORY_OUT")
     roots = [root.rstrip("/") + "/" for root in os.environ.get("PERFMAP_MEMORY_ROOTS", "").split("\n") if root]
     if not out or not roots:
         return
     import atexit
     told = {"hindrance": None, "live": 0, "peak": 0, "functions": []}
-
-    def write():
-        import json
-        path = os.path.join(out, "%d.json" % os.getpid())
-        try:
-            with open(path + ".new", "w") as file:
-                json.dump(told, file)
-            os.replace(path + ".new", path)
-        except OSError:
-            pass
-
+    write = _perfmap_writer(out, told)
     try:
         if sys.version_info < (3, 8):
             raise ImportError("Python before 3.8")
@@ -87,21 +71,13 @@ def _perfmap():
                 known[file] = functions(file)
             around = [one for one in known[file] if one[0] <= line <= one[1]]
             first, _, name = around[-1] if around else (1, 0, "<module>")
-            before = sums.get((file, first, name), (0, 0))
-            sums[file, first, name] = (before[0] + size, before[1] + blocks)
+            before = sums.get((file, first, name), (0, 0, (0, 0)))
+            sums[file, first, name] = (before[0] + size, before[1] + blocks, max(before[2], (size, line)))
         largest = sorted(sums.items(), key=lambda one: (-one[1][0], one[0]))[:100]
         told["functions"] = [
-            {"file": os.path.abspath(file), "line": first, "function": name, "bytes": size, "blocks": blocks}
-            for (file, first, name), (size, blocks) in largest]
+            {"file": os.path.abspath(file), "line": first, "at": most[1], "function": name, "bytes": size,
+             "blocks": blocks}
+            for (file, first, name), (size, blocks, most) in largest]
         write()
 
     atexit.register(end)
-
-
-_perfmap()
-del _perfmap
-_own = sys.modules.pop("sitecustomize", None)
-try:
-    import sitecustomize
-except ImportError:
-    sys.modules["sitecustomize"] = _own

@@ -242,6 +242,7 @@ impl Recorder {
         self.sites.values_mut().for_each(&mut *visit);
         self.plaintexts.stacks().for_each(&mut *visit);
         self.opened.stacks().for_each(&mut *visit);
+        self.allocations.moved(visit);
         let Past { earlier, files, memory } = &mut self.past;
         let mut moved = |mut stack: Option<StackId>| {
             stack.iter_mut().for_each(&mut *visit);

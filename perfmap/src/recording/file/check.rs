@@ -91,9 +91,14 @@ pub(super) fn check(recording: &Recording) -> Checked {
     bounded(work)?;
     file_ids(recording, files)?;
     if let Some(again) = &closer.samples {
-        let named = again.stacks_of(&Meta::default());
+        let named = again.names.recording(&Meta::default());
         check(&named)?;
         again.samples.iter().try_for_each(|(stack, _)| named.known_stack(Some(*stack)))?;
+    }
+    if let Some(native) = &closer.native {
+        let named = native.names.recording(&Meta::default());
+        check(&named)?;
+        native.by_stack.iter().try_for_each(|at| named.known_stack(Some(at.stack)))?;
     }
     earlier_ids(recording, earlier)
 }

@@ -139,7 +139,7 @@ fn lines(page: &mut Page, analysis: &Analysis) {
         if let Level::Hindered { option, hindrance, .. } = &step.level {
             page.paragraph("missing", Style::Dim, &format!("{option}: {hindrance}"));
         }
-        if let Level::Allocated { .. } = &step.level {
+        if let Level::Allocated { .. } | Level::Native(_) = &step.level {
             let [_, _, result] = finding::escalation(step);
             page.paragraph("memory", Style::Dim, &result);
         }

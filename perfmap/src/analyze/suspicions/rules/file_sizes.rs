@@ -148,7 +148,7 @@ pub(super) fn in_file_calls(facts: &Facts<'_>, stacks: &Stacks<'_>, step: &Step,
         samples.filter(|(stack, _)| stacks.step(*stack).is_some_and(|of| of.id == step.id)).collect();
     let (mut within, mut all) = in_calls(facts.resolved, &of_step, operation);
     if let Some(again) = facts.recording.closer.samples.as_ref().filter(|_| all < ENOUGH_SAMPLES) {
-        let named = again.stacks_of(&facts.recording.meta);
+        let named = again.names.recording(&facts.recording.meta);
         let resolved = resolve::resolve(&named);
         let own = map::innermost(&named, &resolved);
         let file = step.location.as_ref().map(|location| location.file.as_str());

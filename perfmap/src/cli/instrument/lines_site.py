@@ -1,13 +1,7 @@
-"""Put before the program by perfmap for one run, because --allow-instrumentation was given: times the lines of the functions in
-PERFMAP_LINES with line_profiler. Changes no file; the program is slower while these functions run. A sitecustomize of the
-installation's own is loaded as ever."""
-import os
-import sys
 
 
 def _perfmap():
-    here = os.path.dirname(os.path.abspath(__file__))
-    sys.path[:] = [place for place in sys.path if os.path.abspath(place or os.curdir) != here]
+    """Times the lines of the functions in PERFMAP_LINES with line_profiler, where --allow-instrumentation was given."""
     out, wanted = os.environ.get("PERFMAP_LINES_OUT"), {}
     for one in os.environ.get("PERFMAP_LINES", "").split("\n"):
         file, _, line = one.rpartition(":")
@@ -16,20 +10,10 @@ def _perfmap():
     if not out or not wanted:
         return
     import atexit
-    import json
     import threading
     import types
     told = {"profiler": None, "hindrance": None, "functions": []}
-
-    def write():
-        path = os.path.join(out, "%d.json" % os.getpid())
-        try:
-            with open(path + ".new", "w") as file:
-                json.dump(told, file)
-            os.replace(path + ".new", path)
-        except OSError:
-            pass
-
+    write = _perfmap_writer(out, told)
     try:
         if sys.version_info < (3, 8):
             raise ImportError("Python before 3.8")
@@ -110,12 +94,3 @@ def _perfmap():
 
     atexit.register(end)
     sys.addaudithook(audit)
-
-
-_perfmap()
-del _perfmap
-_own = sys.modules.pop("sitecustomize", None)
-try:
-    import sitecustomize
-except ImportError:
-    sys.modules["sitecustomize"] = _own
