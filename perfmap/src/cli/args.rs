@@ -234,6 +234,9 @@ pub struct TraceArgs {
     pub norms: Option<PathBuf>,
     #[command(flatten)]
     pub work: WorkArgs,
+    /// Change nothing in the command's environment: Node, Java and .NET then name no functions unless they are told to
+    #[arg(long)]
+    pub no_env: bool,
     /// For tests: probes in TLS libraries one by one, as on kernels before 6.6
     #[arg(long, hide = true)]
     pub single_probes: bool,

@@ -39,6 +39,7 @@ mod pyspy;
 mod python_programs;
 mod recorder;
 mod run;
+mod runtime_notes;
 mod rustls_parts;
 mod selected;
 mod sockets;

@@ -117,3 +117,35 @@ fn ids_of_a_namespace_end_with_its_own() {
     assert_eq!(ids("Name:\tx\nNSpid:\t4711\t12\t1\n"), [4711, 12, 1]);
     assert!(ids("Name:\tx\n").is_empty());
 }
+
+const RECURSES: &str = "\
+def deeper(n):
+    return 0 if n == 0 else 1 + deeper(n - 1)
+print('ready', flush=True)
+while True:
+    deeper(40)
+";
+
+/// A process that runs while it is read: most of its time is deep in the recursion, and so are most readings.
+#[test]
+fn what_moves_is_read_where_it_is() {
+    let Some(python) = installed(Version::V3_12) else { return eprintln!("not run: no CPython 3.12 here") };
+    let child = Command::new(python).args(["-c", RECURSES]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Killed(child);
+    let mut line = String::new();
+    BufReader::new(child.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let (pid, mut interpreters, mut deep, mut all) = (child.0.id(), Interpreters::new(), 0, 0);
+    let mut depths = std::collections::BTreeMap::<usize, u32>::new();
+    let until = Instant::now() + Duration::from_secs(20);
+    while all < 100 && Instant::now() < until {
+        if let Ok(threads) = interpreters.sample(pid)
+            && let Some(thread) = threads.first()
+        {
+            all += 1;
+            *depths.entry(thread.frames.len()).or_default() += 1;
+            deep += u32::from(thread.frames.len() > 1);
+        }
+        std::thread::sleep(Duration::from_millis(3));
+    }
+    assert!(all == 100 && deep > 50, "{deep} of {all}: {depths:?}");
+}

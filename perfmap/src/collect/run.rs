@@ -27,6 +27,7 @@ use super::{
     process,
     python_programs::{PythonPrograms, SEARCH_NS},
     recorder::Recorder,
+    runtime_notes,
     tls_libraries::TlsLibraries,
     tls_notes,
 };
@@ -223,6 +224,8 @@ async fn collect(
     recording.meta.notes.extend(of_go);
     let of_python = python.notes(&recording, wall);
     recording.meta.notes.extend(of_python);
+    let of_runtimes = runtime_notes::notes(&recording);
+    recording.meta.notes.extend(of_runtimes);
     let origin = Nanos(origin).plus(before);
     Ok(Outcome { recording, origin, files, memory: memory.curve(), peers, tls_libraries: libraries.into_used() })
 }
