@@ -16,7 +16,8 @@ pub struct Settings {
     pub follow: u32,
     /// By whose numbers processes and threads are called: inode of a PID namespace; 0: the machine's own.
     pub pid_namespace: u32,
-    pub reserved: u32,
+    /// For tests: of so many times that a task gets a CPU one goes by unseen; 0: none.
+    pub lose_arrivals: u32,
 }
 
 /// What may change while the target runs: the one value of the `live` map, written before the first probe is attached.

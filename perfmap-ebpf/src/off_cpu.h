@@ -71,31 +71,39 @@ static __always_inline void note_run(struct task_struct *task, bool followed, u6
 		bpf_probe_read_kernel(run->comm, sizeof(run->comm), &task->comm);
 }
 
+struct rival {
+	u64 ready, end, most, count;
+	u32 longest, zero;
+};
+
+/* The run before the ones that were looked at. A callback is verified once, however many runs there are. */
+static long look_at_run(u32 index, struct rival *rival) {
+	u32 zero = 0, place = (rival->count - index - 1) & (RUNS - 1);
+	struct runs *all = bpf_map_lookup_elem(&runs, &zero);
+	if (!all || index >= rival->count)
+		return 1;
+	u64 from = all->last[place].from;
+	u64 begin = from > rival->ready ? from : rival->ready;
+	if (rival->end > begin && rival->end - begin > rival->most) {
+		rival->most = rival->end - begin;
+		rival->longest = place;
+	}
+	if (from < rival->end)
+		rival->end = from;
+	return from <= rival->ready;
+}
+
 /* Who had this CPU longest at a stretch while the task was ready. It may have been ready on another CPU before. */
 static __noinline int name_rival(struct block_record *record, u64 ready, u64 now) {
-	u32 zero = 0, longest = RUNS;
+	u32 zero = 0;
 	struct runs *all = bpf_map_lookup_elem(&runs, &zero);
 	if (!all || !record)
 		return 0;
-	u64 end = now, most = 0, count = all->count;
-	for (u32 i = 1; i <= RUNS; i++) {
-		u32 place = (count - i) & (RUNS - 1);
-		u64 from = all->last[place].from;
-		u64 begin = from > ready ? from : ready;
-		if (i > count)
-			break;
-		if (end > begin && end - begin > most) {
-			most = end - begin;
-			longest = place;
-		}
-		if (from <= ready)
-			break;
-		if (from < end)
-			end = from;
-	}
-	if (longest >= RUNS)
+	struct rival rival = {.ready = ready, .end = now, .count = all->count, .longest = RUNS};
+	bpf_loop(RUNS, look_at_run, &rival, 0);
+	if (rival.longest >= RUNS)
 		return 0;
-	struct run *run = &all->last[longest & (RUNS - 1)];
+	struct run *run = &all->last[rival.longest & (RUNS - 1)];
 	record->before_pid = run->pid;
 	record->before_tid = run->tid;
 	__builtin_memcpy(record->before_comm, run->comm, sizeof(record->before_comm));

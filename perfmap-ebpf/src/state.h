@@ -172,11 +172,11 @@ struct {
 	__type(value, struct live_settings);
 } live SHARED;
 
-/* 32 MiB: at 999 Hz with full stack copies two CPUs fill it in 800 ms. It is drained every 10 ms, but for the time in which
- * probes are attached to what starts. */
+/* 8 MiB: at 999 Hz with full stack copies two CPUs fill it in 200 ms. It is drained every 10 ms, also while what starts is read
+ * and probed. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 32 << 20);
+	__uint(max_entries, 8 << 20);
 } events SHARED;
 
 struct {

@@ -331,7 +331,7 @@ struct socket_sums {
 };
 struct settings {
 	u64 wait_threshold_ns, short_waits_every_ns, file_io_every_ns;
-	u32 counting_only, follow, pid_namespace, reserved;
+	u32 counting_only, follow, pid_namespace, lose_arrivals;
 };
 struct live_settings {
 	u64 wait_threshold_ns;

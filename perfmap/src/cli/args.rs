@@ -240,6 +240,9 @@ pub struct TraceArgs {
     /// For tests: probes in TLS libraries one by one, as on kernels before 6.6
     #[arg(long, hide = true)]
     pub single_probes: bool,
+    /// For tests: of N times that a task gets a CPU one goes by unseen
+    #[arg(long, hide = true, value_name = "N", default_value_t = 0)]
+    pub lose_arrivals: u32,
     /// The command and its arguments, after --; or a target, without it
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND|TARGET")]
     pub command: Vec<OsString>,

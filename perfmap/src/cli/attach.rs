@@ -99,6 +99,7 @@ fn attach_plan(typed: &AttachArgs, here: &Path, invocation: &Invocation) -> Resu
             peers: Peers { follow, known: Vec::new(), watched: pids.clone() },
             tls_libraries: Vec::new(),
             single_probes: false,
+            lose_arrivals: 0,
             detail: detail(typed.detail_memory),
             python: typed.python.into(),
         },

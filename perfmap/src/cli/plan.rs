@@ -52,6 +52,7 @@ pub struct TracePlan {
     pub detail_memory: u32,
     pub single_probes: bool,
     pub python: collect::PythonBy,
+    pub lose_arrivals: u32,
     /// A run at a higher rate is made where the profiled one has too few samples.
     pub escalate: bool,
     /// A run with a line profiler inside Python programs.
@@ -99,6 +100,7 @@ impl TracePlan {
             peers,
             tls_libraries: Vec::new(),
             single_probes: self.single_probes,
+            lose_arrivals: self.lose_arrivals,
             detail: detail(self.detail_memory),
             python: self.python,
         }
@@ -169,6 +171,7 @@ pub fn trace_plan(
         detail_memory: typed.detail_memory,
         single_probes: typed.single_probes,
         python: typed.python.into(),
+        lose_arrivals: typed.lose_arrivals,
         escalate: !typed.no_escalate,
         instrument: typed.allow_instrumentation,
         tracemalloc: typed.tracemalloc,

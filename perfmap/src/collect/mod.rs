@@ -106,6 +106,8 @@ pub struct Plan {
     pub tls_libraries: Vec<TlsUse>,
     /// Probes in TLS libraries are set one by one, as kernels before 6.6 need it, also where all of a library can be one link.
     pub single_probes: bool,
+    /// Of so many times that a task gets a CPU one goes by unseen, as some do on their own; 0: none more.
+    pub lose_arrivals: u32,
     /// What is kept in memory at most, and how the rest is counted.
     pub detail: Detail,
     pub python: PythonBy,

@@ -27,6 +27,23 @@ use crate::recording::{Loss, Losses, Nanos};
 pub(super) static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../perfmap-ebpf/perfmap.bpf.o"));
 
+/// What each counter of the kernel side is called in a recording.
+pub const SLOTS: [(wire::LossSlot, Loss); wire::LOSS_SLOTS] = [
+    (wire::LossSlot::RingSample, Loss::RingFullSample),
+    (wire::LossSlot::RingWait, Loss::RingFullWait),
+    (wire::LossSlot::RingMessage, Loss::RingFullMessage),
+    (wire::LossSlot::RingTask, Loss::RingFullTask),
+    (wire::LossSlot::RingFile, Loss::RingFullFile),
+    (wire::LossSlot::RingPython, Loss::RingFullPython),
+    (wire::LossSlot::TaskStorage, Loss::NoTaskStorage),
+    (wire::LossSlot::PythonUnreadable, Loss::PythonUnreadable),
+    (wire::LossSlot::SiteTable, Loss::SiteTableFull),
+    (wire::LossSlot::PayloadUnreadable, Loss::PayloadUnreadable),
+    (wire::LossSlot::RingMemory, Loss::RingFullMemory),
+    (wire::LossSlot::WakeUnseen, Loss::WakeUnseen),
+    (wire::LossSlot::SwitchUnseen, Loss::SwitchUnseen),
+];
+
 /// The loaded object with its attached programs. Dropping it detaches everything.
 pub struct Object {
     ebpf: Ebpf,
@@ -48,7 +65,7 @@ impl Object {
             counting_only: counting.into(),
             follow: plan.peers.kernel(plan.mode) as u32,
             pid_namespace: pid_namespace::setting(),
-            reserved: 0,
+            lose_arrivals: plan.lose_arrivals,
         };
         let mut ebpf = open(settings)?;
         let maps = Maps::of(&ebpf);
@@ -181,21 +198,6 @@ impl Object {
 
     /// What the kernel side could not keep.
     pub fn losses(&self) -> Losses {
-        const SLOTS: [(wire::LossSlot, Loss); wire::LOSS_SLOTS] = [
-            (wire::LossSlot::RingSample, Loss::RingFullSample),
-            (wire::LossSlot::RingWait, Loss::RingFullWait),
-            (wire::LossSlot::RingMessage, Loss::RingFullMessage),
-            (wire::LossSlot::RingTask, Loss::RingFullTask),
-            (wire::LossSlot::RingFile, Loss::RingFullFile),
-            (wire::LossSlot::RingPython, Loss::RingFullPython),
-            (wire::LossSlot::TaskStorage, Loss::NoTaskStorage),
-            (wire::LossSlot::PythonUnreadable, Loss::PythonUnreadable),
-            (wire::LossSlot::SiteTable, Loss::SiteTableFull),
-            (wire::LossSlot::PayloadUnreadable, Loss::PayloadUnreadable),
-            (wire::LossSlot::RingMemory, Loss::RingFullMemory),
-            (wire::LossSlot::WakeUnseen, Loss::WakeUnseen),
-            (wire::LossSlot::SwitchUnseen, Loss::SwitchUnseen),
-        ];
         let mut losses = Losses::default();
         let counters = self.ebpf.map("losses").and_then(|map| PerCpuArray::<_, u64>::try_from(map).ok());
         if let Some(counters) = counters {

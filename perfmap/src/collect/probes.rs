@@ -201,7 +201,7 @@ pub fn probe() -> Vec<ProbeResult> {
         counting_only: 0,
         follow: wire::Follow::None as u32,
         pid_namespace: super::pid_namespace::setting(),
-        reserved: 0,
+        lose_arrivals: 0,
     };
     let loaded = object::open(settings).and_then(|ebpf| {
         let btf =

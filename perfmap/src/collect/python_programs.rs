@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crossbeam_channel::Sender;
 
-use super::{CollectError, PythonBy, fallback::Fallback, item::Item, object::PythonProcesses};
+use super::{CollectError, PythonBy, fallback::Fallback, item::Item, object::PythonProcesses, run::send};
 use crate::{
     recording::{Nanos, ProcessId, Recording},
     unwind::python::{Discoverer, Discovery, Refusal},
@@ -97,9 +97,7 @@ impl PythonPrograms {
             (Discovery::NotYet, _) => now.saturating_sub(*since) < SEARCH_NS,
         });
         for (pid, layout) in found {
-            sender
-                .send(Item::Python { pid, layout })
-                .map_err(|_| CollectError::Recorder("its thread is gone".into()))?;
+            send(sender, Item::Python { pid, layout })?;
         }
         for (pid, why) in outside {
             if self.read_outside.insert(pid, why).is_none() {

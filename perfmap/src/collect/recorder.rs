@@ -8,6 +8,8 @@ mod messages;
 mod readings;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unseen_tests;
 mod waits;
 mod window;
 

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, thread, time::Duration};
 
 use aya::maps::{MapData, RingBuf};
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use perfmap_common as wire;
 use perfmap_common::Plain;
 use tokio::io::{Interest, unix::AsyncFd};
@@ -151,7 +151,7 @@ async fn collect(
     // Every mapped file is kept open; the target was made before, so its own limit is as it was.
     let _limit = DescriptorLimit::raise();
     feed.adopt(&mut object, true)?;
-    libraries.mapped(Vec::new(), std::mem::take(&mut feed.adoption.mapped), &mut object, |_| true);
+    feed.probe(&mut libraries, &mut object)?;
     let surroundings = (plan.mode == Mode::Profile).then(Reading::take);
     let mut watch = Watch::new(plan, &object, origin);
     let mut running = held.map(Held::release).transpose()?;
@@ -161,8 +161,7 @@ async fn collect(
     let ending = loop {
         let busy = feed.drain()?;
         watch.tick(monotonic_ns(), &mut object, &mut feed.passing, &feed.alive)?;
-        let (mapped, adopted) = (std::mem::take(&mut feed.mapped), std::mem::take(&mut feed.adoption.mapped));
-        libraries.mapped(mapped, adopted, &mut object, |pid| feed.alive.contains(&pid));
+        feed.probe(&mut libraries, &mut object)?;
         feed.adopt(&mut object, false)?;
         if plan.mode == Mode::Count {
             memory.tick(monotonic_ns(), &feed.alive);
@@ -191,8 +190,8 @@ async fn collect(
     let environment = surroundings.map(|before| Reading::take().since(&before, stopped)).unwrap_or_default();
     let (cost, thinned) = watch.finish(monotonic_ns(), &object);
     // Before the last look at the maps: what a survivor still did would be counted twice.
-    object.stop();
-    feed.drain()?;
+    feed.beside(|| object.stop())?;
+    feed.drain_all()?;
     let _ = feed.sender.send(Item::OpenSockets(object.socket_sums()));
     let missing = std::mem::take(&mut object.missing);
     let mut losses = object.losses();
@@ -324,6 +323,40 @@ impl Feed {
         Ok(self.python.tick(monotonic_ns(), &self.sender)? || go)
     }
 
+    /// Empties the buffers to the last record: nothing writes any more.
+    fn drain_all(&mut self) -> Result<(), CollectError> {
+        while self.batch()? >= BATCH_BYTES {}
+        self.drain().map(drop)
+    }
+
+    /// Does what makes the kernel take its time, in a thread of its own, and empties the buffers meanwhile: attaching a
+    /// probe waits for grace periods and reads the whole program that it goes to, which is longer than the ring lasts.
+    fn beside(&mut self, work: impl FnOnce() + Send) -> Result<(), CollectError> {
+        let (over, is_over) = bounded::<()>(0);
+        thread::scope(|scope| {
+            let work = thread::Builder::new().name("attacher".into()).spawn_scoped(scope, move || {
+                work();
+                drop(over);
+            });
+            let work = work.map_err(|error| CollectError::Recorder(error.to_string()))?;
+            // Nothing is ever sent: it disconnects, also where the work panics.
+            while is_over.recv_timeout(BUSY_TICK) == Err(RecvTimeoutError::Timeout) {
+                self.drain()?;
+            }
+            work.join().map_err(|_| CollectError::Recorder("its attaching thread panicked".into()))
+        })
+    }
+
+    /// Probes the libraries among what was mapped since the last call.
+    fn probe(&mut self, libraries: &mut TlsLibraries, object: &mut Object) -> Result<(), CollectError> {
+        let mapped = libraries.claim(std::mem::take(&mut self.mapped), |pid| self.alive.contains(&pid));
+        let adopted = std::mem::take(&mut self.adoption.mapped);
+        if mapped.is_empty() && adopted.is_empty() {
+            return Ok(());
+        }
+        self.beside(|| libraries.mapped(mapped, adopted, object))
+    }
+
     /// Brings in services that ran already: those of an earlier run at the beginning, later those that were met.
     fn adopt(&mut self, object: &mut Object, beginning: bool) -> Result<(), CollectError> {
         let adopted = match beginning {
@@ -446,6 +479,6 @@ impl Drop for DescriptorLimit {
     }
 }
 
-fn send(sender: &Sender<Item>, item: Item) -> Result<(), CollectError> {
+pub(super) fn send(sender: &Sender<Item>, item: Item) -> Result<(), CollectError> {
     sender.send(item).map_err(|_| CollectError::Recorder("its thread is gone".into()))
 }

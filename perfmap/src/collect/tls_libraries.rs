@@ -95,31 +95,29 @@ impl TlsLibraries {
         used.map(|library| TlsUse { path: library.path, functions: library.probed }).collect()
     }
 
-    /// What was mapped since the last call, and who had mapped something before it was followed. A mapping can be reported before its process's fork: it waits for one round.
-    pub fn mapped(
-        &mut self,
-        changes: Vec<Change>,
-        adopted: Vec<u32>,
-        object: &mut Object,
-        followed: impl Fn(u32) -> bool,
-    ) {
-        adopted.into_iter().for_each(|pid| self.adopted(pid));
+    /// Those of followed processes, which are not looked at yet. A mapping can be reported before its process's fork: it
+    /// waits for one round.
+    pub fn claim(&mut self, changes: Vec<Change>, followed: impl Fn(u32) -> bool) -> Vec<Change> {
         let waiting = std::mem::take(&mut self.unclaimed);
-        for change in waiting {
-            if followed(change.pid) {
-                self.look(&change);
-            }
-        }
+        let mut claimed: Vec<Change> = waiting.into_iter().filter(|change| followed(change.pid)).collect();
         for change in changes {
             if !matches!(change.what, What::Mapped { .. }) {
                 continue;
             }
             if followed(change.pid) {
-                self.look(&change);
+                claimed.push(change);
             } else if self.unclaimed.len() < UNCLAIMED {
                 self.unclaimed.push_back(change);
             }
         }
+        claimed
+    }
+
+    /// What was claimed, and who had mapped something before it was followed. Takes as long as reading the files and
+    /// setting the probes does.
+    pub fn mapped(&mut self, claimed: Vec<Change>, adopted: Vec<u32>, object: &mut Object) {
+        adopted.into_iter().for_each(|pid| self.adopted(pid));
+        claimed.iter().for_each(|change| self.look(change));
         // Behind them all: the loader maps who calls a library before the library.
         for library in self.libraries.values_mut() {
             library.probe(&self.called, object);

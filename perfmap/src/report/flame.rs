@@ -1,7 +1,7 @@
 //! `wall.svg`, `cpu.svg`, `offcpu.svg`: flame graphs of all threads of the tree.
 
 use inferno::flamegraph::{
-    self, Options, Palette,
+    self, Direction, Options, Palette,
     color::{BackgroundColor, BasicPalette, MultiPalette},
 };
 
@@ -63,6 +63,8 @@ pub fn render(graph: Graph, recording: &Recording, resolved: &Resolved) -> Vec<u
     let (colors, background) = graph.colors();
     let mut options = Options::default();
     options.title = graph.title().into();
+    // Roots on top: one deep stack of an interpreter's imports would else leave the opened page empty.
+    options.direction = Direction::Inverted;
     options.subtitle = Some(visible(&command_line(&recording.meta.command)));
     options.count_name = "µs".into();
     options.colors = colors;

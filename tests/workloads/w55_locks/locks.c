@@ -1,6 +1,6 @@
 // Mutexes with known holders. known: `keep_it` sleeps with the lock 10 x 40 ms, `want_it` asks for it meanwhile.
-// convoy: 4 threads in one function take turns of 5 ms. Every thread measures how long it waited for the lock, and how
-// long it held it.
+// convoy: 4 threads in one function take turns of 5 ms. Every thread measures how long it waited for the lock, without what it
+// waited for a CPU once it could have had it, and how long it held it.
 #include "truth.h"
 #include <pthread.h>
 #define NI __attribute__((noinline, noclone))
@@ -9,13 +9,21 @@ static pthread_barrier_t gate;
 static __thread double waited, held;
 static double all_waited, all_held;
 static pthread_mutex_t sums = PTHREAD_MUTEX_INITIALIZER;
+// What this thread waited for a CPU, as the kernel counts it.
+static double queued(void) {
+  double on = 0, ready = 0;
+  FILE *f = fopen("/proc/thread-self/schedstat", "r");
+  if (!f || fscanf(f, "%lf %lf", &on, &ready) != 2) perror("schedstat"), exit(1);
+  fclose(f);
+  return ready * 1e-9;
+}
 // Macros, so that the functions that wait and hold are the ones that are named.
 #define REST(S) nanosleep(&(struct timespec){0, (S) * 1e9}, 0)
 #define TAKE                                 \
-  double asked = wall();                     \
+  double queue = queued(), asked = wall();   \
   pthread_mutex_lock(&lock);                 \
   double got = wall();                       \
-  waited += got - asked;
+  waited += got - asked - (queued() - queue);
 #define GIVE              \
   held += wall() - got;   \
   pthread_mutex_unlock(&lock);

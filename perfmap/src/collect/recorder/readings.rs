@@ -24,6 +24,9 @@ struct Reading {
     /// Equal ones that follow each other are one.
     to: Nanos,
     is_idle: bool,
+    /// It lay between losing the CPU and getting it again: a thread loses it at its system calls more than elsewhere, so
+    /// that such readings are no fair picture of what it computes.
+    is_off: bool,
     frames: FramesId,
 }
 
@@ -56,13 +59,24 @@ impl Readings {
             last.to = at;
         } else if self.count < MOST {
             self.count += 1;
-            readings.push(Reading { from: at, to: at, is_idle, frames });
+            readings.push(Reading { from: at, to: at, is_idle, is_off: false, frames });
         }
     }
 
     fn forget_before(&mut self, until: Nanos) {
         self.of_task.values_mut().for_each(|readings| readings.retain(|reading| reading.to >= until));
         self.count = self.of_task.values().map(Vec::len).sum();
+    }
+
+    /// `off`: when each task had no CPU, sorted.
+    fn mark_off(&mut self, off: &FxHashMap<TaskId, Vec<(Nanos, Nanos)>>) {
+        for (task, readings) in &mut self.of_task {
+            let Some(off) = off.get(task) else { continue };
+            for reading in readings {
+                let before = off.partition_point(|(from, _)| *from <= reading.from);
+                reading.is_off = off[..before].last().is_some_and(|(_, to)| reading.to < *to);
+            }
+        }
     }
 
     /// Those of the reading nearest to the time from..to, inside it if there is one.
@@ -78,7 +92,9 @@ impl Readings {
         };
         let away = |reading: &&Reading| reading.from.since(to).max(from.since(reading.to));
         // One in another state is better than none: states are looked at a moment before the frames.
-        let best = near.clone().filter(fits).min_by_key(away).or_else(|| near.min_by_key(away))?;
+        let fair = |reading: &&Reading| fits(reading) && !(wanted == Wanted::Computing && reading.is_off);
+        let best = near.clone().filter(fair).min_by_key(away);
+        let best = best.or_else(|| near.clone().filter(fits).min_by_key(away)).or_else(|| near.min_by_key(away))?;
         self.frames.get_index(best.frames.0 as usize).map(|frames| &frames[..])
     }
 }
@@ -102,10 +118,18 @@ impl Recorder {
 
     /// Once all is there.
     pub(super) fn put_readings_in(&mut self) {
-        let readings = std::mem::take(&mut self.readings);
+        let mut readings = std::mem::take(&mut self.readings);
         if readings.count == 0 {
             return;
         }
+        let mut off: FxHashMap<TaskId, Vec<(Nanos, Nanos)>> = FxHashMap::default();
+        for event in &self.events {
+            if let Event::OffCpu(wait) = event {
+                off.entry(wait.task).or_default().push((wait.off, wait.on));
+            }
+        }
+        off.values_mut().for_each(|intervals| intervals.sort_unstable());
+        readings.mark_off(&off);
         let Recorder { events, calls, turns, asks, stacks, .. } = self;
         let mut put = |task: TaskId, time: (Nanos, Nanos), wanted: Wanted, stack: &mut StackId| {
             if let Some(frames) = readings.nearest(task, time, wanted) {
@@ -189,6 +213,19 @@ mod tests {
         assert_eq!(at(90, 90, Wanted::Resting), Some(2));
         assert_eq!(at(160, 160, Wanted::Either), None);
         assert_eq!(readings.nearest(TaskId(2), (ms(104), ms(104)), Wanted::Either), None);
+    }
+
+    #[test]
+    fn what_was_read_off_the_cpu_comes_second_for_what_computes() {
+        let mut readings = Readings::default();
+        readings.add(TASK, ms(100), false, frames(1));
+        readings.add(TASK, ms(110), false, frames(2));
+        readings.mark_off(&FxHashMap::from_iter([(TASK, vec![(ms(50), ms(60)), (ms(105), ms(115))])]));
+        let at = |at, wanted| readings.nearest(TASK, (ms(at), ms(at)), wanted).map(|frames| frames[0].0);
+        assert_eq!(at(116, Wanted::Computing), Some(1));
+        assert_eq!(at(116, Wanted::Either), Some(2));
+        // Only that one is near.
+        assert_eq!(at(130, Wanted::Computing), Some(2));
     }
 
     #[test]

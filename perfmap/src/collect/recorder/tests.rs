@@ -9,7 +9,7 @@ use crate::{
     recording::{Endpoint, Layer},
 };
 
-const ROOT: u32 = 7;
+pub const ROOT: u32 = 7;
 const SECOND: u64 = 1_000_000_000;
 const GET: &[u8] = b"GET /item/17 HTTP/1.1\r\nHost: shop\r\n\r\n";
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
@@ -17,18 +17,18 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
 const KEPT_ALIVE: u64 = 10;
 
 #[derive(Default)]
-struct Kernel {
-    batch: Vec<u8>,
-    at: u64,
+pub struct Kernel {
+    pub batch: Vec<u8>,
+    pub at: u64,
 }
 
 impl Kernel {
-    fn header(&mut self, kind: wire::Kind) -> wire::Header {
+    pub fn header(&mut self, kind: wire::Kind) -> wire::Header {
         self.at += 1_000;
         wire::Header { kind: kind as u32, pid: ROOT, tid: ROOT, cpu: 0, at: self.at }
     }
 
-    fn entry(&mut self, parts: &[&[u8]]) {
+    pub fn entry(&mut self, parts: &[&[u8]]) {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         self.batch.extend_from_slice(&(length as u32).to_ne_bytes());
         parts.iter().for_each(|part| self.batch.extend_from_slice(part));
@@ -109,10 +109,10 @@ impl Kernel {
     }
 }
 
-const NO_STACK: wire::StackHead =
+pub const NO_STACK: wire::StackHead =
     wire::StackHead { registers: [0; 17], coroutine: 0, python: 0, kernel: 0, user: 0, flags: 0 };
 
-fn recorder(bytes: usize) -> Recorder {
+pub fn recorder(bytes: usize) -> Recorder {
     Recorder::new(0, Some(ROOT), None, None, Detail { bytes, fold: flows::fold })
 }
 

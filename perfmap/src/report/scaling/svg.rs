@@ -186,12 +186,16 @@ fn legend(svg: &mut String, curve: &Curve) {
     if curve.law.is_err() {
         return;
     }
+    let has_best = curve.law.as_ref().is_ok_and(|usl| usl.knee().is_some());
     x += 270.0;
     for (colour, dashes, name, step) in [
         (FITTED, "", "Universal Scalability Law", 230.0),
         (LINEAR, " stroke-dasharray=\"6 5\"", "linear", 110.0),
         (KNEE, " stroke-dasharray=\"2 4\"", "best", 0.0),
     ] {
+        if name == "best" && !has_best {
+            continue;
+        }
         let line = y - 4.0;
         let _ = writeln!(
             svg,
