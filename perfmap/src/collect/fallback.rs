@@ -45,9 +45,12 @@ pub struct Readings {
     pub refused: Option<String>,
 }
 
+/// Gives what came of each process, by pid.
+type Reader = JoinHandle<BTreeMap<u32, Readings>>;
+
 #[derive(Default)]
 pub struct Fallback {
-    running: Option<(Sender<Order>, JoinHandle<BTreeMap<u32, Readings>>)>,
+    running: Option<(Sender<Order>, Reader)>,
 }
 
 impl Fallback {

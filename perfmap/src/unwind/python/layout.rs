@@ -196,7 +196,7 @@ pub fn agrees(layout: &PythonLayout, description: &[u8]) -> Result<(), Refusal> 
         (at.firstlineno, layout.code_first_line.into()),
         (at.co_code_adaptive, first_instruction(version).unwrap_or(0)),
     ];
-    match expected.iter().all(|(index, offset)| word(*index) == Some(u64::from(*offset))) {
+    match expected.iter().all(|(index, offset)| word(*index) == Some(*offset)) {
         true => Ok(()),
         false => Err(Refusal::Differs("its structures are not those of the released version")),
     }
