@@ -2,7 +2,7 @@
 //!
 //! The rooms, in the direction of the data; imports go only this way (`ARCHITECTURE.md`):
 //! `target`, `protocol`, `unwind` → `collect` → [`recording`] → `resolve` → `correlate` → `map` → `analyze` → `report`;
-//! `baseline` runs the command without deep probes; `cli` decides and calls.
+//! `baseline` runs the command without deep probes; `pprof` knows that format's bytes; `cli` decides and calls.
 
 pub mod analyze;
 pub mod baseline;
@@ -11,6 +11,7 @@ pub mod collect;
 pub mod correlate;
 pub mod discover;
 pub mod map;
+pub mod pprof;
 pub mod protocol;
 pub mod recording;
 pub mod report;

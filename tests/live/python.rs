@@ -4,6 +4,8 @@ use anyhow::{Result, ensure};
 use perfmap_tests::{Trace, places, turn};
 
 const POINTS: f64 = 2.0;
+/// Of readings from outside, which are of other moments than the samples.
+const OUTSIDE: f64 = 5.0;
 
 fn split(version: &str) -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
@@ -66,4 +68,30 @@ fn cpython_3_12() -> Result<()> {
 #[test]
 fn cpython_3_13() -> Result<()> {
     split("3.13")
+}
+
+/// Forced on an interpreter that our own walk knows: the same split, by readings from outside. Neighbouring functions
+/// run for 40 ms and more, readings come every 10 ms or, on a loaded machine, some 25 ms.
+#[test]
+fn read_from_outside() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let Some(python) = ["3.12", "3.11", "3.13"].into_iter().find_map(places::python) else { return Ok(()) };
+    let traced = Trace::workload("w22_python", &[])?
+        .options(&["--freq", "999", "--python", "py-spy"])
+        .env("WL_PYTHON", python)
+        .passes()?;
+    let (map, truth) = (traced.map()?, traced.truth()?);
+    for f in truth.functions()? {
+        let share = map.share(&f.name);
+        ensure!(
+            (share - f.wall_share_pct).abs() <= OUTSIDE,
+            "{}: {share:.2} %, truth {:.2} %",
+            f.name,
+            f.wall_share_pct
+        );
+        ensure!(map.nested("run_rounds", &f.name), "{} does not lie under run_rounds", f.name);
+    }
+    ensure!(map.warnings().contains("are read from outside by py-spy"), "not said: {}", map.warnings());
+    traced.owns_its_time()?;
+    traced.check("schema,functions,location")
 }

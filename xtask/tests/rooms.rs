@@ -8,6 +8,7 @@ use std::{
 /// Room → the rooms it may name. A room that is in no row does not exist.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("recording", &[]),
+    ("pprof", &[]),
     ("target", &["recording"]),
     ("protocol", &["recording"]),
     ("unwind", &["recording"]),
@@ -19,11 +20,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("correlate", &["recording", "resolve"]),
     ("map", &["recording", "resolve", "correlate"]),
     ("analyze", &["recording", "resolve", "correlate", "map"]),
-    ("report", &["recording", "resolve", "correlate", "map", "analyze"]),
+    ("report", &["recording", "pprof", "resolve", "correlate", "map", "analyze"]),
     (
         "cli",
         &[
             "recording",
+            "pprof",
             "target",
             "protocol",
             "unwind",

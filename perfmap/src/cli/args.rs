@@ -5,6 +5,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Args as ClapArgs, Parser, ValueEnum};
 
 use super::scale_args::{SCALE_EXAMPLES, ScaleArgs, WorkArgs};
+use crate::collect::PythonBy;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -207,6 +208,9 @@ pub struct TraceArgs {
     /// How to collect; `ebpf` makes it an error where eBPF cannot be used
     #[arg(long, value_enum, default_value_t = Backend::Auto)]
     pub backend: Backend,
+    /// Who reads Python's functions: eBPF, and py-spy where it knows the interpreter better (auto), one of them, or nobody
+    #[arg(long, value_enum, default_value_t = Python::Auto)]
+    pub python: Python,
     /// Bytes of stack copied with each sample; deep native stacks need more, each costs time
     #[arg(long, value_name = "BYTES", default_value_t = 32768, value_parser = clap::value_parser!(u32).range(1024..=32768))]
     pub stack_bytes: u32,
@@ -233,6 +237,9 @@ pub struct TraceArgs {
     pub norms: Option<PathBuf>,
     #[command(flatten)]
     pub work: WorkArgs,
+    /// Change nothing in the command's environment: Node, Java and .NET then name no functions unless they are told to
+    #[arg(long)]
+    pub no_env: bool,
     /// For tests: probes in TLS libraries one by one, as on kernels before 6.6
     #[arg(long, hide = true)]
     pub single_probes: bool,
@@ -283,6 +290,9 @@ pub struct AttachArgs {
     /// `-`: print the map on standard output as well
     #[arg(short = 'o', value_name = "-")]
     pub print: Option<String>,
+    /// Who reads Python's functions: eBPF, and py-spy where it knows the interpreter better (auto), one of them, or nobody
+    #[arg(long, value_enum, default_value_t = Python::Auto)]
+    pub python: Python,
     /// Bytes of stack copied with each sample; deep native stacks need more, each costs time
     #[arg(long, value_name = "BYTES", default_value_t = 32768, value_parser = clap::value_parser!(u32).range(1024..=32768))]
     pub stack_bytes: u32,
@@ -384,6 +394,29 @@ pub enum Backend {
     Auto,
     /// eBPF or nothing
     Ebpf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Python {
+    /// eBPF; py-spy for interpreters that it does not know
+    Auto,
+    /// eBPF or nothing
+    Ebpf,
+    /// py-spy, 99 times a second, from outside
+    PySpy,
+    /// No Python functions
+    Off,
+}
+
+impl From<Python> for PythonBy {
+    fn from(typed: Python) -> PythonBy {
+        match typed {
+            Python::Auto => PythonBy::Auto,
+            Python::Ebpf => PythonBy::Ebpf,
+            Python::PySpy => PythonBy::PySpy,
+            Python::Off => PythonBy::Off,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -103,6 +103,7 @@ fn attach_plan(typed: &AttachArgs, here: &Path, invocation: &Invocation) -> Resu
             lose_arrivals: 0,
             detail: detail(typed.detail_memory),
             allocations: None,
+            python: typed.python.into(),
         },
         pids,
         output,

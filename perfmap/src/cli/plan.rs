@@ -51,6 +51,7 @@ pub struct TracePlan {
     pub stack_bytes: u32,
     pub detail_memory: u32,
     pub single_probes: bool,
+    pub python: collect::PythonBy,
     pub lose_arrivals: u32,
     /// A run at a higher rate is made where the profiled one has too few samples.
     pub escalate: bool,
@@ -104,6 +105,7 @@ impl TracePlan {
             lose_arrivals: self.lose_arrivals,
             detail: detail(self.detail_memory),
             allocations: None,
+            python: self.python,
         }
     }
 }
@@ -171,6 +173,7 @@ pub fn trace_plan(
         stack_bytes: typed.stack_bytes,
         detail_memory: typed.detail_memory,
         single_probes: typed.single_probes,
+        python: typed.python.into(),
         lose_arrivals: typed.lose_arrivals,
         escalate: !typed.no_escalate,
         instrument: typed.allow_instrumentation,

@@ -79,9 +79,26 @@ pub fn prepare(typed: &TraceArgs, console: &Console) -> Result<(TracePlan, Optio
         Some(Chosen { name, argv, directory, source }) => (Wanted { argv, directory, name }, Some(source)),
         None => (Wanted::typed(&typed.command, &working_directory), None),
     };
-    let plan = trace_plan(typed, wanted, &working_directory, invocation)?;
+    let mut plan = trace_plan(typed, wanted, &working_directory, invocation)?;
     check_followed(&plan.follow_peers)?;
+    if let Some(asked) = target::asked_of(&plan.command).filter(|_| !typed.no_env) {
+        target::ask(&mut plan.command, asked);
+        console.note(&environment_note(asked));
+    }
     Ok((plan, source))
+}
+
+/// What the command gets that it would not have without us, and what that leaves behind.
+fn environment_note(asked: target::Asked) -> String {
+    let target::Asked { variable, value, runtime } = asked;
+    let what = match runtime {
+        target::Runtime::Node => {
+            "functions get names; Node leaves isolate-*-v8.log where it runs, and /tmp/perf-PID.map"
+        }
+        target::Runtime::Java => "whole stacks; Java says so on standard error",
+        target::Runtime::DotNet => "methods get names; .NET leaves /tmp/perf-PID.map",
+    };
+    format!("the command's environment has {variable}={value} as well: {what} (--no-env: nothing is changed)")
 }
 
 fn runs(plan: &TracePlan) -> u32 {

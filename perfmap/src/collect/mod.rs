@@ -17,11 +17,11 @@ mod conntrack;
 mod containers;
 mod decode;
 mod devices;
+mod fallback;
 mod go_programs;
 mod goroutines;
 mod gpu;
 mod habitats;
-mod interpreters;
 mod item;
 mod mappings;
 mod memory;
@@ -38,8 +38,11 @@ mod pressure;
 mod privileges;
 mod probes;
 mod process;
+mod pyspy;
+mod python_programs;
 mod recorder;
 mod run;
+mod runtime_notes;
 mod rustls_parts;
 mod selected;
 mod sockets;
@@ -81,6 +84,18 @@ pub enum Mode {
     Profile,
 }
 
+/// Who reads Python's frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PythonBy {
+    /// The kernel side, and for interpreters that it does not know a reader outside.
+    Auto,
+    /// The kernel side alone.
+    Ebpf,
+    /// A reader outside alone.
+    PySpy,
+    Off,
+}
+
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub mode: Mode,
@@ -103,6 +118,7 @@ pub struct Plan {
     pub detail: Detail,
     /// Calls of allocators are looked at: a run of its own.
     pub allocations: Option<AllocationPlan>,
+    pub python: PythonBy,
 }
 
 /// Where a run's allocators are, as far as an earlier one has shown, and for how long they are looked at.

@@ -10,13 +10,13 @@ use perfmap_common::Plain;
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
-    CollectError, Control, Mode, Outcome, Plan, Progress,
+    CollectError, Control, Mode, Outcome, Plan, Progress, PythonBy,
     adopt::Adoption,
     allocators,
     clock::{children_cpu, monotonic_ns, own_cpu},
+    fallback::Fallback,
     go_programs::GoPrograms,
     gpu::GpuWatch,
-    interpreters::{self, Interpreters, SEARCH_NS},
     item::Item,
     mappings::{Change, Mappings},
     memory::MemoryWatch,
@@ -26,7 +26,9 @@ use super::{
     pid_namespace,
     pressure::Reading,
     privileges, process,
+    python_programs::{self, PythonPrograms, SEARCH_NS},
     recorder::Recorder,
+    runtime_notes,
     tls_libraries::TlsLibraries,
     tls_notes,
 };
@@ -111,7 +113,11 @@ async fn collect(
     let mut feed = Feed {
         ring: object.ring()?,
         mappings,
-        python: Interpreters::new(object.python_processes()?, plan.mode == Mode::Profile),
+        python: PythonPrograms::new(
+            object.python_processes()?,
+            if plan.mode == Mode::Profile { plan.python } else { PythonBy::Off },
+            Fallback::default(),
+        ),
         go: GoPrograms::new(object.go_processes()?, plan.mode == Mode::Profile),
         adoption: Adoption::new(&mut object, plan)?,
         sender,
@@ -217,7 +223,8 @@ async fn collect(
     let peers = std::mem::take(&mut feed.adoption.found);
     let translations = feed.adoption.take_translations();
     // The recorder ends with the channel.
-    let Feed { go, sender, unreadable, .. } = feed;
+    let Feed { go, python, sender, unreadable, .. } = feed;
+    let python = python.finish();
     drop(sender);
     let mut recorder = recorder.join().map_err(|_| CollectError::Recorder("its thread panicked".into()))?;
     let by_stack = recorder.take_allocations();
@@ -241,6 +248,10 @@ async fn collect(
     }
     let of_go = go.notes(&recording, wall);
     recording.meta.notes.extend(of_go);
+    let of_python = python.notes(&recording, wall);
+    recording.meta.notes.extend(of_python);
+    let of_runtimes = runtime_notes::notes(&recording);
+    recording.meta.notes.extend(of_runtimes);
     let origin = Nanos(origin).plus(before);
     Ok(Outcome {
         recording,
@@ -322,7 +333,7 @@ async fn pause(running: Option<&Running>, time: Duration) {
 struct Feed {
     ring: RingBuf<MapData>,
     mappings: Option<Mappings>,
-    python: Interpreters,
+    python: PythonPrograms,
     go: GoPrograms,
     adoption: Adoption,
     sender: Sender<Item>,
@@ -379,7 +390,7 @@ impl Feed {
             return Ok(false);
         }
         let mut looked = Vec::new();
-        self.beside(|| looked = interpreters::look(discoverer, wanted))?;
+        self.beside(|| looked = python_programs::look(discoverer, wanted))?;
         // After the events: the execve that started one is among them, and it ends what was known.
         self.python.tell(looked, monotonic_ns(), &self.sender)
     }
@@ -461,7 +472,7 @@ fn peek(
     header: &wire::Header,
     entry: &[u8],
     (alive, unreadable): (&mut BTreeSet<u32>, &mut BTreeSet<u32>),
-    (python, go): (&mut Interpreters, &mut GoPrograms),
+    (python, go): (&mut PythonPrograms, &mut GoPrograms),
     adoption: &mut Adoption,
     sender: &Sender<Item>,
 ) -> Result<(), CollectError> {
@@ -469,9 +480,8 @@ fn peek(
         wire::Kind::Fork => {
             if let Some(fork) = wire::Fork::read(entry) {
                 alive.insert(fork.child_pid);
-                // The kernel copies only a layout that is known already.
-                if fork.child_pid != header.pid && python.is_searched(header.pid) {
-                    python.search(fork.child_pid, header.at);
+                if fork.child_pid != header.pid {
+                    python.forked(header.pid, fork.child_pid, header.at);
                 }
             }
         }
@@ -482,7 +492,7 @@ fn peek(
                 unreadable.insert(header.pid);
             }
             send(sender, Item::Image { pid: header.pid, seen, root })?;
-            python.search(header.pid, header.at);
+            python.executed(header.pid, header.at);
             go.search(header.pid, header.at);
         }
         // Of a thread only its name is known; the title is the process's.

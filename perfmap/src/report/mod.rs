@@ -19,10 +19,12 @@ mod number;
 pub mod output;
 pub mod parallelism;
 mod parallelism_page;
+mod pprof;
 pub mod result;
 mod scaling;
 mod sentence;
 mod slug;
+mod speedscope;
 mod stack_lines;
 pub mod terminal;
 mod text;
@@ -109,6 +111,8 @@ pub fn render(
     );
     files.extend(parallelism_files(recording, analysis));
     files.push(OutputFile { name: "profile.folded".into(), bytes: folded::render(recording, resolved).into_bytes() });
+    files.push(OutputFile { name: pprof::NAME.into(), bytes: pprof::render(recording, resolved) });
+    files.push(OutputFile { name: speedscope::NAME.into(), bytes: speedscope::render(recording, resolved)? });
     Ok(files)
 }
 

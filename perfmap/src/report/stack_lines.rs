@@ -22,18 +22,19 @@ pub enum Marks {
 }
 
 /// What one line is made of; summed before any text is made, because there are far more events than stacks.
-type Site = (TaskId, Option<StackId>, Leaf);
+pub(super) type Site = (TaskId, Option<StackId>, Leaf);
+pub(super) type Sites = BTreeMap<Site, u64>;
 
 /// What stands above the stack's innermost function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Leaf {
+pub(super) enum Leaf {
     None,
     WaitsForCpu,
     ShortWaits,
 }
 
 impl Leaf {
-    fn text(self) -> Option<&'static str> {
+    pub(super) fn text(self) -> Option<&'static str> {
         match self {
             Leaf::None => None,
             Leaf::WaitsForCpu => Some("[waits for a CPU]"),
@@ -44,6 +45,11 @@ impl Leaf {
 
 /// On-CPU: one for each tick of the sampling clock; a sample of a thinned stretch stands for several.
 pub fn samples(recording: &Recording, resolved: &Resolved, marks: Marks) -> Lines {
+    lines(sampled(recording), &Line { recording, resolved, marks })
+}
+
+/// In ticks.
+pub(super) fn sampled(recording: &Recording) -> Sites {
     let mut sites = BTreeMap::new();
     for event in &recording.events {
         if let Event::Sample(sample) = event {
@@ -51,7 +57,7 @@ pub fn samples(recording: &Recording, resolved: &Resolved, marks: Marks) -> Line
             add(&mut sites, (sample.task, Some(sample.stack), Leaf::None), ticks.into());
         }
     }
-    lines(sites, &Line { recording, resolved, marks })
+    sites
 }
 
 /// On-CPU in microseconds, as far as the sampling rate tells.
@@ -63,6 +69,12 @@ pub fn on_cpu(recording: &Recording, resolved: &Resolved) -> Lines {
 
 /// Off-CPU in microseconds: blocked, and runnable without a CPU.
 pub fn off_cpu(recording: &Recording, resolved: &Resolved) -> Lines {
+    let lines = lines(off_the_cpu(recording), &Line { recording, resolved, marks: Marks::Languages });
+    lines.into_iter().map(|(line, ns)| (line, ns / 1000)).filter(|(_, us)| *us > 0).collect()
+}
+
+/// In nanoseconds.
+pub(super) fn off_the_cpu(recording: &Recording) -> Sites {
     let mut sites = BTreeMap::new();
     for event in &recording.events {
         match event {
@@ -79,8 +91,7 @@ pub fn off_cpu(recording: &Recording, resolved: &Resolved) -> Lines {
             Event::Sample(_) | Event::Message(_) | Event::FileIo(_) | Event::Memory(_) => {}
         }
     }
-    let lines = lines(sites, &Line { recording, resolved, marks: Marks::Languages });
-    lines.into_iter().map(|(line, ns)| (line, ns / 1000)).filter(|(_, us)| *us > 0).collect()
+    sites
 }
 
 /// On-CPU and off-CPU together: all the time of all threads.
@@ -120,6 +131,19 @@ struct Line<'r> {
     marks: Marks,
 }
 
+/// A process's and a thread's name with their ids.
+pub(super) fn task_names(recording: &Recording, task: TaskId) -> (String, String) {
+    let Some(task) = recording.tasks.get(task.0 as usize) else {
+        return ("[unknown process]".into(), "[unknown thread]".into());
+    };
+    let process = recording.processes.get(task.process.0 as usize);
+    let image = process.and_then(|process| process.images.last());
+    let own = process.and_then(|process| process.own_name.as_deref());
+    let name = own.or(image.map(|image| image.comm.as_str())).unwrap_or("[unknown process]");
+    let pid = process.map_or(0, |process| process.pid);
+    (format!("{name} [{pid}]"), format!("{} [{}]", task.comm, task.tid))
+}
+
 impl Line<'_> {
     fn of(&self, task: TaskId, stack: Option<StackId>, leaf: Option<&str>) -> String {
         let mut line = self.task(task);
@@ -143,15 +167,8 @@ impl Line<'_> {
     }
 
     fn task(&self, task: TaskId) -> String {
-        let Some(task) = self.recording.tasks.get(task.0 as usize) else {
-            return "[unknown process];[unknown thread]".into();
-        };
-        let process = self.recording.processes.get(task.process.0 as usize);
-        let image = process.and_then(|process| process.images.last());
-        let own = process.and_then(|process| process.own_name.as_deref());
-        let name = own.or(image.map(|image| image.comm.as_str())).unwrap_or("[unknown process]");
-        let pid = process.map_or(0, |process| process.pid);
-        format!("{};{}", clean(&format!("{name} [{pid}]")), clean(&format!("{} [{}]", task.comm, task.tid)))
+        let (process, thread) = task_names(self.recording, task);
+        format!("{};{}", clean(&process), clean(&thread))
     }
 
     fn frame(&self, place: &Place) -> String {
