@@ -19,8 +19,12 @@ struct loop {
 /* Owner of the frames that lie in a generator or coroutine object (FRAME_OWNED_BY_GENERATOR). */
 #define OWNED_BY_GENERATOR 1
 #define CO_COROUTINE 0x80
-/* Offset of co_flags in a code object, 3.11 .. 3.13. */
+/* Offset of co_flags in a code object, 3.11 .. 3.14. */
 #define CODE_FLAGS 48
+/* From 3.14 on a reference that lies in a frame has two bits of its own at its low end (Py_TAG_BITS). */
+#define UNTAGGED(reference) ((reference) & ~3ULL)
+/* Owners of frames that run nothing of Python's from this one on, 3.14 (FRAME_OWNED_BY_INTERPRETER). */
+#define OWNED_BY_INTERPRETER 3
 
 /* Reads the frame at walk->frame to `out`, and moves on to the one below it. Not 0: it can not be read. */
 static __always_inline long read_frame(struct python_walk *walk, struct python_frame *out) {
@@ -37,14 +41,18 @@ static __always_inline long read_frame(struct python_walk *walk, struct python_f
 	BOUND(at_code, FRAME_BYTES - 8);
 	BOUND(at_back, FRAME_BYTES - 8);
 	BOUND(at_instruction, FRAME_BYTES - 8);
-	u64 code = *(u64 *)(frame + at_code);
+	u64 code = UNTAGGED(*(u64 *)(frame + at_code));
+	bool is_314 = walk->layout.version >= 0x030e;
+	/* The same byte of the word as before. */
+	out->owner = is_314 ? *(u32 *)(frame + 72) : *(u32 *)(frame + 68);
+	if (is_314 && frame[74] >= OWNED_BY_INTERPRETER)
+		code = 0; /* None */
 	out->code = code;
 	out->instruction = *(u64 *)(frame + at_instruction);
-	out->owner = *(u32 *)(frame + 68);
 	out->name = 0;
 	out->first_line = 0;
 	walk->frame = *(u64 *)(frame + at_back);
-	/* No code: 3.13's entry shim. Unreadable: kept without identity, user space counts it. */
+	/* No code: the entry shim of 3.13 and later. Unreadable: kept without identity, user space counts it. */
 	if (!code || bpf_probe_read_user(fields, CODE_BYTES, (void *)(code + CODE_FROM)))
 		return 0;
 	u32 at_name = walk->layout.code_name - CODE_FROM, at_line = walk->layout.code_first_line - CODE_FROM;

@@ -14,8 +14,8 @@
 #define SELECTOR_FRAMES 3
 /* Tasks that are looked at in one turn of a loop. */
 #define MAX_RESUMED 16
-/* Offset of a frame's locals, 3.11 .. 3.13. */
-#define LOCALS 72
+/* Offset of a frame's locals, 3.11 .. 3.14. */
+#define LOCALS(version) ((version) >= 0x030e ? 80 : 72)
 /* A loop that never rests is looked at so often; and for what it runs, where more follows at once than rounds are. */
 #define LOOK_EVERY_NS 200000
 #define MAIN_EVERY_NS 2000000
@@ -89,10 +89,12 @@ static long await_one(u32 index, struct awaits *awaits) {
 	walk->count = index + 1;
 	/* What a suspended coroutine awaits lies on top of its stack. */
 	walk->frame = 0;
-	s32 top = *(s32 *)((u8 *)walk->frame_words + 64);
-	if (top <= 0 || top > 4096)
+	u64 top = *(u64 *)((u8 *)walk->frame_words + 64);
+	/* An index; from 3.14 on an address. */
+	top = walk->layout.version >= 0x030e ? (top - frame - LOCALS(walk->layout.version)) / 8 : (u32)top;
+	if (!top || top > 4096)
 		return 1;
-	u64 awaited = word(frame + LOCALS + (u64)(top - 1) * 8);
+	u64 awaited = UNTAGGED(word(frame + LOCALS(walk->layout.version) + (top - 1) * 8));
 	if (!awaited)
 		return 1;
 	if (word(awaited + 8) != awaits->type) {
@@ -198,7 +200,7 @@ static __noinline int resumed(u32 round) {
 		return 1;
 	u64 frame = frame_of(thread_state(&walk->layout), &walk->layout), queue = 0;
 	for (u32 i = 0; i < SELECTOR_FRAMES && frame && !queue; i++) {
-		queue = ready_of(word(frame + LOCALS), walk->layout.version); /* the first local: self */
+		queue = ready_of(UNTAGGED(word(frame + LOCALS(walk->layout.version))), walk->layout.version); /* the first local: self */
 		frame = word(frame + walk->layout.frame_back);
 	}
 	if (!queue)
@@ -221,7 +223,7 @@ static __noinline int awaited_by_main(void) {
 		return 0;
 	u64 frame = frame_of(thread_state(&walk->layout), &walk->layout), coroutine = 0;
 	for (u32 i = 0; i < SELECTOR_FRAMES + 3 && frame && !coroutine; i++) {
-		u64 local = word(frame + LOCALS + 8);
+		u64 local = UNTAGGED(word(frame + LOCALS(walk->layout.version) + 8));
 		coroutine = is_coroutine(local) ? local : coroutine_of(local, &walk->layout);
 		frame = word(frame + walk->layout.frame_back);
 	}

@@ -5,6 +5,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Args as ClapArgs, Parser, ValueEnum};
 
 use super::scale_args::{SCALE_EXAMPLES, ScaleArgs, WorkArgs};
+use crate::collect::PythonBy;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -207,6 +208,9 @@ pub struct TraceArgs {
     /// How to collect: the best that works here, or one of them and nothing else (see docs/backends.md)
     #[arg(long, value_enum, default_value_t = Backend::Auto)]
     pub backend: Backend,
+    /// Who reads Python's functions: eBPF, and py-spy where it knows the interpreter better (auto), one of them, or nobody
+    #[arg(long, value_enum, default_value_t = Python::Auto)]
+    pub python: Python,
     /// Bytes of stack copied with each sample; deep native stacks need more, each costs time
     #[arg(long, value_name = "BYTES", default_value_t = 32768, value_parser = clap::value_parser!(u32).range(1024..=32768))]
     pub stack_bytes: u32,
@@ -277,6 +281,9 @@ pub struct AttachArgs {
     /// `-`: print the map on standard output as well
     #[arg(short = 'o', value_name = "-")]
     pub print: Option<String>,
+    /// Who reads Python's functions: eBPF, and py-spy where it knows the interpreter better (auto), one of them, or nobody
+    #[arg(long, value_enum, default_value_t = Python::Auto)]
+    pub python: Python,
     /// Bytes of stack copied with each sample; deep native stacks need more, each costs time
     #[arg(long, value_name = "BYTES", default_value_t = 32768, value_parser = clap::value_parser!(u32).range(1024..=32768))]
     pub stack_bytes: u32,
@@ -382,6 +389,29 @@ pub enum Backend {
     Perf,
     /// /proc, looked at 100 times a second: works everywhere
     Procfs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Python {
+    /// eBPF; py-spy for interpreters that it does not know
+    Auto,
+    /// eBPF or nothing
+    Ebpf,
+    /// py-spy, 99 times a second, from outside
+    PySpy,
+    /// No Python functions
+    Off,
+}
+
+impl From<Python> for PythonBy {
+    fn from(typed: Python) -> PythonBy {
+        match typed {
+            Python::Auto => PythonBy::Auto,
+            Python::Ebpf => PythonBy::Ebpf,
+            Python::PySpy => PythonBy::PySpy,
+            Python::Off => PythonBy::Off,
+        }
+    }
 }
 
 #[cfg(test)]

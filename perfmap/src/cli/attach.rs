@@ -100,6 +100,7 @@ fn attach_plan(typed: &AttachArgs, here: &Path, invocation: &Invocation) -> Resu
             tls_libraries: Vec::new(),
             single_probes: false,
             detail: detail(typed.detail_memory),
+            python: typed.python.into(),
         },
         pids,
         output,

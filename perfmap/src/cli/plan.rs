@@ -51,6 +51,7 @@ pub struct TracePlan {
     pub stack_bytes: u32,
     pub detail_memory: u32,
     pub single_probes: bool,
+    pub python: collect::PythonBy,
     /// A run at a higher rate is made where the profiled one has too few samples.
     pub escalate: bool,
     /// A run with a line profiler inside Python programs.
@@ -99,6 +100,7 @@ impl TracePlan {
             tls_libraries: Vec::new(),
             single_probes: self.single_probes,
             detail: detail(self.detail_memory),
+            python: self.python,
         }
     }
 }
@@ -166,6 +168,7 @@ pub fn trace_plan(
         stack_bytes: typed.stack_bytes,
         detail_memory: typed.detail_memory,
         single_probes: typed.single_probes,
+        python: typed.python.into(),
         escalate: !typed.no_escalate,
         instrument: typed.allow_instrumentation,
         tracemalloc: typed.tracemalloc,

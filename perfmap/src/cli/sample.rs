@@ -243,6 +243,7 @@ fn of_running(typed: &ScaleArgs, pid: u32, length: Duration, console: &Console) 
         print: trace.print.clone(),
         stack_bytes: trace.stack_bytes,
         detail_memory: trace.detail_memory,
+        python: trace.python,
     };
     let sampled = Some(Sampled { ran_before: age(pid), done_before: None });
     attach_with(&attach, Work { asked: true, sampled, ..said }, console)

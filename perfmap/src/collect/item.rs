@@ -2,7 +2,7 @@
 
 use perfmap_common as wire;
 
-use super::{mappings::Change, process::Seen, tree::Adopted};
+use super::{mappings::Change, process::Seen, pyspy::ThreadFrames, tree::Adopted};
 use crate::unwind::{Mapping, Root, go::Reasons};
 
 /// What the first thread sends.
@@ -14,6 +14,12 @@ pub enum Item {
     Python {
         pid: u32,
         layout: wire::PythonLayout,
+    },
+    /// What an interpreter's threads ran, read from outside.
+    Reading {
+        at: u64,
+        pid: u32,
+        threads: Vec<ThreadFrames>,
     },
     /// A program of Go's whose goroutines are told from now on.
     Go {

@@ -16,6 +16,7 @@ mod conntrack;
 mod containers;
 mod decode;
 mod devices;
+mod fallback;
 mod go_programs;
 mod goroutines;
 mod gpu;
@@ -36,6 +37,8 @@ mod pressure;
 mod probes;
 mod process;
 mod procfs;
+mod pyspy;
+mod python_programs;
 mod recorder;
 mod run;
 mod rustls_parts;
@@ -79,6 +82,18 @@ pub enum Mode {
     Profile,
 }
 
+/// Who reads Python's frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PythonBy {
+    /// The kernel side, and for interpreters that it does not know a reader outside.
+    Auto,
+    /// The kernel side alone.
+    Ebpf,
+    /// A reader outside alone.
+    PySpy,
+    Off,
+}
+
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub mode: Mode,
@@ -97,6 +112,7 @@ pub struct Plan {
     pub single_probes: bool,
     /// What is kept in memory at most, and how the rest is counted.
     pub detail: Detail,
+    pub python: PythonBy,
 }
 
 /// A TLS library that a run used, and what it called in it.

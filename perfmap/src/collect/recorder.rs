@@ -5,6 +5,7 @@
 
 mod files;
 mod messages;
+mod readings;
 #[cfg(test)]
 mod tests;
 mod waits;
@@ -74,6 +75,7 @@ pub struct Recorder {
     goroutines: Goroutines,
     asks: Vec<Ask>,
     sites: HashMap<u64, StackId>,
+    readings: readings::Readings,
     opened: Opened,
     losses: Losses,
     detail: Detail,
@@ -115,6 +117,7 @@ impl Recorder {
             goroutines: Goroutines::default(),
             asks: Vec::new(),
             sites: HashMap::new(),
+            readings: readings::Readings::default(),
             opened: Opened::default(),
             losses: Losses::default(),
             detail,
@@ -131,6 +134,7 @@ impl Recorder {
                 self.changes.make_contiguous().sort_by_key(|change| change.at);
             }
             Item::Python { pid, layout } => self.stacks.python(pid, &layout),
+            Item::Reading { at, pid, threads } => self.reading(at, pid, threads),
             Item::Go { pid, reasons } => self.goroutines.found(pid, reasons),
             Item::Image { pid, seen, root } => {
                 // Of one that was gone already, what it inherited holds.
@@ -388,6 +392,7 @@ impl Recorder {
         for (kind, count) in &kernel_losses.0 {
             self.losses.add(*kind, *count);
         }
+        self.put_readings_in();
         let parts = self.stacks.into_parts();
         self.losses.add(Loss::PythonUnreadable, parts.unknown_codes);
         self.turns.sort_by_key(|turn| turn.at);

@@ -1,11 +1,7 @@
 //! The first thread: releases the target, empties the kernel's buffers every few milliseconds, looks after the target,
 //! and stops when its root process is gone. Asynchronous only here: timers and the end of the target.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    thread,
-    time::Duration,
-};
+use std::{collections::BTreeSet, thread, time::Duration};
 
 use aya::maps::{MapData, RingBuf};
 use crossbeam_channel::{Sender, bounded};
@@ -14,20 +10,22 @@ use perfmap_common::Plain;
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
-    CollectError, Control, Mode, Outcome, Plan, Progress,
+    CollectError, Control, Mode, Outcome, Plan, Progress, PythonBy,
     adopt::Adoption,
     clock::{children_cpu, monotonic_ns, own_cpu},
+    fallback::Fallback,
     go_programs::GoPrograms,
     gpu::GpuWatch,
     item::Item,
     mappings::{Change, Mappings},
     memory::MemoryWatch,
-    object::{Object, PythonProcesses},
+    object::Object,
     online_cpus,
     overload::{Passing, Watch},
     pid_namespace,
     pressure::Reading,
     process,
+    python_programs::{PythonPrograms, SEARCH_NS},
     recorder::Recorder,
     tls_libraries::TlsLibraries,
     tls_notes,
@@ -37,17 +35,12 @@ use crate::{
         Ending, Ends, Loss, Losses, Meta, Nanos, Process, ProcessId, Recording, Socket, TaskId, Thinned, Translation,
     },
     target::{Held, LaunchError, Remote, Running},
-    unwind::{
-        KernelSymbols, ModuleFiles, Root,
-        python::{Discoverer, Discovery, worth_a_look},
-    },
+    unwind::{KernelSymbols, ModuleFiles, Root, python::worth_a_look},
 };
 
 const TICK: Duration = Duration::from_millis(10);
 /// At the start and after an execve: an interpreter or a runtime is to be found before it has run far.
 const BUSY_TICK: Duration = Duration::from_millis(2);
-/// How long an interpreter is looked for after an execve; a late one shows by its mapping.
-const SEARCH_NS: u64 = 300_000_000;
 /// A batch ends when it is this large; with `CHANNEL` of them under way, memory stays bounded, and what the other
 /// thread cannot follow is lost in the ring, where it is counted.
 const BATCH_BYTES: usize = 1 << 20;
@@ -115,12 +108,11 @@ async fn collect(
     let mut feed = Feed {
         ring: object.ring()?,
         mappings,
-        python: Interpreters {
-            map: object.python_processes()?,
-            discoverer: Discoverer::default(),
-            searching: HashMap::new(),
-            enabled: plan.mode == Mode::Profile,
-        },
+        python: PythonPrograms::new(
+            Some(object.python_processes()?),
+            if plan.mode == Mode::Profile { plan.python } else { PythonBy::Off },
+            Fallback::default(),
+        ),
         go: GoPrograms::new(object.go_processes()?, plan.mode == Mode::Profile),
         adoption: Adoption::new(&mut object, plan)?,
         sender,
@@ -210,7 +202,8 @@ async fn collect(
     let peers = std::mem::take(&mut feed.adoption.found);
     let translations = feed.adoption.take_translations();
     // The recorder ends with the channel.
-    let Feed { go, sender, .. } = feed;
+    let Feed { go, python, sender, .. } = feed;
+    let python = python.finish();
     drop(sender);
     let recorder = recorder.join().map_err(|_| CollectError::Recorder("its thread panicked".into()))?;
     let (mut recording, files) = finish(recorder, losses, lost_mappings);
@@ -228,6 +221,8 @@ async fn collect(
     let wall = recording.meta.wall;
     let of_go = go.notes(&recording, wall);
     recording.meta.notes.extend(of_go);
+    let of_python = python.notes(&recording, wall);
+    recording.meta.notes.extend(of_python);
     let origin = Nanos(origin).plus(before);
     Ok(Outcome { recording, origin, files, memory: memory.curve(), peers, tls_libraries: libraries.into_used() })
 }
@@ -301,7 +296,7 @@ async fn pause(running: Option<&Running>, time: Duration) {
 struct Feed {
     ring: RingBuf<MapData>,
     mappings: Option<Mappings>,
-    python: Interpreters,
+    python: PythonPrograms,
     go: GoPrograms,
     adoption: Adoption,
     sender: Sender<Item>,
@@ -386,7 +381,7 @@ fn peek(
     header: &wire::Header,
     entry: &[u8],
     alive: &mut BTreeSet<u32>,
-    (python, go): (&mut Interpreters, &mut GoPrograms),
+    (python, go): (&mut PythonPrograms, &mut GoPrograms),
     adoption: &mut Adoption,
     sender: &Sender<Item>,
 ) -> Result<(), CollectError> {
@@ -394,9 +389,8 @@ fn peek(
         wire::Kind::Fork => {
             if let Some(fork) = wire::Fork::read(entry) {
                 alive.insert(fork.child_pid);
-                // The kernel copies only a layout that is known already.
-                if fork.child_pid != header.pid && python.searching.contains_key(&header.pid) {
-                    python.search(fork.child_pid, header.at);
+                if fork.child_pid != header.pid {
+                    python.forked(header.pid, fork.child_pid, header.at);
                 }
             }
         }
@@ -404,7 +398,7 @@ fn peek(
             alive.insert(header.pid);
             let (seen, root) = (process::read(header.pid), Root::of(header.pid));
             send(sender, Item::Image { pid: header.pid, seen, root })?;
-            python.search(header.pid, header.at);
+            python.executed(header.pid, header.at);
             go.search(header.pid, header.at);
         }
         // Of a thread only its name is known; the title is the process's.
@@ -414,7 +408,7 @@ fn peek(
         wire::Kind::Exit if wire::Exit::read(entry).is_some_and(|exit| exit.alive == 0) => {
             alive.remove(&header.pid);
             adoption.ended(header.pid);
-            python.searching.remove(&header.pid);
+            python.ended(header.pid);
             go.ended(header.pid);
         }
         wire::Kind::Adopt if adoption.met(header.pid, header.at, sender)? => {
@@ -426,43 +420,6 @@ fn peek(
         _ => {}
     }
     Ok(())
-}
-
-/// Finds the layouts of interpreters and tells both sides.
-struct Interpreters {
-    map: PythonProcesses,
-    discoverer: Discoverer,
-    /// Since when, by pid.
-    searching: HashMap<u32, u64>,
-    enabled: bool,
-}
-
-impl Interpreters {
-    fn search(&mut self, pid: u32, now: u64) {
-        if self.enabled {
-            self.searching.insert(pid, now);
-        }
-    }
-
-    /// True while something is looked for.
-    fn tick(&mut self, now: u64, sender: &Sender<Item>) -> Result<bool, CollectError> {
-        let mut found = Vec::new();
-        let (map, discoverer) = (&mut self.map, &mut self.discoverer);
-        self.searching.retain(|pid, since| match discoverer.discover(*pid) {
-            Discovery::Found(layout) => {
-                if map.insert(*pid, &layout) {
-                    found.push((*pid, layout));
-                }
-                false
-            }
-            Discovery::NotPython | Discovery::Refused(_) => false,
-            Discovery::NotYet => now.saturating_sub(*since) < SEARCH_NS,
-        });
-        for (pid, layout) in found {
-            send(sender, Item::Python { pid, layout })?;
-        }
-        Ok(!self.searching.is_empty())
-    }
 }
 
 /// Our limit of open files at its maximum; put back when dropped, because later targets would inherit it.

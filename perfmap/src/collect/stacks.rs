@@ -6,7 +6,7 @@ use indexmap::IndexSet;
 use perfmap_common as wire;
 use rustc_hash::FxBuildHasher;
 
-use super::decode::RawStack;
+use super::{decode::RawStack, pyspy::PyFrame};
 use crate::{
     recording::{Code, Frame, FrameId, KernelSymbolId, Module, PythonFrame, PythonFrameId, Stack, StackEnd, StackId},
     unwind::{
@@ -170,6 +170,40 @@ impl Stacks {
         python.extend(polled.python.iter().skip(below));
         let stack = Stack { python: python.into(), ..polled };
         Some(self.add(stack))
+    }
+
+    /// Frames that were read from outside, leaf first.
+    pub fn read_frames(&mut self, frames: Vec<PyFrame>) -> Box<[PythonFrameId]> {
+        let outermost = frames.len().saturating_sub(1);
+        let intern_one = |(index, frame): (usize, PyFrame)| {
+            let PyFrame { function, file, line, first_line } = frame;
+            let code = self.codes.intern(Code { name: function, file, first_line });
+            let frame = PythonFrame { code, line, entry: index == outermost };
+            PythonFrameId(intern(&mut self.python_frames, frame))
+        };
+        frames.into_iter().enumerate().map(intern_one).collect()
+    }
+
+    /// The same stack with these Python frames, if it has none of its own.
+    pub fn with_python(&mut self, stack: StackId, frames: &[PythonFrameId]) -> StackId {
+        match self.stacks.get_index(stack.0 as usize) {
+            Some(old) if old.python.is_empty() => {
+                let stack = Stack { python: frames.into(), ..old.clone() };
+                self.add(stack)
+            }
+            Some(_) | None => stack,
+        }
+    }
+
+    /// One of which nothing else is known.
+    pub fn of_python(&mut self, frames: &[PythonFrameId]) -> StackId {
+        let nothing: [FrameId; 0] = [];
+        self.add(Stack {
+            kernel: nothing.into(),
+            native: nothing.into(),
+            python: frames.into(),
+            end: StackEnd::NotWalked,
+        })
     }
 
     fn runs_loop(&self, frame: PythonFrameId) -> bool {

@@ -3,18 +3,21 @@
 
 use std::{collections::BTreeSet, os::fd::AsFd, thread, time::Duration};
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Sender, bounded};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::{
-    CollectError, Control, Means, Mode, Outcome, Plan, Progress,
+    CollectError, Control, Means, Mode, Outcome, Plan, Progress, PythonBy,
     clock::{children_cpu, monotonic_ns, own_cpu},
+    fallback::Fallback,
     gpu::GpuWatch,
     item::Item,
+    mappings::{Change, What},
     memory::MemoryWatch,
     perf::{Asked, Perf},
     process,
     procfs::{Procfs, tree},
+    python_programs::PythonPrograms,
     recorder::Recorder,
     run::{Controller, DescriptorLimit},
     to_wire::{Entries, Who},
@@ -22,7 +25,7 @@ use super::{
 use crate::{
     recording::{Ending, Loss, Losses, Meta, Nanos, Recording, TaskId},
     target::{Held, LaunchError},
-    unwind::Root,
+    unwind::{Root, python::worth_a_look},
 };
 
 const TICK: Duration = Duration::from_millis(10);
@@ -59,19 +62,27 @@ pub fn run_unprivileged(
             recorder
         })
         .map_err(|error| CollectError::Recorder(error.to_string()))?;
-    let send = |items: Vec<Item>| {
-        items
-            .into_iter()
-            .try_for_each(|item| sender.send(item).map_err(|_| CollectError::Recorder("its thread is gone".into())))
+    let by = match (plan.mode, plan.python) {
+        (Mode::Count, _) | (_, PythonBy::Ebpf | PythonBy::Off) => PythonBy::Off,
+        (Mode::Profile, PythonBy::Auto | PythonBy::PySpy) => PythonBy::PySpy,
     };
+    let mut python = PythonPrograms::new(None, by, Fallback::default());
+    let mut known = BTreeSet::new();
     let _limit = DescriptorLimit::raise();
     let mut running = held.release()?;
     let (mut memory, mut gpu) = (MemoryWatch::default(), GpuWatch::default());
     let mut interrupted = false;
     let ending = loop {
         let now = monotonic_ns();
-        send(watch.tick(now))?;
+        for item in watch.tick(now) {
+            look_for_python(&item, now, &mut python);
+            send(&sender, item)?;
+        }
         let alive = watch.alive();
+        alive.difference(&known).for_each(|pid| python.search(*pid, now));
+        known.difference(alive).for_each(|pid| python.ended(*pid));
+        known.clone_from(alive);
+        python.tick(now, &sender)?;
         if plan.mode == Mode::Count {
             memory.tick(now, alive);
         }
@@ -94,7 +105,8 @@ pub fn run_unprivileged(
     let stopped = Nanos(now.saturating_sub(origin));
     let exact_to = watch.exact_to(now);
     let (items, told) = watch.finish(now, root, ending);
-    send(items)?;
+    items.into_iter().try_for_each(|item| send(&sender, item))?;
+    let python = python.finish();
     drop(sender);
     let recorder = recorder.join().map_err(|_| CollectError::Recorder("its thread panicked".into()))?;
     let mut losses = Losses::default();
@@ -121,6 +133,8 @@ pub fn run_unprivileged(
         ..Meta::default()
     };
     recording.gpu = gpu.into_seen();
+    let of_python = python.notes(&recording, recording.meta.wall);
+    recording.meta.notes.extend(of_python);
     Ok(Outcome {
         recording,
         origin: Nanos(origin).plus(before),
@@ -129,6 +143,36 @@ pub fn run_unprivileged(
         peers: Vec::new(),
         tls_libraries: Vec::new(),
     })
+}
+
+fn send(sender: &Sender<Item>, item: Item) -> Result<(), CollectError> {
+    sender.send(item).map_err(|_| CollectError::Recorder("its thread is gone".into()))
+}
+
+/// A new program, or an interpreter that was mapped late.
+fn look_for_python(item: &Item, now: u64, python: &mut PythonPrograms) {
+    match item {
+        Item::Image { pid, .. } => python.executed(*pid, now),
+        Item::Changes(changes) => {
+            for Change { pid, what, .. } in changes {
+                let is_one = match what {
+                    What::Mapped { path, .. } => worth_a_look(&String::from_utf8_lossy(path)),
+                    What::Snapshot(mappings) => mappings.iter().any(|mapping| worth_a_look(&mapping.path)),
+                    What::Forked { .. } | What::Executed => false,
+                };
+                if is_one {
+                    python.search(*pid, now);
+                }
+            }
+        }
+        Item::Events(_)
+        | Item::Python { .. }
+        | Item::Reading { .. }
+        | Item::Go { .. }
+        | Item::Title { .. }
+        | Item::Adopted { .. }
+        | Item::OpenSockets(_) => {}
+    }
 }
 
 /// What only waiting for it tells.

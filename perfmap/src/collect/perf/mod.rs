@@ -60,10 +60,6 @@ impl Perf {
         })
     }
 
-    pub fn samples_kernel(&self) -> bool {
-        self.rings.kernel
-    }
-
     pub fn alive(&self) -> &BTreeSet<u32> {
         &self.alive
     }

@@ -21,8 +21,6 @@ pub struct Rings {
     /// Read, but another CPU's buffer may hold older ones.
     held: Vec<(u64, Record, Option<Change>)>,
     pub lost: u64,
-    /// Time in the kernel is sampled too.
-    pub kernel: bool,
 }
 
 /// What is asked for of each CPU.
@@ -36,12 +34,11 @@ impl Rings {
     /// None of `pid`: the caller itself, to see whether it works.
     pub fn open(pid: Option<u32>, cpus: &[usize], asked: Asked) -> std::io::Result<Rings> {
         // With the kernel's share of the time where that is allowed (paranoid 1 or a capability).
-        let opened = open_all(pid, cpus, asked, true).map(|samplers| (samplers, true));
-        let (samplers, kernel) = match opened {
-            Err(error) if refused(&error) => (open_all(pid, cpus, asked, false)?, false),
+        let samplers = match open_all(pid, cpus, asked, true) {
+            Err(error) if refused(&error) => open_all(pid, cpus, asked, false)?,
             opened => opened?,
         };
-        Ok(Rings { samplers, held: Vec::new(), lost: 0, kernel })
+        Ok(Rings { samplers, held: Vec::new(), lost: 0 })
     }
 
     /// Records up to `until` in the order of time; `seen` is told of each switch at once, newer ones too.

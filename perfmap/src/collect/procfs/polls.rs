@@ -15,6 +15,8 @@ use crate::collect::{
 
 /// Threads of one process and in all that are looked at.
 const THREADS: usize = 4096;
+/// The slowest clock of usual kernels.
+const TICK_NS: u64 = 4_000_000;
 /// A turn on the CPU shorter than this within a wait is part of it: a time-out that was asked for again.
 const MOMENT_NS: u64 = 100_000;
 
@@ -24,9 +26,17 @@ struct Thread {
     /// Up to where it has been told.
     told: u64,
     figures: Option<Figures>,
+    /// Time on a CPU that was told before the scheduler's figure had it; below 0: that is still to be told.
+    ahead: i64,
     wait: Option<Wait>,
     /// In this pass.
     present: bool,
+}
+
+impl Thread {
+    fn new(pid: u32, now: u64) -> Thread {
+        Thread { pid, told: now, figures: None, ahead: 0, wait: None, present: true }
+    }
 }
 
 #[derive(Debug)]
@@ -69,7 +79,7 @@ pub struct Pass {
 
 impl Polls {
     pub fn new(root: u32, origin: u64, stack_bytes: u32) -> Polls {
-        let root_thread = Thread { pid: root, told: origin, figures: None, wait: None, present: true };
+        let root_thread = Thread::new(root, origin);
         Polls { threads: HashMap::from([(root, root_thread)]), stack_bytes: stack_bytes as usize, ..Polls::default() }
     }
 
@@ -111,11 +121,12 @@ impl Polls {
             }
             let maker = if tid == pid { parent } else { pid };
             entries.fork(Who { pid: maker, tid: maker, at: now }, pid, tid, process::comm(pid, tid));
-            self.threads.insert(tid, Thread { pid, told: now, figures: None, wait: None, present: true });
+            self.threads.insert(tid, Thread::new(pid, now));
         }
         let Some(thread) = self.threads.get_mut(&tid) else { return };
         let figures = figures(pid, tid);
-        if figures.is_some() && figures == thread.figures && thread.wait.is_some() {
+        let unmoved = figures.is_some() && figures == thread.figures;
+        if unmoved && thread.wait.is_some() {
             thread.told = now;
             return;
         }
@@ -125,16 +136,21 @@ impl Polls {
             self.dead.insert(tid);
             return self.end(who, entries, pass);
         }
+        let running = look.state == State::Running;
+        // It is ready and has got no CPU since: how long it waited is told when it has.
+        if unmoved && running {
+            return;
+        }
         let moved = figures.zip(thread.figures).map(|(now, before)| Moved::between(before, now));
         thread.figures = figures.or(thread.figures);
-        let running = look.state == State::Running;
         let same = |wait: &Wait| wait.seen.look.call == look.call && wait.seen.look.place == look.place;
         // The same call at the same place, and no time on a CPU to speak of.
         if !running && thread.wait.as_ref().is_some_and(same) && moved.is_none_or(|moved| moved.cpu < MOMENT_NS) {
             thread.told = now;
             return;
         }
-        let laid = lay_out(thread.told, now, moved, thread.wait.is_some(), running);
+        let laid = lay_out(thread.told, now, moved, thread.ahead, thread.wait.is_some(), running);
+        thread.ahead = laid.ahead;
         let child = self.ended.get(&pid).copied();
         if let Some(wait) = thread.wait.take() {
             let child = child.filter(|(at, _)| *at >= wait.from).map(|(_, child)| child);
@@ -222,18 +238,28 @@ struct Laid {
     unknown: (u64, u64, u32),
     /// The rest up to here was on a CPU.
     next_begins: u64,
+    /// As `Thread::ahead`.
+    ahead: i64,
 }
 
 /// `waited`: at the poll before; `running`: now. A wait ends at the last poll that saw it, where another one follows, else
 /// as late as the time on the CPU allows.
-fn lay_out(told: u64, now: u64, moved: Option<Moved>, waited: bool, running: bool) -> Laid {
+fn lay_out(told: u64, now: u64, moved: Option<Moved>, ahead: i64, waited: bool, running: bool) -> Laid {
     let span = now.saturating_sub(told);
-    let (cpu, ready) = match (moved, running) {
-        (Some(moved), _) => (moved.cpu.min(span), moved.ready),
-        (None, true) => (span, 0),
-        (None, false) => (0, 0),
+    let (mut cpu, ready, figure) = match (moved, running) {
+        (Some(moved), _) => {
+            let due = i64::try_from(moved.cpu).unwrap_or(i64::MAX).saturating_sub(ahead);
+            (u64::try_from(due).unwrap_or(0).min(span), moved.ready, moved.cpu)
+        }
+        (None, true) => (span, 0, span),
+        (None, false) => (0, 0, 0),
     };
     let ready = ready.min(span - cpu);
+    // The figure of a thread that has the CPU moves with the clock's tick.
+    if running && span - cpu - ready <= TICK_NS {
+        cpu = span - ready;
+    }
+    let ahead = ahead.saturating_add(cpu as i64).saturating_sub(i64::try_from(figure).unwrap_or(i64::MAX));
     let rest = span - cpu - ready;
     let last_ends = if waited && running { told + rest } else { told };
     let ready_ends = last_ends + ready;
@@ -243,6 +269,7 @@ fn lay_out(told: u64, now: u64, moved: Option<Moved>, waited: bool, running: boo
         ready: (last_ends, ready_ends, 0),
         unknown: (ready_ends, unknown_ends, 1),
         next_begins: (unknown_ends + cpu).min(now),
+        ahead,
     }
 }
 
@@ -258,32 +285,40 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const MS: u64 = 1_000_000;
+
     #[test]
     fn layouts() {
-        let moved = Some(Moved { cpu: 3, ready: 2 });
+        let moved = Some(Moved { cpu: 3 * MS, ready: 2 * MS });
         // From one wait into another: it ends where it was last seen.
-        let laid = lay_out(100, 110, moved, true, false);
-        assert_eq!((laid.last_ends, laid.ready, laid.next_begins), (100, (100, 102, 0), 105));
+        let laid = lay_out(100 * MS, 110 * MS, moved, 0, true, false);
+        assert_eq!((laid.last_ends, laid.ready.1, laid.next_begins), (100 * MS, 102 * MS, 105 * MS));
         // It waited and runs: all that is not explained was the wait.
-        let laid = lay_out(100, 110, moved, true, true);
-        assert_eq!((laid.last_ends, laid.ready, laid.next_begins), (105, (105, 107, 0), 110));
+        let laid = lay_out(100 * MS, 110 * MS, moved, 0, true, true);
+        assert_eq!((laid.last_ends, laid.ready.1, laid.next_begins), (105 * MS, 107 * MS, 110 * MS));
         // It ran and runs: what it waited for in between nobody saw.
-        let laid = lay_out(100, 110, moved, false, true);
-        assert_eq!((laid.ready, laid.unknown, laid.next_begins), ((100, 102, 0), (102, 107, 1), 110));
+        let laid = lay_out(100 * MS, 110 * MS, moved, 0, false, true);
+        assert_eq!((laid.ready.1, laid.unknown, laid.ahead), (102 * MS, (102 * MS, 107 * MS, 1), 0));
+        // The figure is a tick late; the next one has it.
+        let laid = lay_out(100 * MS, 110 * MS, Some(Moved { cpu: 7 * MS, ready: 0 }), 0, false, true);
+        assert_eq!((laid.unknown.1 - laid.unknown.0, laid.ahead), (0, 3 * MS as i64));
         // Without figures the state stands for the time up to it.
-        assert_eq!(lay_out(100, 110, None, false, false).next_begins, 100);
-        assert_eq!(lay_out(100, 110, None, true, true).last_ends, 100);
+        assert_eq!(lay_out(100, 110, None, 0, false, false).next_begins, 100);
+        assert_eq!(lay_out(100, 110, None, 0, true, true).last_ends, 100);
     }
 
     proptest! {
-        /// Time on the CPU is what the scheduler said, wherever it is put.
+        /// Time on the CPU is what the scheduler said, wherever it is put; what is not told yet is kept.
         #[test]
-        fn figures_are_kept(told in 0u64..1000, span in 0u64..1000, cpu in 0u64..500, ready in 0u64..500, waited: bool, running: bool) {
+        fn figures_are_kept(
+            told in 0u64..1000, span in 0u64..20_000_000, cpu in 0u64..20_000_000, ready in 0u64..20_000_000,
+            ahead in -9_000_000i64..9_000_000, waited: bool, running: bool,
+        ) {
             let now = told + span;
-            let laid = lay_out(told, now, Some(Moved { cpu, ready }), waited, running);
+            let laid = lay_out(told, now, Some(Moved { cpu, ready }), ahead, waited, running);
             let next = if running { now } else { laid.next_begins };
             let off = (laid.last_ends - told) + (laid.ready.1 - laid.ready.0) + (laid.unknown.1 - laid.unknown.0) + (now - next);
-            prop_assert_eq!(span - off, cpu.min(span));
+            prop_assert_eq!((span - off) as i64 - cpu as i64, laid.ahead - ahead);
             prop_assert!(laid.last_ends >= told && laid.next_begins <= now);
         }
     }

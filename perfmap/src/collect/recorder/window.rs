@@ -105,6 +105,7 @@ impl Recorder {
         self.turns.retain(|turn| turn.at >= until);
         self.asks.retain(|ask| ask.at >= until);
         self.goroutines.facts.retain(|fact| fact.at >= until);
+        self.forget_readings(until);
         self.past.earlier.length = until;
         self.past.earlier.events += (before - self.events.len()) as u64;
         self.events.shrink_to_fit();

@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use perfmap_common::PythonLayout;
 use rustc_hash::FxHashMap;
 
-use super::layout::{self, Version};
+use super::layout::{self, Refusal, Version};
 use crate::unwind::elf::{Look, Segment};
 use crate::unwind::open::{Sought, in_root_of, mapped_file};
 use crate::unwind::spaces::parse_all_maps;
@@ -26,7 +26,7 @@ pub enum Discovery {
     NotYet,
     Found(PythonLayout),
     /// A Python whose frames can not be walked, and why.
-    Refused(String),
+    Refused(Refusal),
 }
 
 /// What is known of one file, the same in every process.
@@ -41,7 +41,7 @@ enum Program {
         runtime: u64,
         segments: Vec<Segment>,
     },
-    Refused(String),
+    Refused(Refusal),
 }
 
 /// Finds interpreters. Remembers files, not processes.
@@ -68,10 +68,10 @@ impl Discoverer {
         let executable = std::fs::read_link(format!("/proc/{pid}/exe")).ok();
         let executable = executable.as_ref().and_then(|path| path.to_str()).unwrap_or_default();
         let mut expected = file_name(executable).starts_with("python");
-        if mappings.iter().any(|mapping| file_name(&mapping.path).starts_with("ld-musl")) {
-            // musl lays out thread-specific data differently, and the walk starts there.
+        let is_mapped = |name: &str| mappings.iter().any(|mapping| file_name(&mapping.path).starts_with(name));
+        if is_mapped("ld-musl") {
             let python = mappings.iter().any(|mapping| worth_a_look(&mapping.path)) || expected;
-            return if python { Discovery::Refused("its C library is musl".to_owned()) } else { Discovery::NotPython };
+            return if python { Discovery::Refused(Refusal::Musl) } else { Discovery::NotPython };
         }
         let mut looked: Vec<&str> = Vec::new();
         for mapping in &mappings {
@@ -88,9 +88,15 @@ impl Discoverer {
                 Program::Refused(reason) => return Discovery::Refused(reason.clone()),
                 Program::Interpreter { version, runtime, segments } => {
                     let Some(bias) = bias(segments, mapping.start, mapping.file_offset) else { continue };
+                    // glibc's loader maps the library before anything of Python's runs.
+                    if !is_mapped("libc.so.6") && !is_mapped("libc-2.") {
+                        // The program without its loader's work done yet, or without one.
+                        let is_dynamic = is_mapped("ld-linux") || is_mapped("ld-2.");
+                        return if is_dynamic { Discovery::NotYet } else { Discovery::Refused(Refusal::StaticLibc) };
+                    }
                     return match layout::layout(*version, runtime.wrapping_add(bias)) {
                         Some(layout) => Discovery::Found(layout),
-                        None => Discovery::Refused(unknown_version(*version)),
+                        None => Discovery::Refused(Refusal::Unknown(*version)),
                     };
                 }
             }
@@ -132,38 +138,34 @@ fn examine(file: &File) -> Program {
         return Program::None { needs_libpython: look.needs_library("libpython") };
     };
     if debug.or(negative).is_some() {
-        return Program::Refused("a debug build of CPython, whose structures differ".to_owned());
+        return Program::Refused(Refusal::Debug);
     }
     if shared.is_some() {
-        return Program::Refused("a free-threaded build of CPython, whose structures differ".to_owned());
+        return Program::Refused(Refusal::FreeThreaded);
     }
     let version = match stated {
         Some(stated) => {
             let value = look.bytes_at(stated.address, 8).and_then(|bytes| <[u8; 8]>::try_from(bytes).ok());
             match value.map(u64::from_le_bytes).and_then(|value| u32::try_from(value >> 16).ok()) {
                 Some(version) => Version(version),
-                None => return Program::Refused("its version can not be read from the file".to_owned()),
+                None => return Program::Refused(Refusal::NoVersion),
             }
         }
         None if since_310.is_some() => Version::V3_10,
         None if since_39.is_some() => Version::of(3, 9),
         None if since_38.is_some() => Version::of(3, 8),
-        None => return Program::Refused("CPython 3.7 or older".to_owned()),
+        None => return Program::Refused(Refusal::Old),
     };
     let Some(known) = layout::layout(version, runtime.address) else {
-        return Program::Refused(unknown_version(version));
+        return Program::Refused(Refusal::Unknown(version));
     };
     if version >= Version::V3_13 {
         let description = look.bytes_at(runtime.address, layout::DEBUG_OFFSETS_BYTES).unwrap_or_default();
         if let Err(reason) = layout::agrees(&known, &description) {
-            return Program::Refused(reason.to_owned());
+            return Program::Refused(reason);
         }
     }
     Program::Interpreter { version, runtime: runtime.address, segments: look.segments() }
-}
-
-fn unknown_version(version: Version) -> String {
-    format!("the structures of CPython {version} are not known")
 }
 
 fn file_name(path: &str) -> &str {

@@ -17,6 +17,7 @@ impl Version {
     pub const V3_11: Version = Version::of(3, 11);
     pub const V3_12: Version = Version::of(3, 12);
     pub const V3_13: Version = Version::of(3, 13);
+    pub const V3_14: Version = Version::of(3, 14);
 }
 
 impl std::fmt::Display for Version {
@@ -32,6 +33,7 @@ pub fn first_instruction(version: Version) -> Option<u64> {
         Version::V3_11 => Some(184),
         Version::V3_12 => Some(192),
         Version::V3_13 => Some(200),
+        Version::V3_14 => Some(208),
         _ => None,
     }
 }
@@ -102,47 +104,143 @@ pub fn layout(version: Version, runtime: u64) -> Option<PythonLayout> {
             future_coroutine: 120,
             ..new
         },
+        0x030e => PythonLayout {
+            tss_key: 2340,
+            thread_frame: 72,
+            has_cframe: 0,
+            str_ascii: 40,
+            str_compact: 56,
+            frame_owner: 74,
+            future_coroutine: 128,
+            ..new
+        },
         _ => return None,
     })
 }
 
-/// Bytes of `_Py_DebugOffsets` that [`agrees`] looks at (3.13).
+/// Bytes of `_Py_DebugOffsets` that [`agrees`] looks at (3.13, 3.14).
 pub const DEBUG_OFFSETS_BYTES: usize = WORDS * 8;
-const WORDS: usize = 76;
+const WORDS: usize = 88;
 
-/// Whether the interpreter's own description (3.13, first bytes of `_PyRuntime` as they are in the file) says the same
-/// as the table. Err: what differs.
-pub fn agrees(layout: &PythonLayout, description: &[u8]) -> Result<(), &'static str> {
+/// Where the interpreter says its own offsets: indices of 8-byte words, names as in pycore_debug_offsets.h.
+struct Indices {
+    current_frame: usize,
+    thread_id: usize,
+    previous: usize,
+    executable: usize,
+    instr_ptr: usize,
+    owner: usize,
+    filename: usize,
+    qualname: usize,
+    linetable: usize,
+    firstlineno: usize,
+    co_code_adaptive: usize,
+}
+
+const OF_3_13: Indices = Indices {
+    current_frame: 23,
+    thread_id: 24,
+    previous: 29,
+    executable: 30,
+    instr_ptr: 31,
+    owner: 33,
+    filename: 35,
+    qualname: 37,
+    linetable: 38,
+    firstlineno: 39,
+    co_code_adaptive: 43,
+};
+
+const OF_3_14: Indices = Indices {
+    current_frame: 26,
+    thread_id: 27,
+    previous: 32,
+    executable: 33,
+    instr_ptr: 34,
+    owner: 36,
+    filename: 40,
+    qualname: 42,
+    linetable: 43,
+    firstlineno: 44,
+    co_code_adaptive: 48,
+};
+
+/// Whether the interpreter's own description (3.13 and 3.14, first bytes of `_PyRuntime` as they are in the file) says
+/// the same as the table. Err: what differs.
+pub fn agrees(layout: &PythonLayout, description: &[u8]) -> Result<(), Refusal> {
     if description.get(..8) != Some(b"xdebugpy") {
-        return Err("the interpreter does not describe itself where 3.13 does");
+        return Err(Refusal::Differs("it does not describe itself where its version does"));
     }
     let word = |index: usize| {
         let bytes = description.get(index * 8..index * 8 + 8)?;
         bytes.try_into().ok().map(u64::from_le_bytes)
     };
     if word(1).map(|version| version >> 16) != Some(u64::from(layout.version)) {
-        return Err("the interpreter's description of itself is of another version");
+        return Err(Refusal::Differs("its description of itself is of another version"));
     }
     if word(2) != Some(0) {
-        return Err("a free-threaded build, whose structures differ");
+        return Err(Refusal::FreeThreaded);
     }
-    // Indices count 8-byte words of the structure; names as in pycore_runtime.h of 3.13.
+    let version = Version(layout.version);
+    let at = if version >= Version::V3_14 { OF_3_14 } else { OF_3_13 };
     let expected = [
-        (23, layout.thread_frame),      // thread_state.current_frame
-        (24, layout.thread_pthread),    // thread_state.thread_id
-        (29, layout.frame_back),        // interpreter_frame.previous
-        (30, layout.frame_code),        // interpreter_frame.executable
-        (31, layout.frame_instruction), // interpreter_frame.instr_ptr
-        (33, 70),                       // interpreter_frame.owner
-        (35, layout.code_file),         // code_object.filename
-        (37, layout.code_name),         // code_object.qualname
-        (38, layout.code_table),        // code_object.linetable
-        (39, layout.code_first_line),   // code_object.firstlineno
-        (43, 200),                      // code_object.co_code_adaptive
+        (at.current_frame, u64::from(layout.thread_frame)),
+        (at.thread_id, layout.thread_pthread.into()),
+        (at.previous, layout.frame_back.into()),
+        (at.executable, layout.frame_code.into()),
+        (at.instr_ptr, layout.frame_instruction.into()),
+        (at.owner, layout.frame_owner.into()),
+        (at.filename, layout.code_file.into()),
+        (at.qualname, layout.code_name.into()),
+        (at.linetable, layout.code_table.into()),
+        (at.firstlineno, layout.code_first_line.into()),
+        (at.co_code_adaptive, first_instruction(version).unwrap_or(0)),
     ];
     match expected.iter().all(|(index, offset)| word(*index) == Some(u64::from(*offset))) {
         true => Ok(()),
-        false => Err("the interpreter's structures are not those of the released version"),
+        false => Err(Refusal::Differs("its structures are not those of the released version")),
+    }
+}
+
+/// A Python whose frames cannot be walked, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// musl lays out thread-specific data differently, and the walk starts there.
+    Musl,
+    /// No C library of its own is mapped: which one is linked in is not told.
+    StaticLibc,
+    Debug,
+    FreeThreaded,
+    /// 3.7 or older.
+    Old,
+    NoVersion,
+    Unknown(Version),
+    Differs(&'static str),
+}
+
+impl Refusal {
+    /// The py-spy crate knows its structures: it takes those of released builds with a GIL for granted, and finds threads
+    /// without the C library.
+    pub fn may_be_read_from_outside(&self) -> bool {
+        match self {
+            Refusal::Musl | Refusal::StaticLibc | Refusal::Old | Refusal::Unknown(_) => true,
+            Refusal::Debug | Refusal::FreeThreaded | Refusal::NoVersion | Refusal::Differs(_) => false,
+        }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Refusal::Musl => f.write_str("its C library is musl"),
+            Refusal::StaticLibc => f.write_str("its C library is linked in, and not known"),
+            Refusal::Debug => f.write_str("a debug build of CPython, whose structures differ"),
+            Refusal::FreeThreaded => f.write_str("a free-threaded build of CPython, whose structures differ"),
+            Refusal::Old => f.write_str("CPython 3.7 or older"),
+            Refusal::NoVersion => f.write_str("its version can not be read from the file"),
+            Refusal::Unknown(version) => write!(f, "the structures of CPython {version} are not known"),
+            Refusal::Differs(how) => write!(f, "the interpreter is not as released: {how}"),
+        }
     }
 }
 
@@ -152,11 +250,42 @@ mod tests {
 
     #[test]
     fn unknown_versions_are_not_guessed() {
-        for minor in [0, 7, 14, 15] {
+        for minor in [0, 7, 15, 16] {
             assert_eq!(layout(Version::of(3, minor), 1), None);
         }
         assert_eq!(layout(Version::of(2, 7), 1), None);
         assert_eq!(layout(Version::V3_11, 7).unwrap().runtime, 7);
         assert_eq!(Version::V3_10.to_string(), "3.10");
+    }
+
+    /// The words that Debian's build of 3.14.10 says of itself, those that are looked at.
+    fn described() -> Vec<u8> {
+        let mut words = [0_u64; WORDS];
+        words[0] = u64::from_le_bytes(*b"xdebugpy");
+        words[1] = 0x030e_0af0;
+        for (index, value) in
+            [(26, 72), (27, 152), (32, 8), (34, 56), (36, 74), (40, 112), (42, 128), (43, 136), (44, 68), (48, 208)]
+        {
+            words[index] = value;
+        }
+        words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn what_3_14_says_of_itself_is_compared() {
+        let known = layout(Version::V3_14, 0).unwrap();
+        assert_eq!(agrees(&known, &described()), Ok(()));
+        for (word, value, refusal) in [
+            (0, 1, Refusal::Differs("it does not describe itself where its version does")),
+            (1, 0x030d_0000, Refusal::Differs("its description of itself is of another version")),
+            (2, 1, Refusal::FreeThreaded),
+            (36, 70, Refusal::Differs("its structures are not those of the released version")),
+        ] {
+            let mut other = described();
+            other[word * 8..word * 8 + 8].copy_from_slice(&u64::to_le_bytes(value));
+            assert_eq!(agrees(&known, &other), Err(refusal));
+        }
+        assert!(agrees(&known, &described()[..80]).is_err());
+        assert!(agrees(&layout(Version::V3_13, 0).unwrap(), &described()).is_err());
     }
 }

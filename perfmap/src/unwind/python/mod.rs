@@ -4,15 +4,17 @@ pub mod code;
 pub mod discover;
 pub mod layout;
 pub mod lines;
+mod outside_reader;
 pub mod table;
 
 pub use discover::{Discoverer, Discovery, worth_a_look};
-pub use layout::Version;
+pub use layout::{Refusal, Version};
+pub use outside_reader::may_be_given;
 pub use table::{CodeTable, ImageId};
 
 /// A CPython of this version on the machine that runs the tests.
 #[cfg(test)]
-fn installed(version: layout::Version) -> Option<std::path::PathBuf> {
+pub(crate) fn installed(version: layout::Version) -> Option<std::path::PathBuf> {
     let versions = std::path::PathBuf::from(std::env::var_os("HOME")?).join(".pyenv/versions");
     let mut found: Vec<_> = std::fs::read_dir(versions)
         .ok()?

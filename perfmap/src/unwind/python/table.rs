@@ -16,7 +16,8 @@ use crate::recording::{Code, CodeId, PythonFrame};
 
 /// Most code objects that are kept of one process image; Django with its dependencies runs some 20,000.
 const CODES_PER_IMAGE: usize = 1 << 18;
-/// Owner of the frames that 3.12+ pushes when its evaluation loop is entered (FRAME_OWNED_BY_CSTACK).
+/// Owner of the frames that 3.12+ pushes when its evaluation loop is entered (FRAME_OWNED_BY_CSTACK, from 3.14 on
+/// FRAME_OWNED_BY_INTERPRETER, which a further one follows).
 const OWNED_BY_C_STACK: u8 = 3;
 
 /// One image of one process: a number that the caller gives, never used again after an execve or for a reused pid.
@@ -87,7 +88,7 @@ impl CodeTable {
         let mut frames: Vec<PythonFrame> = Vec::with_capacity(sent.len());
         for frame in sent {
             let [is_entry, _, owner, _] = frame.owner.to_le_bytes();
-            if version >= Version::V3_12 && (owner == OWNED_BY_C_STACK || frame.code == 0) {
+            if version >= Version::V3_12 && (owner >= OWNED_BY_C_STACK || frame.code == 0) {
                 // The frame that the loop was entered for lies above it.
                 if let Some(above) = frames.last_mut() {
                     above.entry = true;
@@ -134,7 +135,7 @@ impl CodeTable {
         }
     }
 
-    fn intern(&mut self, code: Code) -> CodeId {
+    pub fn intern(&mut self, code: Code) -> CodeId {
         if let Some(id) = self.ids.get(&code) {
             return *id;
         }

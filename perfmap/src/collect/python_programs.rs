@@ -1,0 +1,148 @@
+//! Processes that executed a program → where its interpreter keeps its frames, told to both sides; or, where our own
+//! walk does not know it, a reader outside (`fallback`); or why there are no Python functions.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crossbeam_channel::Sender;
+
+use super::{CollectError, PythonBy, fallback::Fallback, item::Item, object::PythonProcesses};
+use crate::{
+    recording::{Nanos, ProcessId, Recording},
+    unwind::python::{Discoverer, Discovery, Refusal},
+};
+
+/// How long an interpreter is looked for after an execve; a late one shows by its mapping.
+pub const SEARCH_NS: u64 = 300_000_000;
+/// A program that lived no longer than this part of the run is no reason for a note.
+const SHORT_LIVED: u64 = 5;
+
+pub struct PythonPrograms {
+    /// None: there is no kernel side.
+    map: Option<PythonProcesses>,
+    discoverer: Discoverer,
+    /// Since when, by pid.
+    searching: HashMap<u32, u64>,
+    by: PythonBy,
+    fallback: Fallback,
+    /// By pid; None: as was asked for.
+    read_outside: BTreeMap<u32, Option<Refusal>>,
+    unread: BTreeMap<u32, Refusal>,
+}
+
+impl PythonPrograms {
+    pub fn new(map: Option<PythonProcesses>, by: PythonBy, fallback: Fallback) -> PythonPrograms {
+        PythonPrograms {
+            map,
+            discoverer: Discoverer::default(),
+            searching: HashMap::new(),
+            by,
+            fallback,
+            read_outside: BTreeMap::new(),
+            unread: BTreeMap::new(),
+        }
+    }
+
+    /// After an execve, or when an interpreter was mapped: what was known of it may be over.
+    pub fn search(&mut self, pid: u32, now: u64) {
+        if self.by == PythonBy::Off {
+            return;
+        }
+        self.searching.insert(pid, now);
+        self.unread.remove(&pid);
+    }
+
+    pub fn executed(&mut self, pid: u32, now: u64) {
+        if self.read_outside.remove(&pid).is_some() {
+            self.fallback.forget(pid);
+        }
+        self.search(pid, now);
+    }
+
+    /// The kernel copies only a layout that is known already.
+    pub fn forked(&mut self, parent: u32, child: u32, now: u64) {
+        if self.searching.contains_key(&parent) || self.read_outside.contains_key(&parent) {
+            self.search(child, now);
+        }
+    }
+
+    pub fn ended(&mut self, pid: u32) {
+        self.searching.remove(&pid);
+        self.fallback.forget(pid);
+    }
+
+    /// True while something is looked for.
+    pub fn tick(&mut self, now: u64, sender: &Sender<Item>) -> Result<bool, CollectError> {
+        let mut found = Vec::new();
+        let mut outside = Vec::new();
+        let Self { map, discoverer, searching, by, unread, .. } = self;
+        searching.retain(|pid, since| match (discoverer.discover(*pid), *by) {
+            (Discovery::Found(layout), PythonBy::Auto | PythonBy::Ebpf) => {
+                if map.as_mut().is_some_and(|map| map.insert(*pid, &layout)) {
+                    found.push((*pid, layout));
+                }
+                false
+            }
+            (Discovery::Found(_), PythonBy::PySpy) => {
+                outside.push((*pid, None));
+                false
+            }
+            (Discovery::Refused(why), PythonBy::Auto | PythonBy::PySpy) if why.may_be_read_from_outside() => {
+                outside.push((*pid, Some(why)));
+                false
+            }
+            (Discovery::Refused(why), _) => {
+                unread.insert(*pid, why);
+                false
+            }
+            (Discovery::Found(_), PythonBy::Off) | (Discovery::NotPython, _) => false,
+            (Discovery::NotYet, _) => now.saturating_sub(*since) < SEARCH_NS,
+        });
+        for (pid, layout) in found {
+            sender
+                .send(Item::Python { pid, layout })
+                .map_err(|_| CollectError::Recorder("its thread is gone".into()))?;
+        }
+        for (pid, why) in outside {
+            if self.read_outside.insert(pid, why).is_none() {
+                self.fallback.read(pid, sender)?;
+            }
+        }
+        Ok(!self.searching.is_empty())
+    }
+
+    /// Ends the reading, which then sends nothing more. What the report must say about interpreters.
+    pub fn finish(self) -> PythonNotes {
+        PythonNotes { outcomes: self.fallback.finish(), read_outside: self.read_outside, unread: self.unread }
+    }
+}
+
+/// Whose Python functions were read otherwise, or not at all.
+pub struct PythonNotes {
+    outcomes: BTreeMap<u32, super::fallback::Readings>,
+    read_outside: BTreeMap<u32, Option<Refusal>>,
+    unread: BTreeMap<u32, Refusal>,
+}
+
+impl PythonNotes {
+    /// One for each reader that was at it, and one for each program that was there for a while and has none.
+    pub fn notes(&self, recording: &Recording, wall: Nanos) -> Vec<String> {
+        let mut notes: Vec<String> = Vec::new();
+        for (index, process) in recording.processes.iter().enumerate() {
+            let lived = process.died.unwrap_or(wall).since(process.born);
+            if recording.is_outside(ProcessId(index as u32)) || lived.0 < wall.0 / SHORT_LIVED {
+                continue;
+            }
+            let name = process.images.last().map_or("", |image| image.comm.as_str());
+            let note = match (self.outcomes.get(&process.pid), self.unread.get(&process.pid)) {
+                (Some(readings), _) => {
+                    let why = self.read_outside.get(&process.pid).and_then(Option::as_ref);
+                    Some(readings.note(name, process.pid, why))
+                }
+                (None, Some(why)) => Some(format!("Python functions of {name} are not told: {why}")),
+                (None, None) => None,
+            };
+            notes.extend(note.filter(|note| !notes.contains(note)));
+        }
+        notes
+    }
+}
