@@ -113,23 +113,21 @@ impl<'a> Runner<'a> {
         {
             self.without = Some(asked(means)?);
         }
-        if self.without.is_none() {
+        let without = match &self.without {
+            Some(without) => without.clone(),
             // Nothing is launched before the probes are loaded, so a refusal leaves nothing behind.
-            match collect::run(&plan, launch, &mut control) {
+            None => match collect::run(&plan, launch, &mut control) {
                 Err(refused @ (CollectError::NoPrivilege { .. } | CollectError::ForeignProc))
                     if self.plan.backend == Backend::Auto =>
                 {
                     let without = next_best(&refused);
                     console.warning(&without.lost);
-                    self.without = Some(without);
+                    self.without.insert(without).clone()
                 }
                 outcome => return self.finish(outcome, capture, purpose),
-            }
-        }
-        let outcome = match &self.without {
-            Some(Without { means, lost }) => collect::run_unprivileged(&plan, *means, launch, lost, &mut control),
-            None => Err(CollectError::Recorder("nothing collects".into())),
+            },
         };
+        let outcome = collect::run_unprivileged(&plan, without.means, launch, &without.lost, &mut control);
         self.finish(outcome, capture, purpose)
     }
 

@@ -9,6 +9,7 @@ mod switches;
 use std::collections::{BTreeSet, HashMap};
 
 use super::{
+    clock::monotonic_ns,
     item::Item,
     process,
     procfs::{Objects, look, see},
@@ -21,8 +22,9 @@ use switches::Switches;
 
 /// A thread that has been off the CPU for so long is looked at.
 const WORTH_A_LOOK_NS: u64 = 1_500_000;
-/// Looks of one tick: about 50 µs each.
+/// Most looks of one tick, about 50 µs each, and most time for them: a table of many sockets takes longer.
 const LOOKS: usize = 24;
+const LOOKS_NS: u64 = 2_000_000;
 
 pub struct Perf {
     rings: Rings,
@@ -72,7 +74,7 @@ impl Perf {
     pub fn tick(&mut self, now: u64) -> Vec<Item> {
         let until = std::mem::replace(&mut self.read, now);
         let items = self.drain(until);
-        self.look_around(now);
+        self.look_around(monotonic_ns());
         items
     }
 
@@ -124,8 +126,11 @@ impl Perf {
         waiting.sort_unstable();
         for (_, tid) in waiting.into_iter().take(LOOKS) {
             let Some(outside) = self.off.get_mut(&tid) else { continue };
+            let at = monotonic_ns();
+            if at.saturating_sub(now) > LOOKS_NS {
+                break;
+            }
             outside.looked = true;
-            let at = super::clock::monotonic_ns();
             if let Some(look) = look(outside.pid, tid, at).filter(|look| look.state.number() != 0) {
                 self.switches.looked(see(look, &mut self.objects, self.stack_bytes));
             }

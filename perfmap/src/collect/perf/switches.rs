@@ -71,6 +71,13 @@ impl Switches {
     }
 
     pub fn named(&mut self, who: Who, comm: [u8; 16], executed: bool, entries: &mut Entries) {
+        // A thread that is not the first one takes over its number when it executes a program.
+        if executed && !self.threads.contains_key(&who.tid) {
+            let other = self.threads.iter().filter(|(_, thread)| thread.pid == who.pid).map(|(tid, _)| *tid).min();
+            if let Some(thread) = other.and_then(|tid| self.threads.remove(&tid)) {
+                self.threads.insert(who.tid, thread);
+            }
+        }
         if let Some(thread) = self.threads.get_mut(&who.tid) {
             thread.comm = comm;
         }
@@ -182,3 +189,7 @@ impl Thread {
         self.sum = Sum { from: who.at, ..Sum::default() };
     }
 }
+
+#[cfg(test)]
+#[path = "switches_tests.rs"]
+mod tests;

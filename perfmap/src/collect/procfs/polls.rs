@@ -101,7 +101,8 @@ impl Polls {
                 pass.fresh.push(*pid);
             }
             // The leader first: it is the process.
-            for tid in std::iter::once(pid).chain(threads).filter(|tid| threads.contains(tid)) {
+            let leader = threads.binary_search(pid).ok().map(|_| pid);
+            for tid in leader.into_iter().chain(threads.iter().filter(|tid| *tid != pid)) {
                 self.thread((*pid, *parent, *tid), now, entries, &mut pass);
             }
         }
