@@ -20,7 +20,6 @@ mod limits;
 mod load;
 mod locks;
 mod loops;
-mod means;
 mod memory;
 mod names;
 mod native;

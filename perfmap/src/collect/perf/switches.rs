@@ -128,7 +128,8 @@ impl Switches {
             return;
         };
         thread.on = who.at;
-        let seen = thread.seen.take().filter(|seen| seen.look.at >= from && seen.look.at <= who.at);
+        // Records come later than looks: one that is newer belongs to a wait that is still to be told.
+        let seen = thread.seen.take_if(|seen| seen.look.at <= who.at).filter(|seen| seen.look.at >= from);
         let length = who.at.saturating_sub(from);
         if length < threshold {
             thread.sum.count += 1;
