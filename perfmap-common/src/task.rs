@@ -36,6 +36,9 @@ pub struct Exit {
     pub comm: [u8; 16],
 }
 
+/// `Exit::code` where nobody told how it ended: no wait(2) reports it.
+pub const EXIT_UNKNOWN: u32 = 0x7f;
+
 /// A thread that ran already is followed from now on.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]

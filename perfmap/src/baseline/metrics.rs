@@ -1,7 +1,7 @@
 //! One counted run's recording → its metrics.
 
 use crate::{
-    collect::{Outcome, PLAIN_BACKEND},
+    collect::{Means, Outcome},
     recording::{Event, Family, FileIo, FileOperation, Metrics, Recording, Socket},
 };
 
@@ -16,7 +16,7 @@ pub fn metrics(outcome: &Outcome, trips: [u64; 2]) -> Metrics {
         memory_peak: memory.peak,
         memory_delta: difference(memory.end, memory.start),
         memory_is_pss: memory.is_pss,
-        is_counted: recording.meta.backend != PLAIN_BACKEND,
+        is_counted: recording.meta.backend == Means::Ebpf.name(),
         http_round_trips: trips[0],
         db_round_trips: trips[1],
         gpu: recording.gpu.used(),

@@ -205,7 +205,7 @@ pub struct TraceArgs {
     /// Services that run already and that the command talks to: follow `no`, all on this `host`, or those named
     #[arg(long, value_name = "no|host|NAME", default_value = "host", value_delimiter = ',')]
     pub follow_peers: Vec<String>,
-    /// How to collect; `ebpf` makes it an error where eBPF cannot be used
+    /// How to collect: the best that works here, or one of them and nothing else (see docs/backends.md)
     #[arg(long, value_enum, default_value_t = Backend::Auto)]
     pub backend: Backend,
     /// Who reads Python's functions: eBPF, and py-spy where it knows the interpreter better (auto), one of them, or nobody
@@ -392,8 +392,12 @@ pub enum DiffFormat {
 pub enum Backend {
     /// The best that works here
     Auto,
-    /// eBPF or nothing
+    /// Probes in the kernel: all that there is to know
     Ebpf,
+    /// perf's events, as an ordinary user: samples and switches, no requests
+    Perf,
+    /// /proc, looked at 100 times a second: works everywhere
+    Procfs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

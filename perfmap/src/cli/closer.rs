@@ -29,7 +29,7 @@ pub fn look(
     let meta = &recording.meta;
     let whole = meta.ending == Some(Ending::Exited(0)) && !meta.interrupted;
     let faster = plan.escalate && plan.sample_hz < HIGHER_HZ;
-    if learned.is_plain() || !whole || !(faster || plan.instrument || plan.tracemalloc || plan.allocations) {
+    if learned.is_without_ebpf() || !whole || !(faster || plan.instrument || plan.tracemalloc || plan.allocations) {
         return Ok(());
     }
     let (few, python) = {

@@ -4,7 +4,7 @@ use std::{io::IsTerminal, time::Instant};
 
 use super::{args::Backend, capture::Capture, console::Console, errors::Failure, plan::TracePlan};
 use crate::{
-    collect::{self, AllocationPlan, CollectError, Control, FollowPeers, Mode, Outcome, Peer, Peers, Progress},
+    collect::{self, AllocationPlan, CollectError, Control, FollowPeers, Means, Mode, Outcome, Peer, Peers, Progress},
     recording::{Ending, Nanos},
     target::{Escalation, Held, Remote, Signals, Step},
 };
@@ -15,8 +15,8 @@ pub struct Runner<'a> {
     signals: Signals,
     escalation: Escalation,
     began: Instant,
-    /// Set once eBPF was refused: what is lost by it.
-    plain: Option<String>,
+    /// Set where it is not eBPF that collects.
+    without: Option<Without>,
     /// Services that the warm-up runs met.
     peers: Vec<Peer>,
     /// What the runs so far used.
@@ -40,24 +40,31 @@ pub enum Purpose {
     Allocations,
 }
 
+/// What collects in eBPF's place.
+#[derive(Debug, Clone)]
+struct Without {
+    means: Means,
+    /// Why, what is lost, and what would give more.
+    lost: String,
+}
+
 /// What the runs so far have taught the next one.
 #[derive(Debug, Default)]
 pub struct Learned {
-    plain: Option<String>,
+    without: Option<Without>,
     peers: Vec<Peer>,
     tls_libraries: Vec<collect::TlsUse>,
 }
 
 impl Learned {
-    /// No samples are taken without eBPF.
-    pub fn is_plain(&self) -> bool {
-        self.plain.is_some()
+    pub fn is_without_ebpf(&self) -> bool {
+        self.without.is_some()
     }
 }
 
 impl<'a> Runner<'a> {
     pub fn new(plan: &'a TracePlan, learned: Learned) -> Result<Runner<'a>, Failure> {
-        let Learned { plain, peers, tls_libraries } = learned;
+        let Learned { without, peers, tls_libraries } = learned;
         let signals =
             Signals::install().map_err(|error| Failure::Internal { what: format!("signal handlers: {error}") })?;
         Ok(Runner {
@@ -65,7 +72,7 @@ impl<'a> Runner<'a> {
             signals,
             escalation: Escalation::default(),
             began: Instant::now(),
-            plain,
+            without,
             peers,
             tls_libraries,
             allocations: None,
@@ -78,7 +85,7 @@ impl<'a> Runner<'a> {
     }
 
     pub fn learned(self) -> Learned {
-        Learned { plain: self.plain, peers: self.peers, tls_libraries: self.tls_libraries }
+        Learned { without: self.without, peers: self.peers, tls_libraries: self.tls_libraries }
     }
 
     /// Fails where nothing was recorded; a command that fails is an outcome.
@@ -97,7 +104,6 @@ impl<'a> Runner<'a> {
         }
         let known = if purpose == Purpose::Allocations { Vec::new() } else { self.peers.clone() };
         let peers = Peers { follow, known, watched: Vec::new() };
-        let (signals, escalation, began) = (&self.signals, &mut self.escalation, self.began);
         let mut plan = collect::Plan { tls_libraries: self.tls_libraries.clone(), ..self.plan.collect(mode, peers) };
         if let Purpose::Closer { sample_hz } = purpose {
             plan.sample_hz = sample_hz;
@@ -110,26 +116,42 @@ impl<'a> Runner<'a> {
         let command =
             capture.as_ref().map_or_else(|| self.plan.command.clone(), |capture| capture.of(&self.plan.command));
         let launch = || Held::spawn(&command);
-        let mut asked = |_progress: &Progress, remote: &Remote| control(signals, escalation, now(began), remote);
-        let outcome = match &self.plain {
-            Some(lost) => collect::run_plain(&plan, launch, lost, &mut asked),
+        let (signals, escalation, began) = (&self.signals, &mut self.escalation, self.began);
+        let mut control = |_progress: &Progress, remote: &Remote| control(signals, escalation, now(began), remote);
+        let asked_for = match self.plan.backend {
+            Backend::Auto | Backend::Ebpf => None,
+            Backend::Perf => Some(Means::Perf),
+            Backend::Procfs => Some(Means::Procfs),
+        };
+        if self.without.is_none()
+            && let Some(means) = asked_for
+        {
+            self.without = Some(asked(means)?);
+        }
+        let without = match &self.without {
+            Some(without) => without.clone(),
             // Nothing is launched before the probes are loaded, so a refusal leaves nothing behind.
-            None => match collect::run(&plan, launch, &mut asked) {
+            None => match collect::run(&plan, launch, &mut control) {
                 Err(refused @ (CollectError::NoPrivilege { .. } | CollectError::ForeignProc))
                     if self.plan.backend == Backend::Auto =>
                 {
-                    let lost = match &refused {
-                        CollectError::NoPrivilege { missing } => without_privilege(missing),
-                        other => without_pids(other),
-                    };
-                    console.warning(&lost);
-                    let outcome = collect::run_plain(&plan, launch, &lost, &mut asked);
-                    self.plain = Some(lost);
-                    outcome
+                    let without = next_best(&refused);
+                    console.warning(&without.lost);
+                    self.without.insert(without).clone()
                 }
-                outcome => outcome,
+                outcome => return self.finish(outcome, capture, purpose),
             },
         };
+        let outcome = collect::run_unprivileged(&plan, without.means, launch, &without.lost, &mut control);
+        self.finish(outcome, capture, purpose)
+    }
+
+    fn finish(
+        &mut self,
+        outcome: Result<Outcome, CollectError>,
+        capture: Option<Capture>,
+        purpose: Purpose,
+    ) -> Result<Outcome, Failure> {
         if self.escalation.at_once() {
             return Err(Failure::Interrupted { nothing_written: true });
         }
@@ -164,18 +186,35 @@ fn met_late(services: usize) -> String {
     )
 }
 
-fn without_pids(refused: &CollectError) -> String {
-    format!(
-        "{refused}: only wall time, CPU time and memory are known, no functions, waits, files or requests; \
-         mount the namespace's own (mount -t proc proc /proc, unshare --mount-proc)"
-    )
+/// A means that was asked for by name: it works, or it is an error.
+fn asked(means: Means) -> Result<Without, CollectError> {
+    collect::available(means)
+        .map_err(|missing| CollectError::NoPrivilege { missing: format!("{}; {}", missing.what, missing.mend) })?;
+    let lost = format!("collected by {}, as --backend says: {}", means.name(), means.lost());
+    Ok(Without { means, lost })
 }
 
-fn without_privilege(missing: &str) -> String {
-    format!(
-        "no privilege for eBPF ({missing}): only wall time, CPU time and memory are measured; for functions, waits and \
-         requests run it as: sudo perfmap trace …"
-    )
+/// The best that works where eBPF does not.
+fn next_best(refused: &CollectError) -> Without {
+    let without = |means: Means, why: &str, mend: &str| Without {
+        means,
+        lost: format!("{why}: {} is used, {}; {mend}", means.name(), means.lost()),
+    };
+    if let CollectError::ForeignProc = refused {
+        return without(
+            Means::Counts,
+            &refused.to_string(),
+            "mount the namespace's own (mount -t proc proc /proc, unshare --mount-proc)",
+        );
+    }
+    let more = "for all of it run it as: sudo perfmap trace …";
+    match collect::available(Means::Perf) {
+        Ok(()) => without(Means::Perf, &refused.to_string(), more),
+        Err(missing) => {
+            let why = format!("{refused}, and {}", missing.what);
+            without(Means::Procfs, &why, &format!("{more}, for functions: {}", missing.mend))
+        }
+    }
 }
 
 pub fn now(began: Instant) -> Nanos {

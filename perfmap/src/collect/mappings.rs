@@ -104,15 +104,16 @@ impl Mappings {
     }
 }
 
+/// What one record says of mappings.
 #[derive(Debug, PartialEq, Eq)]
-enum Parsed {
+pub enum Parsed {
     Change(Change),
     Lost(u64),
     Other,
 }
 
 /// One record's body, after its header. Total: a short body is `Other`.
-fn parse(kind: u32, misc: u16, body: &[u8]) -> Parsed {
+pub fn parse(kind: u32, misc: u16, body: &[u8]) -> Parsed {
     let change = || {
         // sample_id_all with TID and TIME: the time is the last word.
         let at = u64_at(body, body.len().checked_sub(8)?)?;
@@ -160,11 +161,11 @@ fn mapped(at: u64, misc: u16, body: &[u8]) -> Option<Change> {
     })
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..at.checked_add(4)?)?.try_into().ok().map(u32::from_ne_bytes)
 }
 
-fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+pub fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..at.checked_add(8)?)?.try_into().ok().map(u64::from_ne_bytes)
 }
 

@@ -11,6 +11,7 @@ mod allocators;
 mod ask_functions;
 mod asks;
 mod called;
+mod choice;
 mod clock;
 mod connections;
 mod conntrack;
@@ -30,14 +31,15 @@ mod object;
 mod opened;
 mod overload;
 mod peers;
+mod perf;
 mod pid_namespace;
 mod pieces;
-mod plain;
 mod plaintext;
 mod pressure;
 mod privileges;
 mod probes;
 mod process;
+mod procfs;
 mod pyspy;
 mod python_programs;
 mod recorder;
@@ -54,12 +56,14 @@ mod tls_libraries;
 mod tls_multi;
 mod tls_notes;
 mod tls_probes;
+mod to_wire;
 mod tree;
+mod unprivileged;
 
 pub use called::Named;
+pub use choice::{Means, Missing, available};
 pub use peers::{FollowPeers, Peer, Peers};
 pub use pid_namespace::is_proc_foreign;
-pub use plain::{PLAIN_BACKEND, run_plain};
 pub use privileges::{
     NEEDS, Need, at_start as drop_needless_capabilities, only_writing as drop_all_but_writing, tried,
 };
@@ -67,6 +71,7 @@ pub use probes::{PROBES, Probe, ProbeResult, probe};
 pub use recorder::Detail;
 pub use run::{Controller, attach, run};
 pub use selected::running;
+pub use unprivileged::run_unprivileged;
 
 use std::{collections::BTreeSet, path::PathBuf};
 

@@ -114,6 +114,24 @@ pub fn bytes(pid: u32, name: &str, limit: u64) -> Vec<u8> {
     bytes
 }
 
+/// Threads of a process now, sorted; empty where it is gone.
+pub fn threads(pid: u32, most: usize) -> Vec<u32> {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let mut tids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).take(most).collect();
+    tids.sort_unstable();
+    tids
+}
+
+/// A thread's name, as the kernel keeps it; all 0 where it is gone.
+pub fn comm(pid: u32, tid: u32) -> [u8; 16] {
+    let mut comm = [0; 16];
+    let text = bytes(pid, &format!("task/{tid}/comm"), 64);
+    for (to, from) in comm.iter_mut().zip(text.iter().take(COMM_BYTES).take_while(|byte| **byte != b'\n')) {
+        *to = *from;
+    }
+    comm
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,7 +17,8 @@ pub const SEARCH_NS: u64 = 300_000_000;
 const SHORT_LIVED: u64 = 5;
 
 pub struct PythonPrograms {
-    map: PythonProcesses,
+    /// None: there is no kernel side.
+    map: Option<PythonProcesses>,
     /// Since when, by pid.
     searching: HashMap<u32, u64>,
     by: PythonBy,
@@ -36,7 +37,7 @@ pub fn look(discoverer: &mut Discoverer, wanted: Vec<(u32, u64)>) -> Vec<Looked>
 }
 
 impl PythonPrograms {
-    pub fn new(map: PythonProcesses, by: PythonBy, fallback: Fallback) -> PythonPrograms {
+    pub fn new(map: Option<PythonProcesses>, by: PythonBy, fallback: Fallback) -> PythonPrograms {
         PythonPrograms {
             map,
             searching: HashMap::new(),
@@ -88,7 +89,9 @@ impl PythonPrograms {
             }
             match (discovery, self.by) {
                 (Discovery::NotYet, _) if now.saturating_sub(since) < SEARCH_NS => continue,
-                (Discovery::Found(layout), PythonBy::Auto | PythonBy::Ebpf) if self.map.insert(pid, &layout) => {
+                (Discovery::Found(layout), PythonBy::Auto | PythonBy::Ebpf)
+                    if self.map.as_mut().is_some_and(|map| map.insert(pid, &layout)) =>
+                {
                     send(sender, Item::Python { pid, layout })?
                 }
                 (Discovery::Found(_), PythonBy::PySpy) => self.read_outside(pid, None, sender)?,

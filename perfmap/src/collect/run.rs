@@ -114,7 +114,7 @@ async fn collect(
         ring: object.ring()?,
         mappings,
         python: PythonPrograms::new(
-            object.python_processes()?,
+            Some(object.python_processes()?),
             if plan.mode == Mode::Profile { plan.python } else { PythonBy::Off },
             Fallback::default(),
         ),
@@ -517,10 +517,10 @@ fn peek(
 }
 
 /// Our limit of open files at its maximum; put back when dropped, because later targets would inherit it.
-struct DescriptorLimit(Option<(u64, u64)>);
+pub(super) struct DescriptorLimit(Option<(u64, u64)>);
 
 impl DescriptorLimit {
-    fn raise() -> DescriptorLimit {
+    pub(super) fn raise() -> DescriptorLimit {
         use nix::sys::resource::{Resource, getrlimit, setrlimit};
         let before = getrlimit(Resource::RLIMIT_NOFILE).ok();
         let raised = before.filter(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, *hard, *hard).is_ok());

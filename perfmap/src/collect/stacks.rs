@@ -195,6 +195,17 @@ impl Stacks {
         }
     }
 
+    /// One of which nothing else is known.
+    pub fn of_python(&mut self, frames: &[PythonFrameId]) -> StackId {
+        let nothing: [FrameId; 0] = [];
+        self.add(Stack {
+            kernel: nothing.into(),
+            native: nothing.into(),
+            python: frames.into(),
+            end: StackEnd::NotWalked,
+        })
+    }
+
     fn runs_loop(&self, frame: PythonFrameId) -> bool {
         let code = self.python_frames.get_index(frame.0 as usize).map(|frame| frame.code);
         let code = code.and_then(|code| self.codes.codes().get(code.0 as usize));

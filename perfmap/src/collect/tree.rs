@@ -188,11 +188,11 @@ impl Tree {
         }
         entry.died = Some(at);
         let signal = record.code & 0x7f;
-        entry.ending = Some(if signal != 0 {
-            Ending::Killed(signal as i32)
-        } else {
-            Ending::Exited((record.code >> 8 & 0xff) as i32)
-        });
+        entry.ending = match (record.code, signal) {
+            (wire::EXIT_UNKNOWN, _) => None,
+            (_, 0) => Some(Ending::Exited((record.code >> 8 & 0xff) as i32)),
+            (_, signal) => Some(Ending::Killed(signal as i32)),
+        };
         Some(record.header.pid)
     }
 }

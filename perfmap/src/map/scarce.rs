@@ -49,7 +49,8 @@ pub(super) fn rivals(known: &Known<'_>, resolved: &Resolved) -> Vec<Rival> {
     let mut sums: BTreeMap<(Option<String>, bool), Sum> = BTreeMap::new();
     for off in offs(known) {
         let queued = off.on.since(off.woken);
-        if queued == Nanos::ZERO || off.throttled || off.unfinished {
+        // Where wakes are not seen, neither is who had the CPU.
+        if queued == Nanos::ZERO || off.throttled || off.unfinished || off.unseen_wake {
             continue;
         }
         let (who, traced) = match &off.before {

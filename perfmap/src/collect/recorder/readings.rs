@@ -9,8 +9,8 @@ use rustc_hash::FxHashMap;
 
 use super::Recorder;
 use crate::{
-    collect::pyspy::ThreadFrames,
-    recording::{Event, Nanos, PythonFrameId, StackId, TaskId},
+    collect::{pyspy::ThreadFrames, stacks::Stacks},
+    recording::{Event, Nanos, OffState, PythonFrameId, StackId, TaskId},
 };
 
 /// Two rounds of readings: what is further away says nothing of the moment.
@@ -131,7 +131,7 @@ impl Recorder {
         off.values_mut().for_each(|intervals| intervals.sort_unstable());
         readings.mark_off(&off);
         let Recorder { events, calls, turns, asks, stacks, .. } = self;
-        let mut put = |task: TaskId, time: (Nanos, Nanos), wanted: Wanted, stack: &mut StackId| {
+        let put = |stacks: &mut Stacks, task: TaskId, time: (Nanos, Nanos), wanted: Wanted, stack: &mut StackId| {
             if let Some(frames) = readings.nearest(task, time, wanted) {
                 *stack = stacks.with_python(*stack, frames);
             }
@@ -139,47 +139,52 @@ impl Recorder {
         for event in events {
             match event {
                 Event::Sample(sample) => {
-                    put(sample.task, (sample.at, sample.at), Wanted::Computing, &mut sample.stack);
+                    put(stacks, sample.task, (sample.at, sample.at), Wanted::Computing, &mut sample.stack);
                 }
                 Event::OffCpu(wait) => {
                     let time = (wait.off, wait.on);
-                    if let Some(stack) = &mut wait.stack {
-                        put(wait.task, time, Wanted::Resting, stack);
+                    let place = wait.call.and_then(|id| calls.get(id.0 as usize)?.stack);
+                    if wait.stack.is_none() && place.is_none() && wait.state != OffState::Runnable {
+                        // Without registers the reading is all that says where.
+                        let frames = readings.nearest(wait.task, time, Wanted::Resting);
+                        wait.stack = frames.map(|frames| stacks.of_python(frames));
+                    } else if let Some(stack) = &mut wait.stack {
+                        put(stacks, wait.task, time, Wanted::Resting, stack);
                     }
                     // The call's stack was taken at its return; what it waited in was read while it waited.
                     if let Some(call) = wait.call.and_then(|id| calls.get_mut(id.0 as usize))
                         && let Some(stack) = &mut call.stack
                     {
-                        put(wait.task, time, Wanted::Resting, stack);
+                        put(stacks, wait.task, time, Wanted::Resting, stack);
                     }
                 }
                 Event::ShortWaits(waits) => {
                     if let Some(stack) = &mut waits.stack {
-                        put(waits.task, (waits.from, waits.to), Wanted::Either, stack);
+                        put(stacks, waits.task, (waits.from, waits.to), Wanted::Either, stack);
                     }
                 }
                 Event::Message(message) => {
                     if let Some(stack) = &mut message.stack {
-                        put(message.task, (message.at, message.at), Wanted::Either, stack);
+                        put(stacks, message.task, (message.at, message.at), Wanted::Either, stack);
                     }
                 }
                 Event::FileIo(io) => {
                     if let Some(stack) = &mut io.stack {
-                        put(io.task, (io.first, io.last), Wanted::Either, stack);
+                        put(stacks, io.task, (io.first, io.last), Wanted::Either, stack);
                     }
                 }
                 Event::Memory(memory) => {
-                    put(memory.task, (memory.at, memory.at), Wanted::Computing, &mut memory.stack);
+                    put(stacks, memory.task, (memory.at, memory.at), Wanted::Computing, &mut memory.stack);
                 }
             }
         }
         for call in calls {
             if let Some(stack) = &mut call.stack {
-                put(call.task, (call.returned, call.returned), Wanted::Either, stack);
+                put(stacks, call.task, (call.returned, call.returned), Wanted::Either, stack);
             }
         }
-        turns.iter_mut().for_each(|turn| put(turn.task, (turn.at, turn.at), Wanted::Either, &mut turn.stack));
-        asks.iter_mut().for_each(|ask| put(ask.task, (ask.at, ask.at), Wanted::Either, &mut ask.stack));
+        turns.iter_mut().for_each(|turn| put(stacks, turn.task, (turn.at, turn.at), Wanted::Either, &mut turn.stack));
+        asks.iter_mut().for_each(|ask| put(stacks, ask.task, (ask.at, ask.at), Wanted::Either, &mut ask.stack));
     }
 }
 

@@ -97,8 +97,9 @@ impl Recorder {
 
     pub(super) fn call(&mut self, call: &wire::Call, raw: &RawStack<'_>) {
         let Some(task) = self.tree.task(call.header.tid) else { return self.unknown_task() };
-        let stack = self.stack(&call.header, raw);
-        if EPOLL.contains(&call.syscall) {
+        // Other backends may know the call, but not where it was made.
+        let stack = (raw.registers[16] != 0).then(|| self.stack(&call.header, raw));
+        if let Some(stack) = stack.filter(|_| EPOLL.contains(&call.syscall)) {
             self.polls.insert(call.header.tid, (Some(CallId(self.calls.len() as u32)), stack));
         }
         let object = match call.object {
@@ -119,7 +120,7 @@ impl Recorder {
             result: call.result,
             arguments: call.arguments,
             object,
-            stack: Some(stack),
+            stack,
         });
         for index in self.open_waits.remove(&call.header.tid).unwrap_or_default() {
             // Of another number: the return of the wait's own call was lost.

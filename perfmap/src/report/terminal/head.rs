@@ -86,6 +86,15 @@ pub fn profiled(page: &mut Page, recording: &Recording, map: &Map) {
         items.push(format!("probes {}", duration(bpf)));
     }
     page.items("profiled", &plain(items));
+    if let Some(means) = means(recording) {
+        page.paragraph("means", Style::Warning, means);
+    }
+}
+
+/// Why it was not eBPF that collected, what is lost by it, and what would give more.
+pub fn means(recording: &Recording) -> Option<&str> {
+    let lesser = matches!(recording.meta.backend.as_str(), "perf" | "procfs" | "counts");
+    recording.meta.notes.first().filter(|_| lesser).map(String::as_str)
 }
 
 pub fn verdict(page: &mut Page, map: &Map, analysis: &Analysis) {

@@ -102,7 +102,10 @@ pub fn render(
         page.gap();
     }
     for warning in &analysis.warnings {
-        page.paragraph("warning", Style::Warning, &sentence::warning(warning));
+        let text = sentence::warning(warning);
+        if head::means(recording) != Some(text.as_str()) {
+            page.paragraph("warning", Style::Warning, &text);
+        }
     }
     if !analysis.warnings.is_empty() {
         page.gap();
