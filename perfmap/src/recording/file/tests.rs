@@ -370,7 +370,6 @@ fn closer() -> Closer {
             interrupted: false,
             names: names.clone(),
             samples: vec![(StackId(0), 5)],
-            ..SampledAgain::default()
         }),
         lines: Some(TimedLines {
             profiler: Some("p".into()),
