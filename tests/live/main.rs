@@ -21,6 +21,7 @@ mod limits;
 mod load;
 mod locks;
 mod loops;
+mod means;
 mod memory;
 mod names;
 mod native;
