@@ -28,6 +28,7 @@ mod ordinary;
 mod peers;
 mod privileges;
 mod python;
+mod recipes;
 mod replay;
 mod report;
 mod resources;
