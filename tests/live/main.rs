@@ -29,6 +29,7 @@ mod ordinary;
 mod peers;
 mod privileges;
 mod python;
+mod recipes;
 mod replay;
 mod report;
 mod resources;
