@@ -217,6 +217,10 @@ pub struct TraceArgs {
     /// Who reads Python's functions: eBPF, and py-spy where it knows the interpreter better (auto), one of them, or nobody
     #[arg(long, help_heading = COLLECTING, value_enum, default_value_t = Python::Auto)]
     pub python: Python,
+    /// A profile that a program takes of itself (profile.proto, as of Go's net/http/pprof): a file of this run, or an http://
+    /// address that is asked while it goes on (repeatable)
+    #[arg(long, value_name = "FILE|URL")]
+    pub pprof: Vec<String>,
     /// Bytes of stack copied with each sample; deep native stacks need more, each costs time
     #[arg(long, help_heading = COLLECTING, value_name = "BYTES", default_value_t = 32768, value_parser = clap::value_parser!(u32).range(1024..=32768))]
     pub stack_bytes: u32,
@@ -299,6 +303,10 @@ pub struct AttachArgs {
     /// Who reads Python's functions: eBPF, and py-spy where it knows the interpreter better (auto), one of them, or nobody
     #[arg(long, help_heading = COLLECTING, value_enum, default_value_t = Python::Auto)]
     pub python: Python,
+    /// A profile that a program takes of itself (profile.proto, as of Go's net/http/pprof): a file of this run, or an http://
+    /// address that is asked while it goes on (repeatable)
+    #[arg(long, value_name = "FILE|URL")]
+    pub pprof: Vec<String>,
     /// Bytes of stack copied with each sample; deep native stacks need more, each costs time
     #[arg(long, help_heading = COLLECTING, value_name = "BYTES", default_value_t = 32768, value_parser = clap::value_parser!(u32).range(1024..=32768))]
     pub stack_bytes: u32,

@@ -2,7 +2,9 @@
 
 use std::{io::IsTerminal, time::Instant};
 
-use super::{args::Backend, capture::Capture, console::Console, errors::Failure, plan::TracePlan};
+use super::{
+    args::Backend, capture::Capture, console::Console, errors::Failure, own_profiles::Reader, plan::TracePlan,
+};
 use crate::{
     collect::{self, AllocationPlan, CollectError, Control, FollowPeers, Means, Mode, Outcome, Peer, Peers, Progress},
     recording::{Ending, Nanos},
@@ -115,6 +117,8 @@ impl<'a> Runner<'a> {
         let capture = pattern.map(|pattern| Capture::begin(pattern, &self.plan.command)).transpose()?;
         let command =
             capture.as_ref().map_or_else(|| self.plan.command.clone(), |capture| capture.of(&self.plan.command));
+        let own = (purpose == Purpose::Profile && !self.plan.own_profiles.is_empty())
+            .then(|| Reader::begin(&self.plan.own_profiles, self.plan.owner));
         let launch = || Held::spawn(&command);
         let (signals, escalation, began) = (&self.signals, &mut self.escalation, self.began);
         let mut control = |_progress: &Progress, remote: &Remote| control(signals, escalation, now(began), remote);
@@ -139,17 +143,18 @@ impl<'a> Runner<'a> {
                     console.warning(&without.lost);
                     self.without.insert(without).clone()
                 }
-                outcome => return self.finish(outcome, capture, purpose),
+                outcome => return self.finish(outcome, capture, own, purpose),
             },
         };
         let outcome = collect::run_unprivileged(&plan, without.means, launch, &without.lost, &mut control);
-        self.finish(outcome, capture, purpose)
+        self.finish(outcome, capture, own, purpose)
     }
 
     fn finish(
         &mut self,
         outcome: Result<Outcome, CollectError>,
         capture: Option<Capture>,
+        own: Option<Reader>,
         purpose: Purpose,
     ) -> Result<Outcome, Failure> {
         if self.escalation.at_once() {
@@ -159,6 +164,9 @@ impl<'a> Runner<'a> {
         if let Some(told) = capture.map(Capture::finish) {
             outcome.recording.work.progress = told.since(outcome.origin);
             outcome.recording.meta.notes.extend(told.note());
+        }
+        if let Some(own) = own {
+            own.finish(outcome.origin, &mut outcome.recording);
         }
         let late: Vec<Peer> = outcome.peers.iter().filter(|peer| !self.peers.contains(peer)).copied().collect();
         if purpose == Purpose::Profile && !late.is_empty() {

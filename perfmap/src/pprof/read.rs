@@ -56,7 +56,9 @@ struct Raw<'a> {
     functions: Vec<(u64, RawFunction)>,
     period_type: Option<(u64, u64)>,
     period: i64,
+    time_ns: i64,
     duration_ns: i64,
+    program: Option<u64>,
     shown: u64,
 }
 
@@ -83,9 +85,11 @@ fn parse(mut bytes: &[u8]) -> Result<Profile, NotAProfile> {
         match found {
             Field::Bytes(1, inside) => push(&mut raw.types, pair(inside)?)?,
             Field::Bytes(2, inside) => push(&mut raw.samples, sample(inside)?)?,
+            Field::Bytes(3, inside) => raw.program = raw.program.or(Some(file_of_mapping(inside)?)),
             Field::Bytes(4, inside) => push(&mut raw.locations, location(inside)?)?,
             Field::Bytes(5, inside) => push(&mut raw.functions, function(inside)?)?,
             Field::Bytes(6, inside) => push(&mut raw.strings, inside)?,
+            Field::Number(9, value) => raw.time_ns = value.cast_signed(),
             Field::Number(10, value) => raw.duration_ns = value.cast_signed(),
             Field::Bytes(11, inside) => raw.period_type = Some(pair(inside)?),
             Field::Number(12, value) => raw.period = value.cast_signed(),
@@ -125,6 +129,18 @@ fn pair(bytes: &[u8]) -> Result<(u64, u64), NotAProfile> {
         Some(())
     })?;
     Ok(pair)
+}
+
+fn file_of_mapping(bytes: &[u8]) -> Result<u64, NotAProfile> {
+    let mut file = 0;
+    each(bytes, |found| {
+        match found {
+            Field::Number(5, value) => file = value,
+            Field::Number(..) | Field::Bytes(..) | Field::Other(_) => {}
+        }
+        Some(())
+    })?;
+    Ok(file)
 }
 
 /// Repeated numbers, packed or one by one.
@@ -192,7 +208,19 @@ fn function(bytes: &[u8]) -> Result<(u64, RawFunction), NotAProfile> {
 }
 
 fn tie(raw: Raw<'_>) -> Result<Profile, NotAProfile> {
-    let Raw { strings, types, samples, locations, functions, period_type, period, duration_ns, shown } = raw;
+    let Raw {
+        strings,
+        types,
+        samples,
+        locations,
+        functions,
+        period_type,
+        period,
+        time_ns,
+        duration_ns,
+        program,
+        shown,
+    } = raw;
     let room = Cell::new(Some(TEXT_BYTES));
     let text = |index: u64| {
         let bytes = usize::try_from(index).ok().and_then(|index| strings.get(index)).copied().unwrap_or_default();
@@ -231,7 +259,9 @@ fn tie(raw: Raw<'_>) -> Result<Profile, NotAProfile> {
         samples: samples.collect(),
         period: period_type.map(|kind| (value_type(kind), period)),
         shown: text(shown),
+        program: program.map(text).unwrap_or_default(),
         types,
+        time_ns,
         duration_ns,
     };
     room.get().map(|_| profile).ok_or(NotAProfile::TooLarge)

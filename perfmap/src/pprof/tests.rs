@@ -17,7 +17,9 @@ fn example() -> Profile {
             Sample { locations: vec![1], values: vec![1, -5], labels: vec![] },
         ],
         period: Some((kind("cpu", "nanoseconds"), 10_000_000)),
+        time_ns: 1_700_000_000_000_000_000,
         duration_ns: 2_000_000_000,
+        program: "/srv/server".into(),
     }
 }
 
