@@ -2,11 +2,7 @@
 //! filter of system calls.
 
 use super::privileges;
-use crate::target::{
-    Capabilities,
-    Capability::{Bpf, PerfMon, SysAdmin},
-    capabilities,
-};
+use crate::target::{Capabilities, capabilities};
 
 /// As a half sentence that begins with a verb.
 pub fn remedy() -> &'static str {
@@ -20,7 +16,7 @@ pub fn remedy_outside() -> Option<&'static str> {
 
 fn of(bounding: Capabilities, held: bool, filtered: Filtered) -> Option<&'static str> {
     // Here nobody can become what may load programs, not by sudo either.
-    if !bounding.has(SysAdmin) && !(bounding.has(Bpf) && bounding.has(PerfMon)) {
+    if !bounding.may_load_programs() {
         return Some("start the container with: --cap-add BPF --cap-add PERFMON");
     }
     if held && (filtered.bpf || filtered.perf_event_open) {
@@ -67,6 +63,7 @@ fn is_filters(returned: libc::c_long, error: &std::io::Error) -> bool {
 mod tests {
     use super::*;
     use crate::target::Capability;
+    use crate::target::Capability::{Bpf, PerfMon};
 
     #[test]
     fn each_place_has_its_own() {
