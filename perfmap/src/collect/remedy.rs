@@ -2,11 +2,7 @@
 //! filter of system calls.
 
 use super::privileges;
-use crate::target::{
-    Capabilities,
-    Capability::{Bpf, PerfMon, SysAdmin},
-    capabilities,
-};
+use crate::target::{Capabilities, capabilities};
 
 /// As a half sentence that begins with a verb.
 pub fn remedy() -> &'static str {
@@ -20,7 +16,7 @@ pub fn remedy_outside() -> Option<&'static str> {
 
 fn of(bounding: Capabilities, held: bool, filtered: Filtered) -> Option<&'static str> {
     // Here nobody can become what may load programs, not by sudo either.
-    if !bounding.has(SysAdmin) && !(bounding.has(Bpf) && bounding.has(PerfMon)) {
+    if !bounding.may_load_programs() {
         return Some("start the container with: --cap-add BPF --cap-add PERFMON");
     }
     if held && (filtered.bpf || filtered.perf_event_open) {
@@ -78,7 +74,7 @@ mod tests {
             let said = of(Capabilities::NONE, false, filtered).expect("flags");
             assert!(said.contains("--cap-add BPF --cap-add PERFMON"), "{said}");
         }
-        let both = Capabilities::of(&[Bpf, PerfMon]);
+        let both = Capabilities::of(&[Capability::Bpf, Capability::PerfMon]);
         assert!(of(both, true, shut).is_some_and(|said| said.contains("seccomp=unconfined")));
         assert_eq!(of(both, false, open), None, "an ordinary user in the container");
     }
