@@ -75,7 +75,7 @@ mod tests {
             let said = of(Capabilities::NONE, false, filtered).expect("flags");
             assert!(said.contains("--cap-add BPF --cap-add PERFMON"), "{said}");
         }
-        let both = Capabilities::of(&[Bpf, PerfMon]);
+        let both = Capabilities::of(&[Capability::Bpf, Capability::PerfMon]);
         assert!(of(both, true, shut).is_some_and(|said| said.contains("seccomp=unconfined")));
         assert_eq!(of(both, false, open), None, "an ordinary user in the container");
     }
