@@ -6,6 +6,7 @@ mod checks;
 mod demo;
 mod fuzz;
 mod gains;
+mod margins;
 mod setup;
 mod shell;
 mod tally;
@@ -25,6 +26,8 @@ cargo xtask COMMAND
   gains [--runs N] [RULE…]
                           what hints promise beside what their fixes save; writes the table of docs/gains.md (of some
                           rules: prints it)
+  margins DIR             how far twins' figures are from what decides, from the results below DIR (RULE.bad/…, RULE.good/…,
+                          made with --format json); writes the table of docs/classification.md
   fuzz [--seconds N] [TARGET…]
                           run every fuzz target for 60 s each (nightly Rust, cargo-fuzz); fails on a finding
   vmtest [--bin FILE] [SERIES…]
@@ -61,6 +64,7 @@ fn main() -> std::process::ExitCode {
             Err(_) => Err(anyhow::anyhow!("--runs wants a number, not {n:?}")),
         },
         ["gains", only @ ..] => gains::gains(gains::DEFAULT_RUNS, only),
+        ["margins", directory] => margins::margins(directory),
         ["fuzz", "--seconds", n, targets @ ..] => match n.parse() {
             Ok(n) => fuzz::fuzz(n, targets),
             Err(_) => Err(anyhow::anyhow!("--seconds wants a number, not {n:?}")),
