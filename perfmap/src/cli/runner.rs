@@ -215,7 +215,8 @@ fn asked(means: Means) -> Result<Without, CollectError> {
 fn next_best(refused: &CollectError) -> Without {
     let without = |means: Means, why: &str, mend: &str| Without {
         means,
-        lost: format!("{why}: {} is used, {}; {mend}", means.name(), means.lost()),
+        // What would give more comes early: a narrow page cuts the end off.
+        lost: format!("{why}; {mend}; {} is used, {}", means.name(), means.lost()),
     };
     if let CollectError::ForeignProc = refused {
         return without(
@@ -224,9 +225,9 @@ fn next_best(refused: &CollectError) -> Without {
             "mount the namespace's own (mount -t proc proc /proc, unshare --mount-proc)",
         );
     }
-    let more = "for all of it run it as: sudo perfmap trace …";
+    let more = format!("for all of it {}", collect::remedy());
     match collect::available(Means::Perf) {
-        Ok(()) => without(Means::Perf, &refused.to_string(), more),
+        Ok(()) => without(Means::Perf, &refused.to_string(), &more),
         Err(missing) => {
             let why = format!("{refused}, and {}", missing.what);
             without(Means::Procfs, &why, &format!("{more}, for functions: {}", missing.mend))

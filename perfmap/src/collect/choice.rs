@@ -1,6 +1,6 @@
 //! Which means of collecting work here, probed by trying, best first; and what each that does not work would need.
 
-use super::{CollectError, online_cpus, perf, pid_namespace, probes};
+use super::{CollectError, online_cpus, perf, pid_namespace, probes, remedy};
 
 /// In the order in which they are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +54,6 @@ pub struct Missing {
     pub mend: String,
 }
 
-const SUDO: &str = "run it as: sudo perfmap trace …";
-
 /// Whether it works here, found out by trying; leaves nothing behind.
 pub fn available(means: Means) -> Result<(), Missing> {
     match means {
@@ -73,7 +71,7 @@ fn ebpf() -> Result<(), Missing> {
     let refused = probes::probe().into_iter().find(|probe| probe.required && probe.loaded.is_err());
     match refused.map(|probe| (probe.name, probe.loaded)) {
         Some((name, Err(error))) => {
-            Err(Missing { what: format!("{name} could not be loaded: {error}"), mend: SUDO.into() })
+            Err(Missing { what: format!("{name} could not be loaded: {error}"), mend: remedy::remedy().into() })
         }
         Some((_, Ok(()))) | None => Ok(()),
     }
@@ -93,7 +91,7 @@ fn perf() -> Result<(), Missing> {
                 what: format!("perf events are refused ({error}): a container's seccomp profile does that"),
                 mend: "allow the system call perf_event_open".into(),
             },
-            _ => Missing { what: format!("no perf events: {error}"), mend: SUDO.into() },
+            _ => Missing { what: format!("no perf events: {error}"), mend: remedy::remedy().into() },
         }
     })
 }

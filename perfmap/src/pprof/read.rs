@@ -1,7 +1,7 @@
 //! Bytes of `profile.proto`, plain or in gzip → a profile. Messages name each other by ids and strings by index, in any
 //! order: they are gathered first and tied afterwards.
 
-use std::io::Read;
+use std::{cell::Cell, io::Read};
 
 use flate2::read::GzDecoder;
 use rustc_hash::FxHashMap;
@@ -19,6 +19,8 @@ const VALUES: usize = 16;
 const FRAMES: usize = 1024;
 const LABELS: usize = 16;
 const STRING_BYTES: usize = 4096;
+/// Of all names together: a message of a few bytes can name a long one that others name too.
+const TEXT_BYTES: usize = 64 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotAProfile {
@@ -219,9 +221,12 @@ fn tie(raw: Raw<'_>) -> Result<Profile, NotAProfile> {
         program,
         shown,
     } = raw;
+    let room = Cell::new(Some(TEXT_BYTES));
     let text = |index: u64| {
         let bytes = usize::try_from(index).ok().and_then(|index| strings.get(index)).copied().unwrap_or_default();
-        String::from_utf8_lossy(bytes.get(..STRING_BYTES).unwrap_or(bytes)).into_owned()
+        let bytes = bytes.get(..STRING_BYTES).unwrap_or(bytes);
+        room.set(room.get().and_then(|room| room.checked_sub(bytes.len())));
+        room.get().map_or(String::new(), |_| String::from_utf8_lossy(bytes).into_owned())
     };
     let value_type = |(kind, unit): (u64, u64)| ValueType { kind: text(kind), unit: text(unit) };
     let types: Vec<ValueType> = types.into_iter().take(VALUES).map(value_type).collect();
@@ -248,7 +253,7 @@ fn tie(raw: Raw<'_>) -> Result<Profile, NotAProfile> {
         let labels = labels.into_iter().map(|(key, value)| (text(key), text(value))).collect();
         Sample { locations, values, labels }
     });
-    Ok(Profile {
+    let profile = Profile {
         functions: functions.collect(),
         locations: locations.collect(),
         samples: samples.collect(),
@@ -258,5 +263,6 @@ fn tie(raw: Raw<'_>) -> Result<Profile, NotAProfile> {
         types,
         time_ns,
         duration_ns,
-    })
+    };
+    room.get().map(|_| profile).ok_or(NotAProfile::TooLarge)
 }
