@@ -1,5 +1,7 @@
 //! Pure Python on several CPython versions: the known split within 2 points, with the right lines.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Result, ensure};
 use perfmap_tests::{Trace, places, turn};
 
@@ -14,6 +16,10 @@ fn split(version: &str) -> Result<()> {
         eprintln!("not run: CPython {version} is not installed here");
         return Ok(());
     };
+    split_of(&python)
+}
+
+fn split_of(python: &Path) -> Result<()> {
     let traced = Trace::workload("w22_python", &[])?.options(&["--freq", "999"]).env("WL_PYTHON", python).passes()?;
     let (map, truth) = (traced.map()?, traced.truth()?);
     for f in truth.functions()? {
@@ -68,6 +74,27 @@ fn cpython_3_12() -> Result<()> {
 #[test]
 fn cpython_3_13() -> Result<()> {
     split("3.13")
+}
+
+/// The interpreter's library is a part of the program, as uv and Debian install it: pyenv's are programs beside theirs.
+#[test]
+fn statically_linked() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let all = ["3.13", "3.12", "3.11", "3.10", "3.9", "3.8"];
+    let installed = all.map(|version| PathBuf::from(format!("/usr/bin/python{version}")));
+    let kept = all.into_iter().filter_map(places::python);
+    let Some(python) = kept.chain(installed).find(|path| is_static(path)) else {
+        eprintln!("not run: every CPython here has its library beside it");
+        return Ok(());
+    };
+    eprintln!("statically linked: {}", python.display());
+    split_of(&python)
+}
+
+/// It names no libpython that is to be loaded.
+fn is_static(python: &Path) -> bool {
+    std::fs::read(python)
+        .is_ok_and(|bytes| bytes.starts_with(b"\x7fELF") && !bytes.windows(11).any(|name| name == b"libpython3."))
 }
 
 /// Forced on an interpreter that our own walk knows: the same split, by readings from outside. Neighbouring functions

@@ -17,6 +17,7 @@ mod doctor;
 mod errors;
 mod fail_on;
 mod instrument;
+mod java_names;
 mod norms;
 mod own_profiles;
 mod pipeline;

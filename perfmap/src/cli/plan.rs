@@ -71,6 +71,8 @@ pub struct TracePlan {
     /// As they go into the recording.
     pub norms: Vec<String>,
     pub work: WorkPlan,
+    /// The command is Java, and may be asked for its methods' names.
+    pub java_names: bool,
     /// Profiles that programs take of themselves.
     pub own_profiles: Vec<ProfileSource>,
 }
@@ -164,7 +166,9 @@ pub fn trace_plan(
         Some(directory) => working_directory.join(directory),
         None => working_directory.join(".optimization").join(report::slug(&wanted.name)),
     };
+    let java_names = !typed.no_env && target::runtime_of(&command) == Some(target::Runtime::Java);
     Ok(TracePlan {
+        java_names,
         command,
         project,
         services,

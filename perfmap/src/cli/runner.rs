@@ -3,7 +3,8 @@
 use std::{io::IsTerminal, time::Instant};
 
 use super::{
-    args::Backend, capture::Capture, console::Console, errors::Failure, own_profiles::Reader, plan::TracePlan,
+    args::Backend, capture::Capture, console::Console, errors::Failure, java_names, own_profiles::Reader,
+    plan::TracePlan,
 };
 use crate::{
     collect::{self, AllocationPlan, CollectError, Control, FollowPeers, Means, Mode, Outcome, Peer, Peers, Progress},
@@ -119,7 +120,13 @@ impl<'a> Runner<'a> {
             capture.as_ref().map_or_else(|| self.plan.command.clone(), |capture| capture.of(&self.plan.command));
         let own = (purpose == Purpose::Profile && !self.plan.own_profiles.is_empty())
             .then(|| Reader::begin(&self.plan.own_profiles, self.plan.owner));
-        let launch = || Held::spawn(&command);
+        let asks_java = self.plan.java_names && mode == Mode::Profile;
+        let names = std::cell::RefCell::new(None);
+        let launch = || {
+            let held = Held::spawn(&command)?;
+            names.replace(asks_java.then(|| java_names::begin(&command, held.pid())));
+            Ok(held)
+        };
         let (signals, escalation, began) = (&self.signals, &mut self.escalation, self.began);
         let mut control = |_progress: &Progress, remote: &Remote| control(signals, escalation, now(began), remote);
         let asked_for = match self.plan.backend {
@@ -143,11 +150,11 @@ impl<'a> Runner<'a> {
                     console.warning(&without.lost);
                     self.without.insert(without).clone()
                 }
-                outcome => return self.finish(outcome, capture, own, purpose),
+                outcome => return self.finish(outcome, capture, own, names.take(), purpose),
             },
         };
         let outcome = collect::run_unprivileged(&plan, without.means, launch, &without.lost, &mut control);
-        self.finish(outcome, capture, own, purpose)
+        self.finish(outcome, capture, own, names.take(), purpose)
     }
 
     fn finish(
@@ -155,6 +162,7 @@ impl<'a> Runner<'a> {
         outcome: Result<Outcome, CollectError>,
         capture: Option<Capture>,
         own: Option<Reader>,
+        names: Option<java_names::Namer>,
         purpose: Purpose,
     ) -> Result<Outcome, Failure> {
         if self.escalation.at_once() {
@@ -165,6 +173,7 @@ impl<'a> Runner<'a> {
             outcome.recording.work.progress = told.since(outcome.origin);
             outcome.recording.meta.notes.extend(told.note());
         }
+        outcome.recording.meta.notes.extend(names.and_then(java_names::Namer::finish));
         if let Some(own) = own {
             own.finish(outcome.origin, &mut outcome.recording);
         }

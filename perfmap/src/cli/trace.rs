@@ -95,7 +95,9 @@ fn environment_note(asked: target::Asked) -> String {
         target::Runtime::Node => {
             "functions get names; Node leaves isolate-*-v8.log where it runs, and /tmp/perf-PID.map"
         }
-        target::Runtime::Java => "whole stacks; Java says so on standard error",
+        target::Runtime::Java => {
+            "whole stacks, and jcmd lets it write its methods' names into /tmp/perf-PID.map; Java says so on standard error"
+        }
         target::Runtime::DotNet => "methods get names; .NET leaves /tmp/perf-PID.map",
     };
     format!("the command's environment has {variable}={value} as well: {what} (--no-env: nothing is changed)")

@@ -29,7 +29,7 @@ pub struct OwnKind {
     pub unit: String,
     /// May be negative: of memory in use, the change.
     pub total: i64,
-    /// Largest own value first.
+    /// Largest own value first, then largest sum.
     pub functions: Vec<OwnFunction>,
     /// Further ones, that were left out.
     pub left_out: u32,

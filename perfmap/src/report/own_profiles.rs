@@ -104,9 +104,10 @@ pub fn lines(recording: &Recording, analysis: &Analysis) -> Vec<String> {
         if own.kinds.iter().all(|kind| kind.total == 0) {
             lines.push(format!("{whose} tells of itself{time}: nothing ({})", visible(&own.source)));
         }
-        if seen.samples > 0 && unnamed_pct(seen) >= NAMELESS_PCT {
+        let names_cpu = own.kinds.iter().any(|kind| kind.kind == "cpu" && kind.total > 0);
+        if names_cpu && seen.samples > 0 && unnamed_pct(seen) >= NAMELESS_PCT {
             lines.push(format!(
-                "{} of the {} samples that perfmap took of {whose} have no function's name: what its CPU profile names is what they lack",
+                "{} of the {} samples that perfmap took of {whose} have no function's name: its own CPU profile names what they lack",
                 percent(unnamed_pct(seen)),
                 grouped(seen.samples)
             ));

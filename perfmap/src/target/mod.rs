@@ -24,7 +24,7 @@ pub use command::Command;
 pub use environment::Source as EnvironmentSource;
 pub use held::{Held, LaunchError};
 pub use identity::{Identity, IdentityError, Invocation};
-pub use names::{Asked, Runtime, ask, asked_of};
+pub use names::{Asked, Runtime, ask, asked_of, runtime_of};
 pub use output::{Ends, Listener, Relay};
 pub use program::{NotFound, find as find_program};
 pub use project::{Project, add_root, discover as discover_project, of_process as project_of_process};

@@ -47,15 +47,21 @@ const DOT_NET: Asked = Asked { variable: "DOTNET_PerfMapEnabled", value: "1", ru
 /// A first line is no longer (the kernel reads 256 bytes).
 const FIRST_LINE: u64 = 256;
 
-/// What the command is to be asked; None: it is of no such runtime.
+/// What the command is to be asked; None: it is of no such runtime, or its environment says it all already.
 pub fn asked_of(command: &Command) -> Option<Asked> {
+    of(command).filter(|asked| !says_so(command, asked))
+}
+
+/// Where it is one of these.
+pub fn runtime_of(command: &Command) -> Option<Runtime> {
+    of(command).map(|asked| asked.runtime)
+}
+
+fn of(command: &Command) -> Option<Asked> {
     let path = program::find(command).ok()?;
     let of_file = |path: &Path| runtime(path.file_name()?.as_bytes());
     let resolved = path.canonicalize().ok();
-    of_file(&path)
-        .or_else(|| resolved.as_deref().and_then(of_file))
-        .or_else(|| runtime_of_script(&path))
-        .filter(|asked| !says_so(command, asked))
+    of_file(&path).or_else(|| resolved.as_deref().and_then(of_file)).or_else(|| runtime_of_script(&path))
 }
 
 /// The words that are not there yet stand behind the user's own.

@@ -100,7 +100,10 @@ fn told(functions: &IndexSet<Function, FxBuildHasher>, kind: String, unit: Strin
         })
         .collect();
     let name = |one: &OwnFunction| (one.name.clone(), one.file.clone(), one.first_line);
-    all.sort_by(|a, b| b.own.unsigned_abs().cmp(&a.own.unsigned_abs()).then_with(|| name(a).cmp(&name(b))));
+    all.sort_by(|a, b| {
+        let sizes = |one: &OwnFunction| (one.own.unsigned_abs(), one.all.unsigned_abs());
+        sizes(b).cmp(&sizes(a)).then_with(|| name(a).cmp(&name(b)))
+    });
     let mut others = all.split_off(FUNCTIONS.min(all.len()));
     others.sort_by(|a, b| b.all.unsigned_abs().cmp(&a.all.unsigned_abs()).then_with(|| name(a).cmp(&name(b))));
     let left_out = u32::try_from(others.len().saturating_sub(FUNCTIONS)).unwrap_or(u32::MAX);
