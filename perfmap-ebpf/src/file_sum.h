@@ -22,7 +22,7 @@ static __always_inline void fill_file_io(struct file_io_record *record, u32 oper
 
 /* Filled in the ring, in a frame of its own: kernels before 6.13 give a program and all that it calls 512 bytes of stack
  * together. */
-static __noinline int flush_sum(u32 operation, struct file_sum *sum) {
+APART int flush_sum(u32 operation, struct file_sum *sum) {
 	if (!sum || !sum->calls)
 		return 0;
 	struct file_io_record *record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);

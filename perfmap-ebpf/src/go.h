@@ -40,7 +40,7 @@ static __always_inline u64 goroutine_of_thread(struct go_layout *layout, u64 g) 
 
 /* The running goroutine's number, 0 where the thread runs the scheduler; in *high where its stack ends, where the thread is
  * on it. */
-static __noinline u64 running_goroutine(u32 pid, u64 sp, u64 *high) {
+APART u64 running_goroutine(u32 pid, u64 sp, u64 *high) {
 	struct go_layout *layout = go_layout_of(pid);
 	if (!layout || !high)
 		return 0;

@@ -122,7 +122,7 @@ __noinline int send_message(u64 cookie, u64 length, u32 captured, u32 flags) {
 	record->flags = flags;
 	record->captured = captured;
 	if (flags & MESSAGE_STACK)
-		take_stack(&record->stack, scratch, CONTEXT_CALL, pid);
+		take_stack(&record->stack, CONTEXT_CALL, pid);
 	else
 		record->stack.coroutine = running_goroutine(pid, regs->sp, &high);
 	emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_CALL, payload->bytes, captured, LOSS_RING_MESSAGE);
