@@ -132,9 +132,11 @@ impl<'a> Runner<'a> {
             Some(without) => without.clone(),
             // Nothing is launched before the probes are loaded, so a refusal leaves nothing behind.
             None => match collect::run(&plan, launch, &mut control) {
-                Err(refused @ (CollectError::NoPrivilege { .. } | CollectError::ForeignProc))
-                    if self.plan.backend == Backend::Auto =>
-                {
+                Err(
+                    refused @ (CollectError::NoPrivilege { .. }
+                    | CollectError::ForeignProc
+                    | CollectError::Unsupported { .. }),
+                ) if self.plan.backend == Backend::Auto => {
                     let without = next_best(&refused);
                     console.warning(&without.lost);
                     self.without.insert(without).clone()
@@ -201,13 +203,9 @@ fn next_best(refused: &CollectError) -> Without {
         lost: format!("{why}: {} is used, {}; {mend}", means.name(), means.lost()),
     };
     if let CollectError::ForeignProc = refused {
-        return without(
-            Means::Counts,
-            &refused.to_string(),
-            "mount the namespace's own (mount -t proc proc /proc, unshare --mount-proc)",
-        );
+        return without(Means::Counts, &refused.to_string(), collect::mend(refused));
     }
-    let more = "for all of it run it as: sudo perfmap trace …";
+    let more = collect::mend(refused);
     match collect::available(Means::Perf) {
         Ok(()) => without(Means::Perf, &refused.to_string(), more),
         Err(missing) => {
