@@ -71,6 +71,7 @@ static __always_inline void note_run(struct task_struct *task, bool followed, u6
 		bpf_probe_read_kernel(run->comm, sizeof(run->comm), &task->comm);
 }
 
+#ifdef MAPS_ARE_HERE
 struct rival {
 	u64 ready, end, most, count;
 	u32 longest, zero;
@@ -152,6 +153,9 @@ APART int write_block(struct task_state *state, u64 now, u64 ids, s32 call, u64 
 		state->blocks++;
 	return 1;
 }
+#else
+extern int write_block(struct task_state *state, u64 now, u64 ids, s32 call, u64 queued);
+#endif
 
 /* A block over the threshold. 0: it is not written. */
 static __always_inline int emit_block(struct task_struct *task, struct task_state *state, u64 now) {

@@ -68,6 +68,7 @@ static __always_inline long read_frame(struct python_walk *walk, struct python_f
 	return 0;
 }
 
+#ifdef MAPS_ARE_HERE
 static long walk_one(u32 index, struct loop *loop) {
 	struct scratch *scratch = scratch_of(loop->context);
 	if (!scratch || index >= MAX_PYTHON_FRAMES)
@@ -78,6 +79,7 @@ static long walk_one(u32 index, struct loop *loop) {
 	walk->count = index + 1;
 	return 0;
 }
+#endif
 
 /* The characters of the str object at `address` to `to`, raw; their width in *width. Bytes copied, at most
  * MAX_STRING_BYTES. */
@@ -98,6 +100,7 @@ static __always_inline u32 read_str(u8 *to, u64 address, struct python_layout *l
 }
 
 /* Of the frame at `index`. Not 0: there was no room. */
+#ifdef MAPS_ARE_HERE
 APART int emit_code(u32 context, u32 index) {
 	struct code_text *text = bpf_map_lookup_elem(&code_texts, &context);
 	struct scratch *scratch = scratch_of(context);
@@ -150,8 +153,11 @@ APART int emit_code(u32 context, u32 index) {
 	bpf_ringbuf_submit_dynptr(&to, BPF_RB_NO_WAKEUP);
 	return 0;
 }
+#else
+extern int emit_code(u32 context, u32 index);
+#endif
 
-static long name_one(u32 index, struct loop *loop) {
+__attribute__((unused)) static long name_one(u32 index, struct loop *loop) {
 	struct scratch *scratch = scratch_of(loop->context);
 	if (!scratch || index >= MAX_PYTHON_FRAMES)
 		return 1;
@@ -191,6 +197,7 @@ static __always_inline u64 frame_of(u64 thread, struct python_layout *layout) {
 }
 
 /* Fills the context's scratch->python; returns the number of frames, leaf first. */
+#ifdef MAPS_ARE_HERE
 APART int walk_python(u32 context, u32 pid) {
 	struct scratch *scratch = scratch_of(context);
 	if (!scratch)
@@ -219,5 +226,8 @@ APART int walk_python(u32 context, u32 pid) {
 	bpf_loop(walk->count, name_one, &loop, 0);
 	return walk->count;
 }
+#else
+extern int walk_python(u32 context, u32 pid);
+#endif
 
 #endif

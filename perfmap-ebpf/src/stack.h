@@ -88,6 +88,7 @@ static __always_inline u32 copy_user_stack(u32 context, u64 sp, u32 limit) {
 	return copied < end ? copied : end;
 }
 
+#ifdef MAPS_ARE_HERE
 /* Everything but the kernel part. The scratch of `context` then holds the variable parts. */
 APART int take_stack(struct stack_head *head, u32 context, u32 pid) {
 	struct scratch *scratch = scratch_of(context);
@@ -109,6 +110,9 @@ APART int take_stack(struct stack_head *head, u32 context, u32 pid) {
 		head->flags |= STACK_USER_CUT;
 	return 0;
 }
+#else
+extern int take_stack(struct stack_head *head, u32 context, u32 pid);
+#endif
 
 /* `record` (whose last field is `head`), the stack's variable parts, and `extra` bytes of payload, as one ring entry.
  * Not 0: there was no room. */

@@ -4,6 +4,7 @@
 #define MAPS_ARE_HERE
 #include "call.h"
 #include "file_sum.h"
+#include "off_cpu.h"
 #include "adopt.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

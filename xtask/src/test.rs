@@ -5,6 +5,7 @@ use crate::{
     setup::{self, For},
     shell::{self, cargo, is_root, must},
     tally::Tally,
+    vmtest,
 };
 use anyhow::Result;
 
@@ -42,7 +43,9 @@ pub fn all() -> Result<()> {
     checks::deny(&mut tally);
     tally.check("build-ebpf --check", build_ebpf::run(build_ebpf::Mode::Check));
     tally.cargo_test("unit tests", cargo().args(["test", "--locked", "--no-fail-fast"]))?;
-    live(&mut tally)?;
+    if live(&mut tally)? {
+        tally.check("answers on Debian's kernels", vmtest::vmtest(&[], None));
+    }
     tally.close()
 }
 
@@ -52,14 +55,14 @@ pub fn all() -> Result<()> {
 const REPEATABLE: usize = 3;
 const REPEATS: usize = 2;
 
-/// The binary under test is a release build, made as the user; only the test programs run as root.
-fn live(tally: &mut Tally) -> Result<()> {
+/// The binary under test is a release build, made as the user; only the test programs run as root. Whether there is one.
+fn live(tally: &mut Tally) -> Result<bool> {
     let built = must(cargo().args(["build", "--release", "--locked", "-p", "perfmap"]))
         .and_then(|()| must(cargo().args(["test", "--locked", "-p", "perfmap-tests", "--no-run"])));
     let ready = built.is_ok();
     tally.check("build for the live tests", built);
     if !ready {
-        return Ok(());
+        return Ok(false);
     }
     let path = std::env::var("PATH").unwrap_or_default();
     let path = format!("{}:{path}:/usr/sbin:/sbin", shell::tools_venv().join("bin").display());
@@ -86,7 +89,7 @@ fn live(tally: &mut Tally) -> Result<()> {
             }
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// `CARGO_TARGET_<TRIPLE>_RUNNER` of this machine.
