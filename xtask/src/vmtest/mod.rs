@@ -19,8 +19,8 @@ use answers::{DONE, Said};
 /// Series of Debian 12. The older one lacks what later ones have: tracepoints of sends and receives (6.3), links of many
 /// probes in programs (6.6).
 const SERIES: [&str; 2] = ["6.1", "6.12"];
-/// Some ten times what a guest takes alone.
-const LIMIT: Duration = Duration::from_secs(600);
+/// Several times what a guest takes alone.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// `only`: series; none: all. `binary`: the perfmap that is tested.
 pub fn vmtest(only: &[&str], binary: Option<&str>) -> Result<()> {
