@@ -130,7 +130,7 @@ static __always_inline int tell(struct allocating *own, u64 address) {
 		record->size = own->size;
 		record->points = own->points;
 		record->flags = !address || bpf_map_update_elem(&blocks_drawn, &key, &one, BPF_ANY) ? ALLOCATION_UNTRACKED : 0;
-		take_stack(&record->stack, scratch, context, pid);
+		take_stack(&record->stack, context, pid);
 		failed = emit_with_stack(record, sizeof(*record), &record->stack, scratch, context, 0, 0, LOSS_RING_MEMORY);
 		if (failed && address)
 			bpf_map_delete_elem(&blocks_drawn, &key);

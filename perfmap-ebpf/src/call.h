@@ -6,7 +6,10 @@
 #include "stack.h"
 #include "descriptor.h"
 
-static __noinline int emit_call(struct pt_regs *regs, s64 result) {
+/* Of the running task. */
+#ifdef MAPS_ARE_HERE
+APART int emit_call(s64 result) {
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	u32 pid = current_pid(), call = regs->orig_ax;
 	struct scratch *scratch = scratch_of(CONTEXT_CALL);
 	if (!scratch)
@@ -28,9 +31,12 @@ static __noinline int emit_call(struct pt_regs *regs, s64 result) {
 			record->object = object_of(file, &record->identity);
 	}
 	}
-	take_stack(&record->stack, scratch, CONTEXT_CALL, pid);
+	take_stack(&record->stack, CONTEXT_CALL, pid);
 	emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_CALL, 0, 0, LOSS_RING_WAIT);
 	return 0;
 }
+#else
+extern int emit_call(s64 result);
+#endif
 
 #endif

@@ -22,7 +22,8 @@ static __always_inline void fill_file_io(struct file_io_record *record, u32 oper
 
 /* Filled in the ring, in a frame of its own: kernels before 6.13 give a program and all that it calls 512 bytes of stack
  * together. */
-static __noinline int flush_sum(u32 operation, struct file_sum *sum) {
+#ifdef MAPS_ARE_HERE
+APART int flush_sum(u32 operation, struct file_sum *sum) {
 	if (!sum || !sum->calls)
 		return 0;
 	struct file_io_record *record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
@@ -36,5 +37,8 @@ static __noinline int flush_sum(u32 operation, struct file_sum *sum) {
 	sum->bytes = 0;
 	return 0;
 }
+#else
+extern int flush_sum(u32 operation, struct file_sum *sum);
+#endif
 
 #endif

@@ -40,7 +40,8 @@ static __always_inline u64 goroutine_of_thread(struct go_layout *layout, u64 g) 
 
 /* The running goroutine's number, 0 where the thread runs the scheduler; in *high where its stack ends, where the thread is
  * on it. */
-static __noinline u64 running_goroutine(u32 pid, u64 sp, u64 *high) {
+#ifdef MAPS_ARE_HERE
+APART u64 running_goroutine(u32 pid, u64 sp, u64 *high) {
 	struct go_layout *layout = go_layout_of(pid);
 	if (!layout || !high)
 		return 0;
@@ -53,6 +54,9 @@ static __noinline u64 running_goroutine(u32 pid, u64 sp, u64 *high) {
 	*high = stack[1];
 	return user_word(g + layout->g_id);
 }
+#else
+extern u64 running_goroutine(u32 pid, u64 sp, u64 *high);
+#endif
 
 static __always_inline void fill_goroutine(struct goroutine_record *record, u64 goroutine, u32 what) {
 	__builtin_memset(record, 0, sizeof(*record));

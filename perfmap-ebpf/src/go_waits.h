@@ -21,7 +21,7 @@
 #define MAX_WAITING_STACK 8192
 
 /* The goroutine in whose time the running thread wakes another one: it makes that ready on the scheduler's stack. */
-static __noinline u64 goroutine_that_wakes(u32 pid) {
+APART u64 goroutine_that_wakes(u32 pid) {
 	struct go_layout *layout = go_layout_of(pid);
 	if (!layout)
 		return 0;
@@ -41,9 +41,9 @@ struct go_look {
 };
 
 /* Not 0: there was no room. */
-static __noinline int tell_wait(struct go_look *look, u64 goroutine, u32 reason, u32 frame) {
+APART int tell_wait(u64 goroutine, u32 reason, u32 frame) {
 	struct scratch *scratch = scratch_of(CONTEXT_SWITCH);
-	if (!scratch || !look)
+	if (!scratch)
 		return 1;
 	struct goroutine_record *record = &scratch->record.goroutine;
 	u64 sp = scratch->g[G_SP], room = scratch->g[G_STACK_HIGH] - sp;
@@ -101,13 +101,13 @@ static long look_at_one(u32 index, struct go_look *look) {
 		return 0;
 	}
 	look->told++;
-	if (!tell_wait(look, key.address, reason, layout->g_frame / 8))
+	if (!tell_wait(key.address, reason, layout->g_frame / 8))
 		bpf_map_update_elem(&go_waits, &key, &now, BPF_ANY);
 	return 0;
 }
 
 /* The running thread goes to sleep; `call` is the system call that it does so in. */
-static __noinline int look_at_goroutines(u32 pid, s32 call) {
+APART int look_at_goroutines(u32 pid, s32 call) {
 	if (call != 202 && call != 281 && call != 35) /* futex epoll_pwait nanosleep: those of the runtime */
 		return 0;
 	struct go_layout *layout = go_layout_of(pid);

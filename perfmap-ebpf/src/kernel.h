@@ -177,6 +177,12 @@ struct unix_sock {
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 
+/* Called, and verified by itself, once, whatever callers know: a static function is walked through anew at each call, and
+ * three programs would be beyond the million instructions that kernel 6.1 walks through in one. Arguments are numbers, and
+ * pointers to memory whose size the type tells (NULL must be asked for); a task is none, but the running one is at hand
+ * everywhere. What several files call is in task.bpf.c, as the maps are. */
+#define APART __noinline
+
 /* One register, checked where it is used: without the barrier clang loads a value twice (or checks a copy), and the
  * verifier says "unbounded memory access". */
 #define BOUND(value, limit)                                                                                            \

@@ -43,8 +43,10 @@ static __always_inline u32 interpreter_s_holder(u32 pid, u64 address) {
 	return tid;
 }
 
-static __noinline int look_at_lock(struct task_struct *task, struct task_state *state) {
-	if (!task || !state)
+/* Of the running task, which goes to sleep. */
+APART int look_at_lock(struct task_state *state) {
+	struct task_struct *task = bpf_get_current_task_btf();
+	if (!state)
 		return 0;
 	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
 	u64 address = regs->di;

@@ -85,7 +85,7 @@ int BPF_PROG(on_memory, struct mm_struct *mm) {
 	fill_header(&record->header, KIND_MEMORY, pid, tid_of(task), bpf_ktime_get_ns());
 	record->change = change * PAGE_BYTES;
 	record->resident = pages * PAGE_BYTES;
-	take_stack(&record->stack, scratch, CONTEXT_MEMORY, pid);
+	take_stack(&record->stack, CONTEXT_MEMORY, pid);
 	/* Without room in the ring the bytes are not lost: the next record tells them, where that is taken. */
 	if (!emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_MEMORY, 0, 0, LOSS_RING_MEMORY))
 		known->pages = pages;

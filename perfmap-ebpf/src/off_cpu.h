@@ -71,6 +71,7 @@ static __always_inline void note_run(struct task_struct *task, bool followed, u6
 		bpf_probe_read_kernel(run->comm, sizeof(run->comm), &task->comm);
 }
 
+#ifdef MAPS_ARE_HERE
 struct rival {
 	u64 ready, end, most, count;
 	u32 longest, zero;
@@ -110,17 +111,16 @@ static __noinline int name_rival(struct block_record *record, u64 ready, u64 now
 	return 0;
 }
 
-/* A block over the threshold. 0: it is not written. */
-static __noinline int emit_block(struct task_struct *task, struct task_state *state, u64 now) {
-	if (!task || !state)
+/* `ids`: process and thread. `queued`: when it became runnable, where the scheduler was asked. 0: it is not written. */
+APART int write_block(struct task_state *state, u64 now, u64 ids, s32 call, u64 queued) {
+	if (!state)
 		return 0;
 	u64 off = state->off, wake = state->wake;
 	struct block_record record = {};
-	fill_header(&record.header, KIND_BLOCK, pid_of(task), tid_of(task), now);
+	fill_header(&record.header, KIND_BLOCK, ids >> 32, ids, now);
 	record.off = off;
 	record.state = state->state;
-	record.syscall = state->state ? state->call : syscall_of(task);
-	u64 queued = is_stale(state) ? queued_at(task, now) : off;
+	record.syscall = call;
 	if (!queued || queued > off + EARLY_NS) {
 		lose(LOSS_WAKE_UNSEEN);
 		wake = queued;
@@ -152,6 +152,16 @@ static __noinline int emit_block(struct task_struct *task, struct task_state *st
 	if (state->state && record.syscall >= 0)
 		state->blocks++;
 	return 1;
+}
+#else
+extern int write_block(struct task_state *state, u64 now, u64 ids, s32 call, u64 queued);
+#endif
+
+/* A block over the threshold. 0: it is not written. */
+static __always_inline int emit_block(struct task_struct *task, struct task_state *state, u64 now) {
+	u64 ids = (u64)pid_of(task) << 32 | tid_of(task);
+	u64 queued = is_stale(state) ? queued_at(task, now) : state->off;
+	return write_block(state, now, ids, state->state ? state->call : syscall_of(task), queued);
 }
 
 static __always_inline void enter(struct task_struct *task, struct task_state *state, u64 now) {

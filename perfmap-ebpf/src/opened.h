@@ -124,7 +124,7 @@ __noinline int tell_opened(s32 descriptor) {
 		if (!bpf_map_lookup_elem(&sites, &site)) {
 			flags |= OPENED_STACK;
 			bpf_map_update_elem(&sites, &site, &one, BPF_ANY);
-			take_stack(&record->stack, scratch, CONTEXT_CALL, pid);
+			take_stack(&record->stack, CONTEXT_CALL, pid);
 			state->python_thread = scratch->walk.thread;
 		}
 	}

@@ -68,6 +68,7 @@ static __always_inline long read_frame(struct python_walk *walk, struct python_f
 	return 0;
 }
 
+#ifdef MAPS_ARE_HERE
 static long walk_one(u32 index, struct loop *loop) {
 	struct scratch *scratch = scratch_of(loop->context);
 	if (!scratch || index >= MAX_PYTHON_FRAMES)
@@ -78,6 +79,7 @@ static long walk_one(u32 index, struct loop *loop) {
 	walk->count = index + 1;
 	return 0;
 }
+#endif
 
 /* The characters of the str object at `address` to `to`, raw; their width in *width. Bytes copied, at most
  * MAX_STRING_BYTES. */
@@ -97,10 +99,14 @@ static __always_inline u32 read_str(u8 *to, u64 address, struct python_layout *l
 	return bpf_probe_read_user(to, bytes, (void *)from) ? 0 : bytes;
 }
 
-static __noinline int emit_code(struct scratch *scratch, struct python_frame *frame, u32 context) {
+/* Of the frame at `index`. Not 0: there was no room. */
+#ifdef MAPS_ARE_HERE
+APART int emit_code(u32 context, u32 index) {
 	struct code_text *text = bpf_map_lookup_elem(&code_texts, &context);
-	if (!text || !scratch || !frame)
+	struct scratch *scratch = scratch_of(context);
+	if (!text || !scratch || index >= MAX_PYTHON_FRAMES)
 		return 0;
+	struct python_frame *frame = &scratch->python[index];
 	struct python_layout *layout = &scratch->walk.layout;
 	struct python_code_record *record = &scratch->walk.code;
 	u64 file = 0, table = 0, bytes = 0;
@@ -147,8 +153,11 @@ static __noinline int emit_code(struct scratch *scratch, struct python_frame *fr
 	bpf_ringbuf_submit_dynptr(&to, BPF_RB_NO_WAKEUP);
 	return 0;
 }
+#else
+extern int emit_code(u32 context, u32 index);
+#endif
 
-static long name_one(u32 index, struct loop *loop) {
+__attribute__((unused)) static long name_one(u32 index, struct loop *loop) {
 	struct scratch *scratch = scratch_of(loop->context);
 	if (!scratch || index >= MAX_PYTHON_FRAMES)
 		return 1;
@@ -161,7 +170,7 @@ static long name_one(u32 index, struct loop *loop) {
 		return 0;
 	u32 one = 1;
 	bpf_map_update_elem(&seen_codes, &identity, &one, BPF_ANY);
-	if (emit_code(scratch, frame, loop->context))
+	if (emit_code(loop->context, index))
 		bpf_map_delete_elem(&seen_codes, &identity); /* no room: sent at its next sight */
 	return 0;
 }
@@ -187,8 +196,10 @@ static __always_inline u64 frame_of(u64 thread, struct python_layout *layout) {
 	return frame;
 }
 
-/* Fills scratch->python; returns the number of frames, leaf first. */
-static __noinline int walk_python(struct scratch *scratch, u32 context, u32 pid) {
+/* Fills the context's scratch->python; returns the number of frames, leaf first. */
+#ifdef MAPS_ARE_HERE
+APART int walk_python(u32 context, u32 pid) {
+	struct scratch *scratch = scratch_of(context);
 	if (!scratch)
 		return 0;
 	struct python_walk *walk = &scratch->walk;
@@ -215,5 +226,8 @@ static __noinline int walk_python(struct scratch *scratch, u32 context, u32 pid)
 	bpf_loop(walk->count, name_one, &loop, 0);
 	return walk->count;
 }
+#else
+extern int walk_python(u32 context, u32 pid);
+#endif
 
 #endif

@@ -106,7 +106,7 @@ static long await_one(u32 index, struct awaits *awaits) {
 	return 0;
 }
 
-static __noinline int emit_coroutine(u64 coroutine, u32 round) {
+APART int emit_coroutine(u64 coroutine, u32 round) {
 	struct scratch *scratch = scratch_of(CONTEXT_CALL);
 	if (!scratch)
 		return 0;
@@ -194,7 +194,7 @@ static __always_inline struct python_walk *walk_of_loop(void) {
 }
 
 /* Writes a record for each task in the queue of the loop that just polled. Not 0: there is no loop. */
-static __noinline int resumed(u32 round) {
+APART int resumed(u32 round) {
 	struct python_walk *walk = walk_of_loop();
 	if (!walk)
 		return 1;
@@ -217,7 +217,7 @@ static __noinline int resumed(u32 round) {
 /* Writes a record of the task that the loop runs for, which waited for something while the loop polled: the second local
  * of run_until_complete, some frames below the selector's. uvloop has no such frames: there it is the second local of
  * asyncio's Runner.run, the coroutine itself. */
-static __noinline int awaited_by_main(void) {
+APART int awaited_by_main(void) {
 	struct python_walk *walk = walk_of_loop();
 	if (!walk)
 		return 0;

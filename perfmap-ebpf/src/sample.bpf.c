@@ -25,7 +25,7 @@ int on_sample(struct sample_context *ctx) {
 		return 0;
 	struct sample_record *record = &scratch->record.sample;
 	fill_header(&record->header, KIND_SAMPLE, pid, tid_of(task), bpf_ktime_get_ns());
-	take_stack(&record->stack, scratch, CONTEXT_SAMPLE, pid);
+	take_stack(&record->stack, CONTEXT_SAMPLE, pid);
 	if (!(ctx->registers[CS] & 3)) { /* interrupted in the kernel */
 		long bytes = bpf_get_stack(ctx, scratch->kernel, sizeof(scratch->kernel), 0);
 		if (bytes > 0)

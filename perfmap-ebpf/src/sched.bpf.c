@@ -69,7 +69,7 @@ static __always_inline void leave(struct task_struct *task, struct task_state *s
 	s32 call = syscall_of(task);
 	state->call = call;
 	if (call == SYS_FUTEX && !settings.counting_only)
-		look_at_lock(task, state);
+		look_at_lock(state);
 	look_at_goroutines(pid, call);
 	/* Outside system calls no return will follow at which the stack could be taken: a page fault's is taken now. */
 	if (call >= 0 || now - state->fault < FAULT_EVERY_NS)
@@ -80,7 +80,7 @@ static __always_inline void leave(struct task_struct *task, struct task_state *s
 		return;
 	struct sample_record *record = &scratch->record.sample;
 	fill_header(&record->header, KIND_FAULT_STACK, pid, tid_of(task), now);
-	take_stack(&record->stack, scratch, CONTEXT_SWITCH, pid);
+	take_stack(&record->stack, CONTEXT_SWITCH, pid);
 	emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_SWITCH, 0, 0, LOSS_RING_WAIT);
 }
 

@@ -122,7 +122,7 @@ __noinline int send_message(u64 cookie, u64 length, u32 captured, u32 flags) {
 	record->flags = flags;
 	record->captured = captured;
 	if (flags & MESSAGE_STACK)
-		take_stack(&record->stack, scratch, CONTEXT_CALL, pid);
+		take_stack(&record->stack, CONTEXT_CALL, pid);
 	else
 		record->stack.coroutine = running_goroutine(pid, regs->sp, &high);
 	emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_CALL, payload->bytes, captured, LOSS_RING_MESSAGE);
@@ -271,20 +271,41 @@ static __always_inline u64 cookie_of(struct sock *sk) {
 	return cookie ? cookie : bpf_get_socket_cookie(sk);
 }
 
-SEC("tp_btf/sock_send_length")
-int BPF_PROG(on_send, struct sock *sk, int length, int flags) {
+static __always_inline int sent(struct sock *sk, int length) {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *state = user_of(task, sk);
 	return state ? transfer(task, state, sk, length, SENT, cookie_of(sk)) : 0;
 }
 
-SEC("tp_btf/sock_recv_length")
-int BPF_PROG(on_receive, struct sock *sk, int length, int flags) {
+static __always_inline int received(struct sock *sk, int length, int flags) {
 	if (flags & (MSG_PEEK | MSG_ERRQUEUE))
 		return 0;
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *state = user_of(task, sk);
 	return state ? transfer(task, state, sk, length, RECEIVED, cookie_of(sk)) : 0;
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(on_send, struct sock *sk, int length, int flags) {
+	return sent(sk, length);
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(on_receive, struct sock *sk, int length, int flags) {
+	return received(sk, length, flags);
+}
+
+/* Where the kernel has no such tracepoints (before 6.3): the returns of the functions that have them later. */
+SEC("fexit/sock_sendmsg")
+int BPF_PROG(on_sent, struct socket *socket, void *message, int length) {
+	struct sock *sk = socket->sk;
+	return sk ? sent(sk, length) : 0;
+}
+
+SEC("fexit/sock_recvmsg")
+int BPF_PROG(on_received, struct socket *socket, void *message, int flags, int length) {
+	struct sock *sk = socket->sk;
+	return sk ? received(sk, length, flags) : 0;
 }
 
 SEC("tp_btf/sched_process_exit")

@@ -88,13 +88,15 @@ static __always_inline u32 copy_user_stack(u32 context, u64 sp, u32 limit) {
 	return copied < end ? copied : end;
 }
 
+#ifdef MAPS_ARE_HERE
 /* Everything but the kernel part. The scratch of `context` then holds the variable parts. */
-static __noinline int take_stack(struct stack_head *head, struct scratch *scratch, u32 context, u32 pid) {
+APART int take_stack(struct stack_head *head, u32 context, u32 pid) {
+	struct scratch *scratch = scratch_of(context);
 	if (!head || !scratch)
 		return 0;
 	head->kernel = 0;
 	read_registers(head->registers);
-	head->python = walk_python(scratch, context, pid);
+	head->python = walk_python(context, pid);
 	head->flags = scratch->walk.flags;
 	head->coroutine = scratch->walk.coroutine;
 	u64 sp = head->registers[7], high = 0, goroutine = running_goroutine(pid, sp, &high);
@@ -108,6 +110,9 @@ static __noinline int take_stack(struct stack_head *head, struct scratch *scratc
 		head->flags |= STACK_USER_CUT;
 	return 0;
 }
+#else
+extern int take_stack(struct stack_head *head, u32 context, u32 pid);
+#endif
 
 /* `record` (whose last field is `head`), the stack's variable parts, and `extra` bytes of payload, as one ring entry.
  * Not 0: there was no room. */

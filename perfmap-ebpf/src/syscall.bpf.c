@@ -90,7 +90,11 @@ static __always_inline void add(struct file_sum *sum, u64 bytes, u64 now) {
 	sum->last = now;
 }
 
-static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u32 operation, s32 descriptor, u64 bytes) {
+/* `state` is the running task's. */
+APART int file_io(struct task_state *state, u32 operation, s32 descriptor, u64 bytes) {
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	if (!state)
+		return 0;
 	u32 call = regs->orig_ax;
 	struct file_sum *sum = operation == WRITE ? &state->io[1] : &state->io[0];
 	if (sum->unchecked && sum->ip == regs->ip && sum->sp == regs->sp && sum->syscall == call &&
@@ -142,7 +146,7 @@ static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u3
 		return 0;
 	struct file_io_record *record = &scratch->record.file_io;
 	if (!settings.counting_only) {
-		record->stack.python = walk_python(scratch, CONTEXT_CALL, pid);
+		record->stack.python = walk_python(CONTEXT_CALL, pid);
 		record->stack.flags = scratch->walk.flags;
 		record->stack.coroutine = scratch->walk.coroutine;
 		state->python_thread = scratch->walk.thread;
@@ -179,7 +183,7 @@ static __noinline int file_io(struct task_state *state, struct pt_regs *regs, u3
 	return 0;
 }
 
-static __noinline int emit_short_waits(struct task_state *state) {
+APART int emit_short_waits(struct task_state *state) {
 	u32 pid = current_pid();
 	struct scratch *scratch = scratch_of(CONTEXT_CALL);
 	if (!scratch || !state)
@@ -192,7 +196,7 @@ static __noinline int emit_short_waits(struct task_state *state) {
 		record->blocked[i] = state->short_blocked[i];
 	record->count = state->short_count;
 	state->short_due = 0;
-	take_stack(&record->stack, scratch, CONTEXT_CALL, pid);
+	take_stack(&record->stack, CONTEXT_CALL, pid);
 	/* Where there is no room the sums go on. */
 	if (emit_with_stack(record, sizeof(*record), &record->stack, scratch, CONTEXT_CALL, 0, 0, LOSS_RING_WAIT))
 		return 0;
@@ -200,6 +204,13 @@ static __noinline int emit_short_waits(struct task_state *state) {
 		state->short_blocked[i] = 0;
 	state->short_run_queue = 0;
 	state->short_count = 0;
+	return 0;
+}
+
+/* Apart, because it is rare, and the deepest calls of the program below leave it no place on the stack. */
+APART int came_back_unseen(struct task_state *state) {
+	if (state)
+		came_unseen(bpf_get_current_task_btf(), state, bpf_ktime_get_ns());
 	return 0;
 }
 
@@ -214,7 +225,7 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result) {
 	if (state->on_socket) {
 		state->on_socket = 0;
 		if (call == 40 && result > 0) /* sendfile to a socket: the file was read */
-			file_io(state, regs, READ, regs->si, result);
+			file_io(state, READ, regs->si, result);
 	} else {
 		switch (call) {
 		case SYS_CLOSE: case SYS_OPEN: case SYS_OPENAT:
@@ -229,31 +240,31 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result) {
 			break;
 		case 0: case 17: case 19: case 295: case 327: /* read pread64 readv preadv preadv2 */
 			if (result > 0)
-				file_io(state, regs, READ, regs->di, result);
+				file_io(state, READ, regs->di, result);
 			break;
 		case 1: case 18: case 20: case 296: case 328: /* write pwrite64 writev pwritev pwritev2 */
 			if (result > 0)
-				file_io(state, regs, WRITE, regs->di, result);
+				file_io(state, WRITE, regs->di, result);
 			break;
 		case 40: /* sendfile: out di, in si */
 			if (result > 0) {
-				file_io(state, regs, READ, regs->si, result);
-				file_io(state, regs, WRITE, regs->di, result);
+				file_io(state, READ, regs->si, result);
+				file_io(state, WRITE, regs->di, result);
 			}
 			break;
 		case 326: case 275: /* copy_file_range, splice: in di, out dx */
 			if (result > 0) {
-				file_io(state, regs, READ, regs->di, result);
-				file_io(state, regs, WRITE, regs->dx, result);
+				file_io(state, READ, regs->di, result);
+				file_io(state, WRITE, regs->dx, result);
 			}
 			break;
 		}
 	}
 	if (state->off)
-		came_unseen(bpf_get_current_task_btf(), state, bpf_ktime_get_ns());
+		came_back_unseen(state);
 	if (state->blocks) {
 		state->blocks = 0;
-		emit_call(regs, result);
+		emit_call(result);
 		if (polls(call)) {
 			state->polled = RESUMED_ROUNDS;
 			state->main_looked = bpf_ktime_get_ns();

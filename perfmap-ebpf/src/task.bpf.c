@@ -4,6 +4,7 @@
 #define MAPS_ARE_HERE
 #include "call.h"
 #include "file_sum.h"
+#include "off_cpu.h"
 #include "adopt.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
@@ -112,7 +113,7 @@ int BPF_PROG(on_exit, struct task_struct *task) {
 	/* Killed in a system call: it does not return. Since 6.16 this event comes before the memory is given up; on older
 	 * kernels the stack is empty. */
 	if (state->blocks && syscall_of(task) >= 0)
-		emit_call((void *)bpf_task_pt_regs(task), -EINTR);
+		emit_call(-EINTR);
 	struct exit_record record = {};
 	fill_header(&record.header, KIND_EXIT, pid, tid_of(task), bpf_ktime_get_ns());
 	record.code = task->exit_code;

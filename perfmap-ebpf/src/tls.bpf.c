@@ -134,7 +134,7 @@ static __always_inline void emit_plaintext(struct tls_call *call, u32 slot, u64 
 		bpf_map_update_elem(&tls_turns, &key, &now, BPF_ANY);
 	if (turn && !settings.counting_only) {
 		record->flags |= PLAINTEXT_STACK;
-		take_stack(&record->stack, scratch, context, pid);
+		take_stack(&record->stack, context, pid);
 	}
 	emit_with_stack(record, sizeof(*record), &record->stack, scratch, context, head->bytes, captured, LOSS_RING_MESSAGE);
 }
@@ -216,7 +216,7 @@ static __always_inline void handed_over(struct pt_regs *ctx, u32 what, u64 betwe
 		fill_goroutine(record, goroutine, what);
 		record->connection = between;
 		if (what == GOROUTINE_ASKS)
-			take_stack(&record->stack, scratch, context, pid);
+			take_stack(&record->stack, context, pid);
 		emit_with_stack(record, sizeof(*record), &record->stack, scratch, context, 0, 0, LOSS_RING_MESSAGE);
 	}
 	slots->taken[slot] = 0;
@@ -241,7 +241,7 @@ static __always_inline void emit_ask(u32 slot, u32 what, u64 handle, u64 wrap, u
 	record->what = what;
 	if (what != ASK_CONNECTS) {
 		record->has_stack = 1;
-		take_stack(&record->stack, scratch, context, id >> 32);
+		take_stack(&record->stack, context, id >> 32);
 	}
 	/* Over TLS that is another object than the handle's. */
 	if (what == ASK_REUSED && !bpf_probe_read_user(object->bytes, WRAP_BYTES, (void *)wrap))

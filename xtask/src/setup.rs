@@ -50,6 +50,8 @@ const NEEDS: &[Need] = &[
     need("wrk", Sign::Program("wrk"), "puts a server under load in the benchmark", false),
     need("bpftool", Sign::Program("bpftool"), "shows that nothing of ours stays in the kernel", false),
     need("runc", Sign::Program("runc"), "runs containers in a live test", false),
+    need("qemu-system-x86", Sign::Program("qemu-system-x86_64"), "runs other kernels", false),
+    need("busybox-static", Sign::Program("busybox"), "the first process on other kernels", false),
     need("iproute2", Sign::Program("ip"), "makes network namespaces in live tests", false),
     need("nftables", Sign::Program("nft"), "translates addresses in a live test", false),
     need("postgresql", Sign::File("/usr/lib/postgresql"), "a database for the workloads", false),

@@ -143,9 +143,11 @@ impl<'a> Runner<'a> {
             Some(without) => without.clone(),
             // Nothing is launched before the probes are loaded, so a refusal leaves nothing behind.
             None => match collect::run(&plan, launch, &mut control) {
-                Err(refused @ (CollectError::NoPrivilege { .. } | CollectError::ForeignProc))
-                    if self.plan.backend == Backend::Auto =>
-                {
+                Err(
+                    refused @ (CollectError::NoPrivilege { .. }
+                    | CollectError::ForeignProc
+                    | CollectError::Unsupported { .. }),
+                ) if self.plan.backend == Backend::Auto => {
                     let without = next_best(&refused);
                     console.warning(&without.lost);
                     self.without.insert(without).clone()
@@ -219,11 +221,7 @@ fn next_best(refused: &CollectError) -> Without {
         lost: format!("{why}; {mend}; {} is used, {}", means.name(), means.lost()),
     };
     if let CollectError::ForeignProc = refused {
-        return without(
-            Means::Counts,
-            &refused.to_string(),
-            "mount the namespace's own (mount -t proc proc /proc, unshare --mount-proc)",
-        );
+        return without(Means::Counts, &refused.to_string(), collect::MOUNT_PROC);
     }
     let more = format!("for all of it {}", collect::remedy());
     match collect::available(Means::Perf) {

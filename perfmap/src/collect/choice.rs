@@ -54,6 +54,9 @@ pub struct Missing {
     pub mend: String,
 }
 
+/// Where /proc shows another PID namespace.
+pub const MOUNT_PROC: &str = "mount the namespace's own (mount -t proc proc /proc, unshare --mount-proc)";
+
 /// Whether it works here, found out by trying; leaves nothing behind.
 pub fn available(means: Means) -> Result<(), Missing> {
     match means {
@@ -65,8 +68,7 @@ pub fn available(means: Means) -> Result<(), Missing> {
 
 fn ebpf() -> Result<(), Missing> {
     if pid_namespace::is_proc_foreign() {
-        let mend = "mount -t proc proc /proc, or unshare --mount-proc".to_owned();
-        return Err(Missing { what: CollectError::ForeignProc.to_string(), mend });
+        return Err(Missing { what: CollectError::ForeignProc.to_string(), mend: MOUNT_PROC.into() });
     }
     let refused = probes::probe().into_iter().find(|probe| probe.required && probe.loaded.is_err());
     match refused.map(|probe| (probe.name, probe.loaded)) {

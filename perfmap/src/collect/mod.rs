@@ -62,7 +62,7 @@ mod tree;
 mod unprivileged;
 
 pub use called::Named;
-pub use choice::{Means, Missing, available};
+pub use choice::{MOUNT_PROC, Means, Missing, available};
 pub use peers::{FollowPeers, Peer, Peers};
 pub use pid_namespace::is_proc_foreign;
 pub use privileges::{
@@ -224,6 +224,26 @@ impl CollectError {
     }
 }
 
+/// What the verifier's log counts after its last word on the program.
+const COUNTS: [&str; 4] = ["processed ", "verification time ", "stack depth ", "mark_precise:"];
+
+impl CollectError {
+    /// Before anything was launched: what does not load is what this kernel refuses, and less privilege may do without it.
+    fn before_launch(self) -> CollectError {
+        let CollectError::Load { what, why } = self else { return self };
+        let lines = why.lines().map(str::trim).filter(|line| !line.is_empty());
+        let last = lines.filter(|line| !COUNTS.iter().any(|count| line.starts_with(count))).last();
+        CollectError::Unsupported { what: format!("{what} could not be loaded: {}", last.unwrap_or("no reason given")) }
+    }
+}
+
+/// The kernel's mode of lockdown, where securityfs is mounted.
+fn lockdown() -> Option<String> {
+    let text = std::fs::read_to_string("/sys/kernel/security/lockdown").ok()?;
+    let (mode, _) = text.split_once('[')?.1.split_once(']')?;
+    Some(mode.to_owned())
+}
+
 /// What a refusal for want of privilege lacks; None: nothing is known to lack, it may be the verifier's.
 fn lack(what: &str, refused: &std::io::Error) -> Option<String> {
     let missing: Vec<String> = privileges::missing_for_loading().iter().map(ToString::to_string).collect();
@@ -234,7 +254,12 @@ fn lack(what: &str, refused: &std::io::Error) -> Option<String> {
     let level = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").ok()?;
     if matches!(refused.raw_os_error(), Some(libc::EPERM | libc::ENOSYS)) {
         // What the verifier or the kernel's version refuses has other numbers.
-        return Some(format!("{what} was refused ({refused}) by lockdown, a seccomp filter or a security module"));
+        let by = match lockdown().as_deref() {
+            Some("none") => "a seccomp filter or a security module".to_owned(),
+            Some(mode) => format!("lockdown ({mode}), a seccomp filter or a security module"),
+            None => "lockdown, a seccomp filter or a security module".into(),
+        };
+        return Some(format!("{what} was refused ({refused}) by {by}"));
     }
     let strict = level.trim().parse::<i32>().is_ok_and(|level| level >= 3);
     let admin = target::capabilities::Sets::now().effective.has(target::Capability::SysAdmin);

@@ -74,6 +74,7 @@ impl Object {
             pid_namespace: pid_namespace::setting(),
             lose_arrivals: plan.lose_arrivals,
         };
+        let btf = kernel_types()?;
         let mut ebpf = open(settings)?;
         let maps = Maps::of(&ebpf);
         let map = ebpf.take_map("live").ok_or_else(|| no_map("live"))?;
@@ -81,8 +82,6 @@ impl Object {
             Array::try_from(map).map_err(|error| CollectError::Load { what: "live".into(), why: error.to_string() })?;
         let mut live = Live(live);
         live.set(&first(plan))?;
-        let btf =
-            Btf::from_sys_fs().map_err(|error| CollectError::Unsupported { what: format!("kernel BTF: {error}") })?;
         let mut missing = Vec::new();
         // The kernel's look at the program of the TLS probes takes nearly as long as that at all others: both at once.
         let multi = thread::scope(|scope| {
@@ -165,6 +164,9 @@ impl Object {
             match program {
                 // One that was not loaded has nothing to detach.
                 Program::BtfTracePoint(program) => {
+                    let _ = program.unload();
+                }
+                Program::FExit(program) => {
                     let _ = program.unload();
                 }
                 Program::PerfEvent(program) => {
@@ -348,6 +350,13 @@ impl Verdicts {
     pub fn tell(&mut self, cookie: u64, verdict: u32) {
         let _ = self.0.insert(cookie, verdict, 0);
     }
+}
+
+/// Without them the programs cannot be fitted to the kernel's structures.
+pub(super) fn kernel_types() -> Result<Btf, CollectError> {
+    Btf::from_sys_fs().map_err(|error| CollectError::Unsupported {
+        what: format!("it does not describe its types (BTF) in /sys/kernel/btf/vmlinux: {error}"),
+    })
 }
 
 pub(super) fn open(settings: wire::Settings) -> Result<Ebpf, CollectError> {

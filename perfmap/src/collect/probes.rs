@@ -5,7 +5,7 @@ use std::io::Read;
 use aya::{
     Btf, Ebpf,
     programs::{
-        BtfTracePoint, Iter, PerfEvent,
+        BtfTracePoint, FExit, Iter, PerfEvent, Program, ProgramError,
         perf_event::{PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent},
     },
 };
@@ -29,6 +29,8 @@ pub(super) enum Attach {
     Tracepoint(&'static str),
     /// The same; without it perfmap does with less, and says so.
     Extra(&'static str),
+    /// A tracepoint; where the kernel has none, another program at the return of a function. Without both, less.
+    ExtraOr { tracepoint: &'static str, program: &'static str, function: &'static str },
     /// The sampling clock of every CPU.
     CpuClock,
     /// Run once over all tasks, at the end of the recording.
@@ -54,7 +56,7 @@ impl Probe {
     pub(super) fn is_required(&self) -> bool {
         match self.attach {
             Attach::Tracepoint(_) | Attach::CpuClock | Attach::TaskIterator | Attach::Adoption => true,
-            Attach::Extra(_) | Attach::Functions => false,
+            Attach::Extra(_) | Attach::ExtraOr { .. } | Attach::Functions => false,
         }
     }
 }
@@ -118,15 +120,14 @@ pub const PROBES: [Probe; 22] = [
         gives: "which disk a wait was for",
     },
     Probe {
-        // From kernel 6.3 on.
         program: "on_send",
-        attach: Attach::Extra("sock_send_length"),
+        attach: Attach::ExtraOr { tracepoint: "sock_send_length", program: "on_sent", function: "sock_sendmsg" },
         when: When::Always,
         gives: "requests and bytes sent",
     },
     Probe {
         program: "on_receive",
-        attach: Attach::Extra("sock_recv_length"),
+        attach: Attach::ExtraOr { tracepoint: "sock_recv_length", program: "on_received", function: "sock_recvmsg" },
         when: When::Always,
         gives: "responses and bytes received",
     },
@@ -204,11 +205,7 @@ pub fn probe() -> Vec<ProbeResult> {
         pid_namespace: super::pid_namespace::setting(),
         lose_arrivals: 0,
     };
-    let loaded = object::open(settings).and_then(|ebpf| {
-        let btf =
-            Btf::from_sys_fs().map_err(|error| CollectError::Unsupported { what: format!("kernel BTF: {error}") })?;
-        Ok((ebpf, btf))
-    });
+    let loaded = object::kernel_types().and_then(|btf| Ok((object::open(settings)?, btf)));
     let cpus = super::online_cpus();
     match loaded {
         Ok((mut ebpf, btf)) => PROBES
@@ -249,15 +246,16 @@ pub struct ProbeResult {
 
 pub(super) fn attach(ebpf: &mut Ebpf, probe: &Probe, btf: &Btf, hz: u32, cpus: &[usize]) -> Result<(), CollectError> {
     let fail = |error: &(dyn std::error::Error + 'static)| CollectError::from_load(probe.program, error);
-    let program = ebpf
-        .program_mut(probe.program)
-        .ok_or_else(|| CollectError::Load { what: probe.program.into(), why: "not in the object".into() })?;
+    let program = named(ebpf, probe.program)?;
     match probe.attach {
         Attach::Tracepoint(name) | Attach::Extra(name) => {
-            let program: &mut BtfTracePoint =
-                program.try_into().map_err(|error: aya::programs::ProgramError| fail(&error))?;
-            program.load(name, btf).map_err(|error| fail(&error))?;
-            program.attach().map_err(|error| fail(&error))?;
+            at_tracepoint(program, name, btf).map_err(|error| fail(&error))?
+        }
+        Attach::ExtraOr { tracepoint, program: other, function } => {
+            if let Err(error) = at_tracepoint(program, tracepoint, btf) {
+                // The tracepoint's is the error that tells: the newer kernel has it.
+                at_return(named(ebpf, other)?, function, btf).map_err(|_| fail(&error))?;
+            }
         }
         // Loaded where it is needed: `tls_probes`.
         Attach::Functions => {}
@@ -282,6 +280,22 @@ pub(super) fn attach(ebpf: &mut Ebpf, probe: &Probe, btf: &Btf, hz: u32, cpus: &
         }
     }
     Ok(())
+}
+
+fn named<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Program, CollectError> {
+    ebpf.program_mut(name).ok_or_else(|| CollectError::Load { what: name.into(), why: "not in the object".into() })
+}
+
+fn at_tracepoint(program: &mut Program, name: &str, btf: &Btf) -> Result<(), ProgramError> {
+    let program: &mut BtfTracePoint = program.try_into()?;
+    program.load(name, btf)?;
+    program.attach().map(drop)
+}
+
+fn at_return(program: &mut Program, function: &str, btf: &Btf) -> Result<(), ProgramError> {
+    let program: &mut FExit = program.try_into()?;
+    program.load(function, btf)?;
+    program.attach().map(drop)
 }
 
 pub(super) fn run_once(iterator: &mut Iter) -> Result<(), Box<dyn std::error::Error>> {

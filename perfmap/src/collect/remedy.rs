@@ -1,12 +1,24 @@
-//! What this process may have and call → the one thing that would let it profile by eBPF: sudo, a container's flags, or another
-//! filter of system calls.
+//! What the kernel has, and what this process may have and call → the one thing that would let it profile by eBPF: another kernel
+//! or another start of it, sudo, a container's flags, or another filter of system calls.
 
-use super::privileges;
+use std::path::Path;
+
+use super::{lockdown, privileges};
 use crate::target::{Capabilities, capabilities};
 
 /// As a half sentence that begins with a verb.
 pub fn remedy() -> &'static str {
-    remedy_outside().unwrap_or("run it as: sudo perfmap trace …")
+    if !Path::new("/sys/kernel/btf/vmlinux").exists() {
+        "use a kernel built with CONFIG_DEBUG_INFO_BTF=y, with sysfs mounted"
+    } else if lockdown().as_deref() == Some("confidentiality") {
+        "boot without lockdown=confidentiality"
+    } else if let Some(outside) = remedy_outside() {
+        outside
+    } else if nix::unistd::geteuid().is_root() {
+        "see what this machine refuses: perfmap doctor"
+    } else {
+        "run it as: sudo perfmap trace …"
+    }
 }
 
 /// Where nothing that is done in this container helps: what its start needs.

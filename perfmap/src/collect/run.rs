@@ -101,7 +101,7 @@ async fn collect(
         return Err(CollectError::ForeignProc);
     }
     let cpus = online_cpus();
-    let mut object = Object::load(plan, &cpus)?;
+    let mut object = Object::load(plan, &cpus).map_err(CollectError::before_launch)?;
     let mappings = match (plan.mode, Mappings::open(&cpus)) {
         (_, Ok(mappings)) => Some(mappings),
         (Mode::Profile, Err(error)) => return Err(CollectError::from_load("memory mappings", &error)),

@@ -35,8 +35,22 @@ fn output(program: &str, arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// The image of the newest kernel of a series. What apt has in its lists may be gone from the archive, or not there yet.
+pub fn of_series(series: &str, into: &Path) -> Result<(String, PathBuf)> {
+    let get = || {
+        let package = newest(series)?;
+        let image = kernel(&package, into)?;
+        Ok::<_, anyhow::Error>((package, image))
+    };
+    get().or_else(|error| {
+        eprintln!("{error:#}; once more with new lists");
+        shell::must(shell::as_root(Path::new("apt-get")).args(["update", "-q"]))?;
+        get()
+    })
+}
+
 /// The newest of Debian's packages of a series like `6.12`.
-pub fn newest(series: &str) -> Result<String> {
+fn newest(series: &str) -> Result<String> {
     let pattern = format!("^linux-image-{}[.0-9+a-z-]*-amd64$", series.replace('.', "\\."));
     let listed = output("apt-cache", &["search", "--names-only", &pattern])?;
     // `linux-image-6.1` is no beginning of 6.12, and the plain name of a series is a package without a kernel.
@@ -46,7 +60,7 @@ pub fn newest(series: &str) -> Result<String> {
     };
     let names = listed.lines().filter_map(|line| line.split(' ').next()).filter(of_series);
     let newest = names.max_by_key(|name| numbers(name));
-    newest.map(str::to_owned).with_context(|| format!("apt knows no kernel of the series {series}: apt-get update"))
+    newest.map(str::to_owned).with_context(|| format!("apt knows no kernel of the series {series}"))
 }
 
 fn numbers(name: &str) -> Vec<u32> {
@@ -54,7 +68,7 @@ fn numbers(name: &str) -> Vec<u32> {
 }
 
 /// Downloaded and unpacked, never installed; once.
-pub fn kernel(package: &str, into: &Path) -> Result<PathBuf> {
+fn kernel(package: &str, into: &Path) -> Result<PathBuf> {
     let place = into.join(package);
     let found = |place: &Path| {
         let files = fs::read_dir(place.join("boot")).into_iter().flatten().flatten();
@@ -84,6 +98,8 @@ fn with_libraries(file: &Path, files: &mut BTreeSet<PathBuf>) -> Result<()> {
 /// What the guest has for a root directory, as one file.
 pub fn ram_disk(perfmap: &Path, into: &Path) -> Result<PathBuf> {
     ensure!(Path::new(BUSYBOX).is_file(), "no {BUSYBOX}: apt-get install busybox-static");
+    // One that needs libraries would not start.
+    ensure!(output("ldd", &[BUSYBOX]).is_err(), "{BUSYBOX} is not static: apt-get install busybox-static");
     let root = into.join("root");
     if root.exists() {
         fs::remove_dir_all(&root).context("remove the last guest's files")?;

@@ -1,5 +1,5 @@
 #!/bin/busybox sh
-# The guest's first process: mounts what perfmap reads (no tracefs, no securityfs), runs each workload under it, prints
+# The guest's first process: mounts what perfmap reads (no tracefs; securityfs at last), runs each workload under it, prints
 # what it wrote between marks, says DONE and turns the machine off.
 /bin/busybox --install -s /bin
 export PATH=/usr/bin:/bin HOME=/ NO_COLOR=1 PYTHONDONTWRITEBYTECODE=1
@@ -7,34 +7,64 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 mount -t tmpfs tmpfs /tmp
-mount -t cgroup2 none /sys/fs/cgroup
 ip link set lo up
 cd /work
 dmesg -n 1
+
+file() {
+    echo
+    echo "VMTEST-FILE $1 $2"
+    cat
+    echo
+    echo "VMTEST-END"
+}
+
+doctor() {
+    perfmap doctor 2>&1 | file "$1" doctor
+}
 
 run() {
     name=$1
     shift
     perfmap trace --no-baseline --no-escalate --format json --out "/tmp/$name" "$@" >/tmp/words 2>&1
-    echo "VMTEST-CODE $name $?"
-    cat /tmp/words
-    for part in performance_map.json truth.json; do
-        echo "VMTEST-FILE $name $part"
-        cat "/tmp/$name/$part" "/tmp/$part" 2>/dev/null | tr -d '\n'
-        echo
-        echo "VMTEST-END"
-    done
+    echo "exit code $?" >>/tmp/words
+    file "$name" words </tmp/words
+    tr -d '\n' <"/tmp/$name/performance_map.json" | file "$name" performance_map.json
+    tr -d '\n' </tmp/truth.json | file "$name" truth.json
     rm -f /tmp/truth.json
 }
 
-echo "VMTEST-FILE doctor table"
-perfmap doctor
-echo "VMTEST-END"
+# Moves this shell into the group first: what it becomes is throttled.
+inside='echo $$ >"$0/cgroup.procs"; exec python3 work.py throttled'
+
+# The old hierarchy before the new one, which takes over its controller.
+mount -t cgroup -o cpu none /sys/fs/cgroup
+mkdir /sys/fs/cgroup/slow
+echo 100000 >/sys/fs/cgroup/slow/cpu.cfs_period_us
+echo 20000 >/sys/fs/cgroup/slow/cpu.cfs_quota_us
+run cgroup1 -- sh -c "$inside" /sys/fs/cgroup/slow
+rmdir /sys/fs/cgroup/slow
+umount /sys/fs/cgroup
+mount -t cgroup2 none /sys/fs/cgroup
+doctor plain
 run answers -- python3 work.py answers
-echo +cpu >/sys/fs/cgroup/cgroup.subtree_control
+until echo +cpu >/sys/fs/cgroup/cgroup.subtree_control; do sleep 0.1; done 2>/dev/null
 mkdir /sys/fs/cgroup/slow
 echo "20000 100000" >/sys/fs/cgroup/slow/cpu.max
-run throttled -- sh -c 'echo $$ >/sys/fs/cgroup/slow/cgroup.procs; exec python3 work.py throttled'
+run cgroup2 -- sh -c "$inside" /sys/fs/cgroup/slow
+
+# A kernel that does not tell its types.
+mount -t tmpfs none /sys/kernel/btf
+run typeless -- python3 work.py little
+umount /sys/kernel/btf
+
+# Lockdown can only be made stricter.
+mount -t securityfs none /sys/kernel/security
+for mode in integrity confidentiality; do
+    echo $mode >/sys/kernel/security/lockdown
+    doctor $mode
+    run $mode -- python3 work.py little
+done
 echo "VMTEST-DONE"
 sync
 poweroff -f

@@ -35,11 +35,19 @@ def nap():
     time.sleep(0.4)
 
 
+PROCESSES = 60
+
+
+def brief():
+    time.sleep(0.004)
+
+
 @measured
 def storm():
-    for _ in range(60):
+    for _ in range(PROCESSES):
         child = os.fork()
         if child == 0:
+            brief()
             os._exit(0)
         os.waitpid(child, 0)
 
@@ -61,9 +69,16 @@ def fetch():
         serve(listener)
         os._exit(0)
     with socket.create_connection(("127.0.0.1", 8077)) as client:
+        # By each of the calls that programs send and receive with.
+        sends = [
+            client.sendall,
+            lambda request: os.write(client.fileno(), request),
+            lambda request: client.sendmsg([request[:5], request[5:]]),
+        ]
+        receives = [client.recv, lambda most: os.read(client.fileno(), most), lambda most: client.recvmsg(most)[0]]
         for number in range(20):
-            client.sendall(b"GET /%d HTTP/1.1\r\nHost: guest\r\n\r\n" % number)
-            while not client.recv(4096).endswith(b"ok"):
+            sends[number % 3](b"GET /%d HTTP/1.1\r\nHost: guest\r\n\r\n" % number)
+            while not receives[number // 3 % 3](4096).endswith(b"ok"):
                 pass
     os.wait()
 
@@ -73,10 +88,14 @@ def quota():
     burn(0.4)
 
 
-if sys.argv[1] == "answers":
-    for function in (compute, nap, storm, fetch):
-        function()
-else:
-    quota()
+@measured
+def little():
+    burn(0.3)
+    time.sleep(0.3)
+
+
+FUNCTIONS = {"answers": (compute, nap, storm, fetch), "throttled": (quota,), "little": (little,)}
+for function in FUNCTIONS[sys.argv[1]]:
+    function()
 with open("/tmp/truth.json", "w") as out:
     json.dump(truth, out)

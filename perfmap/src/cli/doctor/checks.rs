@@ -54,8 +54,7 @@ pub(super) fn bad(name: &str, state: State, finding: &str, cost: &str, mend: &st
     Check { name: name.into(), state, finding: finding.into(), cost: Some(cost.into()), mend: Some(mend.into()) }
 }
 
-/// Task storage and BPF timers of tracing programs, ring buffer: 5.11; the oldest that is tested is 6.1.
-const OLDEST: (u32, u32) = (5, 11);
+/// The oldest that is tested. What an older one can do its probes tell.
 const TESTED: (u32, u32) = (6, 1);
 
 fn kernel(facts: &Facts) -> Check {
@@ -68,16 +67,13 @@ fn kernel(facts: &Facts) -> Check {
             "nothing is known about it",
             "-",
         ),
-        Some(version) if version < OLDEST => bad(
+        Some(version) if version < TESTED => bad(
             "kernel",
-            State::Missing,
+            State::Limited,
             &release,
-            "the probes need 5.11 or newer",
+            "older than 6.1, the oldest that is tested: the probes below show what it can do",
             "a newer kernel (Debian: sudo apt install -t bookworm-backports linux-image-amd64)",
         ),
-        Some(version) if version < TESTED => {
-            bad("kernel", State::Limited, &release, "older than 6.1, the oldest that is tested", "a newer kernel")
-        }
         Some(_) => good("kernel", &release),
     }
 }
@@ -257,7 +253,7 @@ mod tests {
         let locked = Facts { lockdown: Some("none integrity [confidentiality]".into()), ..healthy() };
         assert_eq!(judged(&locked, "lockdown"), State::Missing);
         let old = Facts { release: Some("5.10.0-28-amd64".into()), ..healthy() };
-        assert_eq!(judged(&old, "kernel"), State::Missing);
+        assert_eq!(judged(&old, "kernel"), State::Limited, "its probes tell what is missing");
         let hidden = Facts { kallsyms_has_addresses: false, ..healthy() };
         assert_eq!(judged(&hidden, "kernel symbols"), State::Limited);
         let refused = |required| of_probe("sched", "waits", required, &Err("EPERM\nlog".into()));
