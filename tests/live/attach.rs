@@ -103,7 +103,7 @@ fn calls(service: &Service) -> Result<(Truth, tempfile::TempDir)> {
     Ok((Truth::in_dir(dir.path())?, dir))
 }
 
-fn entry<'a>(map: &'a Map, endpoint: &str) -> Result<&'a Value> {
+pub(crate) fn entry<'a>(map: &'a Map, endpoint: &str) -> Result<&'a Value> {
     let served = map.json["served"].as_array().with_context(|| format!("no list `served` in {}", map.json))?;
     served
         .iter()

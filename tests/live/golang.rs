@@ -1,13 +1,31 @@
 //! Go: what goroutines wait for that no thread runs, below the functions that wait.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use perfmap::correlate;
 use perfmap_tests::{Map, Trace, Traced, Truth, recorded, turn, workload};
+use serde_json::Value;
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
-/// `program`: which of them has to be there for the variant. None: it was not built, without go or a C compiler.
-fn traced(program: &str, variant: &str) -> Result<Option<Traced>> {
-    if !workload::ready("w62_go_netpoll")?.join("bin").join(program).is_file() {
+use crate::attach::{Watching, entry};
+
+/// None: it was not built, without go or a C compiler.
+fn built(program: &str) -> Result<Option<PathBuf>> {
+    let program = workload::ready("w62_go_netpoll")?.join("bin").join(program);
+    if !program.is_file() {
         eprintln!("SKIPPED: no go on this machine to build the program with");
+        return Ok(None);
+    }
+    Ok(Some(program))
+}
+
+/// `program`: which of them has to be there for the variant.
+fn traced(program: &str, variant: &str) -> Result<Option<Traced>> {
+    if built(program)?.is_none() {
         return Ok(None);
     }
     // The libraries' probes are there before the first request only where an earlier run met them.
@@ -55,9 +73,8 @@ fn waits(program: &str, variant: &str) -> Result<()> {
     // In a program with C who held the mutex is not told.
     ensure!(variant == "cgo" || map.nested(&name("contend"), &name("hold")), "hold is not under contend");
     counts(&map)?;
-    // The first request may come before the probes, where the dynamic linker starts the program.
     let (got, want) = (map.round_trips("main.main"), 23);
-    ensure!(got == want || variant != "client" && got == want - 1, "{got} round trips of {want} below main");
+    ensure!(got == want, "{got} round trips of {want} below main");
     for function in ["nap", "pause", "makeOne"] {
         let slept: f64 = map.of(&name(function)).filter_map(|step| step.wait_ms.get("sleep")).sum();
         let want = map.wall_of(&name(function));
@@ -151,4 +168,56 @@ fn calls_of_grpc() -> Result<()> {
 #[test]
 fn requests_of_http2_without_tls() -> Result<()> {
     calls("h2c", [("/Timer", 200, false), ("/Slow", 200, false), ("/Missing", 404, true)])
+}
+
+/// One request on the connection, its answer read whole: that is the path's own word.
+fn ask(connection: &mut TcpStream, path: &str) -> Result<()> {
+    write!(connection, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").context("ask")?;
+    let (mut answer, mut part) = (Vec::new(), [0; 512]);
+    while !answer.ends_with(&path.as_bytes()[1..]) {
+        let read = connection.read(&mut part).context("read the answer")?;
+        ensure!(read > 0, "{path}: the answer ends after {} bytes", answer.len());
+        answer.extend_from_slice(&part[..read]);
+    }
+    Ok(())
+}
+
+/// Requests on a connection that is kept, and on new ones: counted by route, and below each route what its handler did, by the
+/// server's own clock.
+#[test]
+fn a_server_that_runs_already() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let Some(program) = built("waits")? else { return Ok(()) };
+    let mut server = Command::new(program);
+    let mut server =
+        server.arg("serve").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("start the server")?;
+    let mut told = BufReader::new(server.stdout.take().context("no standard output")?);
+    let mut address = String::new();
+    told.read_line(&mut address).context("read the address")?;
+    let address = address.trim().trim_start_matches("http://");
+    let watching = Watching::begin(&["--pid", &server.id().to_string()])?;
+    let connect = || TcpStream::connect(address).context("connect");
+    let mut kept = connect()?;
+    for path in ["/timer", "/timer", "/timer", "/timer", "/timer", "/slow", "/slow"] {
+        ask(&mut kept, path)?;
+    }
+    for _ in 0..3 {
+        ask(&mut connect()?, "/timer")?;
+    }
+    let map = watching.interrupt()?.map()?;
+    drop(server.stdin.take());
+    let truth: Vec<Value> = serde_json::from_reader(told).context("what the server measured")?;
+    ensure!(server.wait().context("wait for the server")?.success(), "the server failed");
+    for (path, function, count) in [("/timer", "answerTimer", 8), ("/slow", "answerSlow", 2)] {
+        let endpoint = format!("GET {path}");
+        let entry = entry(&map, &endpoint)?;
+        ensure!(entry["count"] == count && entry["counted"] == "exact", "{endpoint}: {entry}, asked {count} times");
+        let want = truth.iter().find(|own| own["function"] == function).and_then(|own| own["wall_ms"].as_f64());
+        let want = want.with_context(|| format!("no truth of {function}"))?;
+        let own = name(function);
+        let below = map.of(&own).filter(|step| step.above.contains(&endpoint));
+        let got: f64 = below.map(|step| step.wall_ms).sum();
+        ensure!((got - want).abs() <= want * 0.1 + 10.0, "{function} under {endpoint}: {got:.0} of {want:.0} ms");
+    }
+    Ok(())
 }

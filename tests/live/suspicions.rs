@@ -21,17 +21,46 @@ fn verdicts<'r>(result: &'r Value, rule: &str) -> Vec<&'r str> {
 
 pub(crate) struct Twin {
     result: Value,
+    work: Value,
     work_ms: f64,
 }
 
+impl Twin {
+    /// Of the rule's hints.
+    pub(crate) fn largest_gain(&self, rule: &str) -> f64 {
+        let hints = self.result["optimization_hints"].as_array().map_or(&[][..], Vec::as_slice);
+        let of_rule = hints.iter().filter(|hint| hint["suspicion"] == rule);
+        of_rule.filter_map(|hint| hint["expected_gain_ms"].as_f64()).fold(0.0, f64::max)
+    }
+
+    pub(crate) fn beyond_longest_ms(&self) -> Option<f64> {
+        self.work["beyond_longest_ms"].as_f64()
+    }
+}
+
 pub(crate) fn twin(workload: &str, rule: &str, way: &str) -> Result<Twin> {
-    let traced = Trace::workload(workload, &[&format!("{rule}.{way}")])?.passes()?;
-    let work_ms = traced.truth()?.json["functions"][0]["wall_ms"].as_f64().context("truth without work")?;
-    Ok(Twin { result: result(&traced)?, work_ms })
+    of_run(Trace::workload(workload, &[&format!("{rule}.{way}")])?)
+}
+
+fn of_run(trace: Trace) -> Result<Twin> {
+    let traced = trace.passes()?;
+    let work = traced.truth()?.json["functions"][0].clone();
+    let work_ms = work["wall_ms"].as_f64().context("truth without work")?;
+    Ok(Twin { result: result(&traced)?, work, work_ms })
 }
 
 pub(crate) fn judged_right(workload: &str, rule: &str) -> Result<[Twin; 2]> {
-    let (bad, good) = (twin(workload, rule, "bad")?, twin(workload, rule, "good")?);
+    both_judged_right(rule, |way| twin(workload, rule, way))
+}
+
+/// With a run before, so that the probes of an event loop are there when it opens its first connection.
+pub(crate) fn judged_right_again(workload: &str, rule: &str) -> Result<[Twin; 2]> {
+    let trace = |way: &str| Ok(Trace::workload(workload, &[&format!("{rule}.{way}")])?.with_baseline());
+    both_judged_right(rule, |way| of_run(trace(way)?.options(&["--runs", "1", "--warmup", "0"])))
+}
+
+fn both_judged_right(rule: &str, run: impl Fn(&str) -> Result<Twin>) -> Result<[Twin; 2]> {
+    let (bad, good) = (run("bad")?, run("good")?);
     let found = verdicts(&bad.result, rule);
     ensure!(found.contains(&"confirmed"), "{rule} is {found:?} for the program that has it");
     let found = verdicts(&good.result, rule);
@@ -60,10 +89,7 @@ fn twins(rule: &str) -> Result<()> {
 pub(crate) fn twins_with_gain(workload: &str, rule: &str) -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
     let [bad, good] = judged_right(workload, rule)?;
-    let hints = bad.result["optimization_hints"].as_array().cloned().unwrap_or_default();
-    let gains =
-        hints.iter().filter(|hint| hint["suspicion"] == rule).filter_map(|hint| hint["expected_gain_ms"].as_f64());
-    let predicted = gains.fold(0.0, f64::max);
+    let predicted = bad.largest_gain(rule);
     let measured = bad.work_ms - good.work_ms;
     ensure!(
         (predicted - measured).abs() <= PREDICTED_WITHIN * measured,

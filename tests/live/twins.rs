@@ -1,7 +1,7 @@
 //! The faults of the catalogue in other languages than Python: confirmed for the program that has one, and not for its twin.
 
-use crate::suspicions::{judged_right, judged_right_together, synced_twins, twins_with_gain};
-use anyhow::Result;
+use crate::suspicions::{judged_right, judged_right_again, judged_right_together, synced_twins, twins_with_gain};
+use anyhow::{Context, Result, ensure};
 use perfmap_tests::turn;
 use std::process::Command;
 
@@ -33,9 +33,16 @@ fn go_with_gain(rule: &str) -> Result<()> {
     twins_with_gain("w78_twins_go", rule)
 }
 
+/// Each of eight pages asks for three things, which take 25 ms at least each.
 #[test]
 fn sequential_awaits_in_node() -> Result<()> {
-    node("sequential_awaits")
+    let Some(_turn) = turn()? else { return Ok(()) };
+    let rule = "sequential_awaits";
+    let [bad, _] = judged_right_again("w71_twins_node", rule)?;
+    let gain = bad.largest_gain(rule);
+    let (least, most) = (8.0 * 2.0 * 25.0, bad.beyond_longest_ms().context("truth without pages")?);
+    ensure!(gain >= least * 0.9 && gain <= most * 1.01, "{gain:.0} ms predicted, of {least:.0} to {most:.0} ms");
+    Ok(())
 }
 
 #[test]

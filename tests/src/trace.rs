@@ -23,6 +23,7 @@ pub struct Trace {
     out: Option<PathBuf>,
     elsewhere: bool,
     escalates: bool,
+    unprivileged: bool,
 }
 
 /// Its own network namespace, whose loopback hands every packet to another CPU: wakes then come in interrupts, inside
@@ -99,6 +100,12 @@ impl Trace {
         self
     }
 
+    /// perfmap has not a single capability.
+    pub fn without_privilege(mut self) -> Self {
+        self.unprivileged = true;
+        self
+    }
+
     /// A given output directory instead of a fresh one.
     pub fn out(mut self, dir: impl Into<PathBuf>) -> Self {
         self.out = Some(dir.into());
@@ -114,7 +121,16 @@ impl Trace {
         std::fs::create_dir(&truth_dir).context("make the truth directory")?;
         open(&truth_dir, 0o777).context("open the truth directory")?;
         let out = self.out.unwrap_or_else(|| scratch.path().join("out"));
-        let mut perfmap = Command::new(places::perfmap()?);
+        let mut perfmap = match self.unprivileged {
+            false => Command::new(places::perfmap()?),
+            true => {
+                let mut setpriv = Command::new("setpriv");
+                setpriv.args(["--bounding-set=-all", "--inh-caps=-all", "--"]).arg(places::perfmap()?);
+                // It could not become another user.
+                setpriv.env_remove("SUDO_UID").env_remove("SUDO_GID").env_remove("SUDO_USER");
+                setpriv
+            }
+        };
         perfmap.arg("trace").arg("--out").arg(&out).args(&self.options);
         if !self.escalates {
             perfmap.arg("--no-escalate");

@@ -13,6 +13,7 @@ pub(crate) mod fixture;
 mod hot;
 mod lines;
 mod norms;
+mod own_profiles;
 mod pages;
 pub mod parallelism;
 pub mod parts;
@@ -34,6 +35,7 @@ pub use escalation::{Escalation, Level, TimedLine};
 pub use hot::HOT_PCT;
 pub use lines::{Again, ENOUGH_SAMPLES, HIGHER_HZ, Line, Lines, hot_python, too_few};
 pub use norms::{Norm, Norms, NormsError, Operation};
+pub use own_profiles::OwnSeen;
 pub use types::{Analysis, Bottleneck, CallProtocol, Class, Detail, Rank, Warning};
 pub use verdict::{Conclusion, Reason, Recommendation};
 pub use wrong_tool::{Indicator, Stalls};
@@ -71,6 +73,7 @@ pub fn analyze(recording: &Recording, resolved: &Resolved, correlated: &Correlat
     let wrong_tool = wrong_tool::indicators(recording, map, &candidates, &top, &suspicions, &norms);
     let conclusion = verdict::conclude(class, &top, &suspicions, &wrong_tool, &warnings, recording.events.len() as u64);
     let root_cause = root_cause::chain(map, &top, &suspicions);
+    let own_profiles = own_profiles::seen(recording, resolved);
     let scaling = scaling::scaling(&facts, parallelism.as_ref());
     Analysis {
         class,
@@ -83,6 +86,7 @@ pub fn analyze(recording: &Recording, resolved: &Resolved, correlated: &Correlat
         escalation,
         conclusion,
         scaling,
+        own_profiles,
         warnings,
     }
 }

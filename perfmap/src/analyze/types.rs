@@ -2,7 +2,7 @@
 
 use crate::{
     analyze::{
-        Conclusion, Escalation, Indicator,
+        Conclusion, Escalation, Indicator, OwnSeen,
         baseline::Metric,
         parallelism::Parallelism,
         suspicions::{Suspicion, Why},
@@ -196,5 +196,7 @@ pub struct Analysis {
     pub conclusion: Conclusion,
     /// How the rate changes with the workers, and when the whole job is done, where that was asked.
     pub scaling: Option<super::scaling::Scaling>,
+    /// By index into `Recording::own_profiles`.
+    pub own_profiles: Vec<OwnSeen>,
     pub warnings: Vec<Warning>,
 }

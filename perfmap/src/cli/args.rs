@@ -109,18 +109,24 @@ Examples:
   perfmap man | man -l -
   perfmap man > /usr/local/share/man/man1/perfmap.1";
 
+// Headings of options in the help: without one are those that most runs need.
+const RUNS: &str = "Runs";
+const COLLECTING: &str = "Collecting";
+const JUDGING: &str = "Judging";
+const EVERYWHERE: &str = "With every command";
+
 /// Where did the wall time go, across every process and service it touches, and what should be changed?
 #[derive(Debug, Parser)]
 #[command(name = "perfmap", version, after_help = EXAMPLES, max_term_width = 110, propagate_version = true)]
 pub struct Args {
     /// Only errors; no progress and no report
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE, conflicts_with = "verbose")]
     pub quiet: bool,
     /// More detail in the report, and what is done meanwhile
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE)]
     pub verbose: bool,
     /// No colours (also: NO_COLOR set, or output not a terminal)
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub no_color: bool,
     #[command(subcommand)]
     pub command: Subcommand,
@@ -169,19 +175,19 @@ pub struct TraceArgs {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Counted runs of the baseline
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, help_heading = RUNS, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub runs: u32,
     /// Runs before them that do not count
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    #[arg(long, help_heading = RUNS, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub warmup: u32,
     /// Only the profiled run: no medians, no spread, no overhead figure
-    #[arg(long, conflicts_with_all = ["baseline_file", "runs", "warmup"])]
+    #[arg(long, help_heading = RUNS, conflicts_with_all = ["baseline_file", "runs", "warmup"])]
     pub no_baseline: bool,
     /// Use the baseline.json of an earlier trace instead of running the command for one
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["runs", "warmup"])]
+    #[arg(long, help_heading = RUNS, value_name = "FILE", conflicts_with_all = ["runs", "warmup"])]
     pub baseline_file: Option<PathBuf>,
     /// CPU samples per second and CPU
-    #[arg(long, value_name = "HZ", default_value_t = 99, value_parser = clap::value_parser!(u32).range(1..=4999))]
+    #[arg(long, help_heading = COLLECTING, value_name = "HZ", default_value_t = 99, value_parser = clap::value_parser!(u32).range(1..=4999))]
     pub freq: u32,
     /// Fold steps below this share of the wall time, in percent, into their parent
     #[arg(long, value_name = "PCT", default_value_t = 1.0)]
@@ -203,42 +209,46 @@ pub struct TraceArgs {
     #[arg(short = 'o', value_name = "-")]
     pub print: Option<String>,
     /// Services that run already and that the command talks to: follow `no`, all on this `host`, or those named
-    #[arg(long, value_name = "no|host|NAME", default_value = "host", value_delimiter = ',')]
+    #[arg(long, help_heading = COLLECTING, value_name = "no|host|NAME", default_value = "host", value_delimiter = ',')]
     pub follow_peers: Vec<String>,
     /// How to collect: the best that works here, or one of them and nothing else (see docs/backends.md)
-    #[arg(long, value_enum, default_value_t = Backend::Auto)]
+    #[arg(long, help_heading = COLLECTING, value_enum, default_value_t = Backend::Auto)]
     pub backend: Backend,
     /// Who reads Python's functions: eBPF, and py-spy where it knows the interpreter better (auto), one of them, or nobody
-    #[arg(long, value_enum, default_value_t = Python::Auto)]
+    #[arg(long, help_heading = COLLECTING, value_enum, default_value_t = Python::Auto)]
     pub python: Python,
+    /// A profile that a program takes of itself (profile.proto, as of Go's net/http/pprof): a file of this run, or an http://
+    /// address that is asked while it goes on (repeatable)
+    #[arg(long, value_name = "FILE|URL")]
+    pub pprof: Vec<String>,
     /// Bytes of stack copied with each sample; deep native stacks need more, each costs time
-    #[arg(long, value_name = "BYTES", default_value_t = 32768, value_parser = clap::value_parser!(u32).range(1024..=32768))]
+    #[arg(long, help_heading = COLLECTING, value_name = "BYTES", default_value_t = 32768, value_parser = clap::value_parser!(u32).range(1024..=32768))]
     pub stack_bytes: u32,
     /// MiB of memory for what is kept in detail; of what came before, requests and bytes stay counted
-    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[arg(long, help_heading = COLLECTING, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub detail_memory: u32,
     /// Once more with line_profiler in the program, for the lines of hot Python functions: changes no file, but the run
-    #[arg(long)]
+    #[arg(long, help_heading = RUNS)]
     pub allow_instrumentation: bool,
     /// Once more with tracemalloc in Python processes: what each function allocated that is alive at the end; changes no file
-    #[arg(long)]
+    #[arg(long, help_heading = RUNS)]
     pub tracemalloc: bool,
     /// Once more with probes at malloc, free and their like: what each function allocated, and what of it is alive at the end
-    #[arg(long)]
+    #[arg(long, help_heading = RUNS)]
     pub allocations: bool,
     /// No second run at 999 Hz where a hot function has too few samples for its lines
-    #[arg(long)]
+    #[arg(long, help_heading = RUNS)]
     pub no_escalate: bool,
     /// End with exit code 6 where this holds: confirmed, confirmed=RULE, class=CLASS, wall>MS (repeatable)
-    #[arg(long, value_name = "CONDITION")]
+    #[arg(long, help_heading = JUDGING, value_name = "CONDITION")]
     pub fail_on: Vec<String>,
     /// What operations usually take, over the usual norms: a TOML file (see also perfmap.toml)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, help_heading = JUDGING, value_name = "FILE")]
     pub norms: Option<PathBuf>,
     #[command(flatten)]
     pub work: WorkArgs,
     /// Change nothing in the command's environment: Node, Java and .NET then name no functions unless they are told to
-    #[arg(long)]
+    #[arg(long, help_heading = COLLECTING)]
     pub no_env: bool,
     /// For tests: probes in TLS libraries one by one, as on kernels before 6.6
     #[arg(long, hide = true)]
@@ -270,7 +280,7 @@ pub struct AttachArgs {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// CPU samples per second and CPU
-    #[arg(long, value_name = "HZ", default_value_t = 99, value_parser = clap::value_parser!(u32).range(1..=4999))]
+    #[arg(long, help_heading = COLLECTING, value_name = "HZ", default_value_t = 99, value_parser = clap::value_parser!(u32).range(1..=4999))]
     pub freq: u32,
     /// Fold steps below this share of the wall time, in percent, into their parent
     #[arg(long, value_name = "PCT", default_value_t = 1.0)]
@@ -279,7 +289,7 @@ pub struct AttachArgs {
     #[arg(long, value_name = "PATH|GLOB")]
     pub app: Vec<String>,
     /// Services that it talks to: follow `no`, all on this `host`, or those named
-    #[arg(long, value_name = "no|host|NAME", default_value = "host", value_delimiter = ',')]
+    #[arg(long, help_heading = COLLECTING, value_name = "no|host|NAME", default_value = "host", value_delimiter = ',')]
     pub follow_peers: Vec<String>,
     /// Name a service, as for trace: NAME=pid:N, port:N, container:ID, unit:NAME, or a PATH (repeatable)
     #[arg(long, value_name = "NAME=WHICH")]
@@ -291,13 +301,17 @@ pub struct AttachArgs {
     #[arg(short = 'o', value_name = "-")]
     pub print: Option<String>,
     /// Who reads Python's functions: eBPF, and py-spy where it knows the interpreter better (auto), one of them, or nobody
-    #[arg(long, value_enum, default_value_t = Python::Auto)]
+    #[arg(long, help_heading = COLLECTING, value_enum, default_value_t = Python::Auto)]
     pub python: Python,
+    /// A profile that a program takes of itself (profile.proto, as of Go's net/http/pprof): a file of this run, or an http://
+    /// address that is asked while it goes on (repeatable)
+    #[arg(long, value_name = "FILE|URL")]
+    pub pprof: Vec<String>,
     /// Bytes of stack copied with each sample; deep native stacks need more, each costs time
-    #[arg(long, value_name = "BYTES", default_value_t = 32768, value_parser = clap::value_parser!(u32).range(1024..=32768))]
+    #[arg(long, help_heading = COLLECTING, value_name = "BYTES", default_value_t = 32768, value_parser = clap::value_parser!(u32).range(1024..=32768))]
     pub stack_bytes: u32,
     /// MiB of memory for what is kept in detail; of what came before, requests and bytes stay counted
-    #[arg(long, value_name = "MIB", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[arg(long, help_heading = COLLECTING, value_name = "MIB", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub detail_memory: u32,
 }
 
@@ -435,6 +449,30 @@ mod tests {
         for wrong in ["", "s", "5 days", "-3s", "0s", "1e99h", "."] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
+    }
+
+    /// Whatever belongs to every command stands together behind the command's own.
+    #[test]
+    fn options_stand_with_their_like() {
+        let help = |command: &str| {
+            let mut args = <Args as clap::CommandFactory>::command();
+            args.build();
+            let found = args.get_subcommands().find(|sub| sub.get_name() == command).expect("a command").clone();
+            found.clone().render_long_help().to_string()
+        };
+        for command in ["trace", "scale", "attach", "report", "diff"] {
+            let text = help(command);
+            let (own, common) = text.split_once("With every command:").expect("a heading");
+            let common = common.split_once("Examples:").expect("examples").0;
+            for option in ["--quiet", "--verbose", "--no-color"] {
+                assert!(common.contains(option) && !own.contains(&format!(" {option}\n")), "{command} {option}");
+            }
+        }
+        let scale = help("scale");
+        let place = |text: &str| scale.find(text).expect("in the help");
+        let order =
+            ["Numbers of workers:", "--sweep-limit", "A part of a long run:", "--pid", "Runs:", "Amount of work:"];
+        assert!(order.windows(2).all(|pair| place(pair[0]) < place(pair[1])), "{scale}");
     }
 
     #[test]

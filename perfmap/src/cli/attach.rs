@@ -12,6 +12,7 @@ use super::{
     container_roots,
     errors::Failure,
     norms::norms,
+    own_profiles::{self, ProfileSource, Reader},
     pipeline::{self, Destination},
     plan::{OutputPlan, WAIT_THRESHOLD, check_followed, detail, follow_peers, output_plan},
     services::named_services,
@@ -36,6 +37,7 @@ struct AttachPlan {
     services: Vec<NamedService>,
     norms: Vec<String>,
     collect: collect::Plan,
+    own_profiles: Vec<ProfileSource>,
     output: OutputPlan,
     /// As it would be typed.
     words: Vec<String>,
@@ -105,6 +107,7 @@ fn attach_plan(typed: &AttachArgs, here: &Path, invocation: &Invocation) -> Resu
             allocations: None,
             python: typed.python.into(),
         },
+        own_profiles: own_profiles::sources(&typed.pprof, here)?,
         pids,
         output,
         words,
@@ -145,17 +148,24 @@ fn watch(plan: &AttachPlan, console: &Console) -> Result<Outcome, Failure> {
     let signals =
         Signals::install().map_err(|error| Failure::Internal { what: format!("signal handlers: {error}") })?;
     let mut began = None;
+    let mut own = None;
     let mut stopped = false;
-    let outcome = collect::attach(&plan.collect, &mut |_progress| {
+    let mut outcome = collect::attach(&plan.collect, &mut |_progress| {
         // Asked for the first time when all is attached.
         let began = *began.get_or_insert_with(|| {
             console.line(&announcement(plan));
+            if !plan.own_profiles.is_empty() {
+                own = Some(Reader::begin(&plan.own_profiles, plan.owner));
+            }
             Instant::now()
         });
         stopped |= signals.take().into_iter().any(ends);
         let over = plan.duration.is_some_and(|duration| began.elapsed() >= duration);
         if stopped || over { Control::Abort } else { Control::Continue }
     })?;
+    if let Some(own) = own {
+        own.finish(outcome.origin, &mut outcome.recording);
+    }
     Ok(outcome)
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::play::PlayError;
 use crate::{
     baseline::{BaselineFileError, Phase},
-    collect::CollectError,
+    collect::{self, CollectError},
     recording::{Ending, file::FileError},
     report::{diff::LoadError, files::FilesError},
     target::{IdentityError, LaunchError, SelectError, signal_name},
@@ -107,9 +107,11 @@ impl Failure {
             Failure::FailsUnprofiled { .. } => {
                 Some("the command ran without perfmap's probes; its own output above says why it failed".into())
             }
-            Failure::Collect(CollectError::NoPrivilege { .. }) => Some(
-                "run it with sudo: the command itself still runs as you; perfmap doctor shows what is missing".into(),
-            ),
+            Failure::Collect(CollectError::NoPrivilege { .. }) => {
+                let first =
+                    collect::remedy_outside().unwrap_or("run it with sudo: the command itself still runs as you");
+                Some(format!("{first}; perfmap doctor shows what is missing"))
+            }
             Failure::Collect(CollectError::ForeignProc) => {
                 Some("mount its own: mount -t proc proc /proc, or unshare --mount-proc".into())
             }

@@ -18,6 +18,7 @@ mod errors;
 mod fail_on;
 mod instrument;
 mod norms;
+mod own_profiles;
 mod pipeline;
 mod plan;
 mod play;

@@ -10,6 +10,7 @@ use super::{
     errors::Failure,
     fail_on::{self, Condition},
     norms::norms,
+    own_profiles::{self, ProfileSource},
     services::named_services,
     work::{ScalePlan, WorkPlan, work_plan},
 };
@@ -70,6 +71,8 @@ pub struct TracePlan {
     /// As they go into the recording.
     pub norms: Vec<String>,
     pub work: WorkPlan,
+    /// Profiles that programs take of themselves.
+    pub own_profiles: Vec<ProfileSource>,
 }
 
 /// What `trace` and `report` have in common.
@@ -185,6 +188,7 @@ pub fn trace_plan(
         fail_on,
         norms,
         work: work_plan(&typed.work)?,
+        own_profiles: own_profiles::sources(&typed.pprof, working_directory)?,
     })
 }
 

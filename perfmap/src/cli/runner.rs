@@ -2,7 +2,9 @@
 
 use std::{io::IsTerminal, time::Instant};
 
-use super::{args::Backend, capture::Capture, console::Console, errors::Failure, plan::TracePlan};
+use super::{
+    args::Backend, capture::Capture, console::Console, errors::Failure, own_profiles::Reader, plan::TracePlan,
+};
 use crate::{
     collect::{self, AllocationPlan, CollectError, Control, FollowPeers, Means, Mode, Outcome, Peer, Peers, Progress},
     recording::{Ending, Nanos},
@@ -115,6 +117,8 @@ impl<'a> Runner<'a> {
         let capture = pattern.map(|pattern| Capture::begin(pattern, &self.plan.command)).transpose()?;
         let command =
             capture.as_ref().map_or_else(|| self.plan.command.clone(), |capture| capture.of(&self.plan.command));
+        let own = (purpose == Purpose::Profile && !self.plan.own_profiles.is_empty())
+            .then(|| Reader::begin(&self.plan.own_profiles, self.plan.owner));
         let launch = || Held::spawn(&command);
         let (signals, escalation, began) = (&self.signals, &mut self.escalation, self.began);
         let mut control = |_progress: &Progress, remote: &Remote| control(signals, escalation, now(began), remote);
@@ -141,17 +145,18 @@ impl<'a> Runner<'a> {
                     console.warning(&without.lost);
                     self.without.insert(without).clone()
                 }
-                outcome => return self.finish(outcome, capture, purpose),
+                outcome => return self.finish(outcome, capture, own, purpose),
             },
         };
         let outcome = collect::run_unprivileged(&plan, without.means, launch, &without.lost, &mut control);
-        self.finish(outcome, capture, purpose)
+        self.finish(outcome, capture, own, purpose)
     }
 
     fn finish(
         &mut self,
         outcome: Result<Outcome, CollectError>,
         capture: Option<Capture>,
+        own: Option<Reader>,
         purpose: Purpose,
     ) -> Result<Outcome, Failure> {
         if self.escalation.at_once() {
@@ -161,6 +166,9 @@ impl<'a> Runner<'a> {
         if let Some(told) = capture.map(Capture::finish) {
             outcome.recording.work.progress = told.since(outcome.origin);
             outcome.recording.meta.notes.extend(told.note());
+        }
+        if let Some(own) = own {
+            own.finish(outcome.origin, &mut outcome.recording);
         }
         let late: Vec<Peer> = outcome.peers.iter().filter(|peer| !self.peers.contains(peer)).copied().collect();
         if purpose == Purpose::Profile && !late.is_empty() {
@@ -200,14 +208,19 @@ fn asked(means: Means) -> Result<Without, CollectError> {
 fn next_best(refused: &CollectError) -> Without {
     let without = |means: Means, why: &str, mend: &str| Without {
         means,
-        lost: format!("{why}: {} is used, {}; {mend}", means.name(), means.lost()),
+        // What would give more comes early: a narrow page cuts the end off.
+        lost: format!("{why}; {mend}; {} is used, {}", means.name(), means.lost()),
     };
     if let CollectError::ForeignProc = refused {
-        return without(Means::Counts, &refused.to_string(), collect::mend(refused));
+        return without(
+            Means::Counts,
+            &refused.to_string(),
+            "mount the namespace's own (mount -t proc proc /proc, unshare --mount-proc)",
+        );
     }
-    let more = collect::mend(refused);
+    let more = format!("for all of it {}", collect::remedy());
     match collect::available(Means::Perf) {
-        Ok(()) => without(Means::Perf, &refused.to_string(), more),
+        Ok(()) => without(Means::Perf, &refused.to_string(), &more),
         Err(missing) => {
             let why = format!("{refused}, and {}", missing.what);
             without(Means::Procfs, &why, &format!("{more}, for functions: {}", missing.mend))

@@ -244,6 +244,7 @@ fn of_running(typed: &ScaleArgs, pid: u32, length: Duration, console: &Console) 
         stack_bytes: trace.stack_bytes,
         detail_memory: trace.detail_memory,
         python: trace.python,
+        pprof: trace.pprof.clone(),
     };
     let sampled = Some(Sampled { ran_before: age(pid), done_before: None });
     attach_with(&attach, Work { asked: true, sampled, ..said }, console)

@@ -22,8 +22,12 @@ With --progress the command's output passes through perfmap unchanged (a termina
 
 Exit codes: as for trace; the command's own with --sample too. 130: Ctrl-C; what was measured by then is kept.";
 
+const SWEEP: &str = "Numbers of workers";
+const SAMPLE: &str = "A part of a long run";
+
 /// The amount of work.
 #[derive(Debug, Clone, Default, ClapArgs)]
+#[command(next_help_heading = "Amount of work")]
 pub struct WorkArgs {
     /// Items that one run of the command works through
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -43,25 +47,25 @@ pub struct WorkArgs {
 #[derive(Debug, Clone, ClapArgs)]
 pub struct ScaleArgs {
     /// Run the command with each of these numbers of workers too, --runs times each, without probes
-    #[arg(long, value_name = "N,N,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=65535))]
+    #[arg(long, help_heading = SWEEP, value_name = "N,N,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=65535))]
     pub sweep: Vec<u32>,
     /// The environment variable that tells the command how many workers to have
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = SWEEP, value_name = "NAME")]
     pub workers_env: Option<String>,
     /// The option that tells it, {} being the number: replaced where the command has it, else put at its end
-    #[arg(long, value_name = "'--workers {}'", conflicts_with = "workers_env", allow_hyphen_values = true)]
+    #[arg(long, help_heading = SWEEP, value_name = "'--workers {}'", conflicts_with = "workers_env", allow_hyphen_values = true)]
     pub workers_arg: Option<String>,
     /// No further run of the sweep is started after this time
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration, requires = "sweep")]
+    #[arg(long, help_heading = SWEEP, value_name = "TIME", default_value = "1h", value_parser = duration, requires = "sweep")]
     pub sweep_limit: Duration,
     /// Profile only so long a part of a long run, which goes on afterwards: 30s, 5m
-    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "sweep")]
+    #[arg(long, help_heading = SAMPLE, value_name = "TIME", value_parser = duration, conflicts_with = "sweep")]
     pub sample: Option<Duration>,
     /// How long the command runs before the sample begins
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration, requires = "sample")]
+    #[arg(long, help_heading = SAMPLE, value_name = "TIME", default_value = "2s", value_parser = duration, requires = "sample")]
     pub after: Duration,
     /// Sample this running process, with its threads and children, instead of running a command
-    #[arg(long, value_name = "N", requires = "sample", conflicts_with_all = ["after", "command", "progress"])]
+    #[arg(long, help_heading = SAMPLE, value_name = "N", requires = "sample", conflicts_with_all = ["after", "command", "progress"])]
     pub pid: Option<u32>,
     #[command(flatten)]
     pub trace: TraceArgs,

@@ -35,6 +35,10 @@ pub struct Asks {
     /// By tid: the handle whose connection the thread opens next.
     connecting: HashMap<u32, Key>,
     of_socket: HashMap<SocketId, Key>,
+    /// Handles that were made before the probes were there, or before perfmap: what they belong to → their connections.
+    older: HashMap<Key, SocketId>,
+    /// By tid: who was given such a connection and has sent nothing yet. None: several of them, and which is whose is not known.
+    given: HashMap<u32, Option<(Key, Asker)>>,
 }
 
 impl Asks {
@@ -73,8 +77,39 @@ impl Asks {
         Some(send(by, socket))
     }
 
+    /// The same, of a connection that nobody was seen to open: it is the next one of that kind that the thread sends on.
+    pub fn reused_unknown(&mut self, tid: u32, wrap: Key, by: Asker) -> Option<Ask> {
+        if let Some(socket) = self.older.get(&wrap) {
+            return Some(send(by, *socket));
+        }
+        if self.older.len() < HANDLES && self.given.len() < HANDLES {
+            let given = self.given.entry(tid).or_insert(Some((wrap, by)));
+            given.take_if(|(other, _)| *other != wrap);
+        }
+        None
+    }
+
+    /// The thread has sent something on a connection of a client.
+    pub fn sent(&mut self, tid: u32, socket: SocketId) -> Option<Ask> {
+        if self.given.is_empty() || self.of_socket.contains_key(&socket) {
+            return None;
+        }
+        let (wrap, by) = self.given.remove(&tid)??;
+        if self.older.values().any(|known| *known == socket) {
+            return None;
+        }
+        self.older.insert(wrap, socket);
+        Some(send(by, socket))
+    }
+
+    /// The thread's loop waits: what is sent later may be another one's.
+    pub fn rests(&mut self, tid: u32) {
+        self.given.remove(&tid);
+    }
+
     /// The socket is gone, and its handle with it.
     pub fn gone(&mut self, socket: SocketId) {
+        self.older.retain(|_, of| *of != socket);
         if let Some(handle) = self.of_socket.get(&socket).copied() {
             self.forget(handle);
         }
@@ -83,6 +118,7 @@ impl Asks {
     /// The thread's, and the whole process's where it is over.
     pub fn exited(&mut self, tid: u32, process: Option<u32>) {
         self.connecting.remove(&tid);
+        self.given.remove(&tid);
         if let Some(pid) = process {
             self.executed(pid);
         }
@@ -93,11 +129,15 @@ impl Asks {
         self.handles.retain(|key, _| key.pid != pid);
         self.wraps.retain(|key, _| key.pid != pid);
         self.of_socket.retain(|_, key| key.pid != pid);
+        self.older.retain(|key, _| key.pid != pid);
+        self.given.retain(|_, given| given.is_none_or(|(key, _)| key.pid != pid));
     }
 
     /// Of all that is held.
     pub fn stacks(&mut self) -> impl Iterator<Item = &mut StackId> {
-        self.handles.values_mut().filter_map(|handle| handle.made.as_mut()).map(|(_, _, stack)| stack)
+        let made = self.handles.values_mut().filter_map(|handle| handle.made.as_mut());
+        let given = self.given.values_mut().flatten().map(|(_, by)| by);
+        made.chain(given).map(|(_, _, stack)| stack)
     }
 
     fn forget(&mut self, handle: Key) {
@@ -151,6 +191,41 @@ mod tests {
         asks.gone(SocketId(3));
         assert_eq!(asks.reused(WRAP, by(6, 2)), None, "its socket is gone");
         assert!(asks.handles.is_empty() && asks.wraps.is_empty() && asks.of_socket.is_empty());
+    }
+
+    /// The probes came after the connection: its first request is nobody's, the next ones are known by what they send.
+    #[test]
+    fn a_connection_that_was_open_before() {
+        let mut asks = Asks::default();
+        assert_eq!(asks.reused(WRAP, by(5, 2)), None);
+        assert_eq!(asks.reused_unknown(70, WRAP, by(5, 2)), None);
+        assert_eq!(asks.sent(71, SocketId(9)), None, "another thread's");
+        assert_eq!(asks.sent(70, SocketId(3)), Some(send(by(5, 2), SocketId(3))));
+        assert_eq!(asks.sent(70, SocketId(3)), None, "more of the same request");
+        assert_eq!(asks.reused_unknown(70, WRAP, by(8, 4)), Some(send(by(8, 4), SocketId(3))));
+        let other = Key { pid: 7, address: 0x90 };
+        assert_eq!(asks.reused_unknown(70, other, by(9, 5)), None);
+        assert_eq!(asks.sent(70, SocketId(3)), None, "that connection is another one's");
+        asks.gone(SocketId(3));
+        assert_eq!(asks.reused_unknown(70, WRAP, by(10, 2)), None, "its socket is gone");
+        asks.exited(70, Some(7));
+        assert!(asks.older.is_empty() && asks.given.is_empty());
+    }
+
+    #[test]
+    fn connections_whose_requests_cannot_be_told_apart() {
+        let mut asks = opened();
+        let other = Key { pid: 7, address: 0x90 };
+        let third = Key { pid: 7, address: 0xa0 };
+        asks.reused_unknown(70, other, by(5, 2));
+        assert_eq!(asks.sent(70, SocketId(3)), None, "known: no older one");
+        asks.reused_unknown(70, third, by(6, 3));
+        assert_eq!(asks.sent(70, SocketId(4)), None, "two were given at one time");
+        asks.reused_unknown(70, other, by(7, 2));
+        asks.rests(70);
+        assert_eq!(asks.sent(70, SocketId(4)), None, "another turn of the loop");
+        asks.reused_unknown(70, other, by(8, 2));
+        assert_eq!(asks.sent(70, SocketId(4)), Some(send(by(8, 2), SocketId(4))));
     }
 
     #[test]

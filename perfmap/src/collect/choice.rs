@@ -1,8 +1,6 @@
 //! Which means of collecting work here, probed by trying, best first; and what each that does not work would need.
 
-use std::path::Path;
-
-use super::{CollectError, lockdown, online_cpus, perf, pid_namespace, probes};
+use super::{CollectError, online_cpus, perf, pid_namespace, probes, remedy};
 
 /// In the order in which they are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,29 +54,6 @@ pub struct Missing {
     pub mend: String,
 }
 
-const SUDO: &str = "for all of it run it as: sudo perfmap trace …";
-
-/// What would give all, where eBPF was refused so.
-pub fn mend(refused: &CollectError) -> &'static str {
-    if let CollectError::ForeignProc = refused {
-        return "mount the namespace's own (mount -t proc proc /proc, unshare --mount-proc)";
-    }
-    mend_here()
-}
-
-/// The same, by what this machine is seen to lack.
-fn mend_here() -> &'static str {
-    if !Path::new("/sys/kernel/btf/vmlinux").exists() {
-        "for all of it use a kernel built with CONFIG_DEBUG_INFO_BTF=y, with sysfs mounted"
-    } else if lockdown().as_deref() == Some("confidentiality") {
-        "for all of it boot without lockdown=confidentiality"
-    } else if nix::unistd::geteuid().is_root() {
-        "perfmap doctor shows what this machine refuses"
-    } else {
-        SUDO
-    }
-}
-
 /// Whether it works here, found out by trying; leaves nothing behind.
 pub fn available(means: Means) -> Result<(), Missing> {
     match means {
@@ -96,7 +71,7 @@ fn ebpf() -> Result<(), Missing> {
     let refused = probes::probe().into_iter().find(|probe| probe.required && probe.loaded.is_err());
     match refused.map(|probe| (probe.name, probe.loaded)) {
         Some((name, Err(error))) => {
-            Err(Missing { what: format!("{name} could not be loaded: {error}"), mend: mend_here().into() })
+            Err(Missing { what: format!("{name} could not be loaded: {error}"), mend: remedy::remedy().into() })
         }
         Some((_, Ok(()))) | None => Ok(()),
     }
@@ -116,7 +91,7 @@ fn perf() -> Result<(), Missing> {
                 what: format!("perf events are refused ({error}): a container's seccomp profile does that"),
                 mend: "allow the system call perf_event_open".into(),
             },
-            _ => Missing { what: format!("no perf events: {error}"), mend: SUDO.into() },
+            _ => Missing { what: format!("no perf events: {error}"), mend: remedy::remedy().into() },
         }
     })
 }

@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use crossbeam_channel::Sender;
 
-use super::{CollectError, item::Item, object::GoProcesses};
+use super::{CollectError, TlsUse, item::Item, object::GoProcesses};
 use crate::{
     recording::{Nanos, Recording},
-    unwind::go::{Discoverer, Discovery, Found},
+    unwind::{
+        go::{Discoverer, Discovery, Found},
+        modules::open_plain,
+    },
 };
 
 /// The program's own variables are in their places before `main` runs.
@@ -29,6 +32,12 @@ impl GoPrograms {
     pub fn new(map: GoProcesses, enabled: bool) -> GoPrograms {
         let discoverer = Discoverer::default();
         GoPrograms { map, discoverer, searching: HashMap::new(), refused: BTreeMap::new(), enabled }
+    }
+
+    /// Programs that an earlier run executed.
+    pub fn know(&mut self, earlier: &[TlsUse]) {
+        let paths = earlier.iter().filter(|_| self.enabled).filter_map(|used| used.path.to_str());
+        paths.filter_map(open_plain).for_each(|file| self.discoverer.know(&file));
     }
 
     pub fn search(&mut self, pid: u32, now: u64) {

@@ -43,6 +43,7 @@ mod procfs;
 mod pyspy;
 mod python_programs;
 mod recorder;
+mod remedy;
 mod run;
 mod runtime_notes;
 mod rustls_parts;
@@ -61,7 +62,7 @@ mod tree;
 mod unprivileged;
 
 pub use called::Named;
-pub use choice::{Means, Missing, available, mend};
+pub use choice::{Means, Missing, available};
 pub use peers::{FollowPeers, Peer, Peers};
 pub use pid_namespace::is_proc_foreign;
 pub use privileges::{
@@ -69,6 +70,7 @@ pub use privileges::{
 };
 pub use probes::{PROBES, Probe, ProbeResult, probe};
 pub use recorder::Detail;
+pub use remedy::{filtered_calls, remedy, remedy_outside};
 pub use run::{Controller, attach, run};
 pub use selected::running;
 pub use unprivileged::run_unprivileged;
@@ -205,7 +207,7 @@ impl CollectError {
         let mut text = String::new();
         while let Some(error) = source {
             if let Some(io) = error.downcast_ref::<std::io::Error>()
-                && matches!(io.raw_os_error(), Some(libc::EPERM | libc::EACCES))
+                && matches!(io.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::ENOSYS))
                 && let Some(missing) = lack(what, io)
             {
                 return CollectError::NoPrivilege { missing };
@@ -250,7 +252,7 @@ fn lack(what: &str, refused: &std::io::Error) -> Option<String> {
     }
     // Debian's and Ubuntu's patch: then CAP_PERFMON does not pass.
     let level = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").ok()?;
-    if refused.raw_os_error() == Some(libc::EPERM) {
+    if matches!(refused.raw_os_error(), Some(libc::EPERM | libc::ENOSYS)) {
         // What the verifier or the kernel's version refuses has other numbers.
         let by = match lockdown().as_deref() {
             Some("none") => "a seccomp filter or a security module".to_owned(),

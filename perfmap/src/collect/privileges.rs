@@ -48,6 +48,7 @@ pub const NEEDS: [Need; 9] = [
 /// Of all that perfmap may have a use for, before anything is started: the rest is given up for good.
 pub fn at_start() {
     capabilities::keep(Sets::now().to_read_children(Capabilities::of(&Capability::ALL)));
+    capabilities::raise();
 }
 
 /// Reading targets and their files, and signalling them.

@@ -361,7 +361,9 @@ impl Recorder {
             (wire::AskFunction::Connects, _) => self.pending_asks.connects(header.tid, key(ask.handle)),
             (wire::AskFunction::Reused, Some(by)) => {
                 let tls = || self.plaintexts.of_object(header.pid, object).map(|socket| asks::send(by, socket));
-                let asked = self.pending_asks.reused(key(ask.wrap), by).or_else(tls);
+                let wrap = key(ask.wrap);
+                let asked = self.pending_asks.reused(wrap, by).or_else(tls);
+                let asked = asked.or_else(|| self.pending_asks.reused_unknown(header.tid, wrap, by));
                 self.asked(asked);
             }
             (wire::AskFunction::Timer | wire::AskFunction::Sleeps, Some((at, task, stack))) => {

@@ -163,6 +163,7 @@ async fn collect(
     let _limit = DescriptorLimit::raise();
     feed.adopt(&mut object, true)?;
     let mut discoverer = Discoverer::default();
+    feed.go.know(&plan.tls_libraries);
     feed.probe(&mut libraries, &mut object)?;
     // What is attached later is raised for that step.
     let lowered = privileges::while_watching(|| object.live.set(&object::first(plan)).is_ok());

@@ -131,7 +131,7 @@ pub struct RoundTrip {
     pub sent: Nanos,
     /// Last byte of the response read (sent, where inbound).
     pub received: Nanos,
-    /// Who sent the request (read it, where inbound).
+    /// Who sent the request; where inbound, who answered: another one may have read it, and reads on.
     pub task: TaskId,
     /// Where, if the message that opened the turn carried a stack.
     pub stack: Option<StackId>,
@@ -286,7 +286,7 @@ fn of_ends(recording: &Recording, ends: &[End], pairs: Vec<Option<SocketId>>) ->
                 | Protocol::Dns => Counted::Exact,
             };
             peers.weaken(peer, counted);
-            let Exchange { sent, received, task, stack, method, target, host, status, .. } = exchange;
+            let Exchange { sent, received, task, answers, stack, method, target, host, status, .. } = exchange;
             let stack = stack.or_else(|| end.turn_stack(task, sent));
             let route = match exchange.protocol.kind() {
                 CallKind::Http => target.as_deref().map(route::template),
@@ -305,7 +305,7 @@ fn of_ends(recording: &Recording, ends: &[End], pairs: Vec<Option<SocketId>>) ->
                         inbound,
                         sent,
                         received,
-                        task,
+                        task: if inbound { answers } else { task },
                         stack,
                         protocol: exchange.protocol,
                         method,

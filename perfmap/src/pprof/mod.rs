@@ -2,7 +2,7 @@
 //! profile themselves. Knows nothing of recordings.
 //!
 //! What is read is a stranger's: bounded in size, in the number of messages and in what an index may point to; total on
-//! any bytes. Mappings, addresses, labels' units and comments are left out on reading.
+//! any bytes. Mappings but for the program's name, addresses, labels' units and comments are left out on reading.
 
 mod read;
 mod wire;
@@ -51,8 +51,12 @@ pub struct Profile {
     pub locations: Vec<Location>,
     pub samples: Vec<Sample>,
     pub period: Option<(ValueType, i64)>,
+    /// When it was taken, since 1970; 0: not known.
+    pub time_ns: i64,
     /// 0: not known.
     pub duration_ns: i64,
+    /// The file of its first mapping, which is the program's own; empty: not known.
+    pub program: String,
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Bytes of `profile.proto`, plain or in gzip → a profile. Messages name each other by ids and strings by index, in any
 //! order: they are gathered first and tied afterwards.
 
-use std::io::Read;
+use std::{cell::Cell, io::Read};
 
 use flate2::read::GzDecoder;
 use rustc_hash::FxHashMap;
@@ -19,6 +19,8 @@ const VALUES: usize = 16;
 const FRAMES: usize = 1024;
 const LABELS: usize = 16;
 const STRING_BYTES: usize = 4096;
+/// Of all names together: a message of a few bytes can name a long one that others name too.
+const TEXT_BYTES: usize = 64 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotAProfile {
@@ -54,7 +56,9 @@ struct Raw<'a> {
     functions: Vec<(u64, RawFunction)>,
     period_type: Option<(u64, u64)>,
     period: i64,
+    time_ns: i64,
     duration_ns: i64,
+    program: Option<u64>,
     shown: u64,
 }
 
@@ -81,9 +85,11 @@ fn parse(mut bytes: &[u8]) -> Result<Profile, NotAProfile> {
         match found {
             Field::Bytes(1, inside) => push(&mut raw.types, pair(inside)?)?,
             Field::Bytes(2, inside) => push(&mut raw.samples, sample(inside)?)?,
+            Field::Bytes(3, inside) => raw.program = raw.program.or(Some(file_of_mapping(inside)?)),
             Field::Bytes(4, inside) => push(&mut raw.locations, location(inside)?)?,
             Field::Bytes(5, inside) => push(&mut raw.functions, function(inside)?)?,
             Field::Bytes(6, inside) => push(&mut raw.strings, inside)?,
+            Field::Number(9, value) => raw.time_ns = value.cast_signed(),
             Field::Number(10, value) => raw.duration_ns = value.cast_signed(),
             Field::Bytes(11, inside) => raw.period_type = Some(pair(inside)?),
             Field::Number(12, value) => raw.period = value.cast_signed(),
@@ -123,6 +129,18 @@ fn pair(bytes: &[u8]) -> Result<(u64, u64), NotAProfile> {
         Some(())
     })?;
     Ok(pair)
+}
+
+fn file_of_mapping(bytes: &[u8]) -> Result<u64, NotAProfile> {
+    let mut file = 0;
+    each(bytes, |found| {
+        match found {
+            Field::Number(5, value) => file = value,
+            Field::Number(..) | Field::Bytes(..) | Field::Other(_) => {}
+        }
+        Some(())
+    })?;
+    Ok(file)
 }
 
 /// Repeated numbers, packed or one by one.
@@ -190,10 +208,25 @@ fn function(bytes: &[u8]) -> Result<(u64, RawFunction), NotAProfile> {
 }
 
 fn tie(raw: Raw<'_>) -> Result<Profile, NotAProfile> {
-    let Raw { strings, types, samples, locations, functions, period_type, period, duration_ns, shown } = raw;
+    let Raw {
+        strings,
+        types,
+        samples,
+        locations,
+        functions,
+        period_type,
+        period,
+        time_ns,
+        duration_ns,
+        program,
+        shown,
+    } = raw;
+    let room = Cell::new(Some(TEXT_BYTES));
     let text = |index: u64| {
         let bytes = usize::try_from(index).ok().and_then(|index| strings.get(index)).copied().unwrap_or_default();
-        String::from_utf8_lossy(bytes.get(..STRING_BYTES).unwrap_or(bytes)).into_owned()
+        let bytes = bytes.get(..STRING_BYTES).unwrap_or(bytes);
+        room.set(room.get().and_then(|room| room.checked_sub(bytes.len())));
+        room.get().map_or(String::new(), |_| String::from_utf8_lossy(bytes).into_owned())
     };
     let value_type = |(kind, unit): (u64, u64)| ValueType { kind: text(kind), unit: text(unit) };
     let types: Vec<ValueType> = types.into_iter().take(VALUES).map(value_type).collect();
@@ -220,13 +253,16 @@ fn tie(raw: Raw<'_>) -> Result<Profile, NotAProfile> {
         let labels = labels.into_iter().map(|(key, value)| (text(key), text(value))).collect();
         Sample { locations, values, labels }
     });
-    Ok(Profile {
+    let profile = Profile {
         functions: functions.collect(),
         locations: locations.collect(),
         samples: samples.collect(),
         period: period_type.map(|kind| (value_type(kind), period)),
         shown: text(shown),
+        program: program.map(text).unwrap_or_default(),
         types,
+        time_ns,
         duration_ns,
-    })
+    };
+    room.get().map(|_| profile).ok_or(NotAProfile::TooLarge)
 }

@@ -17,7 +17,9 @@ fn example() -> Profile {
             Sample { locations: vec![1], values: vec![1, -5], labels: vec![] },
         ],
         period: Some((kind("cpu", "nanoseconds"), 10_000_000)),
+        time_ns: 1_700_000_000_000_000_000,
         duration_ns: 2_000_000_000,
+        program: "/srv/server".into(),
     }
 }
 
@@ -62,6 +64,15 @@ fn what_is_none_is_refused() {
     assert_eq!(read(&bytes[..bytes.len() - 1]), Err(NotAProfile::Malformed));
     // An empty string costs two bytes: more of them than messages are read.
     assert_eq!(read(&[0x32, 0].repeat((1 << 20) + 1)), Err(NotAProfile::TooLarge));
+}
+
+/// Each of few bytes, all of the same long name: a gzip stream of some kilobytes.
+#[test]
+fn names_that_grow_beyond_their_bytes_are_refused() {
+    let mut bytes = vec![0x0a, 0, 0x32, 0x80, 0x20];
+    bytes.resize(bytes.len() + 4096, b'a');
+    bytes.extend([0x2a, 2, 0x20, 0].repeat((64 << 20) / 4096 + 1));
+    assert_eq!(read(&bytes), Err(NotAProfile::TooLarge));
 }
 
 proptest! {

@@ -17,7 +17,7 @@ impl Strings {
 }
 
 pub fn write(profile: &Profile) -> Vec<u8> {
-    let Profile { types, shown, functions, locations, samples, period, duration_ns } = profile;
+    let Profile { types, shown, functions, locations, samples, period, time_ns, duration_ns, program } = profile;
     let mut strings = Strings(IndexSet::from([String::new()]));
     let mut to = Vec::new();
     for kind in types {
@@ -35,6 +35,12 @@ pub fn write(profile: &Profile) -> Vec<u8> {
             put_bytes(&mut bytes, 3, &label);
         }
         put_bytes(&mut to, 2, &bytes);
+    }
+    if !program.is_empty() {
+        let mut bytes = Vec::new();
+        put_number(&mut bytes, 1, 1);
+        put_number(&mut bytes, 5, strings.index(program));
+        put_bytes(&mut to, 3, &bytes);
     }
     for (index, Location { lines }) in locations.iter().enumerate() {
         let mut bytes = Vec::new();
@@ -57,6 +63,7 @@ pub fn write(profile: &Profile) -> Vec<u8> {
         put_number(&mut bytes, 5, function.first_line.into());
         put_bytes(&mut to, 5, &bytes);
     }
+    put_number(&mut to, 9, time_ns.cast_unsigned());
     put_number(&mut to, 10, duration_ns.cast_unsigned());
     if let Some((kind, every)) = period {
         let bytes = value_type(kind, &mut strings);

@@ -15,13 +15,14 @@ use serde::Serialize;
 
 use super::{
     Ask, Baseline, Call, Closer, Code, Device, Earlier, Environment, Event, Files, Frame, Gpu, Losses, Meta, Module,
-    Process, PythonFrame, Recording, Socket, Source, Stack, Surroundings, Symbol, Task, Translation, Turn, Work,
+    OwnProfile, Process, PythonFrame, Recording, Socket, Source, Stack, Surroundings, Symbol, Task, Translation, Turn,
+    Work,
 };
 
 /// The line feed shows transfers in text mode, the zero byte keeps tools from taking it for text.
 const MAGIC: [u8; 8] = *b"perfmap\n";
 /// Bumped whenever a type of the recording changes; a test pins the bytes that this version gives.
-pub const FORMAT_VERSION: u32 = 14;
+pub const FORMAT_VERSION: u32 = 15;
 /// Magic, version, length of the content when decompressed.
 const HEADER: usize = 8 + 4 + 8;
 /// Longest content that is read: some ten times what a ten-minute profile at 999 Hz of 16 CPUs takes.
@@ -80,6 +81,7 @@ struct Content<'a> {
     files: &'a Files,
     environment: &'a Environment,
     closer: &'a Closer,
+    own_profiles: &'a [OwnProfile],
 }
 
 /// By its first bytes alone.
@@ -141,6 +143,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         files,
         environment,
         closer,
+        own_profiles,
     } = recording;
     let lossy;
     let meta = if is_text(meta) {
@@ -178,6 +181,7 @@ fn content(recording: &Recording) -> Result<Vec<u8>, FileError> {
         files,
         environment,
         closer,
+        own_profiles,
     };
     let content = postcard::to_stdvec(&content).map_err(|error| FileError::Encode { why: error.to_string() })?;
     if content.len() as u64 > MAX_CONTENT {

@@ -14,6 +14,7 @@ pub mod file;
 mod files;
 mod gpu;
 mod loss;
+mod own_profile;
 mod pressure;
 mod process;
 mod socket;
@@ -42,6 +43,7 @@ pub use event::{
 pub use files::{DescriptorKind, Descriptors, FileId, Files, KnownFile, Made, Unread};
 pub use gpu::{Gpu, GpuReading};
 pub use loss::{Loss, Losses};
+pub use own_profile::{OwnFunction, OwnKind, OwnProfile};
 pub use pressure::{Disk, Environment, GroupMemory, Pressure, Resource, Scope};
 pub use process::{Ending, Image, Process, ProcessId, Task, TaskId};
 pub use socket::{Address, Ends, Family, Role, Socket, SocketId, StateChange, TcpState, Translation};
@@ -182,6 +184,8 @@ pub struct Recording {
     pub files: Files,
     pub environment: Environment,
     pub closer: Closer,
+    /// In the order in which they were asked for.
+    pub own_profiles: Vec<OwnProfile>,
 }
 
 impl Recording {

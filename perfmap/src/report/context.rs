@@ -17,7 +17,7 @@ use super::{
     human::{duration, percent},
     markdown::{code, fence, text},
     number::share_pct,
-    sentence,
+    own_profiles, sentence,
     text::command_line,
 };
 
@@ -34,6 +34,7 @@ pub fn render(recording: &Recording, map: &Map, analysis: &Analysis) -> String {
     problem(&mut page, map, analysis);
     table(&mut page, map);
     suspicions(&mut page, map, analysis);
+    own_profiles::section(&mut page, recording, analysis);
     lines(&mut page, analysis);
     let _ = writeln!(page, "## Commands\n");
     let again = format!("perfmap trace -- {command}");

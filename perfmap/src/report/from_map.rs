@@ -13,7 +13,7 @@ use crate::{
 use super::{
     number::{count, mib, ms, ms_of, pct, rounded, share_pct},
     output::*,
-    sentence,
+    own_profiles, sentence,
     text::command_line,
 };
 
@@ -39,6 +39,7 @@ pub fn document(recording: &Recording, map: &Map, analysis: &Analysis) -> Docume
             locks: map.locks.iter().map(|lock| lock_out(lock, map)).collect(),
             run_queue: map.rivals.iter().map(rival_out).collect(),
             disks: map.disks.iter().map(disk_out).collect(),
+            own_profiles: own_profiles::out(recording, analysis),
             steps,
             bottleneck_classification: sentence::class_out(analysis.class),
             bottleneck_detail: sentence::detail(&analysis.detail, primary, map.wall),

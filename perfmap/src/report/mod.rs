@@ -17,6 +17,7 @@ mod json;
 mod markdown;
 mod number;
 pub mod output;
+mod own_profiles;
 pub mod parallelism;
 mod parallelism_page;
 mod pprof;

@@ -35,6 +35,9 @@ pub struct PerformanceMap {
     /// Disks that were waited for, longest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disks: Vec<DiskOut>,
+    /// What programs told in profiles of their own (`--pprof`). Sums over their time: no part of the steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own_profiles: Vec<OwnProfileOut>,
     /// Longest first; the last ones are the remainders, `(outside the project)` and, of watched processes, `(waiting for
     /// requests)`. All `self_ms` add up to the wall time.
     pub steps: Vec<StepOut>,
@@ -44,6 +47,58 @@ pub struct PerformanceMap {
     pub top_bottlenecks: Vec<BottleneckOut>,
     /// What the reader must know about how far the figures can be trusted.
     pub warnings: Vec<String>,
+}
+
+/// One source's readings, summed up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OwnProfileOut {
+    /// The file, or the address without its query.
+    pub source: String,
+    /// Name and pid; null where it is not known whose it is.
+    pub process: Option<String>,
+    /// The program that it says it is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
+    pub readings: u32,
+    /// Of the run's time: from the first moment to the last that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_ms: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_ms: Option<f64>,
+    /// So much of it was covered; null where it does not say a duration.
+    pub duration_ms: Option<f64>,
+    /// perfmap's own CPU samples of the process in the whole run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<u64>,
+    /// Of them: without any function's name. Then these functions are the names that they lack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unnamed_samples_pct: Option<f64>,
+    pub kinds: Vec<OwnKindOut>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OwnKindOut {
+    pub kind: String,
+    pub unit: String,
+    /// Negative where it is a change, as of memory in use.
+    pub total: i64,
+    /// Largest own values first, ten at most.
+    pub functions: Vec<OwnFunctionOut>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OwnFunctionOut {
+    pub function: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// Of stacks that end in it.
+    #[serde(rename = "self")]
+    pub own: i64,
+    /// Of the total; null where the values are changes of both signs.
+    pub self_pct: Option<f64>,
+    /// Of all stacks that it is in.
+    pub total: i64,
+    pub total_pct: Option<f64>,
 }
 
 /// Who had the CPU that threads of the tree waited for: who ran on it for the longest stretch of each wait.

@@ -67,6 +67,9 @@ pub fn profile(recording: &Recording, resolved: &Resolved) -> Profile {
         locations: names.locations.into_iter().collect(),
         period: Some((kind("cpu", "nanoseconds"), period)),
         duration_ns: i64::try_from(recording.meta.wall.0).unwrap_or(i64::MAX),
+        // The same recording gives the same bytes, and one file has many processes.
+        time_ns: 0,
+        program: String::new(),
     }
 }
 

@@ -3,6 +3,9 @@
 //! V8: `JS:*inner /a/b.js:10:15`; CPython's own (`-X perf`): `py::name:/a/b.py`; Java's (`Compiler.perfmap`):
 //! `void com.x.Server.answer(int)`. Others are taken as they are.
 
+/// What stands for the name of a function without one.
+pub const ANONYMOUS: &str = "(anonymous)";
+
 /// A generated function as a person would name it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct JitName<'a> {
@@ -60,7 +63,7 @@ fn v8(name: &str) -> Option<JitName<'_>> {
     // The sign says which compiler made it: ~ interpreter, ^ baseline, + and * optimizing.
     let rest = rest.trim_start_matches(['~', '^', '+', '*']);
     let (function, place) = name_and_place(rest);
-    let function = if function.is_empty() { "(anonymous)" } else { function };
+    let function = if function.is_empty() { ANONYMOUS } else { function };
     let mut parts = place.rsplitn(3, ':');
     let (_column, line, file) = (parts.next(), parts.next(), parts.next());
     let (Some(line), Some(file)) = (line.and_then(|line| line.parse().ok()), file) else {

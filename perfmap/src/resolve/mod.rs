@@ -8,6 +8,7 @@ pub mod native;
 mod places;
 mod project;
 
+pub(crate) use jit::ANONYMOUS;
 pub(crate) use project::is_project_program;
 
 use crate::recording::{Recording, StackId, Unnamed};

@@ -196,6 +196,14 @@ pub fn keep(wanted: Capabilities) {
     let _ = smaller.set(); // giving up is always allowed
 }
 
+/// What is permitted comes into effect: a file may give capabilities without that (`setcap …=p`).
+pub fn raise() {
+    let held = Sets::now();
+    if held.effective != held.permitted {
+        let _ = Sets { effective: held.permitted, ..held }.set(); // within the permitted ones
+    }
+}
+
 /// Until what is returned is dropped, only `wanted` is in effect in this thread.
 #[must_use]
 pub fn lower(wanted: Capabilities) -> Before {
@@ -208,9 +216,7 @@ pub fn lower(wanted: Capabilities) -> Before {
 pub fn raised<T>(step: impl FnOnce() -> T) -> T {
     let held = Sets::now();
     let _before = Before { effective: held.effective };
-    if held.effective != held.permitted {
-        let _ = Sets { effective: held.permitted, ..held }.set(); // within the permitted ones
-    }
+    raise();
     step()
 }
 
@@ -295,6 +301,8 @@ mod tests {
                 assert_eq!(low.effective.0 & !before.effective.0, 0);
                 raised(|| assert_eq!(Sets::now().effective, before.permitted));
                 assert_eq!(Sets::now(), low);
+                raise();
+                assert_eq!(Sets::now().effective, before.permitted);
             }
             assert_eq!(Sets::now(), before);
             let wanted = Capabilities::of(&[Capability::SysPtrace, Capability::DacReadSearch]);

@@ -34,10 +34,19 @@ async function loadItem (i) {
   return get('/t/30/item/' + uuid(i), kept)
 }
 
+// What the calls of each page took beyond the longest of them: nothing more can be saved.
+let beyond = 0
+
 async function page (i) {
+  const times = [performance.now()]
   const user = await get('/t/25/user/' + i, kept)
+  times.push(performance.now())
   const orders = await get('/t/25/orders/' + i, kept)
+  times.push(performance.now())
   const prices = await get('/t/25/prices/' + i, kept)
+  times.push(performance.now())
+  const each = [1, 2, 3].map(n => times[n] - times[n - 1])
+  beyond += each[0] + each[1] + each[2] - Math.max(...each)
   return [user, orders, prices]
 }
 
@@ -126,6 +135,6 @@ server.stdout.once('data', async data => {
   kept.destroy()
   const dir = process.env.TRUTH_DIR || path.join(__dirname, 'truth')
   fs.mkdirSync(dir, { recursive: true })
-  const truth = { workload: 'w71_twins_node', variant, functions: [{ function: 'work', wall_ms: wall }] }
+  const truth = { workload: 'w71_twins_node', variant, functions: [{ function: 'work', wall_ms: wall, beyond_longest_ms: beyond }] }
   fs.writeFileSync(path.join(dir, 'w71_twins_node.' + variant + '.json'), JSON.stringify(truth))
 })

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use crate::recording::{Nanos, Process, ProcessId, Recording};
 
-/// Their recipes run them again, and all take their turns at one set of places.
+/// Their recipes run them again, and all take their turns at one set of places: a protocol of theirs, so their names decide. Any
+/// other that keeps so many going (ninja, xargs, parallel) is known by its children alone.
 const MAKES: [&str; 2] = ["make", "gmake"];
 const MAX_DEPTH: usize = 16;
 

@@ -130,6 +130,23 @@ fn workers_that_share_nothing_are_good_and_have_no_cause() {
     assert_eq!((found.change, found.by_factor), (None, None));
 }
 
+/// Two workers of a server with three threads each are six, not three.
+#[test]
+fn threads_of_equal_processes_are_one_crowd() {
+    let (mut story, main) = Story::new("serve", 100_000);
+    story.recording.meta.cpus = 8;
+    let mut threads = Vec::new();
+    for _ in 0..2 {
+        let process = story.process(Some(main), 0, "serve");
+        threads.extend((0..3).map(|_| story.thread(process, 0)));
+    }
+    let mut pipeline = Pipeline { story, threads, places: vec![(0, None); 6], acquire: "acquire" };
+    pipeline.run(10, 30);
+    let found = told(&mut pipeline.story).expect("workers");
+    assert_eq!((found.kind, found.workers, found.items[0].count), (WorkerKind::Threads, 6, 60));
+    assert_eq!(found.category, Category::None);
+}
+
 #[test]
 fn one_that_has_more_to_do_is_an_imbalance() {
     let (mut story, main) = Story::new("app", 10_000);

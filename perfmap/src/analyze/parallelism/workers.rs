@@ -1,5 +1,5 @@
-//! Tasks → groups of equal ones: threads of one process, or children of one, that began in the same function of the
-//! project. Who answers requests of the tree's own is a server, not a worker (those of others, of what was attached to, are
+//! Tasks → groups of equal ones: threads of one process or of several children of one, or such children, that began in the
+//! same function of the project. Who answers requests of the tree's own is a server, not a worker (those of others, of what was attached to, are
 //! its items); and one of many that live one item long is an item, of which
 //! so many are under way at a time.
 
@@ -49,6 +49,8 @@ enum Key {
     Children(ProcessId, Option<FunctionId>),
     /// Whatever they run; of the parent what it was then.
     Jobs(ProcessId, usize),
+    /// Threads of several children of one.
+    Siblings(ProcessId, FunctionId),
 }
 
 /// All groups that could be workers, in a fixed order.
@@ -79,6 +81,7 @@ pub(super) fn groups(facts: &Facts<'_>, activity: &Activity<'_>) -> Vec<Group> {
             by_key.entry(Key::Threads(task.process, root)).or_default().push(id);
         }
     }
+    by_key.extend(of_siblings(facts, &by_key));
     let mut found = Vec::new();
     for (key, mut tasks) in by_key {
         if tasks.len() < LEAST {
@@ -86,7 +89,7 @@ pub(super) fn groups(facts: &Facts<'_>, activity: &Activity<'_>) -> Vec<Group> {
         }
         tasks.truncate(MOST);
         let kind = match key {
-            Key::Threads(..) => WorkerKind::Threads,
+            Key::Threads(..) | Key::Siblings(..) => WorkerKind::Threads,
             Key::Children(_, Some(_)) => WorkerKind::Processes,
             Key::Children(_, None) => continue,
             Key::Jobs(..) => {
@@ -95,7 +98,7 @@ pub(super) fn groups(facts: &Facts<'_>, activity: &Activity<'_>) -> Vec<Group> {
             }
         };
         found.extend(match key {
-            Key::Threads(..) => slots(facts, activity, &tasks, &answering),
+            Key::Threads(..) | Key::Siblings(..) => slots(facts, activity, &tasks, &answering),
             Key::Children(..) | Key::Jobs(..) => None,
         });
         let members = tasks
@@ -112,6 +115,22 @@ pub(super) fn groups(facts: &Facts<'_>, activity: &Activity<'_>) -> Vec<Group> {
     }
     found.extend(coroutines(facts, activity));
     found
+}
+
+/// Processes that one started, each with threads of the same function: their threads are one crowd, however they are divided.
+fn of_siblings(facts: &Facts<'_>, by_key: &BTreeMap<Key, Vec<TaskId>>) -> BTreeMap<Key, Vec<TaskId>> {
+    let mut families: BTreeMap<Key, Vec<&Vec<TaskId>>> = BTreeMap::new();
+    for (key, tasks) in by_key {
+        let Key::Threads(process, root) = *key else { continue };
+        // One thread of a process is that process.
+        if let Some(parent) = facts.recording.processes.get(process.0 as usize).and_then(|process| process.parent)
+            && tasks.len() >= 2
+        {
+            families.entry(Key::Siblings(parent, root)).or_default().push(tasks);
+        }
+    }
+    families.retain(|_, processes| processes.len() >= 2);
+    families.into_iter().map(|(key, processes)| (key, processes.into_iter().flatten().copied().collect())).collect()
 }
 
 /// Coroutines of one thread that began in the same function. Where each does one thing, each is an item.

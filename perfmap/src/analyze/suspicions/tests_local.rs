@@ -2,8 +2,9 @@
 
 use super::{Verdict, told::run};
 use crate::{
-    analyze::fixture::ms,
+    analyze::fixture::{ms, step},
     correlate::{Cause, Protocol, Segment, State, Timeline, WaitId},
+    map::{Location, Step},
     recording::*,
 };
 use Verdict::{Confirmed, Dismissed};
@@ -124,6 +125,44 @@ fn awaits_together_and_awaits_that_need_one_another() {
     let mut threads = awaits(30, false);
     threads.recording.turns.clear();
     assert!(threads.judged("sequential_awaits").is_empty());
+}
+
+/// A function of a script is below its callers up to its first await, and alone from there on: eight rounds in three steps.
+#[test]
+fn awaits_of_one_function_in_several_steps() {
+    let mut of = run();
+    let socket = of.connection(0, 100);
+    for n in 0..24_u64 {
+        of.get(socket, n * 30, n * 30 + 20).route = Some(["/user", "/orders", "/prices"][(n % 3) as usize].into());
+    }
+    of.map.steps[0].calls.clear();
+    let chain = |id: &str, functions: &[(&str, u32)], calls: Vec<u32>| {
+        let ids = (0..functions.len()).map(|depth| format!("{id}{}", ".1".repeat(depth)));
+        let steps = ids.zip(functions).map(|(id, (function, line))| {
+            let location = Some(Location { file: "app/page.js".into(), line: *line });
+            Step { location, ..step(&id, function, 700, 0) }
+        });
+        let steps: Vec<Step> = steps.collect();
+        let whole = steps.into_iter().rev().fold(None, |below: Option<Step>, mut step| {
+            match below {
+                Some(below) => step.children.push(below),
+                None => step.calls.clone_from(&calls),
+            }
+            Some(step)
+        });
+        whole.unwrap()
+    };
+    let (all, page, get, promise) = (("all", 9), ("page", 37), ("get", 15), ("(anonymous)", 1));
+    of.map.steps = vec![
+        chain("1", &[all, page, get], vec![0]),
+        chain("2", &[page, get, promise], (0..24).filter(|n| n % 3 != 0).collect()),
+        chain("3", &[all, page, get, promise], (1..8).map(|n| n * 3).collect()),
+    ];
+    let found = of.judged("sequential_awaits");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].verdict, found[0].subject.as_str()), (Confirmed, "page"));
+    // Eight rounds of 60 ms that could take 20 ms each.
+    assert_eq!(found[0].gain.as_ref().unwrap().wall, ms(320));
 }
 
 #[test]

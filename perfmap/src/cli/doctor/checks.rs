@@ -28,7 +28,7 @@ pub struct Check {
 pub fn checks(facts: &Facts) -> Vec<Check> {
     let mut all = vec![kernel(facts), btf(facts), pid_namespace(facts)];
     all.extend(capabilities::rows(facts));
-    all.extend([paranoid(facts), unprivileged(facts), symbols(facts), statistics(facts)]);
+    all.extend([filter(facts), paranoid(facts), unprivileged(facts), symbols(facts), statistics(facts)]);
     all.extend(kernel::rows(facts));
     all
 }
@@ -106,6 +106,22 @@ fn pid_namespace(facts: &Facts) -> Check {
         "/proc is of another one than perfmap's",
         "no eBPF: /proc numbers other processes than perfmap's",
         "mount its own: mount -t proc proc /proc (unshare: --mount-proc)",
+    )
+}
+
+/// A container's filter of system calls.
+fn filter(facts: &Facts) -> Check {
+    let name = "system calls";
+    if facts.filtered.is_empty() {
+        return good(name, "bpf and perf_event_open reach the kernel");
+    }
+    bad(
+        name,
+        State::Missing,
+        &format!("{} refused by a seccomp filter", facts.filtered.join(" and ")),
+        "no profile by eBPF; without perf_event_open none by perf events either",
+        "the container's --cap-add BPF --cap-add PERFMON open Docker's and containerd's filter, --cap-add SYS_ADMIN podman's; \
+         else --security-opt seccomp=unconfined",
     )
 }
 
@@ -250,6 +266,13 @@ mod tests {
         let inside = Facts { foreign_proc: true, ..healthy() };
         assert_eq!(judged(&inside, "PID namespace"), State::Missing);
         assert_eq!(judged(&healthy(), "PID namespace"), State::Good);
+    }
+
+    #[test]
+    fn a_containers_filter_is_said() {
+        let filtered = Facts { filtered: vec!["bpf", "perf_event_open"], ..healthy() };
+        assert_eq!(judged(&filtered, "system calls"), State::Missing);
+        assert_eq!(judged(&healthy(), "system calls"), State::Good);
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub struct Facts {
     pub program: Option<String>,
     /// /proc does not number processes as perfmap does.
     pub foreign_proc: bool,
+    /// System calls that a filter refuses.
+    pub filtered: Vec<&'static str>,
 }
 
 /// Enough for the longest of these files; kallsyms is read only as far as its first lines.
@@ -76,6 +78,7 @@ impl Facts {
             program: std::env::current_exe().ok().map(|path| path.to_string_lossy().into_owned()),
             status,
             foreign_proc: crate::collect::is_proc_foreign(),
+            filtered: crate::collect::filtered_calls().names(),
         }
     }
 }

@@ -215,6 +215,23 @@ fn a_new_goroutine_was_made_by_whom_ran_before() {
     assert_eq!(told.waits(maker)[0], (10, 40, Some(35), Some(2), None));
 }
 
+/// A handler's last stint: a timer ended its sleep, it told who waits for it, and was gone before anybody looked. Who was told
+/// made another one, and that one was seen; a new one that waits was made after that.
+#[test]
+fn who_slept_and_was_gone_ran_before_whom_it_made_ready() {
+    let mut story = story();
+    story.runs(3, 1, 9).runs(5, 0, 4).waits(11, 0, 4, 3, Reason::Goroutine);
+    story.waits(13, 1, 9, 2, Reason::Sleep).idle(0, 10, 40, None).idle(1, 12, 95, Some(0));
+    story.runs(50, 0, 7).waits(61, 0, 4, 3, Reason::Goroutine).waits(61, 0, 8, 2, Reason::Sleep);
+    story.fact(61, 0, What::Ended(Goroutine(9))).idle(0, 60, 90, None);
+    let told = story.told();
+    let [slept, told_by, made] = [9, 4, 7].map(|number| told.task(&format!("goroutine {number}")));
+    assert_eq!(told.waits(slept), [(12, 40, Some(35), Some(2), None)]);
+    let waits = told.waits(told_by);
+    assert_eq!((waits[0].0, waits[0].2, waits[0].4), (10, Some(0), Some(slept)), "{waits:?}");
+    assert_eq!(told.0.tasks[made.0 as usize].maker, Some(told_by));
+}
+
 /// One that is blocked in a call makes nobody ready.
 #[test]
 fn who_is_blocked_ends_no_wait() {

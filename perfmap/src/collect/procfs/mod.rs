@@ -15,7 +15,7 @@ use std::{
 };
 
 use super::{
-    clock::monotonic_ns,
+    clock::thread_cpu_ns,
     item::Item,
     mappings::{Change, What},
     process,
@@ -33,7 +33,7 @@ pub use waits::{Off, Seen, see, tell};
 
 /// Processes of one tree that are looked at.
 const PROCESSES: usize = 4096;
-/// Of our own time at most so many parts of a hundred go into looking.
+/// At most so many parts of a hundred of one CPU go into looking.
 const SHARE: u64 = 5;
 /// What is mapped is read again so often, for libraries that come later; sooner while they come.
 const MAPPINGS_NS: u64 = 500_000_000;
@@ -97,6 +97,7 @@ impl Procfs {
         if now < self.next {
             return Vec::new();
         }
+        let before = thread_cpu_ns();
         let tree = tree(self.root);
         let (mut items, mut entries) = (Vec::new(), Entries::default());
         let pass = self.polls.pass(now, &tree, &mut entries);
@@ -115,7 +116,8 @@ impl Procfs {
         }
         items.push(Item::Events(entries.into_bytes()));
         self.passes += 1;
-        let cost = monotonic_ns().saturating_sub(now);
+        // Not the time that it took: a pass that lost the CPU would make the next one late too.
+        let cost = thread_cpu_ns().saturating_sub(before);
         self.next = now + self.period.max(cost.saturating_mul(100 / SHARE));
         items
     }

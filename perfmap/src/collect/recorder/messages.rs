@@ -5,7 +5,7 @@ use perfmap_common as wire;
 use super::Recorder;
 use crate::{
     collect::{decode::RawStack, plaintext::Seen},
-    recording::{Direction, Event, Layer, Loss, Message, SocketId},
+    recording::{Direction, Event, Layer, Loss, Message, Role, SocketId},
 };
 
 impl Recorder {
@@ -34,6 +34,11 @@ impl Recorder {
                 let told = self.plaintexts.ended(socket, at);
                 self.told(told);
             }
+        }
+        let is_client = self.sockets.sockets.get(socket.0 as usize).is_some_and(|socket| socket.role == Role::Client);
+        if direction == Direction::Sent && is_client {
+            let asked = self.pending_asks.sent(message.header.tid, socket);
+            self.asked(asked);
         }
         self.event(Event::Message(Message {
             at,

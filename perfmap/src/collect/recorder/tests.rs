@@ -75,19 +75,27 @@ impl Kernel {
     fn wait(&mut self, cookie: u64) {
         let off = self.at;
         self.at += 500_000;
+        let on = self.at + 1_000;
+        self.blocks((off, 0, on), 0, 0, 0);
+        self.returned(self.at + 1_000, 0, 3, Some(cookie));
+    }
+
+    /// A wait in a system call: when it began, was ended by a thread (0: it is not known which) and when the CPU was back.
+    pub fn blocks(&mut self, (off, wake, on): (u64, u64, u64), call: i32, waker: u32, flags: u32) {
+        let header = wire::Header { at: on, ..self.header(wire::Kind::Block) };
         let block = wire::Block {
-            header: self.header(wire::Kind::Block),
+            header,
             off,
-            wake: 0,
+            wake,
             state: 1,
-            syscall: 0,
-            waker_pid: 0,
-            waker_tid: 0,
+            syscall: call,
+            waker_pid: waker,
+            waker_tid: waker,
             waker_syscall: -1,
             waker_descriptor: -1,
             waker_comm: [0; 16],
             waker_goroutine: 0,
-            flags: 0,
+            flags,
             holder: 0,
             before_pid: 0,
             before_tid: 0,
@@ -96,13 +104,19 @@ impl Kernel {
             reserved: 0,
         };
         self.entry(&[block.as_bytes()]);
+    }
+
+    /// The end of a system call, which was on a socket or on nothing.
+    pub fn returned(&mut self, at: u64, call: i32, result: i64, socket: Option<u64>) {
+        let header = wire::Header { at, ..self.header(wire::Kind::Call) };
+        let object = if socket.is_some() { wire::Object::Socket } else { wire::Object::None };
         let call = wire::Call {
-            header: self.header(wire::Kind::Call),
-            result: 3,
+            header,
+            result,
             arguments: [3, 0, 0],
-            identity: 0xffff_0000 + cookie % 64,
-            syscall: 0,
-            object: wire::Object::Socket as u32,
+            identity: socket.map_or(0, |cookie| 0xffff_0000 + cookie % 64),
+            syscall: call as u32,
+            object: object as u32,
             stack: NO_STACK,
         };
         self.entry(&[call.as_bytes()]);

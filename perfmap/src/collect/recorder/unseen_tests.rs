@@ -22,43 +22,12 @@ fn sample(kernel: &mut Kernel, at: u64) {
 
 /// Of a wait in a system call that began at `off` and ended at `on`.
 fn block(kernel: &mut Kernel, (off, wake, on): (u64, u64, u64), call: i32, flags: u32) {
-    let header = wire::Header { at: on, ..kernel.header(wire::Kind::Block) };
     let waker = if flags & wire::BLOCK_UNSEEN_WAKE == 0 { ROOT } else { 0 };
-    let block = wire::Block {
-        header,
-        off,
-        wake,
-        state: 1,
-        syscall: call,
-        waker_pid: waker,
-        waker_tid: waker,
-        waker_syscall: -1,
-        waker_descriptor: -1,
-        waker_comm: [0; 16],
-        waker_goroutine: 0,
-        flags,
-        holder: 0,
-        before_pid: 0,
-        before_tid: 0,
-        before_comm: [0; 16],
-        device: 0,
-        reserved: 0,
-    };
-    kernel.entry(&[block.as_bytes()]);
+    kernel.blocks((off, wake, on), call, waker, flags);
 }
 
 fn returned(kernel: &mut Kernel, at: u64, call: i32) {
-    let header = wire::Header { at, ..kernel.header(wire::Kind::Call) };
-    let call = wire::Call {
-        header,
-        result: 1,
-        arguments: [3, 0, 0],
-        identity: 0,
-        syscall: call as u32,
-        object: wire::Object::None as u32,
-        stack: NO_STACK,
-    };
-    kernel.entry(&[call.as_bytes()]);
+    kernel.returned(at, call, 1, None);
 }
 
 fn recorded(kernel: Kernel) -> Recording {

@@ -99,6 +99,9 @@ impl Recorder {
         let Some(task) = self.tree.task(call.header.tid) else { return self.unknown_task() };
         // Other backends may know the call, but not where it was made.
         let stack = (raw.registers[16] != 0).then(|| self.stack(&call.header, raw));
+        if EPOLL.contains(&call.syscall) {
+            self.pending_asks.rests(call.header.tid);
+        }
         if let Some(stack) = stack.filter(|_| EPOLL.contains(&call.syscall)) {
             self.polls.insert(call.header.tid, (Some(CallId(self.calls.len() as u32)), stack));
         }

@@ -16,6 +16,8 @@ pub(super) struct Exchange {
     pub sent: Nanos,
     pub received: Nanos,
     pub task: TaskId,
+    /// Who sent or read the first of the answer.
+    pub answers: TaskId,
     pub stack: Option<StackId>,
     pub method: Option<String>,
     pub target: Option<String>,
@@ -37,6 +39,7 @@ impl Exchange {
             sent: message.at,
             received: message.at,
             task: message.task,
+            answers: message.task,
             stack: message.stack,
             method: None,
             target: None,

@@ -184,7 +184,9 @@ impl Reader {
         if stream != 0 {
             return match self.streams.get_mut(&stream) {
                 Some(Stream { index, begun, lost: _ }) => {
-                    *begun = true;
+                    if !std::mem::replace(begun, true) {
+                        self.exchanges[*index].answers = message.task;
+                    }
                     *index
                 }
                 None => {
@@ -207,6 +209,7 @@ impl Reader {
             self.unclear = self.unclear.saturating_sub(1);
         }
         let index = self.waiting.pop_front().unwrap_or_else(|| self.unasked(message, protocol));
+        self.exchanges[index].answers = message.task;
         self.reading = Some(Reading { index, lost: false });
         index
     }

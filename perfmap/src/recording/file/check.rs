@@ -38,6 +38,7 @@ pub(super) fn check(recording: &Recording) -> Checked {
         files,
         environment: _,
         closer,
+        own_profiles,
     } = recording;
     let Meta { root, outside, own_surroundings, .. } = meta;
     outside.iter().try_for_each(|process| within(process.0, processes.len(), "process"))?;
@@ -90,6 +91,9 @@ pub(super) fn check(recording: &Recording) -> Checked {
     }
     bounded(work)?;
     file_ids(recording, files)?;
+    for own in own_profiles {
+        own.process.map_or(Ok(()), |process| within(process.0, processes.len(), "process"))?;
+    }
     if let Some(again) = &closer.samples {
         let named = again.names.recording(&Meta::default());
         check(&named)?;

@@ -14,7 +14,7 @@ use crate::{
     recording::{Nanos, Recording},
 };
 
-use super::{scaling, sentence};
+use super::{own_profiles, scaling, sentence};
 use line::{Line, Page, Style};
 
 /// So many locks are shown, and so many who had the CPU, and disks.
@@ -99,6 +99,13 @@ pub fn render(
         page.paragraph("disk", Style::Plain, &sentence::disk(disk));
     }
     if !rivals.is_empty() || !disks.is_empty() {
+        page.gap();
+    }
+    let own = own_profiles::lines(recording, analysis);
+    for line in &own {
+        page.paragraph("own", Style::Plain, line);
+    }
+    if !own.is_empty() {
         page.gap();
     }
     for warning in &analysis.warnings {

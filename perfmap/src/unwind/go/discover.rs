@@ -56,6 +56,14 @@ pub struct Discoverer {
 }
 
 impl Discoverer {
+    /// Looks at a file before any process runs it: reading one takes longer than a program may need for its first request.
+    pub fn know(&mut self, file: &File) {
+        if let Ok(metadata) = file.metadata() {
+            let identity = (metadata.dev(), metadata.ino(), metadata.ctime());
+            self.programs.entry(identity).or_insert_with(|| examine(file));
+        }
+    }
+
     pub fn discover(&mut self, pid: u32) -> Discovery {
         let executable = std::fs::read_link(format!("/proc/{pid}/exe")).ok();
         let executable = executable.as_ref().and_then(|path| path.to_str()).unwrap_or_default();

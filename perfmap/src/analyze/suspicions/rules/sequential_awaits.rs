@@ -17,8 +17,9 @@ use crate::{
         },
     },
     correlate::RoundTrip,
-    map::Step,
+    map::{Location, Step},
     recording::{Nanos, TaskId},
+    resolve::ANONYMOUS,
 };
 
 const RULE: (&str, Category) = ("sequential_awaits", Category::AsyncPatterns);
@@ -34,18 +35,23 @@ pub(crate) fn judge(facts: &Facts<'_>) -> Answer {
             lines.entry(step.id.as_str()).or_default().extend(stacks.line_in(stack, step));
         }
     }
-    type Key<'k> = (&'k str, Option<usize>, TaskId);
+    let above = above(facts);
+    type Key<'k> = (&'k str, Option<&'k Location>, Option<usize>, TaskId);
     let mut by_parent: BTreeMap<Key<'_>, (&Step, Vec<Made<'_>>)> = BTreeMap::new();
     for made in all.into_iter().filter(|made| made.trip.protocol.kind().is_web()) {
         let Some(step) = made.place.step else { continue };
-        let script = step.location.as_ref().map(|at| Language::of(&at.file));
-        if !loops.contains(&made.trip.task) && script != Some(Language::JavaScript) {
+        let script = is_script(step);
+        if !loops.contains(&made.trip.task) && !script {
             continue;
         }
         // A function that calls at one line only is called for each of the calls: the one above it awaits them.
         let at_one_line = lines.get(step.id.as_str()).is_none_or(|lines| lines.len() < 2);
-        let parent = if at_one_line { made.place.above.unwrap_or(step) } else { step };
-        let key = (parent.id.as_str(), made.parent, made.trip.task);
+        let caller = if script { named(step, &above) } else { step };
+        let parent = if at_one_line { above.get(caller.id.as_str()).copied().unwrap_or(caller) } else { caller };
+        // What a script's function does after its first await is not below those that called it: two steps are one function.
+        let one =
+            if script { (parent.function.as_str(), parent.location.as_ref()) } else { (parent.id.as_str(), None) };
+        let key = (one.0, one.1, made.parent, made.trip.task);
         by_parent.entry(key).or_insert_with(|| (parent, Vec::new())).1.push(made);
     }
     let mut found: Vec<Suspicion> = Vec::new();
@@ -53,6 +59,30 @@ pub(crate) fn judge(facts: &Facts<'_>) -> Answer {
         found.extend(of_parent(facts, parent, &made));
     }
     if found.is_empty() { Answer::Quiet } else { Answer::Found(found) }
+}
+
+/// By step: the one that called it.
+fn above<'a>(facts: &Facts<'a>) -> BTreeMap<&'a str, &'a Step> {
+    let mut found = BTreeMap::new();
+    calls::walk(&facts.map.steps, None, &mut |step, above| {
+        found.extend(above.map(|above| (step.id.as_str(), above)));
+    });
+    found
+}
+
+fn is_script(step: &Step) -> bool {
+    step.location.as_ref().is_some_and(|at| Language::of(&at.file) == Language::JavaScript)
+}
+
+/// The function that has it: what a closure without a name does, as that of a new promise, is its work.
+fn named<'a>(step: &'a Step, above: &BTreeMap<&str, &'a Step>) -> &'a Step {
+    let mut named = step;
+    while named.function == ANONYMOUS
+        && let Some(next) = above.get(named.id.as_str()).filter(|next| is_script(next))
+    {
+        named = next;
+    }
+    named
 }
 
 fn of_parent(facts: &Facts<'_>, parent: &Step, made: &[Made<'_>]) -> Option<Suspicion> {

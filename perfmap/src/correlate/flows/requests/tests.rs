@@ -47,6 +47,20 @@ fn of(operation: &str, sent: u64, received: u64) -> Found {
     (operation.into(), sent, received, true, false)
 }
 
+/// One reads for the connection, and reads on while others answer.
+#[test]
+fn who_answers_can_be_another_one() {
+    let by = |task: u32, message: Message| Message { task: TaskId(task), ..message };
+    let messages = [
+        by(1, message(0, Received, &[(0, request("a")), (0, RequestEnd), (5, request("b")), (5, RequestEnd)])),
+        by(2, message(1, Sent, &[(0, RESPONSE), (5, RESPONSE)])),
+        by(3, message(2, Sent, &[(5, ResponseEnd), (0, ResponseEnd)])),
+    ];
+    let calls = read(&messages.iter().collect::<Vec<_>>()).unwrap();
+    let tasks: Vec<_> = calls.exchanges.iter().map(|exchange| (exchange.task.0, exchange.answers.0)).collect();
+    assert_eq!(tasks, [(1, 2), (1, 2)]);
+}
+
 #[test]
 fn pipelined_requests_are_answered_in_order() {
     let (found, low) = exchanges(&[
