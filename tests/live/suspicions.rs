@@ -221,6 +221,16 @@ fn cache_unused() -> Result<()> {
 }
 
 #[test]
+fn memory_leak() -> Result<()> {
+    twins("memory_leak")
+}
+
+#[test]
+fn large_allocation() -> Result<()> {
+    twins("large_allocation")
+}
+
+#[test]
 fn connections_new_and_kept_are_judged_by_peer() -> Result<()> {
     let Some(_turn) = turn()? else { return Ok(()) };
     Trace::workload("w05_http_conn", &[])?.passes()?.check_result("suspicions")
