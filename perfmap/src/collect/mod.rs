@@ -231,8 +231,8 @@ impl CollectError {
     /// Before anything was launched: what does not load is what this kernel refuses, and less privilege may do without it.
     fn before_launch(self) -> CollectError {
         let CollectError::Load { what, why } = self else { return self };
-        let lines = why.lines().map(str::trim).filter(|line| !line.is_empty());
-        let last = lines.filter(|line| !COUNTS.iter().any(|count| line.starts_with(count))).last();
+        let mut lines = why.lines().map(str::trim).filter(|line| !line.is_empty());
+        let last = lines.rfind(|line| !COUNTS.iter().any(|count| line.starts_with(count)));
         CollectError::Unsupported { what: format!("{what} could not be loaded: {}", last.unwrap_or("no reason given")) }
     }
 }
