@@ -221,3 +221,24 @@ fn a_server_that_runs_already() -> Result<()> {
     }
     Ok(())
 }
+
+/// Without symbols and debug information: functions and files from the table that the program keeps for itself.
+#[test]
+fn split_of_a_stripped_program() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    if !workload::ready("w92_go_stripped")?.join("bin/stripped").is_file() {
+        eprintln!("SKIPPED: no go on this machine to build the program with");
+        return Ok(());
+    }
+    let traced = Trace::workload("w92_go_stripped", &[])?.options(&["--freq", "999"]).passes()?;
+    let (map, truth) = (traced.map()?, traced.truth()?);
+    for function in truth.functions()? {
+        let (full, want) = (name(&function.name), function.wall_share_pct);
+        let share = map.share(&full);
+        ensure!((share - want).abs() <= 3.0, "{full}: {share:.1} %, it had {want:.1} %");
+        ensure!(map.nested("main.main", &full), "{full} is not under main.main");
+        let placed = map.of(&full).all(|step| step.location.as_ref().is_some_and(|at| at.contains("main.go:")));
+        ensure!(placed, "{full} has no line");
+    }
+    traced.owns_its_time()
+}

@@ -55,7 +55,8 @@ pub(crate) fn judged_right(workload: &str, rule: &str) -> Result<[Twin; 2]> {
 
 /// With a run before, so that the probes of an event loop are there when it opens its first connection.
 pub(crate) fn judged_right_again(workload: &str, rule: &str) -> Result<[Twin; 2]> {
-    let trace = |way: &str| Ok(Trace::workload(workload, &[&format!("{rule}.{way}")])?.with_baseline());
+    let trace =
+        |way: &str| -> Result<Trace> { Ok(Trace::workload(workload, &[&format!("{rule}.{way}")])?.with_baseline()) };
     both_judged_right(rule, |way| of_run(trace(way)?.options(&["--runs", "1", "--warmup", "0"])))
 }
 
@@ -217,6 +218,16 @@ fn rate_limiting() -> Result<()> {
 #[test]
 fn cache_unused() -> Result<()> {
     twins("cache_unused")
+}
+
+#[test]
+fn memory_leak() -> Result<()> {
+    twins("memory_leak")
+}
+
+#[test]
+fn large_allocation() -> Result<()> {
+    twins("large_allocation")
 }
 
 #[test]

@@ -8,17 +8,22 @@ use crate::target::{Capabilities, capabilities};
 
 /// As a half sentence that begins with a verb.
 pub fn remedy() -> &'static str {
-    if !Path::new("/sys/kernel/btf/vmlinux").exists() {
-        "use a kernel built with CONFIG_DEBUG_INFO_BTF=y, with sysfs mounted"
-    } else if lockdown().as_deref() == Some("confidentiality") {
-        "boot without lockdown=confidentiality"
-    } else if let Some(outside) = remedy_outside() {
-        outside
-    } else if nix::unistd::geteuid().is_root() {
-        "see what this machine refuses: perfmap doctor"
-    } else {
-        "run it as: sudo perfmap trace …"
+    let of_kernel = of_kernel(Path::new(TYPES).exists(), lockdown().as_deref());
+    let rest = match nix::unistd::geteuid().is_root() {
+        true => "see what this machine refuses: perfmap doctor",
+        false => "run it as: sudo perfmap trace …",
+    };
+    remedy_outside().or(of_kernel).unwrap_or(rest)
+}
+
+const TYPES: &str = "/sys/kernel/btf/vmlinux";
+
+/// What no privilege gives.
+fn of_kernel(tells_types: bool, lockdown: Option<&str>) -> Option<&'static str> {
+    if !tells_types {
+        return Some("use a kernel built with CONFIG_DEBUG_INFO_BTF=y, with sysfs mounted");
     }
+    (lockdown == Some("confidentiality")).then_some("boot without lockdown=confidentiality")
 }
 
 /// Where nothing that is done in this container helps: what its start needs.
@@ -75,7 +80,6 @@ fn is_filters(returned: libc::c_long, error: &std::io::Error) -> bool {
 mod tests {
     use super::*;
     use crate::target::Capability;
-    use crate::target::Capability::{Bpf, PerfMon};
 
     #[test]
     fn each_place_has_its_own() {
@@ -90,6 +94,14 @@ mod tests {
         let both = Capabilities::of(&[Capability::Bpf, Capability::PerfMon]);
         assert!(of(both, true, shut).is_some_and(|said| said.contains("seccomp=unconfined")));
         assert_eq!(of(both, false, open), None, "an ordinary user in the container");
+    }
+
+    #[test]
+    fn what_the_kernel_itself_lacks() {
+        assert_eq!(of_kernel(true, None), None);
+        assert_eq!(of_kernel(true, Some("integrity")), None, "eBPF may read there");
+        assert!(of_kernel(false, None).is_some_and(|said| said.contains("CONFIG_DEBUG_INFO_BTF")));
+        assert!(of_kernel(true, Some("confidentiality")).is_some_and(|said| said.contains("boot without")));
     }
 
     #[test]

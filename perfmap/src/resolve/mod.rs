@@ -1,6 +1,7 @@
 //! Addresses → places: every stack of a recording as one list of named places, interpreter frames put where they
 //! belong. Pure: needs no files (the names of native frames are in the recording, see [`native`]).
 
+mod go;
 mod java_sources;
 mod jit;
 mod merge;

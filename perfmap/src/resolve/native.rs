@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use blazesym::symbolize::source::{Elf, Source};
 use blazesym::symbolize::{CodeInfo, Input, Reason, Sym, Symbolized, Symbolizer};
 
-use super::{java_sources, project::is_project_program};
+use super::{go, java_sources, project::is_project_program};
 use crate::recording::{Frame, ModuleId, Recording, Symbol, SymbolFunction, Unnamed};
 use crate::unwind::elf::{is_stripped, linked_address, read_segments};
 use crate::unwind::modules::ModuleFiles;
@@ -48,11 +48,10 @@ pub fn symbolize(recording: &mut Recording, files: &ModuleFiles) {
             None => ("", ""),
         };
         let offsets: Vec<u64> = frames.iter().map(|(_, offset)| *offset).collect();
-        let named = if is_project_program(&recording.meta, path) {
-            in_detail(&detailed, file, &offsets)
-        } else {
-            by_name(&names_only, file, build_id, &offsets)
-        };
+        let own = is_project_program(&recording.meta, path);
+        let mut named =
+            if own { in_detail(&detailed, file, &offsets) } else { by_name(&names_only, file, build_id, &offsets) };
+        go::name(file, &offsets, &mut named, own);
         for ((at, _), symbol) in frames.into_iter().zip(named) {
             symbols[at] = symbol;
         }

@@ -5,6 +5,7 @@
 
 mod extents;
 mod names;
+mod sections;
 mod thread_local;
 
 pub use names::Mangled;

@@ -345,6 +345,38 @@ def cache_unused_good():
             rates()
 
 
+KEPT = []
+
+
+def answer(i, keeps):
+    page = bytearray(get(client(), "/t/5/item/%d" % i)[:1]) * (3 << 19)
+    KEPT[:] = KEPT + [page] if keeps else [page]
+
+
+def memory_leak_bad():
+    for i in range(60):
+        answer(i, True)
+
+
+def memory_leak_good():
+    for i in range(60):
+        answer(i, False)
+
+
+def load(mib):
+    KEPT[:] = [bytearray(b"\1") * (mib << 20)]
+    get(client(), "/t/30/item/1")
+
+
+def large_allocation_bad():
+    load(256)
+
+
+def large_allocation_good():
+    for _ in range(16):
+        load(4)
+
+
 def work():
     with sect("work"):
         globals()["%s_%s" % (RULE, WAY)]()

@@ -161,6 +161,7 @@ fn awaits_of_one_function_in_several_steps() {
     let found = of.judged("sequential_awaits");
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!((found[0].verdict, found[0].subject.as_str()), (Confirmed, "page"));
+    assert_eq!(found[0].affected_steps, ["1.1", "2", "3.1"]);
     // Eight rounds of 60 ms that could take 20 ms each.
     assert_eq!(found[0].gain.as_ref().unwrap().wall, ms(320));
 }

@@ -85,6 +85,13 @@ fn iterations(facts: &Facts<'_>, process: ProcessId) -> Vec<Nanos> {
     std::mem::take(found)
 }
 
+/// What was resident at each iteration: a reading holds until the next one, for memory that does not change is not told.
+fn held(readings: &[(Nanos, f64)], iterations: &[Nanos]) -> Vec<(f64, f64)> {
+    let at = |at: &Nanos| readings.partition_point(|(told, _)| told <= at).checked_sub(1);
+    let points = iterations.iter().enumerate();
+    points.filter_map(|(n, one)| Some((n as f64, readings.get(at(one)?)?.1))).collect()
+}
+
 /// y = a + slope · x by least squares; `fit` is the coefficient of determination.
 #[derive(Debug, Clone, Copy)]
 struct Line {
@@ -111,11 +118,10 @@ fn suspicion(
         return None;
     }
     let during = readings.iter().filter(|(at, _)| *at >= first && *at <= last);
-    let points: Vec<(f64, f64)> =
-        during.map(|(at, bytes)| (iterations.partition_point(|one| one <= at) as f64, *bytes)).collect();
-    if points.len() < READINGS {
+    if during.count() < READINGS {
         return None;
     }
+    let points = held(readings, iterations);
     let whole = line(&points)?;
     let grown = whole.slope * iterations.len() as f64;
     if grown < LOOKED_AT {
@@ -214,6 +220,31 @@ mod tests {
             of.correlated.waits.last_mut().unwrap().task = napping;
         }
         of.verdict(ID)
+    }
+
+    /// A buffer that fills during ten of sixty requests, in a line: nothing is told of it afterwards.
+    #[test]
+    fn what_grows_at_first_has_grown_by_no_more() {
+        let of = |growing: u64| {
+            let mut of = run();
+            let (load, nap) = (of.stack(&[("load", 9)]), of.stack(&[("thread.nap", 3)]));
+            for n in 0..60_u64 {
+                if n < growing {
+                    let (task, change) = (TaskId(0), 4 << 20);
+                    let resident = (n + 1) << 22;
+                    of.recording.events.push(Event::Memory(Memory {
+                        at: ms(n * 10),
+                        task,
+                        change,
+                        resident,
+                        stack: load,
+                    }));
+                }
+                of.wait(n * 10 + 2, n * 10 + 8, Cause::Sleep, nap);
+            }
+            of.verdict(ID)
+        };
+        assert_eq!((of(12), of(60)), (Some(Verdict::Dismissed), Some(Verdict::Confirmed)));
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(crate) fn judge(facts: &Facts<'_>) -> Answer {
     }
     let above = above(facts);
     type Key<'k> = (&'k str, Option<&'k Location>, Option<usize>, TaskId);
-    let mut by_parent: BTreeMap<Key<'_>, (&Step, Vec<Made<'_>>)> = BTreeMap::new();
+    let mut by_parent: BTreeMap<Key<'_>, (Vec<&Step>, Vec<Made<'_>>)> = BTreeMap::new();
     for made in all.into_iter().filter(|made| made.trip.protocol.kind().is_web()) {
         let Some(step) = made.place.step else { continue };
         let script = is_script(step);
@@ -52,11 +52,15 @@ pub(crate) fn judge(facts: &Facts<'_>) -> Answer {
         let one =
             if script { (parent.function.as_str(), parent.location.as_ref()) } else { (parent.id.as_str(), None) };
         let key = (one.0, one.1, made.parent, made.trip.task);
-        by_parent.entry(key).or_insert_with(|| (parent, Vec::new())).1.push(made);
+        let (parents, of_parents) = by_parent.entry(key).or_default();
+        if !parents.iter().any(|known| known.id == parent.id) {
+            parents.push(parent);
+        }
+        of_parents.push(made);
     }
     let mut found: Vec<Suspicion> = Vec::new();
-    for (parent, made) in by_parent.into_values() {
-        found.extend(of_parent(facts, parent, &made));
+    for (parents, made) in by_parent.into_values() {
+        found.extend(of_parents(facts, &parents, &made));
     }
     if found.is_empty() { Answer::Quiet } else { Answer::Found(found) }
 }
@@ -85,7 +89,9 @@ fn named<'a>(step: &'a Step, above: &BTreeMap<&str, &'a Step>) -> &'a Step {
     named
 }
 
-fn of_parent(facts: &Facts<'_>, parent: &Step, made: &[Made<'_>]) -> Option<Suspicion> {
+/// `parents`: the steps of one function.
+fn of_parents(facts: &Facts<'_>, parents: &[&Step], made: &[Made<'_>]) -> Option<Suspicion> {
+    let parent = *parents.iter().max_by_key(|step| step.wall)?;
     let trips: Vec<&RoundTrip> = made.iter().map(|made| made.trip).collect();
     let kinds: BTreeSet<_> = trips.iter().map(|trip| what(trip)).collect();
     if trips.len() < LEAST || kinds.len() < 2 {
@@ -139,8 +145,9 @@ fn of_parent(facts: &Facts<'_>, parent: &Step, made: &[Made<'_>]) -> Option<Susp
     let place = Place { step: Some(parent), above: None };
     let description = format!("{} awaits calls that do not need one another one after the other.", parent.function);
     let mut found = suspicion(RULE, parent.function.clone(), Some(&place), (verdict, note), description, evidence);
+    found.affected_steps = parents.iter().map(|step| step.id.clone()).collect();
     if verdict == Verdict::Confirmed {
-        found.gain = place.is_waited_for().then(|| Gain {
+        found.gain = parents.iter().any(|step| !step.beside).then(|| Gain {
             wall: now.since(then),
             basis: format!("one after the other {:.1} ms, together {:.1} ms", now.as_ms(), then.as_ms()),
         });
