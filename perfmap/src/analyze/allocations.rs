@@ -177,7 +177,10 @@ mod tests {
             bytes: 130_000,
             wall: Nanos(2_000_000),
             names: StackNames {
-                frames: vec![Frame::Jit { name: "a".into() }, Frame::Jit { name: "b".into() }],
+                frames: vec![
+                    Frame::Jit { name: "a".into(), place: None },
+                    Frame::Jit { name: "b".into(), place: None },
+                ],
                 stacks: vec![stack(0), stack(1)],
                 ..StackNames::default()
             },

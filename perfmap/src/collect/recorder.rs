@@ -188,6 +188,7 @@ impl Recorder {
     }
 
     fn apply_changes(&mut self, until: u64) {
+        self.stacks.unwinder.reached(until);
         while self.changes.front().is_some_and(|change| change.at <= until) {
             let Some(Change { pid, what, .. }) = self.changes.pop_front() else { return };
             let subject = match what {

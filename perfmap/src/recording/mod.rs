@@ -49,8 +49,8 @@ pub use process::{Ending, Image, Process, ProcessId, Task, TaskId};
 pub use socket::{Address, Ends, Family, Role, Socket, SocketId, StateChange, TcpState, Translation};
 pub use source::{E2eTest, EntryKind, EntryPoint, Source, SourceFinding, SourceKind, SourceStep, TestSource};
 pub use stack::{
-    Code, CodeId, Frame, FrameId, KernelSymbolId, Module, ModuleId, PythonFrame, PythonFrameId, Stack, StackEnd,
-    StackId, Symbol, SymbolFunction, Unnamed,
+    Code, CodeId, Frame, FrameId, JitPlace, KernelSymbolId, Module, ModuleId, PythonFrame, PythonFrameId, Stack,
+    StackEnd, StackId, Symbol, SymbolFunction, Unnamed,
 };
 pub use surroundings::{Container, NamedService, Namespaces, ServiceSelector, Surroundings, SurroundingsId, is_unit};
 pub use thinning::{Overload, Thinned, Thinning};

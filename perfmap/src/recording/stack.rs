@@ -54,15 +54,24 @@ pub enum Frame {
         module: ModuleId,
         offset: u64,
     },
-    /// Named by a runtime's map (`/tmp/perf-PID.map`).
+    /// Named by a runtime's map (`/tmp/perf-PID.map`) or dump (`jit-PID.dump`).
     Jit {
         name: String,
+        /// Of the instruction; maps have none.
+        place: Option<JitPlace>,
     },
     Kernel(KernelSymbolId),
     /// An address with no mapping known for it.
     Unmapped {
         address: u64,
     },
+}
+
+/// A line of a generated function's source, as the runtime wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct JitPlace {
+    pub file: String,
+    pub line: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -25,8 +25,8 @@ const HEAD: u64 = 16 << 10;
 /// Fills the symbols of the methods that are the project's. `recording.symbols` has one for each frame.
 pub(super) fn place(recording: &mut Recording) {
     let methods = |frame: &Frame| match frame {
-        Frame::Jit { name } => jit::java(name).map(|method| (method.full.to_owned(), method.source())),
-        Frame::Native { .. } | Frame::Kernel(_) | Frame::Unmapped { .. } => None,
+        Frame::Jit { name, place: None } => jit::java(name).map(|method| (method.full.to_owned(), method.source())),
+        Frame::Jit { .. } | Frame::Native { .. } | Frame::Kernel(_) | Frame::Unmapped { .. } => None,
     };
     let found: Vec<(usize, (String, String))> =
         recording.frames.iter().enumerate().filter_map(|(at, frame)| Some((at, methods(frame)?))).collect();
@@ -105,7 +105,7 @@ mod tests {
     fn recording(root: &Path, names: &[&str]) -> Recording {
         let mut recording = Recording::default();
         recording.meta.project_roots = vec![root.to_path_buf()];
-        recording.frames = names.iter().map(|name| Frame::Jit { name: (*name).into() }).collect();
+        recording.frames = names.iter().map(|name| Frame::Jit { name: (*name).into(), place: None }).collect();
         recording.symbols = vec![Symbol { functions: Vec::new(), unnamed: None }; names.len()];
         recording
     }

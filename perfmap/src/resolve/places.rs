@@ -85,10 +85,13 @@ impl<'a> Places<'a> {
                 };
                 functions.iter().map(place).collect()
             }
-            Frame::Jit { name } => {
+            Frame::Jit { name, place } => {
                 let jit::JitName { function, file, first_line } = jit::parse(name);
-                let file = file.map(str::to_owned);
-                vec![Place { file, first_line, ..named(function.to_owned(), Language::Jit) }]
+                // Where the name tells the file, as V8's do, the lines beside it are counted from another beginning.
+                let place = place.as_ref().filter(|_| file.is_none());
+                let line = place.map(|place| place.line);
+                let file = file.or(place.map(|place| place.file.as_str())).map(str::to_owned);
+                vec![Place { file, line, first_line, ..named(function.to_owned(), Language::Jit) }]
             }
             Frame::Kernel(symbol) => match self.recording.kernel_symbols.get(symbol.0 as usize) {
                 Some(name) => vec![named(name.clone(), Language::Kernel)],

@@ -10,6 +10,7 @@
 
 pub mod elf;
 pub mod go;
+pub mod jit_dump;
 pub mod kernel;
 pub mod modules;
 pub mod native;

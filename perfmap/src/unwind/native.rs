@@ -10,6 +10,7 @@ use framehop::x86_64::{CacheX86_64, Reg, UnwindRegsX86_64, UnwinderX86_64};
 use framehop::{Error, ExplicitModuleSectionInfo, FrameAddress, Module, Unwinder as _};
 use rustc_hash::FxHashMap;
 
+use super::jit_dump::JitDumps;
 use super::modules::Modules;
 use super::open::Root;
 use super::perf_map::PerfMaps;
@@ -82,6 +83,7 @@ pub struct Unwinder {
     spaces: AddressSpaces,
     modules: Modules,
     perf_maps: PerfMaps,
+    jit_dumps: JitDumps,
     unwinders: FxHashMap<u32, ProcessUnwinder>,
     /// Root directories that are not ours: of containers, mostly. By pid.
     roots: FxHashMap<u32, Arc<Root>>,
@@ -101,6 +103,7 @@ pub fn read_mappings(pid: u32) -> Vec<Mapping> {
 impl Unwinder {
     pub fn mapped(&mut self, pid: u32, mapping: &Mapping) {
         let Some(end) = mapping.start.checked_add(mapping.length) else { return };
+        self.jit_dumps.mapped(pid, mapping, self.roots.get(&pid).map(Arc::as_ref));
         let module = self.modules.see(pid, mapping, self.roots.get(&pid).map(Arc::as_ref));
         // The kernel's offset of a mapping without a file is not a file offset.
         let no_file = self.modules.is_vdso(module) || self.modules.is_anonymous(module);
@@ -108,8 +111,14 @@ impl Unwinder {
         self.spaces.mapped(pid, MappedRange { start: mapping.start, end, file_offset, module });
     }
 
+    /// Stacks that come now are of this time, of the kernel's clock.
+    pub fn reached(&mut self, now: u64) {
+        self.jit_dumps.reached(now);
+    }
+
     pub fn forked(&mut self, parent: u32, child: u32) {
         self.spaces.forked(parent, child);
+        self.jit_dumps.forked(parent, child);
         if let Some(root) = self.roots.get(&parent).cloned() {
             self.roots.entry(child).or_insert(root);
         }
@@ -119,6 +128,7 @@ impl Unwinder {
         self.spaces.executed(pid);
         self.unwinders.remove(&pid);
         self.perf_maps.forget(pid);
+        self.jit_dumps.forget(pid);
     }
 
     pub fn exited(&mut self, pid: u32) {
@@ -185,7 +195,7 @@ impl Unwinder {
     }
 
     fn addresses(&mut self, pid: u32, registers: &Registers, stack: &[u8], addresses: &mut Vec<u64>) -> StackEnd {
-        let Self { spaces, modules, perf_maps: _, unwinders, roots: _, known_roots: _ } = self;
+        let Self { spaces, modules, perf_maps: _, jit_dumps: _, unwinders, roots: _, known_roots: _ } = self;
         let version = spaces.version(pid);
         let process = unwinders.entry(pid).or_insert_with(|| ProcessUnwinder {
             version: 0,
@@ -237,18 +247,23 @@ impl Unwinder {
 
     fn frame(&mut self, pid: u32, address: u64) -> Frame {
         let Some(range) = self.spaces.find(pid, address).copied() else {
-            return match self.perf_maps.name(pid, address) {
-                Some(name) => Frame::Jit { name: name.to_owned() },
-                None => Frame::Unmapped { address },
-            };
+            return self.generated(pid, address).unwrap_or(Frame::Unmapped { address });
         };
         // Runtimes write generated code to anonymous memory, memfds and deleted files, never to a file that stays.
         if (self.modules.is_anonymous(range.module) || self.modules.image(range.module).is_none())
-            && let Some(name) = self.perf_maps.name(pid, address)
+            && let Some(frame) = self.generated(pid, address)
         {
-            return Frame::Jit { name: name.to_owned() };
+            return frame;
         }
         Frame::Native { module: range.module, offset: range.offset_of(address) }
+    }
+
+    fn generated(&mut self, pid: u32, address: u64) -> Option<Frame> {
+        if let Some((name, place)) = self.jit_dumps.find(pid, address) {
+            return Some(Frame::Jit { name: name.to_owned(), place });
+        }
+        let name = self.perf_maps.name(pid, address)?;
+        Some(Frame::Jit { name: name.to_owned(), place: None })
     }
 }
 

@@ -124,7 +124,7 @@ fn sample() -> Recording {
     };
     let frames = vec![
         Frame::Native { module: ModuleId(0), offset: 0x1234 },
-        Frame::Jit { name: "j".into() },
+        Frame::Jit { name: "j".into(), place: Some(JitPlace { file: "j.x".into(), line: 7 }) },
         Frame::Kernel(KernelSymbolId(0)),
         Frame::Unmapped { address: 0xffff_0000 },
         Frame::Unmapped { address: 1 },
@@ -374,7 +374,7 @@ fn environment() -> Environment {
 fn closer() -> Closer {
     let stack = Stack { kernel: [].into(), native: [FrameId(0)].into(), python: [].into(), end: StackEnd::Complete };
     let lines = vec![(3, 40, Nanos(9))];
-    let frames = vec![Frame::Jit { name: "j".into() }];
+    let frames = vec![Frame::Jit { name: "j".into(), place: None }];
     let names = StackNames { frames, stacks: vec![stack], ..StackNames::default() };
     let part = Estimate { whole: 1, points: 2, blocks: 3.0, blocks_variance: 4.0 };
     Closer {
@@ -519,7 +519,7 @@ fn comes_back_as_it_was() {
 /// `FORMAT_VERSION` and write the new fingerprint down.
 #[test]
 fn the_format_is_pinned() {
-    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (15, 13170605098129407068));
+    assert_eq!((FORMAT_VERSION, fingerprint(&content(&sample()).unwrap())), (16, 5090473864161616343));
 }
 
 #[test]
