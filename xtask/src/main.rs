@@ -20,9 +20,10 @@ cargo xtask COMMAND
   test [--unit]           install what is missing, run every check and test; --unit needs nothing but Rust
   setup                   install what the tests need, and only what is missing
   build-ebpf [--check]    make perfmap-ebpf/perfmap.bpf.o again; --check compares it with the committed one
-  bench [--load|--scale] [--pairs N]
+  bench [--load|--scale|--means] [--pairs N]
                           overhead beside perf, py-spy and strace, of 64 workers, and under load; writes
-                          docs/benchmarks.md (--load, --scale: that part alone)
+                          docs/benchmarks.md (--load, --scale: that part alone); --means: the means of collecting
+                          beside py-spy and samply, writes the table of docs/backends.md
   gains [--runs N] [RULE…]
                           what hints promise beside what their fixes save; writes the table of docs/gains.md (of some
                           rules: prints it)
@@ -48,6 +49,7 @@ fn main() -> std::process::ExitCode {
             let (what, rest) = match rest {
                 ["--load", rest @ ..] => (bench::What::Load, rest),
                 ["--scale", rest @ ..] => (bench::What::Scale, rest),
+                ["--means", rest @ ..] => (bench::What::Means, rest),
                 rest => (bench::What::All, rest),
             };
             match rest {

@@ -2,6 +2,7 @@
 //! → medians and ratios in `docs/benchmarks.md`. Never a test: a machine's noise must not fail a build.
 
 mod load;
+mod means;
 mod scale;
 mod table;
 mod tool;
@@ -46,6 +47,8 @@ pub enum What {
     Load,
     /// 64 workers alone.
     Scale,
+    /// The means of collecting alone, which have a page of their own; never part of all.
+    Means,
 }
 
 pub fn bench(what: What, pairs: usize) -> Result<()> {
@@ -57,28 +60,33 @@ pub fn bench(what: What, pairs: usize) -> Result<()> {
             What::All => &[],
             What::Load => &["--load"],
             What::Scale => &["--scale"],
+            What::Means => &["--means"],
         };
         return must(shell::as_root(&me).arg("bench").args(only).args(["--pairs", &pairs.to_string()]));
     }
-    if what != What::Scale {
-        // Its own workload needs nothing but Python.
+    if !matches!(what, What::Scale | What::Means) {
+        // Their own workloads need nothing but Python and a compiler.
         setup::setup(For::Tests)?;
     }
     must(cargo().args(["build", "--release", "--locked", "-p", "perfmap"]))?;
     let scratch = shell::target_dir().join("bench");
     std::fs::create_dir_all(&scratch).with_context(|| format!("make {}", scratch.display()))?;
-    let path = root().join("docs/benchmarks.md");
+    let path = root().join(match what {
+        What::All | What::Load | What::Scale => "docs/benchmarks.md",
+        What::Means => "docs/backends.md",
+    });
     let page = match what {
         What::All => work(pairs, &scratch)?,
-        What::Load | What::Scale => {
+        What::Load | What::Scale | What::Means => {
             std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?
         }
     };
     let page = match what {
         What::All | What::Scale => scale::with_section(&page, &scale::section(pairs, &scratch)?),
-        What::Load => page,
+        What::Load | What::Means => page,
     };
     let page = match what {
+        What::Means => means::with_section(&page, &means::section(pairs, &scratch)?),
         What::All | What::Load => load::with_section(&page, &load::section(pairs, &scratch)?),
         What::Scale => page,
     };
