@@ -18,6 +18,7 @@ mod conntrack;
 mod containers;
 mod decode;
 mod devices;
+mod exchanges;
 mod fallback;
 mod go_programs;
 mod goroutines;

@@ -9,6 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::{
     CollectError, Control, Means, Mode, Outcome, Plan, Progress, PythonBy,
     clock::{children_cpu, monotonic_ns, own_cpu},
+    exchanges::Exchanges,
     fallback::Fallback,
     gpu::GpuWatch,
     item::Item,
@@ -53,6 +54,7 @@ pub fn run_unprivileged(
     let (root, remote) = (held.pid(), held.remote());
     let origin = monotonic_ns();
     let mut watch = Watch::begin(plan, means, root, &cpus, origin)?;
+    let mut exchanges = (plan.mode == Mode::Profile).then(|| Exchanges::begin(origin));
     let (sender, receiver) = bounded::<Item>(CHANNEL);
     let detail = plan.detail;
     let recorder = thread::Builder::new()
@@ -86,6 +88,9 @@ pub fn run_unprivileged(
         alive.difference(&known).for_each(|pid| python.search(*pid, now));
         known.difference(alive).for_each(|pid| python.ended(*pid));
         known.clone_from(alive);
+        if let Some(exchanges) = &mut exchanges {
+            exchanges.tick(now, alive);
+        }
         python.tell(python_programs::look(&mut discoverer, python.wanted()), now, &sender)?;
         if plan.mode == Mode::Count {
             memory.tick(now, alive);
@@ -108,6 +113,7 @@ pub fn run_unprivileged(
     let now = monotonic_ns();
     let stopped = Nanos(now.saturating_sub(origin));
     let exact_to = watch.exact_to(now);
+    let exchanged = exchanges.map(|exchanges| exchanges.finish(watch.alive())).unwrap_or_default();
     let (items, told) = watch.finish(now, root, ending);
     items.into_iter().try_for_each(|item| send(&sender, item))?;
     let python = python.finish();
@@ -139,6 +145,7 @@ pub fn run_unprivileged(
     recording.gpu = gpu.into_seen();
     let of_python = python.notes(&recording, recording.meta.wall);
     recording.meta.notes.extend(of_python);
+    recording.meta.notes.extend(exchanged);
     Ok(Outcome {
         recording,
         origin: Nanos(origin).plus(before),

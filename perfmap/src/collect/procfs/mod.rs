@@ -27,7 +27,7 @@ use crate::{
 };
 
 pub use look::{State, look};
-pub use objects::Objects;
+pub use objects::{Objects, network_namespace};
 use polls::Polls;
 pub use waits::{Off, Seen, see, tell};
 

@@ -128,7 +128,8 @@ impl Objects {
 
 const LISTEN: u16 = 10;
 
-fn network_namespace(pid: u32) -> u32 {
+/// 0: it cannot be told.
+pub fn network_namespace(pid: u32) -> u32 {
     let link = std::fs::read_link(format!("/proc/{pid}/ns/net")).unwrap_or_default();
     let text = link.to_string_lossy();
     text.strip_prefix("net:[").and_then(|rest| rest.strip_suffix(']')?.parse().ok()).unwrap_or(0)
