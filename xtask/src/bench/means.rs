@@ -26,6 +26,8 @@ enum Means {
     Samply,
 }
 
+/// A function's name → its wall time in milliseconds.
+type WallOf = Box<dyn Fn(&str) -> f64>;
 /// Measured in one run: the program's own wall time, and of each function by how much the tool was off, in milliseconds.
 type Off = BTreeMap<&'static str, f64>;
 
@@ -94,7 +96,7 @@ impl Means {
     }
 
     /// Milliseconds of wall time in a function, as the tool has it.
-    fn found(self, out: &Path) -> Result<Box<dyn Fn(&str) -> f64>> {
+    fn found(self, out: &Path) -> Result<WallOf> {
         match self {
             Self::Nothing | Self::Samply => Ok(Box::new(|_| 0.0)),
             Self::Ebpf | Self::Perf | Self::Procfs => {
