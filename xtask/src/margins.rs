@@ -243,10 +243,11 @@ mod tests {
     #[test]
     fn wrong_verdicts_are_said() {
         let nothing = json!({"profile_result": {"suspicion_stack": []}});
-        let said = lines("tiny_io", &pair(&[result("confirmed", 2.0, 1.0), nothing.clone()], &[nothing.clone()]));
+        let said =
+            lines("tiny_io", &pair(&[result("confirmed", 2.0, 1.0), nothing.clone()], std::slice::from_ref(&nothing)));
         assert_eq!(said[1], "| `tiny_io` | share | 0.500 ratio | 2 (4.0×) | not raised |");
         assert_eq!(said[2], "| `tiny_io` | verdicts | | **1 of 2 missed** | **0 of 1 wrong** |");
-        let said = lines("tiny_io", &pair(&[nothing.clone()], &[nothing]));
+        let said = lines("tiny_io", &pair(std::slice::from_ref(&nothing), std::slice::from_ref(&nothing)));
         assert_eq!(said, ["| `tiny_io` | verdicts | | **1 of 1 missed** | **0 of 1 wrong** |"]);
     }
 

@@ -273,7 +273,7 @@ impl Watch {
     fn finish(self, now: u64, root: u32, ending: Option<Ending>) -> (Vec<Item>, Vec<(Loss, u64)>) {
         match self {
             Watch::Perf(perf) => perf.finish(now),
-            Watch::Procfs(procfs) => procfs.finish(now),
+            Watch::Procfs(procfs) => procfs.finish(now, matches!(ending, Some(Ending::Exited(_))).then_some(root)),
             Watch::Counting(counting) => {
                 let mut entries = Entries::default();
                 let who = Who { pid: root, tid: root, at: now };

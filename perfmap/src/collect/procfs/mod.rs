@@ -147,10 +147,11 @@ impl Procfs {
         }
     }
 
-    pub fn finish(self, now: u64) -> (Vec<Item>, Vec<(Loss, u64)>) {
+    /// `ended`: the root process, where it ended by itself.
+    pub fn finish(self, now: u64, ended: Option<u32>) -> (Vec<Item>, Vec<(Loss, u64)>) {
         let mut entries = Entries::default();
         let refused = self.polls.refused;
-        self.polls.finish(now, &mut entries);
+        self.polls.finish(now, ended, &mut entries);
         (vec![Item::Events(entries.into_bytes())], vec![(Loss::NoTaskStorage, refused)])
     }
 }

@@ -201,12 +201,14 @@ impl Polls {
         }
     }
 
-    /// What is still waited for when the recording ends.
-    pub fn finish(self, now: u64, entries: &mut Entries) {
+    /// What is still waited for when the recording ends. `ended`: a process that ended since the last pass, so that what its
+    /// threads waited for at that pass was over before.
+    pub fn finish(self, now: u64, ended: Option<u32>, entries: &mut Entries) {
         let mut left: Vec<(u32, Thread)> = self.threads.into_iter().collect();
         left.sort_by_key(|(tid, _)| *tid);
         for (tid, thread) in left {
-            end(&thread, Who { pid: thread.pid, tid, at: now }, true, entries);
+            let unfinished = Some(thread.pid) != ended;
+            end(&thread, Who { pid: thread.pid, tid, at: now }, unfinished, entries);
         }
     }
 }
@@ -287,6 +289,32 @@ mod tests {
     use proptest::prelude::*;
 
     const MS: u64 = 1_000_000;
+
+    #[test]
+    fn what_a_process_that_ended_waited_for_is_over() {
+        let nanosleep = look::Entered { number: 230, arguments: [0; 3] };
+        let look = look::Look { at: 5, pid: 7, tid: 7, state: State::Sleeping, call: Some(nanosleep), place: None };
+        let last_wait = |ended: Option<u32>| {
+            let mut polls = Polls::new(7, 1, 0);
+            let seen = see(look.clone(), &mut Objects::default(), 0);
+            let thread = polls.threads.get_mut(&7).expect("the first thread");
+            thread.wait = Some(Wait { from: 3, seen });
+            let mut entries = Entries::default();
+            polls.finish(9, ended, &mut entries);
+            entries.into_bytes()
+        };
+        let told = |unfinished: bool| {
+            let mut entries = Entries::default();
+            let seen = see(look.clone(), &mut Objects::default(), 0);
+            let who = Who { pid: 7, tid: 7, at: 9 };
+            tell(&mut entries, Off { who, from: 3, state: 1, unfinished, child: None }, Some(&seen));
+            entries.into_bytes()
+        };
+        assert_eq!(last_wait(Some(7)), told(false));
+        assert_eq!(last_wait(None), told(true));
+        assert_eq!(last_wait(Some(8)), told(true), "another process's");
+        assert_ne!(told(true), told(false));
+    }
 
     #[test]
     fn layouts() {
