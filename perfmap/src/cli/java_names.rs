@@ -5,7 +5,7 @@
 //! a JVM that does not listen yet: it is asked only when the process catches that signal.
 
 use std::{
-    os::unix::process::CommandExt,
+    os::unix::{fs::MetadataExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -88,6 +88,12 @@ fn ask(pid: u32, identity: Option<&Identity>, stop: &AtomicBool) -> Told {
         if !listens(pid) {
             continue;
         }
+        // Its files are another user's then, and are not run as this one.
+        let wanted = identity.map_or_else(|| nix::unistd::geteuid().as_raw(), |identity| identity.uid);
+        if user_of(pid).is_some_and(|user| user != wanted) {
+            told.hindrance = Some("it runs as another user than the command was started as");
+            return told;
+        }
         let Some(jcmd) = jcmd_of(pid) else {
             // A script that is about to become Java looks like this for a moment.
             if is_java(pid) {
@@ -99,10 +105,16 @@ fn ask(pid: u32, identity: Option<&Identity>, stop: &AtomicBool) -> Told {
         match answered(&jcmd, pid, identity, stop) {
             Some(true) => told.answers += 1,
             Some(false) => {
-                told.hindrance = Some("jcmd failed: Compiler.perfmap is there from JDK 17 on");
+                told.hindrance =
+                    Some("jcmd failed: Compiler.perfmap is there from JDK 17 on, or the process was ending");
                 return told;
             }
-            None => return told,
+            None => {
+                if !stop.load(Ordering::Relaxed) {
+                    told.hindrance = Some("jcmd did not start or gave no answer in time");
+                }
+                return told;
+            }
         }
         next = (next * 2).min(LONGEST);
     }
@@ -118,6 +130,10 @@ fn wait(length: Duration, stop: &AtomicBool) -> bool {
         thread::sleep(LOOK);
     }
     !stop.load(Ordering::Relaxed)
+}
+
+fn user_of(pid: u32) -> Option<u32> {
+    std::fs::metadata(format!("/proc/{pid}")).ok().map(|process| process.uid())
 }
 
 fn is_java(pid: u32) -> bool {

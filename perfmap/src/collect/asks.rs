@@ -94,6 +94,7 @@ impl Asks {
         if self.given.is_empty() || self.of_socket.contains_key(&socket) {
             return None;
         }
+        self.given.get(&tid)?.as_ref()?; // of several none is known until the loop rests
         let (wrap, by) = self.given.remove(&tid)??;
         if self.older.values().any(|known| *known == socket) {
             return None;
@@ -221,6 +222,9 @@ mod tests {
         assert_eq!(asks.sent(70, SocketId(3)), None, "known: no older one");
         asks.reused_unknown(70, third, by(6, 3));
         assert_eq!(asks.sent(70, SocketId(4)), None, "two were given at one time");
+        asks.reused_unknown(70, Key { pid: 7, address: 0xb0 }, by(6, 4));
+        assert_eq!(asks.sent(70, SocketId(5)), None, "nor of one more in the same turn");
+        asks.rests(70);
         asks.reused_unknown(70, other, by(7, 2));
         asks.rests(70);
         assert_eq!(asks.sent(70, SocketId(4)), None, "another turn of the loop");

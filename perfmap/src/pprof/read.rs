@@ -225,7 +225,8 @@ fn tie(raw: Raw<'_>) -> Result<Profile, NotAProfile> {
     let text = |index: u64| {
         let bytes = usize::try_from(index).ok().and_then(|index| strings.get(index)).copied().unwrap_or_default();
         let bytes = bytes.get(..STRING_BYTES).unwrap_or(bytes);
-        room.set(room.get().and_then(|room| room.checked_sub(bytes.len())));
+        // An empty one takes room too.
+        room.set(room.get().and_then(|room| room.checked_sub(bytes.len() + size_of::<String>())));
         room.get().map_or(String::new(), |_| String::from_utf8_lossy(bytes).into_owned())
     };
     let value_type = |(kind, unit): (u64, u64)| ValueType { kind: text(kind), unit: text(unit) };

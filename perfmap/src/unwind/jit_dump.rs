@@ -39,6 +39,9 @@ const NAME_LIMIT: usize = 512;
 const PATH_LIMIT: usize = 4096;
 /// Longer tables of lines are left out.
 const DEBUG_LIMIT: u64 = 1 << 20;
+/// Bytes of such tables that are read at once, and in all: a sparse file costs nothing to make.
+const DEBUG_AT_ONCE: u64 = 16 << 20;
+const DEBUG_IN_ALL: u64 = 1 << 30;
 /// Records of one file; what follows is not read.
 const MOST_RECORDS: u64 = 2 << 20;
 /// Records that are read at once.
@@ -87,6 +90,8 @@ pub struct Dumped {
     /// Its times are of the kernel's clock.
     timed: bool,
     broken: bool,
+    /// Bytes of tables of lines that were read.
+    tables: u64,
     held: usize,
 }
 
@@ -104,6 +109,7 @@ impl Dumped {
             return;
         }
         self.next = u64::MAX;
+        let mut tables = DEBUG_AT_ONCE;
         let mut bytes = vec![0; LOAD_FIXED + NAME_LIMIT];
         for _ in 0..AT_ONCE {
             if self.held >= limit || self.records >= MOST_RECORDS {
@@ -127,6 +133,16 @@ impl Dumped {
                 LOAD => self.load(record),
                 MOVE => self.moved(record),
                 DEBUG_INFO if u64::from(size) <= DEBUG_LIMIT => {
+                    let Some(left) = tables.checked_sub(size.into()) else {
+                        self.next = 0;
+                        return;
+                    };
+                    tables = left;
+                    self.tables += u64::from(size);
+                    if self.tables > DEBUG_IN_ALL {
+                        self.broken = true;
+                        return;
+                    }
                     let mut whole = vec![0; size as usize];
                     let count = read(self.read, &mut whole).min(whole.len());
                     self.debug(whole.get(..count).unwrap_or_default());

@@ -208,3 +208,34 @@ proptest! {
         }
     }
 }
+
+/// A sparse file is made for nothing; what is read of it is not.
+#[test]
+fn tables_of_lines_are_read_in_bounded_amounts() {
+    let size = 1_u32 << 20;
+    let mut head = Vec::new();
+    for word in [MAGIC, 1, HEADER as u32, MACHINE_X86_64, 0, 7] {
+        head.extend(word.to_ne_bytes());
+    }
+    head.resize(HEADER as usize, 0);
+    let count = std::cell::Cell::new(0_u64);
+    let read = |at: u64, into: &mut [u8]| {
+        if at == 0 {
+            into[..head.len()].copy_from_slice(&head);
+            return head.len();
+        }
+        into.fill(0);
+        into[..4].copy_from_slice(&DEBUG_INFO.to_ne_bytes());
+        into[4..8].copy_from_slice(&size.to_ne_bytes());
+        count.set(count.get() + into.len() as u64);
+        into.len()
+    };
+    let mut dumped = Dumped::default();
+    let length = HEADER + (4 << 30);
+    dumped.take(&read, length, (1, 1), HELD_LIMIT);
+    assert!(count.get() <= DEBUG_AT_ONCE + (1 << 20), "{} bytes at once", count.get());
+    for _ in 0..400 {
+        dumped.take(&read, length, (1, 1), HELD_LIMIT);
+    }
+    assert!(dumped.broken && count.get() <= DEBUG_IN_ALL + (1 << 27), "{} bytes in all", count.get());
+}

@@ -147,6 +147,30 @@ fn threads_of_equal_processes_are_one_crowd() {
     assert_eq!(found.category, Category::None);
 }
 
+/// The same program twice, one run after the other: three workers, not six that idle half of the time.
+#[test]
+fn processes_one_after_the_other_are_no_crowd() {
+    let (mut story, main) = Story::new("sh", 100_000);
+    story.recording.meta.cpus = 8;
+    for run in 0..2 {
+        let begun = run * 2_000;
+        let process = story.process(Some(main), begun, "app");
+        for _ in 0..3 {
+            let task = story.thread(process, begun);
+            for item in 0..20 {
+                let at = begun + item * 50;
+                story.block(task, at, at + 30, "part fetch", Ended::call(call::NANOSLEEP).result(0));
+                story.block(task, at + 30, at + 50, "part keep", Ended::call(call::NANOSLEEP).result(0));
+            }
+            story.dies(task, begun + 1_000);
+        }
+        story.dies(process, begun + 1_000);
+    }
+    let found = told(&mut story).expect("workers");
+    assert_eq!((found.kind, found.workers), (WorkerKind::Threads, 3));
+    assert_ne!(found.category, Category::Imbalance, "{}", found.root_cause);
+}
+
 #[test]
 fn one_that_has_more_to_do_is_an_imbalance() {
     let (mut story, main) = Story::new("app", 10_000);

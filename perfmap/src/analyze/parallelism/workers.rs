@@ -1,13 +1,14 @@
 //! Tasks → groups of equal ones: threads of one process or of several children of one, or such children, that began in the
-//! same function of the project. Who answers requests of the tree's own is a server, not a worker (those of others, of what was attached to, are
-//! its items); and one of many that live one item long is an item, of which
-//! so many are under way at a time.
+//! same function of the project. Who answers requests of the tree's own is a server, not a worker (those of others, of what
+//! was attached to, are its items); and one of many that live one item long is an item, of which so many are under way at a
+//! time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{jobs::Managers, types::WorkerKind};
 use crate::{
     analyze::suspicions::Facts,
+    correlate::RoundTrip,
     map::{Activity, Coroutine, Doing, FunctionId, Piece},
     recording::{Direction, Event, Nanos, ProcessId, SocketId, TaskId},
 };
@@ -129,8 +130,20 @@ fn of_siblings(facts: &Facts<'_>, by_key: &BTreeMap<Key, Vec<TaskId>>) -> BTreeM
             families.entry(Key::Siblings(parent, root)).or_default().push(tasks);
         }
     }
-    families.retain(|_, processes| processes.len() >= 2);
+    families.retain(|_, processes| processes.len() >= 2 && at_one_time(facts, processes));
     families.into_iter().map(|(key, processes)| (key, processes.into_iter().flatten().copied().collect())).collect()
+}
+
+/// All of them were there at some instant: what ran one after the other is no crowd.
+fn at_one_time(facts: &Facts<'_>, processes: &[&Vec<TaskId>]) -> bool {
+    let tasks = |of: &[TaskId]| of.iter().filter_map(|id| facts.recording.tasks.get(id.0 as usize)).collect::<Vec<_>>();
+    let lives = processes.iter().map(|of| {
+        let tasks = tasks(of);
+        let died = tasks.iter().map(|task| task.died.unwrap_or(Nanos(u64::MAX))).max();
+        (tasks.iter().map(|task| task.born).min(), died)
+    });
+    let (born, died): (Vec<_>, Vec<_>) = lives.unzip();
+    born.into_iter().max() < died.into_iter().min()
 }
 
 /// Coroutines of one thread that began in the same function. Where each does one thing, each is an item.
@@ -196,17 +209,18 @@ fn roots(facts: &Facts<'_>, activity: &Activity<'_>) -> Vec<Option<FunctionId>> 
     counts.into_iter().map(most).collect()
 }
 
-/// Tasks of what was attached to that read requests from outside.
+/// Tasks of what was attached to that answer requests from outside.
 fn answering(facts: &Facts<'_>) -> BTreeSet<TaskId> {
     let trips = facts.correlated.flows.round_trips.iter();
     let attached = facts.recording.meta.attached;
     trips.filter(|trip| attached && trip.inbound).map(|trip| trip.task).collect()
 }
 
-/// Tasks that read requests.
+/// Tasks that read requests or, of others' ones, answer them.
 pub(super) fn servers(facts: &Facts<'_>) -> BTreeSet<TaskId> {
     let trips = &facts.correlated.flows.round_trips;
-    let ends: BTreeSet<SocketId> = trips.iter().filter_map(|trip| trip.server_socket).collect();
+    let server_end = |trip: &RoundTrip| if trip.inbound { Some(trip.socket) } else { trip.server_socket };
+    let ends: BTreeSet<SocketId> = trips.iter().filter_map(server_end).collect();
     let inbound = trips.iter().filter(|trip| trip.inbound).map(|trip| trip.task);
     let readers = facts.recording.events.iter().filter_map(|event| match event {
         Event::Message(message) if message.direction == Direction::Received && ends.contains(&message.socket) => {

@@ -266,10 +266,14 @@ fn last_stints(facts: &[Fact]) -> Vec<LastStint> {
 /// found gone.
 fn add_last_stints(last: Vec<LastStint>, mut starts: Vec<Start>, found: &mut BTreeMap<TaskId, Vec<Stint>>) {
     starts.sort_by_key(|start| (start.at, start.thread));
+    let mut starts = starts.into_iter().peekable();
+    let mut open: Vec<Start> = Vec::new();
+    let mut made_up: BTreeMap<TaskId, Vec<Stint>> = BTreeMap::new();
     for LastStint { goroutine, waited, by } in last {
-        let before = starts.partition_point(|start| start.at <= by);
-        let Some(index) = before.checked_sub(1).filter(|index| starts[*index].at > waited) else { continue };
-        let Start { at, thread, known } = starts.remove(index);
+        while let Some(start) = starts.next_if(|start| start.at <= by) {
+            open.push(start);
+        }
+        let Some(Start { at, thread, known }) = open.pop_if(|start| start.at > waited) else { continue };
         let Some(stints) = found.get_mut(&thread) else { continue };
         let first = stints.partition_point(|stint| stint.from < at);
         let Some(next) = stints.get_mut(first).filter(|next| next.from == at && next.goroutine != goroutine) else {
@@ -278,7 +282,13 @@ fn add_last_stints(last: Vec<LastStint>, mut starts: Vec<Start>, found: &mut BTr
         let to = at.plus(Nanos(next.to.min(known).since(at).0 / 2));
         if to > at {
             (next.from, next.after) = (to, Some(goroutine));
-            stints.insert(first, Stint { thread, goroutine, from: at, to, after: None, seen: false });
+            let stint = Stint { thread, goroutine, from: at, to, after: None, seen: false };
+            made_up.entry(thread).or_default().push(stint);
         }
+    }
+    for (thread, stints) in made_up {
+        let all = found.entry(thread).or_default();
+        all.extend(stints);
+        all.sort_by_key(|stint| stint.from);
     }
 }

@@ -5,7 +5,7 @@ use perfmap_common as wire;
 use super::Recorder;
 use crate::{
     collect::{decode::RawStack, plaintext::Seen},
-    recording::{Direction, Event, Layer, Loss, Message, Role, SocketId},
+    recording::{CallStep, Direction, Event, Layer, Loss, Mark, Message, Role, SocketId, Wire},
 };
 
 impl Recorder {
@@ -36,7 +36,15 @@ impl Recorder {
             }
         }
         let is_client = self.sockets.sockets.get(socket.0 as usize).is_some_and(|socket| socket.role == Role::Client);
-        if direction == Direction::Sent && is_client {
+        // What is asked for there are requests of HTTP: what else the thread sends meanwhile says nothing.
+        let asks = |mark: &Mark| match mark {
+            Mark::Call { wire, step: CallStep::Request { .. }, .. } => matches!(wire, Wire::Http1 | Wire::Http2),
+            Mark::Call { .. } | Mark::TlsRecord { .. } | Mark::TlsDesync | Mark::Upgraded | Mark::Tokens { .. } => {
+                false
+            }
+        };
+        let may_ask = self.sockets.carries_tls(message.socket) || marks.iter().any(asks);
+        if direction == Direction::Sent && is_client && may_ask {
             let asked = self.pending_asks.sent(message.header.tid, socket);
             self.asked(asked);
         }

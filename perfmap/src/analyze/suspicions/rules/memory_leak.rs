@@ -123,7 +123,8 @@ fn suspicion(
     }
     let points = held(readings, iterations);
     let whole = line(&points)?;
-    let grown = whole.slope * iterations.len() as f64;
+    // Not beyond the readings: iterations before the first one are no points.
+    let grown = whole.slope * (points.last()?.0 - points.first()?.0 + 1.0);
     if grown < LOOKED_AT {
         return None;
     }
