@@ -11,6 +11,8 @@ pub(crate) enum Sharing {
     Cpus,
     Quota,
     HotCode,
+    /// A program that is not the project's own code.
+    HotProgram,
     Service,
 }
 
@@ -29,6 +31,7 @@ impl Sharing {
             }
             Sharing::Quota => "Raise the CPU quota of the cgroup, or compute less within it.".to_owned(),
             Sharing::HotCode => format!("Do less in {function}: its lines with most samples first."),
+            Sharing::HotProgram => format!("Give {function} less to do, or let it work on several parts at one time."),
             Sharing::Service => format!("Ask {function} for less, or make it compute less for an answer."),
         }
     }
@@ -94,6 +97,9 @@ impl Sharing {
             ),
             (Sharing::HotCode, JavaScript | Go | Java | Rust | Other) => {
                 ("in the loop: what is the same for each turn", "before the loop, or kept from the last call")
+            }
+            (Sharing::HotProgram, Python | JavaScript | Go | Java | Rust | Other) => {
+                ("all of the data, by one process", "what has changed; or parts of the data, a process for each CPU")
             }
             (Sharing::Service, Python | JavaScript | Go | Java | Rust | Other) => (
                 "the service computes each answer anew",
