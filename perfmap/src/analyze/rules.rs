@@ -74,7 +74,8 @@ fn class(map: &Map, candidate: &Candidate<'_>) -> Class {
 fn detail(map: &Map, candidate: &Candidate<'_>, class: Class) -> Detail {
     let time = candidate.time;
     let Some(step) = candidate.step else {
-        return Detail::Outside { time, largest: map.outside.top.first().map(|(name, _)| name.clone()) };
+        let largest = map.outside.top.first().filter(|(_, length)| is_mostly(*length, time));
+        return Detail::Outside { time, largest: largest.map(|(name, _)| name.clone()) };
     };
     if class == Class::Cpu {
         let longest = candidate.parts.longest_wait();

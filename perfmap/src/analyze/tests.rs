@@ -185,6 +185,11 @@ fn the_remainder_can_be_the_largest() {
     assert_eq!(found.class, Class::Cpu);
     assert_eq!(found.detail, Detail::Outside { time: ms(700), largest: Some("sort".into()) });
     assert_eq!((found.top[0].step.clone(), found.top[0].rank), (None, Rank::Primary));
+    // The largest of many small ones is not most of it.
+    let top = vec![("sort".into(), ms(200))];
+    let outside = Outside { self_time: ms(700), cpu: ms(650), waits: waits(&[]), top, ..Outside::default() };
+    let found = of(&Map { outside, ..one(Step { own_cpu: ms(300), ..step("1", "f", 300, 300) }) });
+    assert_eq!(found.detail, Detail::Outside { time: ms(700), largest: None });
 }
 
 #[test]

@@ -9,6 +9,8 @@ pub(crate) enum Sharing {
     Transaction,
     Interpreter,
     Cpus,
+    /// Others' programs have them.
+    Machine,
     Quota,
     HotCode,
     /// A program that is not the project's own code.
@@ -28,6 +30,9 @@ impl Sharing {
             Sharing::Interpreter => format!("Let {function} compute in processes instead of threads."),
             Sharing::Cpus => {
                 format!("Start no more computing work from {function} than there are CPUs, or give it more CPUs.")
+            }
+            Sharing::Machine => {
+                format!("Let {function} run where other programs leave it the CPUs: they had most of them meanwhile.")
             }
             Sharing::Quota => "Raise the CPU quota of the cgroup, or compute less within it.".to_owned(),
             Sharing::HotCode => format!("Do less in {function}: its lines with most samples first."),
@@ -86,6 +91,9 @@ impl Sharing {
             ),
             (Sharing::Cpus, JavaScript | Java | Rust | Other) => {
                 ("more threads that compute than CPUs", "as many threads that compute as CPUs")
+            }
+            (Sharing::Machine, Python | JavaScript | Go | Java | Rust | Other) => {
+                ("beside builds, backups, other services", "at another time, or with CPUs of its own (cpuset, nice)")
             }
             (Sharing::Quota, Python | JavaScript | Go | Java | Rust | Other) => (
                 "cpu.max: less than the program computes with",

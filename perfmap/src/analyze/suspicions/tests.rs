@@ -85,6 +85,25 @@ fn few_requests_are_no_pattern() {
     assert!(of.judged("sequential_http_calls").is_empty());
 }
 
+/// `/page/17`, `/page/4`: a counter of the loop's, or the link in the last answer.
+#[test]
+fn numbers_that_are_too_short_to_be_told_apart() {
+    let note = |short: bool| {
+        let mut of = run();
+        let socket = of.connection(0, 100);
+        for n in 0..8 {
+            let trip = of.get(socket, n * 100, n * 100 + 90);
+            if short {
+                trip.asked.tokens = vec![7];
+            }
+        }
+        let found = of.judged("sequential_http_calls");
+        assert_eq!(found[0].verdict, Confirmed);
+        (found[0].note.contains("was not seen"), found[0].gain.as_ref().unwrap().basis.contains("only if none needs"))
+    };
+    assert_eq!((note(false), note(true)), ((false, false), (true, true)));
+}
+
 #[test]
 fn calls_one_after_the_other() {
     let mut of = run();
