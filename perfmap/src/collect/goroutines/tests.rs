@@ -344,7 +344,7 @@ fn who_waits_for_the_connection_writes_later() {
     let writes = |goroutine| What::Writes { goroutine: Goroutine(goroutine), connection: goroutine };
     story.runs(5, 0, 5).fact(6, 0, asks(5, 2)).runs(5, 1, 6).fact(7, 1, asks(6, 3));
     story.fact(8, 1, writes(6)).fact(9, 0, writes(5)).waits(10, 0, 5, 4, Reason::Lock).runs(10, 0, 1);
-    story.message(12, 1, Direction::Sent).runs(12, 1, 6).waits(13, 1, 6, 7, Reason::Goroutine).runs(13, 1, 1);
+    story.message(12, 1, Direction::Sent).runs(12, 1, 6).waits(13, 1, 6, 7, Reason::Goroutine).runs(13, 1, 7);
     story.message(15, 1, Direction::Sent).runs(15, 1, 5).idle(0, 16, 90, None).idle(1, 17, 90, None);
     let told = story.told();
     let messages = told.0.events.iter().filter_map(|event| match event {
