@@ -1,7 +1,14 @@
 //! Event loops of other runtimes than asyncio: what their polls wait for, found through the descriptors that became ready.
 
-use anyhow::{Result, ensure};
-use perfmap_tests::{Map, Trace, Traced, Truth, turn};
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use perfmap_tests::{Map, Trace, Traced, Truth, turn, workload};
 
 fn traced(workload: &str, variant: &str) -> Result<Traced> {
     passes(Trace::workload(workload, &[variant])?)
@@ -293,4 +300,36 @@ fn node_http_and_timers() -> Result<()> {
 #[test]
 fn node_https_and_timers() -> Result<()> {
     node_http("tls")
+}
+
+/// The command itself says that it is Node: its probes are there before it starts, also where no run was before.
+#[test]
+fn node_that_asks_at_once_in_its_first_run() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    if !has_node() {
+        return Ok(());
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").context("listen")?;
+    let port = listener.local_addr().context("the listener's address")?.port().to_string();
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let (mut asked, mut part) = (Vec::new(), [0; 512]);
+            while !asked.ends_with(b"\r\n\r\n") {
+                match client.read(&mut part) {
+                    Ok(read) if read > 0 => asked.extend_from_slice(&part[..read]),
+                    Ok(_) | Err(_) => break,
+                }
+            }
+            thread::sleep(Duration::from_millis(20));
+            let _ = client.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+        }
+    });
+    // V8 leaves a log where it runs.
+    let directory = workload::ready("w64_node_http")?.join("truth");
+    let command = ["node", "--perf-basic-prof", "--interpreted-frames-native-stack", "../first.mjs", &port];
+    let trace = Trace::command(command).dir(directory).option("--no-baseline");
+    let map = passes(trace)?.map()?;
+    let got = map.round_trips("ask");
+    ensure!(got == 8 || losses_said(&map), "ask: {got} round trips of 8");
+    under(&map, "inTurn", "ask")
 }

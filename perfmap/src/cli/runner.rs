@@ -9,7 +9,7 @@ use super::{
 use crate::{
     collect::{self, AllocationPlan, CollectError, Control, FollowPeers, Means, Mode, Outcome, Peer, Peers, Progress},
     recording::{Ending, Nanos},
-    target::{Escalation, Held, Remote, Signals, Step},
+    target::{self, Escalation, Held, Remote, Signals, Step},
 };
 
 #[derive(Debug)]
@@ -107,7 +107,7 @@ impl<'a> Runner<'a> {
         }
         let known = if purpose == Purpose::Allocations { Vec::new() } else { self.peers.clone() };
         let peers = Peers { follow, known, watched: Vec::new() };
-        let mut plan = collect::Plan { tls_libraries: self.tls_libraries.clone(), ..self.plan.collect(mode, peers) };
+        let mut plan = collect::Plan { tls_libraries: self.beforehand(), ..self.plan.collect(mode, peers) };
         if let Purpose::Closer { sample_hz } = purpose {
             plan.sample_hz = sample_hz;
         }
@@ -157,6 +157,17 @@ impl<'a> Runner<'a> {
         };
         let outcome = collect::run_unprivileged(&plan, without.means, launch, &without.lost, &mut control);
         self.finish(outcome, capture, own, names.take(), purpose)
+    }
+
+    /// What can be probed before the target starts: what earlier runs used, and what the command itself shows.
+    fn beforehand(&self) -> Vec<collect::TlsUse> {
+        let mut known = self.tls_libraries.clone();
+        for path in target::programs(&self.plan.command) {
+            if known.iter().all(|used| !used.is_of(&path)) {
+                known.push(collect::TlsUse::of_program(path));
+            }
+        }
+        known
     }
 
     fn finish(

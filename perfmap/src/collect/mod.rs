@@ -76,7 +76,10 @@ pub use run::{Controller, attach, run};
 pub use selected::running;
 pub use unprivileged::run_unprivileged;
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     recording::{Nanos, NativeAllocations, Recording},
@@ -115,7 +118,7 @@ pub struct Plan {
     pub stack_bytes: u32,
     /// Services that run already.
     pub peers: Peers,
-    /// TLS libraries that an earlier run used: probed before the target starts. A library that is new is probed some 20 ms
+    /// TLS libraries that an earlier run used, and programs that the command names: probed before the target starts. A library that is new is probed some 20 ms
     /// after it was mapped, which a short program's first request may not wait for.
     pub tls_libraries: Vec<TlsUse>,
     /// Probes in TLS libraries are set one by one, as kernels before 6.6 need it, also where all of a library can be one link.
@@ -141,6 +144,17 @@ pub struct AllocationPlan {
 pub struct TlsUse {
     path: PathBuf,
     functions: BTreeSet<perfmap_common::TlsFunction>,
+}
+
+impl TlsUse {
+    /// Of one that is to run, with whatever of TLS and of an event loop is linked into it.
+    pub fn of_program(path: PathBuf) -> TlsUse {
+        TlsUse { path, functions: BTreeSet::new() }
+    }
+
+    pub fn is_of(&self, path: &Path) -> bool {
+        self.path == path
+    }
 }
 
 /// What the caller wants next; asked about every 10 ms.

@@ -73,13 +73,15 @@ pub struct TlsLibraries {
 }
 
 impl TlsLibraries {
-    /// Probes what earlier runs used, before the target starts.
+    /// Probes what earlier runs used, and what the command itself shows, before the target starts. Without functions: all that
+    /// it has.
     pub fn with(earlier: &[TlsUse], object: &mut Object) -> TlsLibraries {
         let mut libraries = TlsLibraries::default();
         for TlsUse { path, functions } in earlier.iter().take(LIBRARIES) {
             let Some(file) = path.to_str().and_then(open_plain) else { continue };
             let Some(inode) = inode(&file) else { continue };
-            let TlsFile { has, calls: _, asks } = tls_functions::look(&file);
+            let TlsFile { has, calls, asks } = tls_functions::look(&file);
+            libraries.called.extend(calls);
             libraries.asks(inode, path.clone(), &file, asks);
             let Some(Ok(points)) = has else { continue };
             libraries.called.extend(functions);

@@ -6,13 +6,11 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fs::File,
-    io::Read,
     os::unix::ffi::{OsStrExt, OsStringExt},
     path::Path,
 };
 
-use super::{command::Command, program};
+use super::{command::Command, program, programs};
 
 /// What is set, and what it is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,9 +41,6 @@ const JAVA: Asked = Asked {
     runtime: Runtime::Java,
 };
 const DOT_NET: Asked = Asked { variable: "DOTNET_PerfMapEnabled", value: "1", runtime: Runtime::DotNet };
-
-/// A first line is no longer (the kernel reads 256 bytes).
-const FIRST_LINE: u64 = 256;
 
 /// What the command is to be asked; None: it is of no such runtime, or its environment says it all already.
 pub fn asked_of(command: &Command) -> Option<Asked> {
@@ -109,10 +104,8 @@ fn runtime(name: &[u8]) -> Option<Asked> {
 
 /// `#!/usr/bin/env node`, `#!/usr/bin/node`: npm, npx and the tools that they install.
 fn runtime_of_script(path: &Path) -> Option<Asked> {
-    let mut head = Vec::new();
-    File::open(path).ok()?.take(FIRST_LINE).read_to_end(&mut head).ok()?;
-    let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
-    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let words = programs::first_line(path)?;
+    let mut words = words.iter().map(|word| word.as_bytes());
     let base = |word: &[u8]| word.rsplit(|byte| *byte == b'/').next().unwrap_or(word).to_vec();
     let mut name = base(words.next()?);
     if name == b"env" {

@@ -5,6 +5,7 @@
 
 use std::{
     ffi::OsStr,
+    fs::Metadata,
     os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     path::{Path, PathBuf},
 };
@@ -25,7 +26,13 @@ pub enum NotFound {
 
 /// Files to try in order, as execvp would.
 pub(super) fn candidates(command: &Command) -> Vec<PathBuf> {
-    let Some(program) = command.argv.first().filter(|program| !program.is_empty()) else { return Vec::new() };
+    command.argv.first().map_or(Vec::new(), |program| files(command, program))
+}
+
+fn files(command: &Command, program: &OsStr) -> Vec<PathBuf> {
+    if program.is_empty() {
+        return Vec::new();
+    }
     if program.as_bytes().contains(&b'/') {
         return vec![PathBuf::from(program)];
     }
@@ -47,7 +54,7 @@ pub fn find(command: &Command) -> Result<PathBuf, NotFound> {
     for candidate in candidates(command) {
         let path = command.working_directory.join(&candidate);
         match path.metadata() {
-            Ok(facts) if facts.is_file() && facts.permissions().mode() & 0o111 != 0 => return Ok(path),
+            Ok(facts) if is_executable(&facts) => return Ok(path),
             Ok(_) => refused = refused.or(Some(path)),
             Err(_) => {}
         }
@@ -56,6 +63,16 @@ pub fn find(command: &Command) -> Result<PathBuf, NotFound> {
         Some(path) => Err(NotFound::NotExecutable { path }),
         None => Err(NotFound::Missing { nearest: nearest(command) }),
     }
+}
+
+/// The file that a word means where it stands for a program.
+pub(super) fn executable(command: &Command, word: &OsStr) -> Option<PathBuf> {
+    let mut paths = files(command, word).into_iter().map(|file| command.working_directory.join(file));
+    paths.find(|path| path.metadata().is_ok_and(|facts| is_executable(&facts)))
+}
+
+fn is_executable(facts: &Metadata) -> bool {
+    facts.is_file() && facts.permissions().mode() & 0o111 != 0
 }
 
 /// Executables whose names are close to what was typed.

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{Fact, Goroutine, What, ran::Ran};
-use crate::recording::{Direction, Nanos, ProcessId, SocketId, StackId, TaskId};
+use super::{Fact, Goroutine, What, ran::Ran, stints::Stint};
+use crate::recording::{Direction, Nanos, ProcessId, SocketId, StackId};
 
 /// Requests of one connection that may be under way together.
 const MAX_TOGETHER: usize = 256;
+/// Stints of a writer that are looked at for the send of one request.
+const MAX_STINTS: usize = 64;
+/// Stints of one goroutine on several threads can only overlap by what is not known of where they ended.
+const MAX_OVERLAPPING: usize = 8;
 
 /// A request that a goroutine made on a connection, and when its answer began to arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +20,7 @@ pub struct Request {
     pub stack: StackId,
     pub socket: SocketId,
     pub answered: Nanos,
-    /// When it was written, and until when whoever did so ran.
+    /// From when to when whoever wrote it ran, where it was sent.
     pub written: (Nanos, Nanos),
 }
 
@@ -36,6 +40,7 @@ impl Requests {
         received.values_mut().for_each(|of_socket| of_socket.sort_unstable());
         let mut found = Requests::default();
         for (process, facts) in of_process {
+            let writers = writers(*process, facts, ran);
             let mut asks: BTreeMap<u64, (Nanos, Goroutine, StackId)> = BTreeMap::new();
             for fact in facts {
                 match fact.what {
@@ -45,11 +50,11 @@ impl Requests {
                     What::Writes { goroutine: writer, connection } => {
                         // A body goes in several writes.
                         let Some((at, goroutine, stack)) = asks.remove(&connection) else { continue };
-                        let Some((sent, socket, until)) = sent(fact.thread, fact.at, writer, ran) else { continue };
+                        let stints = writers.get(&writer).map_or(&[][..], Vec::as_slice);
+                        let Some((sent, socket, written)) = sent(stints, fact.at, ran) else { continue };
                         let answers = received.get(&socket).map_or(&[][..], Vec::as_slice);
                         let answered = answers.get(answers.partition_point(|at| *at <= sent)).copied();
                         let answered = answered.unwrap_or(Nanos(u64::MAX));
-                        let written = (fact.at, until);
                         let request = Request { at, goroutine, stack, socket, answered, written };
                         found.of_socket.entry((*process, socket)).or_default().push(request);
                         found.of_goroutine.entry((*process, goroutine)).or_default().push(request);
@@ -81,10 +86,37 @@ fn last(requests: &[Request], at: Nanos) -> Option<&Request> {
     requests[..requests.partition_point(|request| request.at <= at)].last()
 }
 
-/// What the writer then sent, when, and until when it ran.
-fn sent(thread: TaskId, at: Nanos, writer: Goroutine, ran: &Ran) -> Option<(Nanos, SocketId, Nanos)> {
-    let stint = ran.stint(thread, at).filter(|stint| stint.goroutine == writer)?;
-    let sends = |transfer: &&super::ran::Transfer| transfer.at >= at && transfer.direction == Direction::Sent;
-    let transfer = ran.transfers(stint).iter().find(sends)?;
-    Some((transfer.at, transfer.socket, stint.to))
+/// Of those that write: where they ran, in order of time.
+fn writers(process: ProcessId, facts: &[Fact], ran: &Ran) -> BTreeMap<Goroutine, Vec<Stint>> {
+    let writes = facts.iter().filter_map(|fact| match fact.what {
+        What::Writes { goroutine, .. } => Some((goroutine, Vec::new())),
+        What::Runs(_) | What::Schedules | What::Waits { .. } | What::GoesOn(_) | What::Ended(_) | What::Asks { .. } => {
+            None
+        }
+    });
+    let mut found: BTreeMap<Goroutine, Vec<Stint>> = writes.collect();
+    if found.is_empty() {
+        return found;
+    }
+    let threads = ran.threads.get(&process).map_or(&[][..], Vec::as_slice);
+    for stint in threads.iter().filter_map(|thread| ran.stints.get(thread)).flatten() {
+        if let Some(own) = found.get_mut(&stint.goroutine) {
+            own.push(*stint);
+        }
+    }
+    found.values_mut().for_each(|own| own.sort_by_key(|stint| (stint.from, stint.to)));
+    found
+}
+
+/// What the writer sent next after `at`, when, and when it ran there. One that gathers requests yields before it sends them, and
+/// one that shares the connection may wait for its turn: then it goes on on any thread.
+fn sent(stints: &[Stint], at: Nanos, ran: &Ran) -> Option<(Nanos, SocketId, (Nanos, Nanos))> {
+    let first = stints.partition_point(|stint| stint.from <= at).saturating_sub(MAX_OVERLAPPING);
+    let later = stints[first..].iter().filter(|stint| stint.to >= at).take(MAX_STINTS);
+    let sends = later.filter_map(|stint| {
+        let mut transfers = ran.transfers(stint).iter();
+        let send = transfers.find(|transfer| transfer.at >= at && transfer.direction == Direction::Sent)?;
+        Some((send.at, send.socket, (at.max(stint.from), stint.to)))
+    });
+    sends.min_by_key(|(sent, _, _)| *sent)
 }

@@ -313,6 +313,48 @@ fn a_request_is_its_askers() {
     assert_eq!(messages, [(asker, Some(StackId(2))), (asker, None)]);
 }
 
+/// A connection's writer that gathers what is asked (gRPC's) yields before it sends, and another thread may go on with it: it
+/// is the asker's request all the same.
+#[test]
+fn a_request_is_its_askers_whichever_thread_sends_it() {
+    let mut story = story();
+    let asks = What::Asks { goroutine: Goroutine(5), stack: StackId(2), connection: 77 };
+    story.runs(5, 0, 1).runs(9, 0, 5).fact(10, 0, asks).waits(11, 1, 5, 6, Reason::Goroutine).runs(11, 1, 9);
+    story.fact(12, 0, What::Writes { goroutine: Goroutine(8), connection: 77 }).runs(13, 0, 1).idle(0, 14, 60, None);
+    story.message(20, 1, Direction::Sent).runs(20, 1, 8).idle(1, 21, 40, None);
+    story.message(41, 1, Direction::Received).runs(41, 1, 9).runs(43, 1, 5);
+    let told = story.told();
+    let asker = told.task("goroutine 5");
+    let sockets: Vec<_> = told.0.calls.iter().filter(|call| call.task == asker).map(|call| call.object).collect();
+    assert_eq!(sockets, [OnObject::Socket(SocketId(0))]);
+    let messages = told.0.events.iter().filter_map(|event| match event {
+        Event::Message(message) => Some((message.task, message.stack)),
+        _ => None,
+    });
+    assert_eq!(messages.collect::<Vec<_>>(), [(asker, Some(StackId(2))), (asker, None)]);
+}
+
+/// Two ask for the same connection, and the first to write waits for its turn until the other one has sent: each message is
+/// its own asker's.
+#[test]
+fn who_waits_for_the_connection_writes_later() {
+    let mut story = story();
+    let asks =
+        |goroutine, stack| What::Asks { goroutine: Goroutine(goroutine), stack: StackId(stack), connection: goroutine };
+    let writes = |goroutine| What::Writes { goroutine: Goroutine(goroutine), connection: goroutine };
+    story.runs(5, 0, 5).fact(6, 0, asks(5, 2)).runs(5, 1, 6).fact(7, 1, asks(6, 3));
+    story.fact(8, 1, writes(6)).fact(9, 0, writes(5)).waits(10, 0, 5, 4, Reason::Lock).runs(10, 0, 1);
+    story.message(12, 1, Direction::Sent).runs(12, 1, 6).waits(13, 1, 6, 7, Reason::Goroutine).runs(13, 1, 7);
+    story.message(15, 1, Direction::Sent).runs(15, 1, 5).idle(0, 16, 90, None).idle(1, 17, 90, None);
+    let told = story.told();
+    let messages = told.0.events.iter().filter_map(|event| match event {
+        Event::Message(message) => Some((message.at, message.task, message.stack)),
+        _ => None,
+    });
+    let (first, second) = (told.task("goroutine 6"), told.task("goroutine 5"));
+    assert_eq!(messages.collect::<Vec<_>>(), [(ms(12), first, Some(StackId(3))), (ms(15), second, Some(StackId(2)))]);
+}
+
 /// The scheduler's sleeps stay with the thread; what blocks inside a goroutine is the goroutine's.
 #[test]
 fn a_blocking_call_is_the_goroutines() {
