@@ -12,6 +12,7 @@ use std::{path::PathBuf, process::Command, time::Instant};
 
 pub const DEFAULT_SECONDS: u64 = 60;
 const CARGO_FUZZ: &str = "0.13.2";
+const CODEGEN_UNITS: &str = "16";
 /// One input that takes longer, or more memory, is a finding.
 const SECONDS_AN_INPUT: u32 = 10;
 const MEGABYTES: u32 = 2048;
@@ -106,7 +107,12 @@ fn tools() -> Result<()> {
 fn cargo_fuzz(command: &str) -> Command {
     // Not through the stable cargo that runs this: rustup picks the compiler by the first word.
     let mut cargo = Command::new("cargo");
-    cargo.args(["+nightly", "fuzz", command]).current_dir(root()).env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
+    // Of itself it makes one unit of each crate.
+    cargo
+        .args(["+nightly", "fuzz", command, "--codegen-units", CODEGEN_UNITS])
+        .current_dir(root())
+        .env_remove("RUSTUP_TOOLCHAIN")
+        .env_remove("CARGO");
     cargo
 }
 
