@@ -69,6 +69,7 @@ pub use pid_namespace::is_proc_foreign;
 pub use privileges::{
     NEEDS, Need, at_start as drop_needless_capabilities, only_writing as drop_all_but_writing, tried,
 };
+pub use pyspy::serve as read_interpreters;
 pub use probes::{PROBES, Probe, ProbeResult, probe};
 pub use recorder::Detail;
 pub use remedy::{filtered_calls, remedy, remedy_outside};
@@ -195,6 +196,9 @@ pub enum CollectError {
     Unsupported { what: String },
     #[error("could not load {what}: {why}")]
     Load { what: String, why: String },
+    /// Of the command; of perfmap's own they may work.
+    #[error("perf events of the command are refused: {why}")]
+    NoPerfEvents { why: String },
     #[error("the recorder stopped: {0}")]
     Recorder(String),
     #[error(transparent)]
