@@ -291,7 +291,10 @@ mod tests {
         for pid in [7, 8] {
             let readings = outcomes.of.get(&pid).unwrap();
             assert_eq!((readings.done, readings.lost), (0, 2));
-            assert!(readings.refused.as_ref().is_some_and(|why| why.ends_with("ended with exit code 3, 2 times")), "{readings:?}");
+            assert!(
+                readings.refused.as_ref().is_some_and(|why| why.ends_with("ended with exit code 3, 2 times")),
+                "{readings:?}"
+            );
         }
     }
 
@@ -312,6 +315,8 @@ mod tests {
         let readings = outcomes.of.get(&7).unwrap();
         assert_eq!((readings.done, readings.lost), (0, 1), "{readings:?}");
         let said = readings.note("python3", 7, &Because::Asked);
-        assert!(said.contains("not told: as was asked for; py-spy: the process that reads it was lost: it gave no answer"));
+        assert!(
+            said.contains("not told: as was asked for; py-spy: the process that reads it was lost: it gave no answer")
+        );
     }
 }

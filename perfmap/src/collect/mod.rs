@@ -69,8 +69,8 @@ pub use pid_namespace::is_proc_foreign;
 pub use privileges::{
     NEEDS, Need, at_start as drop_needless_capabilities, only_writing as drop_all_but_writing, tried,
 };
-pub use pyspy::serve as read_interpreters;
 pub use probes::{PROBES, Probe, ProbeResult, probe};
+pub use pyspy::serve as read_interpreters;
 pub use recorder::Detail;
 pub use remedy::{filtered_calls, remedy, remedy_outside};
 pub use run::{Controller, attach, run};

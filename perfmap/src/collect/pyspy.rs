@@ -22,11 +22,11 @@ use py_spy::{
 use serde::{Deserialize, Serialize};
 
 use super::process;
-pub(super) use asked::{Readers, Sampled};
+use crate::unwind::python::may_be_given;
 #[cfg(test)]
 pub(super) use asked::Program;
+pub(super) use asked::{Readers, Sampled};
 pub use served::serve;
-use crate::unwind::python::may_be_given;
 
 /// An interpreter needs some 10 ms to be there after an execve, much more on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(2);

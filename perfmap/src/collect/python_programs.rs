@@ -5,7 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use crossbeam_channel::Sender;
 
-use super::{CollectError, PythonBy, fallback::{Because, Fallback, Outcomes}, item::Item, object::PythonProcesses, run::send};
+use super::{
+    CollectError, PythonBy,
+    fallback::{Because, Fallback, Outcomes},
+    item::Item,
+    object::PythonProcesses,
+    run::send,
+};
 use crate::{
     recording::{Nanos, ProcessId, Recording},
     unwind::python::{Discoverer, Discovery, Refusal},

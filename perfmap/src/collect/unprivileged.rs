@@ -221,9 +221,7 @@ impl Watch {
             (Mode::Profile, Means::Perf) => {
                 let asked = Asked { sample_hz: plan.sample_hz, stack_bytes: plan.stack_bytes };
                 let perf = Perf::open(root, cpus, asked, plan.wait_threshold.0, now);
-                Watch::Perf(Box::new(
-                    perf.map_err(|error| CollectError::NoPerfEvents { why: error.to_string() })?,
-                ))
+                Watch::Perf(Box::new(perf.map_err(|error| CollectError::NoPerfEvents { why: error.to_string() })?))
             }
             (Mode::Profile, Means::Procfs) => {
                 Watch::Procfs(Box::new(Procfs::new(root, now, plan.sample_hz, plan.stack_bytes)))

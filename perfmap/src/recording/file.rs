@@ -14,9 +14,9 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{
-    Ask, Baseline, Call, Closer, Code, Device, Earlier, Environment, Event, FarEnd, Files, Frame, Gpu, Losses, Meta, Module,
-    OwnProfile, Process, PythonFrame, Recording, Socket, Source, Stack, Surroundings, Symbol, Task, Translation, Turn,
-    Work,
+    Ask, Baseline, Call, Closer, Code, Device, Earlier, Environment, Event, FarEnd, Files, Frame, Gpu, Losses, Meta,
+    Module, OwnProfile, Process, PythonFrame, Recording, Socket, Source, Stack, Surroundings, Symbol, Task,
+    Translation, Turn, Work,
 };
 
 /// The line feed shows transfers in text mode, the zero byte keeps tools from taking it for text.

@@ -8,7 +8,12 @@ use super::{
 use crate::shell::{in_path, must, output_of, release_binary, root, tools_venv};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use std::{collections::BTreeMap, fmt::Write as _, path::{Path, PathBuf}, process::Command};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// The section's first line; it ends where the next one begins.
 const TITLE: &str = "## Beside py-spy and samply";
