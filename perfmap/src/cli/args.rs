@@ -162,7 +162,7 @@ pub enum Subcommand {
     #[command(after_help = MAN_EXAMPLES)]
     Man,
     /// Read interpreters for another perfmap, on the socket that is standard input
-    #[command(hide = true)]
+    #[command(name = crate::collect::READ_INTERPRETERS, hide = true)]
     ReadInterpreters,
     /// Play the services of the demonstration
     #[command(hide = true)]

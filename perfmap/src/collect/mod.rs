@@ -70,7 +70,7 @@ pub use privileges::{
     NEEDS, Need, at_start as drop_needless_capabilities, only_writing as drop_all_but_writing, tried,
 };
 pub use probes::{PROBES, Probe, ProbeResult, probe};
-pub use pyspy::serve as read_interpreters;
+pub use pyspy::{READ_INTERPRETERS, serve as read_interpreters};
 pub use recorder::Detail;
 pub use remedy::{filtered_calls, remedy, remedy_outside};
 pub use run::{Controller, attach, run};

@@ -25,6 +25,7 @@ use super::process;
 use crate::unwind::python::may_be_given;
 #[cfg(test)]
 pub(super) use asked::Program;
+pub use asked::SUBCOMMAND as READ_INTERPRETERS;
 pub(super) use asked::{Readers, Sampled};
 pub use served::serve;
 

@@ -38,7 +38,7 @@ const LOOK: Duration = Duration::from_millis(20);
 const LEFT: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_millis(500);
 /// The subcommand that [`super::serve`] is behind.
-const SUBCOMMAND: &str = "read-interpreters";
+pub const SUBCOMMAND: &str = "read-interpreters";
 
 /// How a reader is started.
 pub(in crate::collect) struct Program {
@@ -203,7 +203,12 @@ fn reap(child: &mut Child) -> (Option<String>, Nanos) {
     let _ = child.kill();
     // SAFETY: as above.
     let waited = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) };
-    (None, if waited == pid { cpu_of(&usage) } else { Nanos::ZERO })
+    if waited != pid {
+        return (None, Nanos::ZERO);
+    }
+    // One that was about to end has its own ending still.
+    let by_us = libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGKILL;
+    ((!by_us).then(|| ending(status)), cpu_of(&usage))
 }
 
 fn ending(status: i32) -> String {
