@@ -106,10 +106,13 @@ static long look_at_one(u32 index, struct go_look *look) {
 	return 0;
 }
 
-/* The running thread goes to sleep; `call` is the system call that it does so in. */
-APART int look_at_goroutines(u32 pid, s32 call) {
-	if (call != 202 && call != 281 && call != 35) /* futex epoll_pwait nanosleep: those of the runtime */
-		return 0;
+/* Whether a thread of Go's that has no work sleeps in this system call: futex epoll_pwait nanosleep. */
+static __always_inline bool rests_in(s32 call) {
+	return call == 202 || call == 281 || call == 35;
+}
+
+/* The running thread goes to sleep in one of these. */
+APART int look_at_goroutines(u32 pid) {
 	struct go_layout *layout = go_layout_of(pid);
 	if (!layout)
 		return 0;

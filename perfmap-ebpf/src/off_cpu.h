@@ -55,6 +55,13 @@ static __always_inline bool is_stale(struct task_state *state) {
 	return state->state && !state->woken_after_switch && state->wake + EARLY_NS < state->off;
 }
 
+/* Two loads: a helper would cost as much as the rest of the note. */
+static __always_inline void copy_name(char *name, struct task_struct *task) {
+	u64 *from = (u64 *)&task->comm, *to = (u64 *)name;
+	to[0] = from[0];
+	to[1] = from[1];
+}
+
 /* A task got this CPU. */
 static __always_inline void note_run(struct task_struct *task, bool followed, u64 now) {
 	u32 zero = 0;
@@ -68,7 +75,7 @@ static __always_inline void note_run(struct task_struct *task, bool followed, u6
 	if (followed || !task->pid)
 		run->comm[0] = 0;
 	else
-		bpf_probe_read_kernel(run->comm, sizeof(run->comm), &task->comm);
+		copy_name(run->comm, task);
 }
 
 #ifdef MAPS_ARE_HERE

@@ -70,7 +70,8 @@ static __always_inline void leave(struct task_struct *task, struct task_state *s
 	state->call = call;
 	if (call == SYS_FUTEX && !settings.counting_only)
 		look_at_lock(state);
-	look_at_goroutines(pid, call);
+	if (rests_in(call))
+		look_at_goroutines(pid);
 	/* Outside system calls no return will follow at which the stack could be taken: a page fault's is taken now. */
 	if (call >= 0 || now - state->fault < FAULT_EVERY_NS)
 		return;

@@ -6,7 +6,8 @@ use serde_json::Value;
 use std::{path::Path, process::Command};
 
 /// Of the machine and its other programs: facts, wherever they are confirmed.
-const OF_THE_MACHINE: [&str; 4] = ["cpu_contention", "cpu_throttling", "disk_throughput_bound", "major_faults"];
+pub(crate) const OF_THE_MACHINE: [&str; 4] =
+    ["cpu_contention", "cpu_throttling", "disk_throughput_bound", "major_faults"];
 
 /// No suspicion but these is confirmed.
 fn confirms_at_most(program: &str, true_of_it: &[&str]) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Rules on calls and on data: each is confirmed for the program with the fault and not for its twin, and what a fix was
 //! predicted to save is what the twin saves.
 
+use crate::ordinary::OF_THE_MACHINE;
 use anyhow::{Context, Result, ensure};
 use perfmap_tests::{Trace, Traced, turn};
 use serde_json::Value;
@@ -78,6 +79,20 @@ pub(crate) fn judged_right_together(workload: &str, name: &str, rules: &[&str]) 
         let found = verdicts(&good.result, rule);
         ensure!(!found.contains(&"confirmed"), "{rule} is confirmed for the program without it");
     }
+    Ok(())
+}
+
+/// And nothing at all is confirmed of the other one, but what is the machine's.
+pub(crate) fn all_judged_right_together(workload: &str, name: &str, rules: &[&str]) -> Result<()> {
+    let (bad, good) = (twin(workload, name, "bad")?, twin(workload, name, "good")?);
+    for rule in rules {
+        let found = verdicts(&bad.result, rule);
+        ensure!(found.contains(&"confirmed"), "{rule} is {found:?} for the program that has it");
+    }
+    let all = good.result["suspicion_stack"].as_array().context("no suspicions in the result")?;
+    let confirmed = all.iter().filter(|one| one["verdict"] == "confirmed").filter_map(|one| one["id"].as_str());
+    let wrong: Vec<&str> = confirmed.filter(|id| !OF_THE_MACHINE.contains(id)).collect();
+    ensure!(wrong.is_empty(), "{wrong:?} confirmed for the program without a fault");
     Ok(())
 }
 

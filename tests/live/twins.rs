@@ -1,8 +1,10 @@
 //! The faults of the catalogue in other languages than Python: confirmed for the program that has one, and not for its twin.
 
-use crate::suspicions::{judged_right, judged_right_again, judged_right_together, synced_twins, twins_with_gain};
+use crate::suspicions::{
+    all_judged_right_together, judged_right, judged_right_again, judged_right_together, synced_twins, twins_with_gain,
+};
 use anyhow::{Context, Result, ensure};
-use perfmap_tests::turn;
+use perfmap_tests::{places, turn};
 use std::process::Command;
 
 fn node(rule: &str) -> Result<()> {
@@ -24,6 +26,16 @@ fn go(rule: &str) -> Result<()> {
         return Ok(());
     }
     judged_right("w78_twins_go", rule).map(|_| ())
+}
+
+/// Faults in one run, none of them in the other, in which nothing else is confirmed either.
+fn several(workload: &str, compiler: &str, rules: &[&str]) -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    if places::program(compiler).is_none() {
+        eprintln!("skipped: no {compiler} here");
+        return Ok(());
+    }
+    all_judged_right_together(workload, "several", rules)
 }
 
 fn go_with_gain(rule: &str) -> Result<()> {
@@ -172,4 +184,18 @@ fn memory_leak_in_go() -> Result<()> {
 #[test]
 fn large_allocation_in_go() -> Result<()> {
     go("large_allocation")
+}
+
+/// Blocking calls, a file without a buffer, the library's own mutex.
+#[test]
+fn calls_writes_and_a_mutex_in_rust() -> Result<()> {
+    let rules = ["sequential_http_calls", "connection_per_request", "tiny_io", "lock_contention"];
+    several("w68_twins_rust", "rustc", &rules)
+}
+
+/// The client's own threads open the connections and take the answers.
+#[test]
+fn clients_and_queries_in_java() -> Result<()> {
+    let rules = ["sequential_http_calls", "connection_per_request", "n_plus_one_queries"];
+    several("w69_twins_java", "javac", &rules)
 }

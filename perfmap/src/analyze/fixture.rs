@@ -182,7 +182,7 @@ pub fn map() -> Map {
             self_time: ms(220),
             cpu: ms(200),
             waits: waits(&[(WaitCause::Disk, 20)]),
-            top: vec![("_PyEval_EvalFrameDefault".into(), ms(90)), ("read".into(), ms(20))],
+            top: vec![("_PyEval_EvalFrameDefault".into(), ms(150)), ("read".into(), ms(20))],
             ..Outside::default()
         },
         rivals: vec![],

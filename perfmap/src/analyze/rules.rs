@@ -56,6 +56,10 @@ fn class(map: &Map, candidate: &Candidate<'_>) -> Class {
     {
         return Class::Cpu;
     }
+    // Between its calls: a client that polls, or holds itself back.
+    if sleeps(candidate) {
+        return Class::Wait;
+    }
     let network = network_class(map, candidate.step);
     if let Some(class) = candidate.step.and_then(|step| class_of_kind(step.kind, network)) {
         return class;
@@ -70,14 +74,17 @@ fn class(map: &Map, candidate: &Candidate<'_>) -> Class {
 fn detail(map: &Map, candidate: &Candidate<'_>, class: Class) -> Detail {
     let time = candidate.time;
     let Some(step) = candidate.step else {
-        return Detail::Outside { time, largest: map.outside.top.first().map(|(name, _)| name.clone()) };
+        let largest = map.outside.top.first().filter(|(_, length)| is_mostly(*length, time));
+        return Detail::Outside { time, largest: largest.map(|(name, _)| name.clone()) };
     };
     if class == Class::Cpu {
         let longest = candidate.parts.longest_wait();
         let is_wait = longest.is_some_and(|(cause, length)| cause == WaitCause::Lock && length > candidate.parts.cpu);
         return if is_wait { Detail::ForInterpreter { time } } else { Detail::OnCpu { time } };
     }
-    if let Some(detail) = calls(step, time) {
+    if !sleeps(candidate)
+        && let Some(detail) = calls(step, time)
+    {
         return detail;
     }
     if class == Class::IoFile {
@@ -87,6 +94,10 @@ fn detail(map: &Map, candidate: &Candidate<'_>, class: Class) -> Detail {
         Some((cause, _)) => Detail::Waiting { cause, time },
         None => Detail::Unexplained { time },
     }
+}
+
+fn sleeps(candidate: &Candidate<'_>) -> bool {
+    is_mostly(candidate.parts.waits.of(WaitCause::Sleep), candidate.time)
 }
 
 /// The function's waits for locks are mostly for CPython's one.

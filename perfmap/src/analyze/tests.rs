@@ -83,6 +83,23 @@ fn who_waits_for_the_interpreter_waits_to_compute() {
     assert_eq!(of(&map).class, Class::Lock);
 }
 
+/// A client that asks every now and then whether something is done.
+#[test]
+fn who_sleeps_between_its_calls_waits() {
+    let call = call("jobs", "GET /job", 13, true, latency(9, 9, 10, 10));
+    let polls = |slept: u64| Step {
+        kind: StepKind::HttpCall,
+        own_waits: waits(&[(WaitCause::Sleep, slept), (WaitCause::Network, 600 - slept)]),
+        call: call.clone(),
+        ..step("1", "f", 600, 600)
+    };
+    let found = of(&one(polls(500)));
+    assert_eq!((found.class, found.detail), (Class::Wait, Detail::Waiting { cause: WaitCause::Sleep, time: ms(600) }));
+    let found = of(&one(polls(200)));
+    assert_eq!(found.class, Class::IoNetwork);
+    assert!(matches!(found.detail, Detail::SequentialCalls { count: 13, .. }), "{:?}", found.detail);
+}
+
 #[test]
 fn classes_by_kind() {
     let cases = [
@@ -168,6 +185,11 @@ fn the_remainder_can_be_the_largest() {
     assert_eq!(found.class, Class::Cpu);
     assert_eq!(found.detail, Detail::Outside { time: ms(700), largest: Some("sort".into()) });
     assert_eq!((found.top[0].step.clone(), found.top[0].rank), (None, Rank::Primary));
+    // The largest of many small ones is not most of it.
+    let top = vec![("sort".into(), ms(200))];
+    let outside = Outside { self_time: ms(700), cpu: ms(650), waits: waits(&[]), top, ..Outside::default() };
+    let found = of(&Map { outside, ..one(Step { own_cpu: ms(300), ..step("1", "f", 300, 300) }) });
+    assert_eq!(found.detail, Detail::Outside { time: ms(700), largest: None });
 }
 
 #[test]

@@ -82,7 +82,7 @@ pub enum Detail {
     NothingStandsOut {
         largest: Nanos,
     },
-    /// Time outside the project's functions, with the library function or binary that owns most of it.
+    /// Time outside the project's functions, with the library function or binary that owns most of it, if one does.
     Outside {
         time: Nanos,
         largest: Option<String>,

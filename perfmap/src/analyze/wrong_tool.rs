@@ -113,10 +113,27 @@ fn within_norm(
         candidates.iter().filter_map(|candidate| candidate.step.map(|step| (step.id.as_str(), step))).collect();
     let large: Vec<&Bottleneck> = top.iter().filter(|one| one.share_pct > ACTIONABLE_PCT).collect();
     let covered: f64 = large.iter().map(|one| one.share_pct).sum();
-    let calls: Option<Vec<Usual>> =
-        large.iter().map(|one| usual(map, steps.get(one.step.as_deref()?)?, norms)).collect();
+    let calls: Option<Vec<Usual>> = large
+        .iter()
+        .map(|one| usual(map, steps.get(one.step.as_deref()?)?, norms).filter(|_| waits_for_calls(one)))
+        .collect();
     let calls = calls.filter(|calls| !calls.is_empty())?;
     (covered >= NORM_PCT).then_some(Indicator::WithinIndustryNorm { calls })
+}
+
+/// The latency of its calls explains its time: what it computes and how long it sleeps in between is its own.
+fn waits_for_calls(one: &Bottleneck) -> bool {
+    match one.class {
+        Class::IoDb | Class::IoNetwork | Class::External | Class::Cache => true,
+        Class::Cpu
+        | Class::IoFile
+        | Class::Architecture
+        | Class::Lock
+        | Class::Wait
+        | Class::Infrastructure
+        | Class::None
+        | Class::Unknown => false,
+    }
 }
 
 fn usual(map: &Map, step: &Step, norms: &Norms) -> Option<Usual> {
@@ -266,6 +283,10 @@ mod tests {
         let near = far_away(80, "10.0.0.7:80");
         let [Indicator::WithinIndustryNorm { calls }] = &found(&near)[..] else { panic!("{:?}", found(&near)) };
         assert_eq!((calls[0].operation, calls[0].median), (Operation::HttpDatacentre, ms(80)));
+        let mut polls = near.clone();
+        polls.steps[0].own_waits =
+            crate::analyze::fixture::waits(&[(WaitCause::Sleep, 2000), (WaitCause::Network, 700)]);
+        assert_eq!(found(&polls), [], "it sleeps between them: that is no peer's latency");
         let mut own = recording();
         own.meta.norms = vec!["[norms]\nhttp_datacentre = [1, 20]".into()];
         assert_eq!(of(&own, &near), [], "the user's norm is another");

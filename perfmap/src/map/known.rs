@@ -20,6 +20,8 @@ pub(super) struct Known<'a> {
     pub interpreter_lock: &'a InterpreterLock,
     /// By `StackId`.
     pub embedded_database: &'a [bool],
+    /// By `StackId`.
+    pub go_processor: &'a [bool],
     pub gpu_driver: &'a GpuDriver,
     /// By `ProcessId`: the project's functions were seen in it.
     pub has_project: &'a [bool],
@@ -59,7 +61,11 @@ impl Known<'_> {
 
     /// Who ended it; for the interpreter's lock, who had it meanwhile.
     pub(super) fn by(&self, id: WaitId) -> Option<TaskId> {
-        self.correlated.wait(id).by.or_else(|| self.interpreter_lock.holder(id))
+        let wait = self.correlated.wait(id);
+        if self.is_for_go_processor(wait.stack) {
+            return None;
+        }
+        wait.by.or_else(|| self.interpreter_lock.holder(id))
     }
 
     /// The stack of a wait's system call, else what it interrupted, else what the task was seen doing nearest to it.
@@ -71,6 +77,9 @@ impl Known<'_> {
 
     pub(super) fn cause(&self, wait: WaitId) -> WaitCause {
         let wait = self.correlated.wait(wait);
+        if self.is_for_go_processor(wait.stack) {
+            return WaitCause::RunQueue;
+        }
         if self.interpreter_lock.is_waited_for(wait) || self.inside.is_lock(wait.task, wait.stack) {
             return WaitCause::Lock;
         }

@@ -12,6 +12,7 @@ mod far_ends;
 mod fold;
 mod glob;
 mod go_library;
+mod go_processor;
 mod gpu_driver;
 mod inside;
 mod interpreter_lock;
@@ -95,6 +96,7 @@ fn built(
     let services = services::Services::new(recording, &correlated.flows, &has_project);
     let interpreter_lock = interpreter_lock::InterpreterLock::new(recording, correlated, resolved);
     let embedded_database = embedded_database::stacks(resolved);
+    let go_processor = go_processor::stacks(resolved);
     let gpu_driver = gpu_driver::GpuDriver::new(resolved);
     let loops = loops::Loops::new(recording, correlated, resolved, &project);
     let inside = inside::Inside::new(recording, resolved, &mut project, &services, &points, &has_project);
@@ -107,6 +109,7 @@ fn built(
         points: &points,
         interpreter_lock: &interpreter_lock,
         embedded_database: &embedded_database,
+        go_processor: &go_processor,
         gpu_driver: &gpu_driver,
         has_project: &has_project,
         loops: &loops,

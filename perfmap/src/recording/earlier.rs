@@ -195,6 +195,11 @@ impl Latencies {
         }
     }
 
+    /// False of what no lengths can have given, which only a damaged file holds.
+    pub fn are_possible(&self) -> bool {
+        self.least <= self.greatest
+    }
+
     /// Lengths and how often each: the first and the last are exact, those between stand for their slot.
     pub fn weighted(&self) -> impl Iterator<Item = (Nanos, u64)> {
         let inner = self.counts.iter().map(|(slot, count)| (middle(*slot).clamp(self.least, self.greatest), *count));
@@ -233,6 +238,7 @@ fn middle(slot: u16) -> Nanos {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recording::{Recording, file};
     use proptest::prelude::*;
 
     fn requests(route: &str) -> Requests {
@@ -261,6 +267,17 @@ mod tests {
         assert_eq!(earlier.answered(), 6000);
         let others = earlier.requests.iter().find(|(of, _)| of.route.as_deref() == Some(OTHER_REQUESTS));
         assert_eq!(others.map(|(_, tally)| tally.answered), Some(2 * (3000 - KINDS as u64)));
+    }
+
+    /// Found by fuzzing: the ends bound what stands for a slot.
+    #[test]
+    fn a_file_whose_least_is_above_its_greatest_is_refused() {
+        let mut recording = Recording::default();
+        let mut tally = Tally::new(TaskId(0));
+        tally.latencies = Latencies { least: Nanos(2), greatest: Nanos(1), counts: BTreeMap::from([(1, 1)]) };
+        recording.earlier.requests.insert(requests("/a"), tally);
+        let file = file::encode(&recording).unwrap();
+        assert!(file::decode(&file).unwrap_err().to_string().contains("latencies"));
     }
 
     proptest! {

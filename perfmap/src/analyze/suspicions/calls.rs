@@ -16,6 +16,9 @@ use crate::{
 /// Requests that are looked at to find the one that a call was made for; more are under way in event loops alone.
 const MAX_LOOKED_AT: usize = 64;
 
+/// What stands for a function where none of the project's was.
+pub(crate) const OUTSIDE: &str = "(outside the project)";
+
 /// Where calls were made.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
@@ -31,7 +34,7 @@ impl Place<'_> {
     }
 
     pub fn function(&self) -> &str {
-        self.step.map_or("(outside the project)", |step| step.function.as_str())
+        self.step.map_or(OUTSIDE, |step| step.function.as_str())
     }
 
     pub fn location(&self) -> Option<Location> {

@@ -9,8 +9,12 @@ pub(crate) enum Sharing {
     Transaction,
     Interpreter,
     Cpus,
+    /// Others' programs have them.
+    Machine,
     Quota,
     HotCode,
+    /// A program that is not the project's own code.
+    HotProgram,
     Service,
 }
 
@@ -27,8 +31,12 @@ impl Sharing {
             Sharing::Cpus => {
                 format!("Start no more computing work from {function} than there are CPUs, or give it more CPUs.")
             }
+            Sharing::Machine => {
+                format!("Let {function} run where other programs leave it the CPUs: they had most of them meanwhile.")
+            }
             Sharing::Quota => "Raise the CPU quota of the cgroup, or compute less within it.".to_owned(),
             Sharing::HotCode => format!("Do less in {function}: its lines with most samples first."),
+            Sharing::HotProgram => format!("Give {function} less to do, or let it work on several parts at one time."),
             Sharing::Service => format!("Ask {function} for less, or make it compute less for an answer."),
         }
     }
@@ -84,6 +92,9 @@ impl Sharing {
             (Sharing::Cpus, JavaScript | Java | Rust | Other) => {
                 ("more threads that compute than CPUs", "as many threads that compute as CPUs")
             }
+            (Sharing::Machine, Python | JavaScript | Go | Java | Rust | Other) => {
+                ("beside builds, backups, other services", "at another time, or with CPUs of its own (cpuset, nice)")
+            }
             (Sharing::Quota, Python | JavaScript | Go | Java | Rust | Other) => (
                 "cpu.max: less than the program computes with",
                 "cpu.max: as many CPUs as it computes with at one time",
@@ -94,6 +105,9 @@ impl Sharing {
             ),
             (Sharing::HotCode, JavaScript | Go | Java | Rust | Other) => {
                 ("in the loop: what is the same for each turn", "before the loop, or kept from the last call")
+            }
+            (Sharing::HotProgram, Python | JavaScript | Go | Java | Rust | Other) => {
+                ("all of the data, by one process", "what has changed; or parts of the data, a process for each CPU")
             }
             (Sharing::Service, Python | JavaScript | Go | Java | Rust | Other) => (
                 "the service computes each answer anew",

@@ -1,12 +1,14 @@
 //! A pattern → what to do about it, as a sketch before and after in the language of the step's file. A sketch names
 //! no library that the program need not have; what it cannot know it leaves as `…`.
 
-use super::{sharing::Sharing, types::Change};
+use super::{calls::OUTSIDE, sharing::Sharing, types::Change};
 use crate::map::Location;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pattern {
     KeepConnection,
+    /// The peer closes them first.
+    KeepOpen,
     ResumeSession,
     KeepName,
     Overlap,
@@ -52,9 +54,22 @@ pub(crate) fn change(pattern: Pattern, location: Option<&Location>, function: &s
     Change { hint: hint(pattern, function), before: before.into(), after: after.into(), ungained: None }
 }
 
+/// A function's name in a sentence; where none of the project's was, the program as a whole.
+pub(crate) fn doer(function: &str) -> &str {
+    if function == OUTSIDE { "the program" } else { function }
+}
+
 fn hint(pattern: Pattern, function: &str) -> String {
+    let function = doer(function);
     match pattern {
+        Pattern::KeepConnection if function == doer(OUTSIDE) => {
+            "Make one client and use it for all requests.".to_owned()
+        }
         Pattern::KeepConnection => format!("Make one client outside {function} and use it for all requests."),
+        Pattern::KeepOpen => format!(
+            "Let the service that {function} asks keep connections open, and one client use them for all requests: the \
+             service closes each first, by its own settings or because it is asked to."
+        ),
         Pattern::ResumeSession => format!("Resume the TLS sessions of {function}'s connections, or keep these open."),
         Pattern::KeepName => format!("Keep the connections or the resolved addresses that {function} uses."),
         Pattern::Overlap => format!("Let the calls of {function} be under way together."),
@@ -96,6 +111,10 @@ fn sketch(pattern: Pattern, language: Language) -> (&'static str, &'static str) 
             "let client = reqwest::Client::new(); // one for the program\nclient.get(url).send()",
         ),
         (Pattern::KeepConnection, Other) => ("open, ask, close: for each request", "open once; ask, ask, …; close"),
+        (Pattern::KeepOpen, _) => (
+            "HTTP/1.0, or Connection: close",
+            "the service: HTTP/1.1, keep-alive longer than the pause between two requests\nthe client: one for the program, without Connection: close",
+        ),
         (Pattern::ResumeSession, Python) => (
             "tls.wrap_socket(s, server_hostname=host)",
             "tls.wrap_socket(s, server_hostname=host, session=last.session)",
@@ -213,6 +232,10 @@ mod tests {
         let python = change(Pattern::Overlap, Some(&at("app/jobs.py")), "load");
         assert!(python.after.contains("ThreadPoolExecutor"));
         assert!(python.hint.contains("load"));
+        let nowhere = [Pattern::KeepConnection, Pattern::Overlap].map(|pattern| change(pattern, None, OUTSIDE).hint);
+        let said =
+            ["Make one client and use it for all requests.", "Let the calls of the program be under way together."];
+        assert_eq!(nowhere, said);
         assert!(change(Pattern::Overlap, Some(&at("src/jobs.ts")), "load").after.contains("Promise.all"));
         assert_eq!(change(Pattern::Overlap, None, "load").after, "call, call, …; wait for all");
     }

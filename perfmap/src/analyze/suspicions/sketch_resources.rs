@@ -1,6 +1,10 @@
 //! What to change about files, descriptors and processes: before and after, in the language of the step's file.
 
-use super::{sketch::Language, types::Change};
+use super::{
+    calls::OUTSIDE,
+    sketch::{Language, doer},
+    types::Change,
+};
 use crate::map::Location;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +26,9 @@ pub(crate) enum Pattern {
 pub(crate) fn change(pattern: Pattern, location: Option<&Location>, function: &str) -> Change {
     let language = location.map_or(Language::Other, |location| Language::of(&location.file));
     let (before, after) = sketch(pattern, language);
+    let function = doer(function);
     let hint = match pattern {
+        Pattern::KeepContent if function == doer(OUTSIDE) => "Read the file once and keep what it says.".to_owned(),
         Pattern::KeepContent => format!("Read the file once outside {function} and keep what it says."),
         Pattern::AskForLess => format!("Let {function} ask for what it reads: a range, a limit, fewer columns."),
         Pattern::Close => format!("Close what {function} opens where it is no longer needed."),

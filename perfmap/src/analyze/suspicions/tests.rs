@@ -18,6 +18,40 @@ fn a_connection_for_each_request() {
     assert_eq!(found[0].affected_steps, ["1"]);
 }
 
+/// A collector of garbage closes them, long after: that held nobody up. Before the next request, it did.
+#[test]
+fn what_is_closed_later_costs_its_connect_alone() {
+    let gain = |close_after: u64| {
+        let mut of = run();
+        for n in 0..10 {
+            let socket = of.connection(n * 10, 2000);
+            of.get(socket, n * 10, n * 10 + 5);
+            of.recording.sockets[socket.0 as usize].closed = Some(ms(n * 10 + 5 + close_after));
+        }
+        of.judged("connection_per_request")[0].gain.as_ref().unwrap().wall
+    };
+    assert_eq!((gain(900), gain(1)), (ms(18), ms(9 * 3)));
+}
+
+/// A client that keeps its connections is not told to, where the service ends each after one answer.
+#[test]
+fn who_closes_first_is_who_is_told() {
+    let hint = |server_closes_after: u64| {
+        let mut of = run();
+        for n in 0..10 {
+            let (socket, other) = (of.connection(n * 10, 2000), of.connection(n * 10, 0));
+            of.get(socket, n * 10, n * 10 + 5).server_socket = Some(other);
+            for (which, at) in [(socket, n * 10 + 7), (other, n * 10 + 5 + server_closes_after)] {
+                let change = StateChange { at: ms(at), from: TcpState::Established, to: TcpState::Closing };
+                of.recording.sockets[which.0 as usize].states.push(change);
+            }
+        }
+        of.judged("connection_per_request")[0].change.as_ref().unwrap().hint.clone()
+    };
+    assert!(hint(1).starts_with("Let the service that load asks keep connections open"), "{}", hint(1));
+    assert!(hint(3).starts_with("Make one client outside load"), "{}", hint(3));
+}
+
 #[test]
 fn one_connection_for_all_requests() {
     let mut of = run();
@@ -49,6 +83,25 @@ fn few_requests_are_no_pattern() {
     }
     assert!(of.judged("connection_per_request").is_empty());
     assert!(of.judged("sequential_http_calls").is_empty());
+}
+
+/// `/page/17`, `/page/4`: a counter of the loop's, or the link in the last answer.
+#[test]
+fn numbers_that_are_too_short_to_be_told_apart() {
+    let note = |short: bool| {
+        let mut of = run();
+        let socket = of.connection(0, 100);
+        for n in 0..8 {
+            let trip = of.get(socket, n * 100, n * 100 + 90);
+            if short {
+                trip.asked.tokens = vec![7];
+            }
+        }
+        let found = of.judged("sequential_http_calls");
+        assert_eq!(found[0].verdict, Confirmed);
+        (found[0].note.contains("was not seen"), found[0].gain.as_ref().unwrap().basis.contains("only if none needs"))
+    };
+    assert_eq!((note(false), note(true)), ((false, false), (true, true)));
 }
 
 #[test]

@@ -145,6 +145,9 @@ fn earlier_ids(recording: &Recording, earlier: &Earlier) -> Checked {
         Some(Endpoint::Unix(None) | Endpoint::Internet { .. }) | None => Ok(()),
     };
     for (of, tally) in requests {
+        if !tally.latencies.are_possible() {
+            return Err(corrupt("the least of its latencies is above the greatest"));
+        }
         process(of.process)?;
         of.server.map_or(Ok(()), process)?;
         endpoint(&of.endpoint)?;

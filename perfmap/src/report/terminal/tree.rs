@@ -197,7 +197,10 @@ fn parts(parts: &Parts, wall: Nanos) -> Vec<String> {
 fn outside_row(map: &Map) -> Row {
     let Outside { self_time, cpu, waits, top, .. } = &map.outside;
     let mut reasons = parts(&Parts { cpu: *cpu, waits: waits.clone() }, map.wall);
-    reasons.extend(top.first().map(|(name, _)| format!("mostly {name}")));
+    reasons.extend(top.first().map(|(name, length)| match length.0.saturating_mul(2) > self_time.0 {
+        true => format!("mostly {name}"),
+        false => format!("{name} {}", duration(*length)),
+    }));
     Row {
         wall: *self_time,
         share: share_pct(*self_time, map.wall),

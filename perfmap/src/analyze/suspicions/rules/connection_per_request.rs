@@ -8,7 +8,7 @@ use crate::{
         replay,
         suspicions::{
             Answer, Facts,
-            calls::{self, Made},
+            calls::{self, Made, Place},
             draft::{PATTERN, suspicion},
             sketch::{self, Pattern},
             types::{Category, Evidence, Gain, Value, Verdict},
@@ -80,7 +80,11 @@ impl OfPeer<'_> {
             false => format!("{connections} connection(s), {requests} requests"),
         };
         let verdict = if confirmed { Verdict::Confirmed } else { Verdict::Dismissed };
-        let place = opened.first().map_or(made[0].place, |(first, _)| first.place);
+        let place = most_used(&opened).unwrap_or(made[0].place);
+        let ended = self.ended_by_peer(facts);
+        if confirmed && ended > 0 {
+            evidence.push(Evidence::new("closed by the peer first", Value::Count(ended as u64)));
+        }
         let description = format!("A connection is made for each request to {name}.");
         let mut found = suspicion(RULE, name, Some(&place), (verdict, note), description, evidence);
         if confirmed {
@@ -96,17 +100,36 @@ impl OfPeer<'_> {
                     usual.unwrap_or_default().as_ms()
                 ),
             });
-            found.change = Some(sketch::change(Pattern::KeepConnection, found.location.as_ref(), place.function()));
+            let pattern = if ended * 2 > *connections { Pattern::KeepOpen } else { Pattern::KeepConnection };
+            found.change = Some(sketch::change(pattern, found.location.as_ref(), place.function()));
         }
         found
     }
 
+    /// A connection that is closed only behind the next request (a collector of garbage does that, or the process's end)
+    /// held nothing up.
     fn closing(&self, facts: &Facts<'_>) -> Nanos {
-        let closes = self.made.iter().filter_map(|made| {
-            let closed = facts.recording.sockets.get(made.trip.socket.0 as usize)?.closed?;
-            (closed >= made.trip.received).then(|| closed.since(made.trip.received))
+        let closes = self.made.windows(2).filter_map(|pair| {
+            let closed = facts.recording.sockets.get(pair[0].trip.socket.0 as usize)?.closed?;
+            let between = closed >= pair[0].trip.received && closed <= pair[1].trip.sent;
+            between.then(|| closed.since(pair[0].trip.received))
         });
         closes.min().unwrap_or_default()
+    }
+
+    /// How many of them the other end closed first, before the next request: it keeps none open, or was asked not to. Only
+    /// of peers whose end was seen as well; at its own end a service closes all that are left.
+    fn ended_by_peer(&self, facts: &Facts<'_>) -> usize {
+        let closing = |socket: SocketId| {
+            let states = &facts.recording.sockets.get(socket.0 as usize)?.states;
+            states.iter().find(|change| change.to == TcpState::Closing).map(|change| change.at)
+        };
+        let ended = |pair: &&[Made<'_>]| {
+            let (made, next) = (pair[0].trip, pair[1].trip);
+            let ends = closing(made.socket).zip(made.server_socket.and_then(closing));
+            ends.is_some_and(|(own, other)| other < own && other <= next.sent)
+        };
+        self.made.windows(2).filter(ended).count()
     }
 
     /// The first request on each connection whose connect was seen, and how long after the connect's beginning.
@@ -121,6 +144,19 @@ impl OfPeer<'_> {
             })
             .collect()
     }
+}
+
+/// Where most connections were opened; of equals the first.
+fn most_used<'a>(opened: &[(Made<'a>, Nanos)]) -> Option<Place<'a>> {
+    let mut places: Vec<(Place<'a>, usize)> = Vec::new();
+    for (made, _) in opened {
+        match places.iter_mut().find(|(place, _)| place.id() == made.place.id()) {
+            Some((_, count)) => *count += 1,
+            None => places.push((made.place, 1)),
+        }
+    }
+    let most = places.iter().map(|(_, count)| *count).max()?;
+    places.into_iter().find(|(_, count)| *count == most).map(|(place, _)| place)
 }
 
 pub(crate) fn steps(made: &[Made<'_>]) -> Vec<String> {

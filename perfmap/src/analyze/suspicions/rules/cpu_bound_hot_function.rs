@@ -2,14 +2,14 @@
 //! none that its callees of the project have; time in libraries is its caller's. Importing modules is no such work.
 
 use super::super::{
-    Answer, Category, Evidence, Facts, Suspicion, Value, Verdict, replayed, sharing::Sharing, sketch::Pattern,
+    Answer, Category, Evidence, Facts, Suspicion, Value, Verdict, calls, replayed, sharing::Sharing, sketch::Pattern,
 };
 use crate::{
     analyze::{
         hot::{self, HOT_PCT, Hot},
         lines::{Lines, Looker},
     },
-    map::Map,
+    map::{Map, StepKind},
 };
 
 pub const ID: &str = "cpu_bound_hot_function";
@@ -42,6 +42,7 @@ fn suspicion(map: &Map, hot: Hot, lines: &Lines) -> Suspicion {
         Evidence::new("own CPU time", Value::Time(hot.cpu)),
         Evidence::new("CPU samples in it", Value::Count(lines.samples)),
     ];
+    let program = is_program(map, &hot);
     let (verdict, note) = if hot.share_pct <= HOT_PCT {
         (Verdict::Dismissed, "it computes for less than the limit".to_owned())
     } else if importing_pct > IMPORTS_PCT {
@@ -53,6 +54,9 @@ fn suspicion(map: &Map, hot: Hot, lines: &Lines) -> Suspicion {
             match lines.lines.first() {
                 Some(line) => {
                     format!("line {} has {:.0} % of its {} samples", line.line, line.share_pct, lines.samples)
+                }
+                None if program => {
+                    "it is a program of its own: none of the project's functions was seen in it".to_owned()
                 }
                 None if lines.samples == 0 => "no sample fell into it; its time is that between its waits".to_owned(),
                 None => "its samples carry no lines".to_owned(),
@@ -80,14 +84,28 @@ fn suspicion(map: &Map, hot: Hot, lines: &Lines) -> Suspicion {
         change: None,
     };
     let why = "how long other code for the same work computes is not measured; no more than its own CPU time";
-    replayed::advise(&mut one, Pattern::Sharing(Sharing::HotCode), &function, why);
+    let sharing = if program { Sharing::HotProgram } else { Sharing::HotCode };
+    replayed::advise(&mut one, Pattern::Sharing(sharing), &function, why);
     one
+}
+
+/// A compressor, a compiler: what it computes is not the project's code, how it is called is.
+fn is_program(map: &Map, hot: &Hot) -> bool {
+    let mut program = hot.location.is_none();
+    calls::walk(&map.steps, None, &mut |step, _| {
+        program &= step.kind == StepKind::Subprocess || !hot.steps.contains(&step.id);
+    });
+    program
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analyze::{fixture::map, suspicions::testing::with_map};
+    use crate::analyze::{
+        fixture::{map, step},
+        suspicions::testing::with_map,
+    };
+    use crate::map::Step;
 
     #[test]
     fn found_where_one_function_computes_for_a_third() {
@@ -107,6 +125,18 @@ mod tests {
         assert_eq!(found[0].verdict, Verdict::Dismissed);
         map.wall = crate::recording::Nanos(map.wall.0 * 2);
         assert_eq!(with_map(&map, judge), Answer::Quiet);
+    }
+
+    #[test]
+    fn of_a_program_of_its_own_no_lines_are_named() {
+        let mut map = map();
+        let step = Step { own_cpu: map.wall, kind: StepKind::Subprocess, ..step("2", "gzip", 2750, 2750) };
+        map.steps.push(step);
+        let Answer::Found(found) = with_map(&map, judge) else { panic!("quiet") };
+        let hint = |at: usize| found[at].change.as_ref().map(|change| change.hint.as_str());
+        assert_eq!(hint(0), Some("Give gzip less to do, or let it work on several parts at one time."));
+        assert!(found[0].note.starts_with("it is a program of its own"));
+        assert_eq!(hint(1), Some("Do less in extract_text: its lines with most samples first."));
     }
 
     #[test]

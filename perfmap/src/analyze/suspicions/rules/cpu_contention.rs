@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     analyze::share_pct,
-    map::{Rival, WaitCause},
+    map::{Map, Rival, WaitCause},
     recording::Nanos,
 };
 
@@ -84,9 +84,18 @@ pub fn judge(facts: &Facts<'_>) -> Answer {
     } else {
         let fix = Fix { run_queue: true, more_cpus: true, ..Fix::default() };
         let basis = format!("with a CPU for each thread that was ready, instead of {}", facts.recording.meta.cpus);
-        replayed::mend(facts, &mut one, Pattern::Sharing(Sharing::Cpus), "the program", &fix, &basis);
+        let sharing = if had_by_others(map) { Sharing::Machine } else { Sharing::Cpus };
+        replayed::mend(facts, &mut one, Pattern::Sharing(sharing), "the program", &fix, &basis);
     }
     Answer::Found(vec![one])
+}
+
+/// While threads of the command waited, programs that are none of its own had the CPU for longer than its own threads.
+fn had_by_others(map: &Map) -> bool {
+    let waited = |traced: bool| -> Nanos {
+        map.rivals.iter().filter(|rival| rival.who.is_some() && rival.traced == traced).map(|rival| rival.waited).sum()
+    };
+    waited(false) > waited(true)
 }
 
 /// `rustc 303 ms`, `worker in parse 12 ms`.
@@ -99,12 +108,9 @@ fn named(rival: &Rival) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        analyze::{
-            fixture::{map, ms},
-            suspicions::testing::with_map,
-        },
-        map::Map,
+    use crate::analyze::{
+        fixture::{map, ms},
+        suspicions::testing::with_map,
     };
 
     fn verdict(map: &Map) -> Option<(String, Verdict)> {
@@ -148,6 +154,9 @@ mod tests {
             _ => None,
         });
         assert_eq!(told, Some("worker in parse 400 ms, rustc 200 ms, nobody 9 ms"));
+        assert!(!had_by_others(&map));
+        map.rivals[1].waited = ms(500);
+        assert!(had_by_others(&map));
     }
 
     #[test]

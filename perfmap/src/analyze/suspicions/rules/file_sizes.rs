@@ -75,11 +75,14 @@ fn sums<'a>(facts: &Facts<'a>, stacks: &Stacks<'a>) -> BTreeMap<(&'a str, FileOp
     found
 }
 
-/// A runtime names the code that it generates there, because it was asked to for the profile's sake: `perf-PID.map`, and
-/// `jit-PID.dump` of perf's jitdump.
+/// A runtime names the code that it generates there, because it was asked to for the profile's sake: `perf-PID.map`,
+/// `jit-PID.dump` of perf's jitdump, and V8's own log beside them, `isolate-ADDRESS-PID-v8.log`.
 fn is_for_profilers(file: &KnownFile) -> bool {
     let name = file.path.as_deref().unwrap_or_default().rsplit('/').next().unwrap_or_default();
     let pid = |begin: &str, end: &str| name.strip_prefix(begin).and_then(|rest| rest.strip_suffix(end));
+    if pid("isolate-", "-v8.log").is_some_and(|which| !which.is_empty()) {
+        return true;
+    }
     let pid = pid("perf-", ".map").or_else(|| pid("jit-", ".dump"));
     pid.is_some_and(|pid| !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit()))
 }
@@ -245,4 +248,23 @@ fn of_syncs(step: &Step, spans: &[Span], writes: u64) -> Suspicion {
         found.change = Some(sketch::change(Pattern::SyncOnce, found.location.as_ref(), &step.function));
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_for_the_profile_s_sake() {
+        let of = |path: &str| is_for_profilers(&KnownFile { device: 0, inode: 1, path: Some(path.into()), size: 0 });
+        for path in ["/tmp/perf-17.map", "/tmp/jit-17.dump", "isolate-0x5581d40-17-v8.log", "/srv/isolate-0x1-2-v8.log"]
+        {
+            assert!(of(path), "{path}");
+        }
+        for path in
+            ["/tmp/perf-a.map", "/tmp/perf-.map", "isolate--v8.log.1", "isolate-v8.log", "v8.log", "/isolate-a/b"]
+        {
+            assert!(!of(path), "{path}");
+        }
+    }
 }

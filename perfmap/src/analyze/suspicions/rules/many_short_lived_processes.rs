@@ -7,7 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::{Answer, Category, Evidence, Facts, Gain, Value, Verdict, calls::Place, stacks::Stacks};
+use super::super::{
+    Answer, Category, Evidence, Facts, Gain, Value, Verdict,
+    calls::{self, Place},
+    stacks::Stacks,
+};
 use crate::{
     analyze::{
         hot, share_pct,
@@ -98,7 +102,7 @@ pub(crate) fn judge(facts: &Facts<'_>) -> Answer {
     ];
     let step = starter(facts);
     let place = step.map(|step| Place { step: Some(step), above: None });
-    let function = step.map_or("(outside the project)", |step| step.function.as_str());
+    let function = step.map_or(calls::OUTSIDE, |step| step.function.as_str());
     let each = wall.as_ms() / cost.processes as f64;
     let note = format!("{} processes, {each:.2} ms each", cost.processes);
     let verdict = if confirmed { Verdict::Confirmed } else { Verdict::Dismissed };

@@ -90,7 +90,7 @@ fn of_peer(peer: &str, of: &Left<'_>) -> Suspicion {
     let share = of.unread as f64 * 100.0 / arrived.max(1) as f64;
     let note = format!("{share:.0} % of what {} connections brought was in them when they were closed", of.connections);
     let verdict = if confirmed { Verdict::Confirmed } else { Verdict::Dismissed };
-    let function = of.place.as_ref().map_or("(outside the project)", Place::function).to_owned();
+    let function = of.place.as_ref().map_or(calls::OUTSIDE, Place::function).to_owned();
     let description = format!("{function} asks {peer} for more than it reads.");
     let mut found = suspicion(RULE, peer.to_owned(), of.place.as_ref(), (verdict, note), description, evidence);
     if confirmed {

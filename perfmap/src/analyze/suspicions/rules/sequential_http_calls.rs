@@ -78,10 +78,11 @@ fn of_group(facts: &Facts<'_>, group: &Group<'_>) -> Option<Suspicion> {
         found.gain = group.place.is_waited_for().then(|| Gain {
             wall: replay::saved(&spans, then),
             basis: format!(
-                "{count} calls one after the other take {:.1} ms, {wide} at a time {:.1} ms{}",
+                "{count} calls one after the other take {:.1} ms, {wide} at a time {:.1} ms{}{}",
                 replay::covered(&spans).as_ms(),
                 then.as_ms(),
-                if seen < wide { "; the peer was not seen to answer so many at once" } else { "" }
+                if seen < wide { "; the peer was not seen to answer so many at once" } else { "" },
+                if independence.is_untold() { "; only if none needs a number from another's answer" } else { "" }
             ),
         });
         found.change = Some(sketch::change(Pattern::Overlap, found.location.as_ref(), group.place.function()));
