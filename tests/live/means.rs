@@ -87,6 +87,51 @@ fn all_tell_the_same_of_a_program() -> Result<()> {
     Ok(())
 }
 
+/// HTTP on one connection, asked and answered by the program itself: a question each 50 ms, so that some are told apart.
+const ASKS: &str = r#"
+import http.client, http.server, threading, time
+class Answer(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+    def log_message(self, *_): pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+asking = http.client.HTTPConnection(*server.server_address)
+for _ in range(12):
+    asking.request("GET", "/")
+    asking.getresponse().read()
+    time.sleep(0.05)
+"#;
+
+/// Without eBPF the map has the far end of a connection, with no more exchanges than there were requests.
+#[test]
+fn exchanges_are_told_as_at_least() -> Result<()> {
+    let Some(_turn) = turn()? else { return Ok(()) };
+    for means in ["perf", "procfs"] {
+        if means == "perf" && !perf_is_allowed()? {
+            continue;
+        }
+        let options = ["--no-baseline", "--backend", means];
+        let traced = Trace::command(["/usr/bin/python3", "-c", ASKS]).options(&options).without_privilege().passes()?;
+        let map = traced.map()?;
+        let peers = map.json["peers"].as_array().context("no list of peers")?;
+        let [peer] = &peers[..] else { anyhow::bail!("{means}: not the one far end: {peers:?}") };
+        ensure!(peer["counted"] == "at least" && peer["connections"] == 1, "{means}: {peer}");
+        ensure!(peer["address"].as_str().is_some_and(|address| address.starts_with("127.0.0.1:")), "{means}: {peer}");
+        // Bytes are the kernel's sums at the last look: whole questions and answers, and not more than twelve of each.
+        let number = |key: &str| peer[key].as_u64().unwrap_or(0);
+        ensure!((1..=12).contains(&number("round_trips")), "{means}: {peer}");
+        ensure!(number("bytes_sent") > 0 && number("bytes_received") > 0, "{means}: {peer}");
+        // What is not known is not claimed: no step has them.
+        ensure!(map.steps.iter().all(|step| step.http_round_trips == 0), "{means}: {}", traced.words());
+    }
+    Ok(())
+}
+
 /// Stacks of native code without frame pointers, from perf's copies: the known split of CPU time.
 #[test]
 fn perf_unwinds_native_code() -> Result<()> {

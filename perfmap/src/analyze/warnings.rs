@@ -38,7 +38,7 @@ pub fn all(recording: &Recording, resolved: &Resolved, map: &Map) -> Vec<Warning
     probes(recording, &mut found);
     losses(recording, &mut found);
     samples(recording, resolved, &mut found);
-    counts(map, &mut found);
+    counts(recording, map, &mut found);
     closure(map, &mut found);
     found.extend(recording.meta.notes.iter().cloned().map(Warning::Note));
     found
@@ -162,7 +162,7 @@ fn nameless_leaf<'r>(resolved: &'r Resolved, sample: &Sample) -> Option<(Option<
     }
 }
 
-fn counts(map: &Map, found: &mut Vec<Warning>) {
+fn counts(recording: &Recording, map: &Map, found: &mut Vec<Warning>) {
     if map.nameless > 0 {
         found.push(Warning::NamelessRequests { count: map.nameless });
     }
@@ -171,6 +171,8 @@ fn counts(map: &Map, found: &mut Vec<Warning>) {
         match peer.counted {
             Counted::Exact => {}
             Counted::Inferred => found.push(Warning::InferredCounts { peer: name() }),
+            // A note on each says it, and what was counted.
+            Counted::AtLeast if !recording.far_ends.is_empty() => {}
             Counted::AtLeast => found.push(Warning::LowCounts { peer: name() }),
         }
     }

@@ -161,6 +161,9 @@ pub enum Subcommand {
     /// Print the manual page
     #[command(after_help = MAN_EXAMPLES)]
     Man,
+    /// Read interpreters for another perfmap, on the socket that is standard input
+    #[command(name = crate::collect::READ_INTERPRETERS, hide = true)]
+    ReadInterpreters,
     /// Play the services of the demonstration
     #[command(hide = true)]
     Play {

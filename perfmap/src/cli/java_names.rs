@@ -169,6 +169,7 @@ fn answered(jcmd: &Path, pid: u32, identity: Option<&Identity>, stop: &AtomicBoo
     if let Some(identity) = identity {
         command.gid(identity.gid).uid(identity.uid);
     }
+    target::capabilities::without_own(&mut command);
     let child = command.spawn().ok()?;
     ended(child, stop)
 }

@@ -75,6 +75,7 @@ fn dispatch(command: Subcommand, console: &Console) -> Result<u8, Failure> {
         Subcommand::Doctor => doctor::doctor(console),
         Subcommand::Completions { shell } => completions::completions(shell),
         Subcommand::Man => completions::man(),
+        Subcommand::ReadInterpreters => Ok(crate::collect::read_interpreters()),
         Subcommand::Play { arguments } => Ok(play::play(&arguments)?),
     }
 }

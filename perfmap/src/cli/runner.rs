@@ -155,7 +155,16 @@ impl<'a> Runner<'a> {
                 outcome => return self.finish(outcome, capture, own, names.take(), purpose),
             },
         };
-        let outcome = collect::run_unprivileged(&plan, without.means, launch, &without.lost, &mut control);
+        let outcome = match collect::run_unprivileged(&plan, without.means, launch, &without.lost, &mut control) {
+            // The command was held still, and is gone: it is started once more.
+            Err(refused @ CollectError::NoPerfEvents { .. }) if self.plan.backend == Backend::Auto => {
+                let without = instead_of_perf(&without.lost, &refused);
+                console.warning(&without.lost);
+                let lost = self.without.insert(without).clone();
+                collect::run_unprivileged(&plan, lost.means, launch, &lost.lost, &mut control)
+            }
+            outcome => outcome,
+        };
         self.finish(outcome, capture, own, names.take(), purpose)
     }
 
@@ -244,6 +253,15 @@ fn next_best(refused: &CollectError) -> Without {
     }
 }
 
+/// They were allowed of perfmap's own processes and are not of the command, as where perfmap's file has capabilities and
+/// the command has none.
+fn instead_of_perf(lost: &str, refused: &CollectError) -> Without {
+    let used = format!("{} is used, {}", Means::Perf.name(), Means::Perf.lost());
+    let why = lost.replace(&used, "").trim_end_matches([' ', ';']).to_owned();
+    let lost = format!("{why}; {refused}; {} is used, {}", Means::Procfs.name(), Means::Procfs.lost());
+    Without { means: Means::Procfs, lost }
+}
+
 pub fn now(began: Instant) -> Nanos {
     Nanos(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX))
 }
@@ -274,4 +292,19 @@ pub fn control(signals: &Signals, escalation: &mut Escalation, now: Nanos, remot
 pub fn interrupted_by_terminal(ending: Option<Ending>) -> bool {
     let by_interrupt = matches!(ending, Some(Ending::Killed(libc::SIGINT) | Ending::Exited(130)));
     by_interrupt && std::io::stdin().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_perfs_place_says_both_reasons() {
+        let lost = format!("no eBPF; sudo; perf is used, {}", Means::Perf.lost());
+        let refused = CollectError::NoPerfEvents { why: "EACCES".into() };
+        let Without { means, lost } = instead_of_perf(&lost, &refused);
+        assert_eq!(means, Means::Procfs);
+        let said = "no eBPF; sudo; perf events of the command are refused: EACCES; procfs is used, ";
+        assert_eq!(lost, format!("{said}{}", Means::Procfs.lost()));
+    }
 }

@@ -70,6 +70,7 @@ pub use privileges::{
     NEEDS, Need, at_start as drop_needless_capabilities, only_writing as drop_all_but_writing, tried,
 };
 pub use probes::{PROBES, Probe, ProbeResult, probe};
+pub use pyspy::{READ_INTERPRETERS, serve as read_interpreters};
 pub use recorder::Detail;
 pub use remedy::{filtered_calls, remedy, remedy_outside};
 pub use run::{Controller, attach, run};
@@ -209,6 +210,9 @@ pub enum CollectError {
     Unsupported { what: String },
     #[error("could not load {what}: {why}")]
     Load { what: String, why: String },
+    /// Of the command; of perfmap's own they may work.
+    #[error("perf events of the command are refused: {why}")]
+    NoPerfEvents { why: String },
     #[error("the recorder stopped: {0}")]
     Recorder(String),
     #[error(transparent)]

@@ -4,7 +4,10 @@
 //! A reading is no snapshot: the process runs on while its frames are copied, so some readings fail (1 to 2 % while it
 //! calls much) and are an answer of their own. The crate maps the interpreter's files; what it may be given is looked
 //! at before (`unwind::python::may_be_given`), and if it panics over one, that process is given up.
-//! Knows nothing of time or rates: whoever asks decides when.
+//! Knows nothing of time or rates: whoever asks decides when. It is a process of its own that reads (`pyspy/served`).
+
+mod asked;
+mod served;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -16,9 +19,15 @@ use py_spy::{
     PythonSpy, StackTrace,
     config::{Config, LineNo, LockingStrategy},
 };
+use serde::{Deserialize, Serialize};
 
 use super::process;
 use crate::unwind::python::may_be_given;
+#[cfg(test)]
+pub(super) use asked::Program;
+pub use asked::SUBCOMMAND as READ_INTERPRETERS;
+pub(super) use asked::{Readers, Sampled};
+pub use served::serve;
 
 /// An interpreter needs some 10 ms to be there after an execve, much more on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -31,7 +40,7 @@ const FUNCTIONS: usize = 1 << 16;
 /// `struct pthread.tid` of glibc and of musl on x86-64: an id that is not one of the process's threads is not believed.
 const THREAD_ID_AT: [u64; 2] = [720, 48];
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PyFrame {
     /// Qualified from 3.11 on.
     pub function: String,
@@ -42,7 +51,7 @@ pub(super) struct PyFrame {
     pub first_line: u32,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ThreadFrames {
     /// As perfmap's own PID namespace counts.
     pub tid: u32,
@@ -53,7 +62,7 @@ pub(super) struct ThreadFrames {
 }
 
 /// Why there are no frames.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub(super) enum Why {
     #[error("no interpreter is to be seen yet")]
     NotYet,
@@ -62,6 +71,9 @@ pub(super) enum Why {
     /// This one failed; the next may not.
     #[error("its frames changed while they were read: {0}")]
     Torn(String),
+    /// The process that reads it hung or died over it.
+    #[error("the process that reads it was lost: {0}")]
+    Lost(String),
     /// For good.
     #[error("{0}")]
     Refused(String),
@@ -126,7 +138,7 @@ impl Interpreters {
                 Err(Why::Refused(why)) => *state = State::Refused(why),
                 Err(Why::Torn(why)) if late => *state = State::Refused(why),
                 Err(Why::NotYet | Why::Torn(_)) => return Err(Why::NotYet),
-                Err(Why::Gone) => return Err(Why::Gone),
+                Err(why @ (Why::Gone | Why::Lost(_))) => return Err(why),
             }
         }
         match state {

@@ -5,7 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use crossbeam_channel::Sender;
 
-use super::{CollectError, PythonBy, fallback::Fallback, item::Item, object::PythonProcesses, run::send};
+use super::{
+    CollectError, PythonBy,
+    fallback::{Because, Fallback, Outcomes},
+    item::Item,
+    object::PythonProcesses,
+    run::send,
+};
 use crate::{
     recording::{Nanos, ProcessId, Recording},
     unwind::python::{Discoverer, Discovery, Refusal},
@@ -23,8 +29,8 @@ pub struct PythonPrograms {
     searching: HashMap<u32, u64>,
     by: PythonBy,
     fallback: Fallback,
-    /// By pid; None: as was asked for.
-    read_outside: BTreeMap<u32, Option<Refusal>>,
+    /// By pid.
+    read_outside: BTreeMap<u32, Because>,
     unread: BTreeMap<u32, Refusal>,
 }
 
@@ -94,9 +100,12 @@ impl PythonPrograms {
                 {
                     send(sender, Item::Python { pid, layout })?
                 }
-                (Discovery::Found(_), PythonBy::PySpy) => self.read_outside(pid, None, sender)?,
+                (Discovery::Found(_), PythonBy::PySpy) => self.read_outside(pid, Because::Asked, sender)?,
+                (Discovery::Found(_), PythonBy::Auto) if self.map.is_none() => {
+                    self.read_outside(pid, Because::NoProbes, sender)?
+                }
                 (Discovery::Refused(why), PythonBy::Auto | PythonBy::PySpy) if why.may_be_read_from_outside() => {
-                    self.read_outside(pid, Some(why), sender)?
+                    self.read_outside(pid, Because::Unknown(why), sender)?
                 }
                 (Discovery::Refused(why), _) => {
                     self.unread.insert(pid, why);
@@ -108,7 +117,7 @@ impl PythonPrograms {
         Ok(!self.searching.is_empty())
     }
 
-    fn read_outside(&mut self, pid: u32, why: Option<Refusal>, sender: &Sender<Item>) -> Result<(), CollectError> {
+    fn read_outside(&mut self, pid: u32, why: Because, sender: &Sender<Item>) -> Result<(), CollectError> {
         match self.read_outside.insert(pid, why) {
             None => self.fallback.read(pid, sender),
             Some(_) => Ok(()),
@@ -123,12 +132,17 @@ impl PythonPrograms {
 
 /// Whose Python functions were read otherwise, or not at all.
 pub struct PythonNotes {
-    outcomes: BTreeMap<u32, super::fallback::Readings>,
-    read_outside: BTreeMap<u32, Option<Refusal>>,
+    outcomes: Outcomes,
+    read_outside: BTreeMap<u32, Because>,
     unread: BTreeMap<u32, Refusal>,
 }
 
 impl PythonNotes {
+    /// CPU time of processes of perfmap's own, which the kernel counts among its children's as the target's.
+    pub fn readers_cpu(&self) -> Nanos {
+        self.outcomes.cpu
+    }
+
     /// One for each reader that was at it, and one for each program that was there for a while and has none.
     pub fn notes(&self, recording: &Recording, wall: Nanos) -> Vec<String> {
         let mut notes: Vec<String> = Vec::new();
@@ -138,9 +152,9 @@ impl PythonNotes {
                 continue;
             }
             let name = process.images.last().map_or("", |image| image.comm.as_str());
-            let note = match (self.outcomes.get(&process.pid), self.unread.get(&process.pid)) {
+            let note = match (self.outcomes.of.get(&process.pid), self.unread.get(&process.pid)) {
                 (Some(readings), _) => {
-                    let why = self.read_outside.get(&process.pid).and_then(Option::as_ref);
+                    let why = self.read_outside.get(&process.pid).unwrap_or(&Because::Asked);
                     Some(readings.note(name, process.pid, why))
                 }
                 (None, Some(why)) => Some(format!("Python functions of {name} are not told: {why}")),

@@ -231,12 +231,12 @@ async fn collect(
     let by_stack = recorder.take_allocations();
     let allocations = allocators.map(|(hindrance, coverage)| allocators::told(hindrance, coverage, totals, by_stack));
     let (mut recording, files) = finish(recorder, losses, lost_mappings);
-    let tree_cpu = children_cpu().since(cpu_before);
+    let tree_cpu = children_cpu().since(cpu_before).since(python.readers_cpu());
     let before = recording.earlier.length;
     let stopped = stopped.since(before);
     let thinned = thinned.into_iter().map(|step| Thinned { at: step.at.since(before), ..step }).collect();
     let meta = meta(plan, &recording, ending, aborted, stopped, cost, cpus.len() as u32, tree_cpu);
-    recording.meta = Meta { thinned, ..meta };
+    recording.meta = Meta { thinned, own_cpu: meta.own_cpu.plus(python.readers_cpu()), ..meta };
     recording.gpu = gpu.into_seen();
     recording.environment = environment;
     recording.translations = of_sockets(translations, &recording.sockets);

@@ -69,7 +69,7 @@ pub fn run_unprivileged(
         .map_err(|error| CollectError::Recorder(error.to_string()))?;
     let by = match (plan.mode, plan.python) {
         (Mode::Count, _) | (_, PythonBy::Ebpf | PythonBy::Off) => PythonBy::Off,
-        (Mode::Profile, PythonBy::Auto | PythonBy::PySpy) => PythonBy::PySpy,
+        (Mode::Profile, by @ (PythonBy::Auto | PythonBy::PySpy)) => by,
     };
     let mut python = PythonPrograms::new(None, by, Fallback::default());
     let mut discoverer = Discoverer::default();
@@ -123,7 +123,7 @@ pub fn run_unprivileged(
     told.into_iter().for_each(|(kind, count)| losses.add(kind, count));
     let (mut recording, files) = recorder.finish(&losses);
     let before = recording.earlier.length;
-    let tree_cpu = children_cpu().since(cpu_before);
+    let tree_cpu = children_cpu().since(cpu_before).since(python.readers_cpu());
     finish_root(&mut recording, ending, tree_cpu);
     let died = recording.processes.first().and_then(|process| process.died);
     recording.meta = Meta {
@@ -137,7 +137,7 @@ pub fn run_unprivileged(
         ending,
         interrupted,
         tree_cpu: tree_cpu.max(recording.processes.iter().map(|process| process.cpu).sum()),
-        own_cpu: own_cpu(),
+        own_cpu: own_cpu().plus(python.readers_cpu()),
         own_surroundings: recording.meta.own_surroundings,
         notes: vec![lost.to_owned()],
         ..Meta::default()
@@ -145,7 +145,8 @@ pub fn run_unprivileged(
     recording.gpu = gpu.into_seen();
     let of_python = python.notes(&recording, recording.meta.wall);
     recording.meta.notes.extend(of_python);
-    recording.meta.notes.extend(exchanged);
+    recording.meta.notes.extend(exchanged.notes);
+    recording.far_ends = exchanged.far_ends;
     Ok(Outcome {
         recording,
         origin: Nanos(origin).plus(before),
@@ -220,9 +221,7 @@ impl Watch {
             (Mode::Profile, Means::Perf) => {
                 let asked = Asked { sample_hz: plan.sample_hz, stack_bytes: plan.stack_bytes };
                 let perf = Perf::open(root, cpus, asked, plan.wait_threshold.0, now);
-                Watch::Perf(Box::new(
-                    perf.map_err(|error| CollectError::Load { what: "perf events".into(), why: error.to_string() })?,
-                ))
+                Watch::Perf(Box::new(perf.map_err(|error| CollectError::NoPerfEvents { why: error.to_string() })?))
             }
             (Mode::Profile, Means::Procfs) => {
                 Watch::Procfs(Box::new(Procfs::new(root, now, plan.sample_hz, plan.stack_bytes)))

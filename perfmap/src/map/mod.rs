@@ -8,6 +8,7 @@ mod beside;
 mod bursts;
 mod calls;
 mod embedded_database;
+mod far_ends;
 mod fold;
 mod glob;
 mod go_library;
@@ -152,7 +153,9 @@ fn built(
         top: outside::top(recording, resolved, &outside),
     };
     let served = served::served(&known);
-    let peers = peers(&correlated.flows.peers, &services);
+    let mut peers = peers(&correlated.flows.peers, &services);
+    peers.extend(far_ends::peers(recording, &peers));
+    peers.sort_by(by_traffic);
     let closure_error = i64::try_from(i128::from(owned) - i128::from(wall.0)).unwrap_or(i64::MAX);
     let earlier = recording.earlier.length;
     let nameless = correlated.flows.round_trips.iter().filter(|trip| is_nameless(trip)).count() as u64;
@@ -210,7 +213,7 @@ fn is_nameless(trip: &RoundTrip) -> bool {
 }
 
 fn peers(flows: &[PeerFlow], services: &services::Services) -> Vec<Peer> {
-    let mut peers: Vec<Peer> = flows
+    flows
         .iter()
         .map(|flow| Peer {
             service: services.of_peer(flow).map(Into::into),
@@ -231,14 +234,15 @@ fn peers(flows: &[PeerFlow], services: &services::Services) -> Vec<Peer> {
             },
             local: flow.local,
         })
-        .collect();
-    peers.sort_by(|a, b| {
-        b.round_trips
-            .cmp(&a.round_trips)
-            .then_with(|| (b.bytes_sent, b.bytes_received).cmp(&(a.bytes_sent, a.bytes_received)))
-            .then_with(|| a.address.cmp(&b.address))
-    });
-    peers
+        .collect()
+}
+
+/// Most round trips first.
+fn by_traffic(a: &Peer, b: &Peer) -> std::cmp::Ordering {
+    b.round_trips
+        .cmp(&a.round_trips)
+        .then_with(|| (b.bytes_sent, b.bytes_received).cmp(&(a.bytes_sent, a.bytes_received)))
+        .then_with(|| a.address.cmp(&b.address))
 }
 
 fn latency(of: correlate::flows::Latency) -> Latency {

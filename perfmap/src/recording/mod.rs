@@ -10,6 +10,7 @@ mod baseline;
 mod closer;
 mod earlier;
 mod event;
+mod far_end;
 pub mod file;
 mod files;
 mod gpu;
@@ -40,6 +41,7 @@ pub use event::{
     Call, CallId, CallStep, Device, DeviceId, Direction, Event, FileIo, FileOperation, HeldLock, Layer, Mark, Memory,
     Message, OffCpu, OffState, OnObject, Runner, Sample, ShortWaits, WaitClass, Waker, WebMethod, Wire,
 };
+pub use far_end::FarEnd;
 pub use files::{DescriptorKind, Descriptors, FileId, Files, KnownFile, Made, Unread};
 pub use gpu::{Gpu, GpuReading};
 pub use loss::{Loss, Losses};
@@ -186,6 +188,8 @@ pub struct Recording {
     pub closer: Closer,
     /// In the order in which they were asked for.
     pub own_profiles: Vec<OwnProfile>,
+    /// Most exchanges first; empty where messages themselves were seen.
+    pub far_ends: Vec<FarEnd>,
 }
 
 impl Recording {

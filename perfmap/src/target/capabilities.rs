@@ -257,9 +257,52 @@ pub(super) unsafe fn leave_own_behind() {
     }
 }
 
+/// For a program that is not the target but runs with its rights: perfmap's ambient capabilities do not reach it.
+pub fn without_own(command: &mut std::process::Command) {
+    let before_execve = || {
+        // SAFETY: between fork and execve, where it is made for.
+        unsafe { leave_own_behind() };
+        Ok(())
+    };
+    // SAFETY: the closure makes system calls with numbers alone.
+    unsafe { std::os::unix::process::CommandExt::pre_exec(command, before_execve) };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ambient_capabilities_stay_behind() {
+        // Ambient capabilities are a thread's own: those of the test runner stay as they are.
+        let thread = std::thread::spawn(|| {
+            let held = Sets::now();
+            if !held.permitted.has(Capability::SysPtrace) {
+                return eprintln!("not run: without CAP_SYS_PTRACE");
+            }
+            let wanted = held.inheritable.with(Capability::SysPtrace);
+            Sets { inheritable: wanted, ..held }.set().expect("inheritable");
+            // SAFETY: numbers only.
+            let raised = unsafe {
+                let one = libc::c_ulong::from(Capability::SysPtrace as u8);
+                libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, one, 0, 0)
+            };
+            assert_eq!(raised, 0);
+            let ambient = |own: bool| {
+                let mut command = std::process::Command::new("grep");
+                command.args(["CapAmb", "/proc/self/status"]);
+                if !own {
+                    without_own(&mut command);
+                }
+                let told = command.output().expect("grep runs").stdout;
+                let text = String::from_utf8_lossy(&told).into_owned();
+                u64::from_str_radix(text.trim().trim_start_matches("CapAmb:").trim(), 16).expect("a number")
+            };
+            let bit = 1u64 << Capability::SysPtrace as u8;
+            assert_eq!((ambient(true) & bit, ambient(false)), (bit, 0));
+        });
+        thread.join().expect("no panic");
+    }
 
     #[test]
     fn bits_and_names() {

@@ -8,7 +8,12 @@ use super::{
 use crate::shell::{in_path, must, output_of, release_binary, root, tools_venv};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use std::{collections::BTreeMap, fmt::Write as _, path::Path, process::Command};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// The section's first line; it ends where the next one begins.
 const TITLE: &str = "## Beside py-spy and samply";
@@ -57,7 +62,7 @@ impl Means {
         match self {
             Self::Nothing | Self::Ebpf | Self::Perf | Self::Procfs => true,
             Self::PySpy => in_path("py-spy") || tools_venv().join("bin/py-spy").is_file(),
-            Self::Samply => in_path("samply"),
+            Self::Samply => in_path("samply") || tools_venv().join("bin/samply").is_file(),
         }
     }
 
@@ -82,13 +87,12 @@ impl Means {
             Self::Perf => perfmap("perf"),
             Self::Procfs => perfmap("procfs"),
             Self::PySpy => {
-                let venv = tools_venv().join("bin/py-spy");
-                let mut spy = without_capabilities(if venv.is_file() { &venv } else { Path::new("py-spy") });
+                let mut spy = without_capabilities(&program("py-spy"));
                 spy.args(["record", "-i", "-r", HZ, "-f", "raw", "-o"]).arg(out.join("py-spy.txt")).arg("--");
                 spy
             }
             Self::Samply => {
-                let mut samply = without_capabilities(Path::new("samply"));
+                let mut samply = without_capabilities(&program("samply"));
                 samply.args(["record", "--save-only", "--rate", HZ, "-o"]).arg(out.join("samply.json")).arg("--");
                 samply
             }
@@ -112,6 +116,12 @@ impl Means {
             }
         }
     }
+}
+
+/// The tools' own one first, which has a known version.
+fn program(name: &str) -> PathBuf {
+    let own = tools_venv().join("bin").join(name);
+    if own.is_file() { own } else { name.into() }
 }
 
 /// As the program itself runs too, so that all are alike.

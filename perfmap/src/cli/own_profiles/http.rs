@@ -5,7 +5,11 @@ use std::{
     fmt,
     io::{ErrorKind, Read, Write},
     net::{IpAddr, TcpStream, ToSocketAddrs},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, channel},
+    },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -15,6 +19,8 @@ const URL_BYTES: usize = 2048;
 const HEAD_BYTES: usize = 16 << 10;
 const HEADERS: usize = 64;
 const CONNECTING: Duration = Duration::from_secs(1);
+/// For a name and a connection together.
+const REACHING: Duration = Duration::from_secs(5);
 /// How often a waiting read looks whether the run is over.
 const LOOK: Duration = Duration::from_millis(20);
 /// Beyond the seconds that were asked for: a large program's profile takes its time to be written.
@@ -127,8 +133,72 @@ impl fmt::Display for Address {
     }
 }
 
-pub fn get(address: &Address, seconds: u64, most: u64, stop: &AtomicBool) -> Result<Vec<u8>, FetchError> {
-    let mut stream = connect(address)?;
+/// Names and connections of one source. Looking a name up cannot be broken off (a resolver that does not answer takes half a
+/// minute): a thread does it that nobody has to wait for, one at a time.
+#[derive(Debug, Default)]
+pub struct Connector {
+    under_way: Option<Receiver<std::io::Result<TcpStream>>>,
+}
+
+impl Connector {
+    /// What takes longer is asked after again by the next call.
+    fn connect(&mut self, address: &Address, stop: &AtomicBool) -> Result<TcpStream, FetchError> {
+        let address = address.clone();
+        self.wait(move || reach(&address), REACHING, stop)
+    }
+
+    fn wait(
+        &mut self,
+        reach: impl FnOnce() -> std::io::Result<TcpStream> + Send + 'static,
+        patience: Duration,
+        stop: &AtomicBool,
+    ) -> Result<TcpStream, FetchError> {
+        let under_way = match self.under_way.take() {
+            Some(under_way) => under_way,
+            None => {
+                let (sender, receiver) = channel();
+                let started = thread::Builder::new().name("pprof-connect".into()).spawn(move || {
+                    let _ = sender.send(reach()); // nobody may wait for it any more
+                });
+                started.map_err(FetchError::Connect)?;
+                receiver
+            }
+        };
+        let until = Instant::now() + patience;
+        loop {
+            match under_way.recv_timeout(LOOK) {
+                Ok(reached) => return reached.map_err(FetchError::Connect),
+                Err(RecvTimeoutError::Disconnected) => return Err(FetchError::Connect(ErrorKind::NotConnected.into())),
+                Err(RecvTimeoutError::Timeout) if stop.load(Ordering::Relaxed) => return Err(FetchError::Stopped),
+                Err(RecvTimeoutError::Timeout) if Instant::now() >= until => {
+                    self.under_way = Some(under_way);
+                    return Err(FetchError::Connect(ErrorKind::TimedOut.into()));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+}
+
+fn reach(address: &Address) -> std::io::Result<TcpStream> {
+    let mut last = std::io::Error::from(ErrorKind::NotFound);
+    for one in (address.bare_host(), address.port).to_socket_addrs()?.take(4) {
+        match TcpStream::connect_timeout(&one, CONNECTING) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+pub fn get(
+    address: &Address,
+    connector: &mut Connector,
+    seconds: u64,
+    most: u64,
+    stop: &AtomicBool,
+) -> Result<Vec<u8>, FetchError> {
+    let mut stream = connector.connect(address, stop)?;
     let until = Instant::now() + Duration::from_secs(address.seconds(seconds)) + LATE;
     let request = format!(
         "GET {} HTTP/1.0\r\nHost: {}:{}\r\nUser-Agent: perfmap\r\nAccept: */*\r\nConnection: close\r\n\r\n",
@@ -141,17 +211,6 @@ pub fn get(address: &Address, seconds: u64, most: u64, stop: &AtomicBool) -> Res
     stream.write_all(request.as_bytes()).map_err(FetchError::Broken)?;
     let answer = read_all(&mut stream, most.saturating_add(HEAD_BYTES as u64), until, stop)?;
     body(&answer, most)
-}
-
-fn connect(address: &Address) -> Result<TcpStream, FetchError> {
-    let mut last = std::io::Error::from(ErrorKind::NotFound);
-    for one in (address.bare_host(), address.port).to_socket_addrs().map_err(FetchError::Connect)?.take(4) {
-        match TcpStream::connect_timeout(&one, CONNECTING) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(FetchError::Connect(last))
 }
 
 /// Up to the connection's end.
@@ -211,7 +270,10 @@ fn body(answer: &[u8], most: u64) -> Result<Vec<u8>, FetchError> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::net::TcpListener;
+    use std::{
+        net::TcpListener,
+        sync::{Arc, atomic::AtomicU32},
+    };
 
     #[test]
     fn addresses() {
@@ -249,7 +311,7 @@ mod tests {
     #[test]
     fn answers_are_bounded_and_failures_say_why() {
         let go = AtomicBool::new(false);
-        let get = |answer, most| get(&server(answer), 1, most, &go);
+        let get = |answer, most| get(&server(answer), &mut Connector::default(), 1, most, &go);
         assert_eq!(get(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", 10).expect("a body"), b"abc");
         let says = |result: Result<Vec<u8>, FetchError>| result.expect_err("refused").to_string();
         assert_eq!(says(get(b"HTTP/1.1 404 Not Found\r\n\r\nno page\nmore", 10)), "status 404: no page");
@@ -257,7 +319,7 @@ mod tests {
         assert_eq!(says(get(b"HTTP/1.1 200 OK\r\n\r\nabcdefghijkl", 10)), "the answer is larger than perfmap reads");
         assert_eq!(says(get(b"hello, this is no web server\r\n\r\n", 10)), "the answer is no HTTP");
         let nobody = Address::parse("http://127.0.0.1:1/").expect("an address");
-        assert!(matches!(super::get(&nobody, 1, 10, &go), Err(FetchError::Connect(_))));
+        assert!(matches!(super::get(&nobody, &mut Connector::default(), 1, 10, &go), Err(FetchError::Connect(_))));
     }
 
     #[test]
@@ -266,7 +328,38 @@ mod tests {
         let port = listener.local_addr().expect("a port").port();
         let silent = Address::parse(&format!("http://127.0.0.1:{port}/")).expect("an address");
         let stop = AtomicBool::new(true);
-        assert!(matches!(get(&silent, 1, 10, &stop), Err(FetchError::Stopped)));
+        assert!(matches!(get(&silent, &mut Connector::default(), 1, 10, &stop), Err(FetchError::Stopped)));
+    }
+
+    #[test]
+    fn a_name_that_takes_long_holds_nobody() {
+        let mut connector = Connector::default();
+        let (asked, over) = (Arc::new(AtomicU32::new(0)), AtomicBool::new(true));
+        let (go_on, waits) = channel::<()>();
+        let count = Arc::clone(&asked);
+        let slow = move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            let _ = waits.recv();
+            Err(ErrorKind::NotFound.into())
+        };
+        let (short, go) = (Duration::from_millis(40), AtomicBool::new(false));
+        let late = |error: &FetchError| matches!(error, FetchError::Connect(why) if why.kind() == ErrorKind::TimedOut);
+        assert!(late(&connector.wait(slow, short, &go).expect_err("nothing yet")));
+        let another = || panic!("one at a time");
+        assert!(late(&connector.wait(another, short, &go).expect_err("still the first")));
+        // What it came to is told to who asks next.
+        drop(go_on);
+        let told = connector.wait(another, Duration::from_secs(20), &go).expect_err("not found");
+        assert!(matches!(told, FetchError::Connect(why) if why.kind() == ErrorKind::NotFound));
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        // The run's end is not waited beyond.
+        let began = Instant::now();
+        let endless = || {
+            thread::sleep(Duration::from_secs(30));
+            Err(ErrorKind::NotFound.into())
+        };
+        assert!(matches!(connector.wait(endless, REACHING, &over), Err(FetchError::Stopped)));
+        assert!(began.elapsed() < REACHING);
     }
 
     proptest! {

@@ -28,7 +28,7 @@ use crate::{
     recording::{Nanos, OwnProfile, ProcessId, Recording, ServiceSelector},
     report::{files::Owner, visible},
 };
-use http::{Address, FetchError};
+use http::{Address, Connector, FetchError};
 use sum::Sums;
 
 /// Sources of one run.
@@ -155,11 +155,11 @@ impl Drop for Reader {
 
 fn ask(address: &Address, stop: &AtomicBool) -> Taken {
     let mut taken = Taken { source: address.shown(), ..Taken::default() };
-    let mut failures = 0;
+    let (mut failures, mut connector) = (0, Connector::default());
     while !stop.load(Ordering::Relaxed) && failures < FAILURES {
         let seconds = if taken.readings < SHORT_READINGS { SHORT } else { LONG };
         let (from, began) = (Moment::now(), Instant::now());
-        match http::get(address, seconds, BYTES, stop).and_then(|bytes| Ok(pprof::read(&bytes)?)) {
+        match http::get(address, &mut connector, seconds, BYTES, stop).and_then(|bytes| Ok(pprof::read(&bytes)?)) {
             Ok(profile) => {
                 failures = 0;
                 taken.failure = None;

@@ -9,10 +9,11 @@ mod turns;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
 };
 
 use super::{clock::thread_cpu_ns, process, procfs::network_namespace};
+use crate::recording::{Address, FarEnd};
 use diag::{Answer, Connection, Diag};
 use turns::{Moved, Turns};
 
@@ -23,8 +24,9 @@ const SHARE: u64 = 2;
 const TRIES: u32 = 5;
 const MOST: usize = 65_536;
 const DESCRIPTORS: usize = 4096;
-/// Ends of connections that are told one by one.
+/// Ends of connections that are told one by one, as sentences and as peers.
 const TOLD: usize = 12;
+const FAR_ENDS: usize = 256;
 const SNMP_BYTES: u64 = 64 << 10;
 
 /// With whom.
@@ -39,6 +41,7 @@ enum Peer {
 #[derive(Debug, Clone, Copy)]
 struct Followed {
     peer: Peer,
+    is_local: bool,
     turns: Turns,
     began: Moved,
     moved: Moved,
@@ -49,6 +52,8 @@ struct Sum {
     connections: u64,
     exchanges: u64,
     moved: Moved,
+    /// The far end is on this host.
+    is_local: bool,
 }
 
 pub struct Exchanges {
@@ -152,15 +157,17 @@ impl Exchanges {
             false => Peer::At(one.remote),
         };
         let began = self.before.get(&one.cookie).copied().unwrap_or_default();
+        let is_local = one.remote.ip().is_loopback() || one.remote.ip() == one.local.ip();
         self.others.remove(&one.cookie);
-        self.followed.insert(one.cookie, Followed { peer, turns: Turns::after(began), began, moved: began });
+        self.followed.insert(one.cookie, Followed { peer, is_local, turns: Turns::after(began), began, moved: began });
     }
 
     fn sums(&self) -> Vec<(Peer, Sum)> {
         let mut sums: BTreeMap<Peer, Sum> = BTreeMap::new();
-        for Followed { peer, turns, began, moved } in self.followed.values() {
+        for Followed { peer, is_local, turns, began, moved } in self.followed.values() {
             let sum = sums.entry(*peer).or_default();
             sum.connections += 1;
+            sum.is_local |= is_local;
             sum.exchanges += turns.exchanges();
             sum.moved.sent += moved.sent.saturating_sub(began.sent);
             sum.moved.received += moved.received.saturating_sub(began.received);
@@ -171,10 +178,11 @@ impl Exchanges {
     }
 
     /// A last look, and what all came to.
-    pub fn finish(mut self, alive: &BTreeSet<u32>) -> Vec<String> {
+    pub fn finish(mut self, alive: &BTreeSet<u32>) -> Told {
         self.look(alive);
+        let sums = self.sums();
         let opened = self.opened_before.zip(opened(std::process::id())).map(|(before, now)| now.saturating_sub(before));
-        let mut notes = notes(&self.sums(), opened);
+        let mut notes = notes(&sums, opened);
         if let Err(why) = &self.diag {
             notes.push(format!("exchanges on TCP connections are not counted: socket statistics are refused ({why})"));
         }
@@ -187,22 +195,47 @@ impl Exchanges {
         if self.overflowed {
             notes.push(format!("TCP connections beyond {MOST} were not looked at"));
         }
-        notes
+        Told { notes, far_ends: far_ends(&sums) }
     }
+}
+
+/// What the report says of them, and what its map has.
+#[derive(Debug, Default)]
+pub struct Told {
+    pub notes: Vec<String>,
+    pub far_ends: Vec<FarEnd>,
+}
+
+/// Those that the tree opened connections to; who opened some to it is not one end.
+fn far_ends(sums: &[(Peer, Sum)]) -> Vec<FarEnd> {
+    let one = |(peer, sum): &(Peer, Sum)| match peer {
+        Peer::Of(_) => None,
+        Peer::At(remote) => {
+            let Sum { connections, exchanges, moved: Moved { sent, received }, is_local } = *sum;
+            let ip = match remote.ip() {
+                IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+                IpAddr::V6(ip) => ip.octets(),
+            };
+            let remote = Address { ip, port: remote.port() };
+            Some(FarEnd { remote, is_local, connections, exchanges, sent, received })
+        }
+    };
+    sums.iter().filter_map(one).take(FAR_ENDS).collect()
 }
 
 fn notes(sums: &[(Peer, Sum)], opened: Option<u64>) -> Vec<String> {
     let mut notes: Vec<String> = sums
         .iter()
         .take(TOLD)
-        .map(|(peer, Sum { connections, exchanges, moved })| {
+        .map(|(peer, Sum { connections, exchanges, moved, is_local: _ })| {
             let with = match peer {
                 Peer::At(remote) => format!("opened to {remote}"),
                 Peer::Of(port) => format!("accepted at port {port}"),
             };
             format!(
                 "TCP connections {with}: at least {exchanges} exchanges on at least {connections} connections, {} bytes sent and {} \
-                 received (socket statistics; an exchange is bytes one way and then the other, what was said is not known)",
+                 received (socket statistics; an exchange is bytes one way and then the other, what was said is not known, nor in which \
+                 step)",
                 moved.sent, moved.received
             )
         })

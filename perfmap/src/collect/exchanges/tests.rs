@@ -36,6 +36,7 @@ fn exchanges_of_both_ends_are_counted() {
     let opened = sums.get(&Peer::At(address)).expect("the asking ends");
     // Four questions; where both ways moved between two looks, two looks may share a turn.
     assert_eq!((opened.connections, opened.moved), (2, Moved { sent: 40, received: 24 }));
+    assert!(opened.is_local);
     assert!((2..=4).contains(&opened.exchanges), "{opened:?}");
     let accepted = sums.get(&Peer::Of(address.port())).expect("the answering ends");
     assert_eq!((accepted.connections, accepted.moved), (2, Moved { sent: 24, received: 40 }));
@@ -58,7 +59,7 @@ fn another_process_has_none_of_them() {
 #[test]
 fn what_is_told_is_at_least() {
     let address = SocketAddr::from(([10, 0, 0, 1], 80));
-    let sum = Sum { connections: 2, exchanges: 7, moved: Moved { sent: 40, received: 24 } };
+    let sum = Sum { connections: 2, exchanges: 7, moved: Moved { sent: 40, received: 24 }, is_local: false };
     let told = notes(&[(Peer::At(address), sum)], Some(9));
     assert_eq!(told.len(), 2);
     assert!(told[0].starts_with(
@@ -68,6 +69,10 @@ fn what_is_told_is_at_least() {
     assert_eq!(notes(&[], Some(0)), Vec::<String>::new());
     let many: Vec<(Peer, Sum)> = (0..20).map(|port| (Peer::Of(port), sum)).collect();
     assert_eq!(notes(&many, None).len(), TOLD + 1);
+    let found = far_ends(&[(Peer::Of(80), sum), (Peer::At(address), sum)]);
+    let [one] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((one.connections, one.exchanges, one.sent, one.received, one.is_local), (2, 7, 40, 24, false));
+    assert_eq!((&one.remote.ip[10..], one.remote.port), (&[255, 255, 10, 0, 0, 1][..], 80));
 }
 
 #[test]

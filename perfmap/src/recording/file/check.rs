@@ -39,6 +39,7 @@ pub(super) fn check(recording: &Recording) -> Checked {
         environment: _,
         closer,
         own_profiles,
+        far_ends: _,
     } = recording;
     let Meta { root, outside, own_surroundings, .. } = meta;
     outside.iter().try_for_each(|process| within(process.0, processes.len(), "process"))?;
