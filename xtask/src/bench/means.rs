@@ -182,7 +182,9 @@ pub fn section(pairs: usize, scratch: &Path) -> Result<String> {
         }
     }
     let words: Vec<&str> = load.split_whitespace().take(3).collect();
-    Ok(page(&all, pairs, &words.join(" ")))
+    let level = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").unwrap_or_default();
+    let level = format!("{}; kernel.perf_event_paranoid was {} (samply needs 1)", words.join(" "), level.trim());
+    Ok(page(&all, pairs, &level))
 }
 
 fn page(all: &[(Means, Runs)], pairs: usize, load: &str) -> String {
