@@ -83,6 +83,7 @@ mod tests {
             places: Some(1),
             waiting: None,
             holding: None,
+            emptied: false,
             statement: None,
             blocking_statement: None,
             waits: 100,
