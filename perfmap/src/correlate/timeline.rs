@@ -36,6 +36,15 @@ impl Timeline {
     pub fn ended(&self) -> Option<Nanos> {
         self.0.last().map(|segment| segment.to)
     }
+    /// Time on a CPU within `[from, to)`, short waits among it.
+    pub fn on_cpu(&self, from: Nanos, to: Nanos) -> Nanos {
+        let first = self.0.partition_point(|segment| segment.to <= from);
+        let segments = self.0[first..].iter().take_while(|segment| segment.from < to);
+        segments
+            .filter(|segment| matches!(segment.state, State::Cpu { .. }))
+            .map(|segment| segment.to.min(to).since(segment.from.max(from)))
+            .sum()
+    }
     /// Index of the segment that holds the last nanosecond before `at`.
     pub fn before(&self, at: Nanos) -> Option<usize> {
         self.0.partition_point(|segment| segment.from < at).checked_sub(1)

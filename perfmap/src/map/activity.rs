@@ -104,6 +104,12 @@ impl<'a> Activity<'a> {
         self.project.stack(stack)
     }
 
+    /// The outermost function of the project that a coroutine is in; who called the loop is another's.
+    pub fn coroutine_root(&self, resolved: &Resolved, stack: Option<StackId>) -> Option<FunctionId> {
+        let stack = resolved.stacks.get(stack?.0 as usize)?;
+        self.project.of(asyncio::inside(resolved, stack)).first().copied()
+    }
+
     /// As in `Step::function` and `Step::location`.
     pub fn function(&self, id: FunctionId) -> (&str, Option<Location>) {
         let function = self.project.function(id);

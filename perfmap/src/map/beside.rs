@@ -38,7 +38,7 @@ pub(super) fn counts(known: &Known<'_>, tree: &mut Tree, visits: &[Vec<Visit>]) 
         }
     }
     for failed in known.correlated.flows.failed.iter().filter(|failed| !failed.inbound) {
-        let stack = known.loops.asks.place(failed.socket, failed.at, failed.stack);
+        let stack = known.loops.place(failed.task, failed.socket, failed.at, failed.stack);
         if let Some(node) = attribute(known, tree, visits, failed.task, [failed.at, failed.at], stack) {
             tree.node(node).failed += 1;
         }

@@ -21,7 +21,7 @@ pub(super) fn callers<'a>(known: &Known<'a>) -> Vec<(u32, &'a [FunctionId])> {
     // How deep the callers of one sender stand, for its calls whose answer was there without a wait.
     let mut depths: FxHashMap<&[FunctionId], Vec<(usize, u64)>> = FxHashMap::default();
     for (index, trip) in known.correlated.flows.round_trips.iter().enumerate().filter(|(_, trip)| !trip.inbound) {
-        let sender = known.project.stack(known.loops.asks.place(trip.socket, trip.sent, trip.stack));
+        let sender = known.project.stack(known.loops.place(trip.task, trip.socket, trip.sent, trip.stack));
         let reader = waits.get(&trip.task).and_then(|of_task| reader(of_task, trip));
         let depth = reader.map(|wait| common(sender, known.project.stack(wait.stack))).filter(|depth| *depth > 0);
         if let Some(depth) = depth {

@@ -8,6 +8,7 @@
 mod answers;
 mod asks;
 pub(super) mod asyncio;
+mod awaiters;
 pub(super) mod go;
 mod thread;
 
@@ -18,11 +19,13 @@ use crate::{
         Cause, Correlated, Wait, WaitId,
         senders::{SEND_RETURNS_WITHIN, Senders},
     },
+    map::project::Project,
     recording::{Direction, Event, Nanos, ProcessId, Recording, SocketId, StackId, TaskId, TurnKind},
     resolve::Resolved,
 };
 use answers::Answer;
 use asks::Asks;
+use awaiters::Awaiters;
 use thread::{Life, Loop, Main, Poll, Transfer, Turn};
 
 /// Coroutines that wait for one another; deeper chains end here.
@@ -78,25 +81,22 @@ pub(super) struct Loops {
     waits_for_others: Vec<bool>,
     sleeps: Vec<bool>,
     in_loop: Vec<bool>,
+    /// By `StackId`: the loop runs a coroutine without a function of the project.
+    library: Vec<bool>,
+    awaiters: FxHashMap<TaskId, Awaiters>,
     /// Of a goroutine.
     waits_for_mutex: Vec<bool>,
 }
 
 impl Loops {
-    /// `own`: whether a function of the project is on a stack.
-    pub(super) fn new(
-        recording: &Recording,
-        correlated: &Correlated,
-        resolved: &Resolved,
-        own: impl Fn(StackId) -> bool,
-    ) -> Self {
+    pub(super) fn new(recording: &Recording, correlated: &Correlated, resolved: &Resolved, project: &Project) -> Self {
         let mut of_task: FxHashMap<TaskId, Loop> = FxHashMap::default();
         for turn in &recording.turns {
             let of = of_task.entry(turn.task).or_default();
             let (at, coroutine, stack, kind) = (turn.at, turn.coroutine, turn.stack, turn.kind);
             of.turns.push(Turn { at, coroutine, life: Life(0), stack, kind, burst: 0, sent: None });
         }
-        let asks = Asks::new(recording, resolved, own);
+        let asks = Asks::new(recording, resolved, |stack| !project.stack(Some(stack)).is_empty());
         let waits_for_mutex = resolved.stacks.iter().map(|stack| go::waits_for_mutex(resolved, stack)).collect();
         let mut loops = Self { pairs: correlated.flows.pairs.clone(), asks, waits_for_mutex, ..Self::default() };
         let polls = |wait: &&Wait| wait.multiplexed && wait.woken > wait.off;
@@ -146,6 +146,11 @@ impl Loops {
             resolved.stacks.iter().map(|stack| asyncio::waits_for_others(resolved, stack)).collect();
         loops.sleeps = resolved.stacks.iter().map(|stack| asyncio::sleeps(resolved, stack)).collect();
         loops.in_loop = resolved.stacks.iter().map(|stack| asyncio::runs_loop(resolved, stack)).collect();
+        let of_library = |stack: &[_]| project.of(asyncio::inside(resolved, stack)).is_empty();
+        let stacks = loops.in_loop.iter().zip(&resolved.stacks);
+        loops.library = stacks.map(|(in_loop, stack)| *in_loop && of_library(stack)).collect();
+        let awaiters = |of: &Loop| Awaiters::new(of, resolved, project);
+        loops.awaiters = loops.of_task.iter().map(|(task, of)| (*task, awaiters(of))).collect();
         loops
     }
 
@@ -352,6 +357,21 @@ impl Loops {
             transfer.direction == Direction::Received
         });
         Some(Serving { coroutine: coroutine?, since: read.map_or(Nanos::ZERO, |transfer| transfer.at) })
+    }
+
+    /// The place that stands for what `task` sent: its own, where a function of the project asked for it or is in it; else
+    /// that of the coroutine which waits for the one that sent it.
+    pub(super) fn place(&self, task: TaskId, socket: SocketId, at: Nanos, stack: Option<StackId>) -> Option<StackId> {
+        if let Some(ask) = self.asks.asker(socket, at, stack) {
+            return Some(ask.stack);
+        }
+        let library = stack.filter(|stack| self.library.get(stack.0 as usize).copied().unwrap_or(false));
+        let awaiter = library.and_then(|stack| {
+            let of = self.of_task.get(&task)?;
+            let awaiter = self.awaiters.get(&task).and_then(|awaiters| awaiters.of_sender(of, at));
+            awaiter.or_else(|| self.main_at(task, stack, at))
+        });
+        awaiter.or(stack)
     }
 
     /// Where the main coroutine waited while another one, or a callback, was on the CPU with `stack`.

@@ -317,3 +317,33 @@ fn a_thread_that_is_joined_when_the_process_ends_is_waited_for() {
     let got = wall_of(&map, "work");
     assert!((290..=300).contains(&got), "{got} ms: {}", show(&map));
 }
+
+/// A library's coroutines have no function of the project: their requests are those of who went to wait for others last
+/// before they began, not of who called the loop, nor of another one that waits for longer.
+#[test]
+fn requests_of_gathered_library_coroutines_are_those_of_who_awaits_them() {
+    let (mut story, main) = Story::new("python main.py", 500);
+    let peer = story.peer("127.0.0.1:81", None);
+    poll(&mut story, main, 1, 400, 1);
+    let stack = |of: &str| format!("main {LOOP} {of}");
+    story.turn(main, ms(0), MAIN, &stack("client"), TurnKind::Started);
+    story.turn(main, ms(100), 8, &stack("handle"), TurnKind::Started);
+    for (number, sent) in [(20, 102), (21, 103)] {
+        story.turn(main, ms(101), number, &stack("httpx.get"), TurnKind::Started);
+        story.turn(main, ms(sent), number, &stack("httpx.get"), TurnKind::Ran);
+        story.trip(main, peer, sent, 290, "/part", &stack("httpx.get"));
+    }
+    let gathered = |round| TurnKind::Resumed { round, of_tasks: true };
+    story.turn(main, ms(300), 8, &stack("handle"), gathered(2));
+    // The handler is gone: what begins now was made by the one that it answered to.
+    story.turn(main, ms(310), 22, &stack("httpx.get"), TurnKind::Started);
+    story.turn(main, ms(311), 22, &stack("httpx.get"), TurnKind::Ran);
+    story.trip(main, peer, 311, 350, "/last", &stack("httpx.get"));
+    story.turn(main, ms(400), MAIN, &stack("client"), gathered(2));
+    let map = story.map();
+    let of = |wanted: &str| -> u64 {
+        let steps = map.steps.iter().flat_map(|step| step.children.iter().chain([step]));
+        steps.filter(|step| step.function == wanted).map(|step| step.calls.len() as u64).sum()
+    };
+    assert_eq!((of("handle"), of("client"), of("main")), (2, 1, 0), "{}", show(&map));
+}

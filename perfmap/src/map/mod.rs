@@ -96,7 +96,7 @@ fn built(
     let interpreter_lock = interpreter_lock::InterpreterLock::new(recording, correlated, resolved);
     let embedded_database = embedded_database::stacks(resolved);
     let gpu_driver = gpu_driver::GpuDriver::new(resolved);
-    let loops = loops::Loops::new(recording, correlated, resolved, |stack| !project.stack(Some(stack)).is_empty());
+    let loops = loops::Loops::new(recording, correlated, resolved, &project);
     let inside = inside::Inside::new(recording, resolved, &mut project, &services, &points, &has_project);
     let queries = queries::Queries::new(&correlated.flows);
     let known = known::Known {

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use super::{glob, go_library, model::Location};
 use crate::{
     recording::{Meta, StackId},
-    resolve::{Language, Place, Resolved},
+    resolve::{Language, Place, PlaceId, Resolved},
 };
 
 /// Index into [`Project::functions`].
@@ -35,6 +35,8 @@ impl Function {
 #[derive(Debug, Default)]
 pub(super) struct Project {
     pub functions: Vec<Function>,
+    /// By `PlaceId`.
+    of_place: Vec<Option<FunctionId>>,
     stacks: Vec<Box<[FunctionId]>>,
 }
 
@@ -42,7 +44,7 @@ impl Project {
     pub(super) fn new(meta: &Meta, resolved: &Resolved) -> Self {
         let mut project = Self::default();
         let mut known: FxHashMap<(String, String), FunctionId> = FxHashMap::default();
-        let of_place: Vec<Option<FunctionId>> = resolved
+        project.of_place = resolved
             .places
             .iter()
             .map(|place| {
@@ -63,22 +65,21 @@ impl Project {
                 Some(id)
             })
             .collect();
-        project.stacks = resolved
-            .stacks
-            .iter()
-            .map(|stack| {
-                let mut own: Vec<FunctionId> = Vec::new();
-                for place in stack.iter().rev() {
-                    if let Some(Some(id)) = of_place.get(place.0 as usize)
-                        && own.last() != Some(id)
-                    {
-                        own.push(*id);
-                    }
-                }
-                own.into_boxed_slice()
-            })
-            .collect();
+        project.stacks = resolved.stacks.iter().map(|stack| project.of(stack).into_boxed_slice()).collect();
         project
+    }
+
+    /// The project's functions among these places (innermost first), root first.
+    pub(super) fn of(&self, places: &[PlaceId]) -> Vec<FunctionId> {
+        let mut own: Vec<FunctionId> = Vec::new();
+        for place in places.iter().rev() {
+            if let Some(Some(id)) = self.of_place.get(place.0 as usize)
+                && own.last() != Some(id)
+            {
+                own.push(*id);
+            }
+        }
+        own
     }
 
     pub(super) fn stack(&self, id: Option<StackId>) -> &[FunctionId] {

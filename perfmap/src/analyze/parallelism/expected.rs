@@ -47,6 +47,8 @@ pub(super) fn expected(run: Run, item: Item, resources: &[Resource], critical: b
             if through < rate { (BATCH, through, Limit::Resource(first.name.clone())) } else { (BATCH, rate, limit) }
         })
     });
+    // Without a wait nothing is slower than with it: what limits it then limits it now.
+    let rate = rate.max(run.actual);
     let seconds = |rate: f64| Nanos((rest as f64 / rate * 1e9) as u64);
     Some(Expected { rate, time: seconds(rate), now: seconds(run.actual), items: rest, limit, batched })
 }
@@ -121,5 +123,8 @@ mod tests {
         assert_eq!(found.limit, Limit::CpuCores(2));
         let found = expected(run, item, &[lock(25, 158_000), lock(10, 0)], true, 100).expect("a rate");
         assert!((found.rate - 100.0).abs() < 1e-6, "{found:?}");
+        let as_fast_as_can_be = Run { actual: 210.0, ..run };
+        let found = expected(as_fast_as_can_be, item, &[lock(25, 158_000)], true, 100).expect("a rate");
+        assert_eq!((found.rate, found.limit, found.time), (210.0, Limit::CpuCores(2), found.now));
     }
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     analyze::suspicions::Facts,
-    correlate::{RoundTrip, State},
+    correlate::RoundTrip,
     map::{Activity, FunctionId},
     recording::{Nanos, TaskId},
 };
@@ -71,7 +71,8 @@ fn of_task(
     }
     let ends = |get: fn(&stages::Item) -> Nanos| workers.iter().flatten().map(get);
     let (from, to) = (ends(|item| item.from).min()?, ends(|item| item.to).max()?);
-    if computed(facts, task, from, to).0.saturating_mul(100) > to.since(from).0.saturating_mul(BUSY_PCT) {
+    let computed = facts.correlated.timelines.get(task.0 as usize)?.on_cpu(from, to);
+    if computed.0.saturating_mul(100) > to.since(from).0.saturating_mul(BUSY_PCT) {
         return None;
     }
     let steps: Vec<StepPlace> = kinds.iter().map(|(kind, trips)| step(activity, kind, trips)).collect();
@@ -93,16 +94,6 @@ fn of_task(
         steps,
         Counted { items, begins },
     ))
-}
-
-/// Time on a CPU, or ready for one.
-fn computed(facts: &Facts<'_>, task: TaskId, from: Nanos, to: Nanos) -> Nanos {
-    let Some(timeline) = facts.correlated.timelines.get(task.0 as usize) else { return Nanos::ZERO };
-    let inside = timeline.0.iter().filter(|segment| segment.to > from && segment.from < to);
-    inside
-        .filter(|segment| matches!(segment.state, State::Cpu { .. }))
-        .map(|segment| segment.to.min(to).since(segment.from.max(from)))
-        .sum()
 }
 
 /// Named by the function that most of its calls are made in, where that is known; what is handed to a connection that was

@@ -88,9 +88,15 @@ fn told(facts: &Facts<'_>, activity: &Activity<'_>, look: &Look) -> Option<Paral
     let severity = factor::severity(rates.factor);
     let resources = resources::resources(facts, activity, look);
     let (tail_pct, idle_pct) = (share_pct(totals.tail, busy), share_pct(totals.idle, busy));
-    let (tail_judged, idle_judged) = if look.served { (0.0, 0.0) } else { (tail_pct, idle_pct) };
+    // Who did the only item it was there for has not run out of work.
+    let one_each = items.first().is_some_and(|items| items.source == ItemSource::Lives && items.count <= workers);
+    let (tail_judged, idle_judged) = if look.served || one_each { (0.0, 0.0) } else { (tail_pct, idle_pct) };
     let judged = category::judge(&resources, tail_judged, idle_judged, severity);
     let category = judged.category;
+    // One item each, of whatever length: without something that they share there is no rate that they should have.
+    if one_each && category == Category::None {
+        return None;
+    }
     let critical = resources.first().filter(|first| first.category == category);
     let item = Nanos(look.in_steps().0 / count);
     let found = efficiencies::efficiencies(look, rates.actual, item.as_ms());
@@ -103,7 +109,7 @@ fn told(facts: &Facts<'_>, activity: &Activity<'_>, look: &Look) -> Option<Paral
     let of_item = expected::Item {
         work: per_item(totals.work),
         shared: per_item(totals.shared),
-        cpu: per_item(recording.meta.tree_cpu.max(totals.cpu)),
+        cpu: per_item(tree_cpu(facts, look).max(totals.cpu)),
     };
     let expected = (category != Category::None)
         .then(|| expected::expected(run, of_item, &resources, critical.is_some(), rest.unwrap_or(count)))
@@ -146,6 +152,18 @@ fn told(facts: &Facts<'_>, activity: &Activity<'_>, look: &Look) -> Option<Paral
         change,
         expected,
     })
+}
+
+/// CPU time of the whole tree while the workers worked: what the program computes before and after is not the items'.
+fn tree_cpu(facts: &Facts<'_>, look: &Look) -> Nanos {
+    let recording = facts.recording;
+    let from = look.active.iter().map(|(from, _)| *from).min().unwrap_or_default();
+    let to = look.active.iter().map(|(_, to)| *to).max().unwrap_or_default();
+    let of_tree = recording.tasks.iter().zip(&facts.correlated.timelines);
+    let of_tree = of_tree.filter(|(task, _)| !recording.is_outside(task.process));
+    let on_cpu: Nanos = of_tree.map(|(_, timeline)| timeline.on_cpu(from, to)).sum();
+    // The kernel's own account, where there is one, knows better what was not seen to wait.
+    if recording.meta.tree_cpu > Nanos::ZERO { on_cpu.min(recording.meta.tree_cpu) } else { on_cpu }
 }
 
 /// Of the whole job, where its size was told.

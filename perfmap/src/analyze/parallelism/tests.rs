@@ -11,7 +11,7 @@ use crate::{
         MapOptions,
         testing::{Ended, Story, ms},
     },
-    recording::{TaskId, Work},
+    recording::{TaskId, TurnKind, Work},
 };
 
 const LOCK: [u64; 3] = [0x4000, 0, 2];
@@ -60,6 +60,8 @@ impl Pipeline {
         for (task, at) in self.threads.clone().into_iter().zip(&ready) {
             self.story.dies(task, *at);
         }
+        let end = ready.iter().copied().max().expect("workers");
+        self.story.block(TaskId(0), 0, end, "main join", Ended::call(call::FUTEX).by(self.threads[0], call::FUTEX));
         ready.into_iter().max().expect("workers")
     }
 }
@@ -379,4 +381,48 @@ fn a_cpu_that_others_take_is_not_what_the_workers_share() {
     assert_eq!(own.category, Category::CpuContention, "{:?}", own.resources);
     assert!(near(of_others.item_work.as_ms(), 50.0, 0.05), "{:?}", of_others.item_work);
     assert_eq!((of_others.category, of_others.severity), (Category::None, Severity::Good));
+}
+
+const LOOP: &str = "main asyncio.runners.run asyncio.base_events._run_once";
+
+/// `main` runs a loop in which each life is [from, to) of a coroutine that waits in `of(number)`.
+fn in_loop(lives: &[(u64, u64)], of: impl Fn(usize) -> String) -> Story {
+    let (mut story, main) = Story::new("app", 1000);
+    let mut turns: Vec<(u64, usize, bool)> = Vec::new();
+    for (number, (from, to)) in lives.iter().enumerate() {
+        turns.extend([(*from, number, true), (*to, number, false)]);
+    }
+    turns.sort_unstable();
+    for (at, number, starts) in turns {
+        let stack = format!("{LOOP} {}", of(number));
+        let kind = if starts { TurnKind::Started } else { TurnKind::Resumed { round: 1, of_tasks: false } };
+        story.turn(main, Nanos(at * 1_000_000), number as u64 + 1, &stack, kind);
+    }
+    story
+}
+
+/// A library's coroutines, and a parent that waits for them: who called the loop is the root of none.
+#[test]
+fn coroutines_of_a_library_are_no_workers() {
+    let lives: Vec<(u64, u64)> = (0..40).map(|number| (100 + number, 150 + number)).collect();
+    let mut story = in_loop(&lives, |number| if number == 0 { "go".into() } else { "httpx.get".into() });
+    assert_eq!(told(&mut story), None);
+}
+
+/// Each does the one item that it is there for, one of them for longer: nobody has run out of work.
+#[test]
+fn one_item_for_each_coroutine_is_no_imbalance() {
+    let mut lives: Vec<(u64, u64)> = (0..20).map(|_| (100, 130)).collect();
+    lives.push((100, 800));
+    assert_eq!(told(&mut in_loop(&lives, |_| "fetch httpx.get".into())), None);
+}
+
+/// Made one after the other, four at a time: four slots, not a crowd of forty.
+#[test]
+fn coroutines_that_come_one_after_the_other_are_slots() {
+    let lives: Vec<(u64, u64)> =
+        (0..40).map(|number| number / 4 * 20 + number % 4).map(|from| (from, from + 14)).collect();
+    let found = told(&mut in_loop(&lives, |_| "fetch asyncio.tasks.sleep".into())).expect("workers");
+    assert_eq!((found.kind, found.workers, found.items[0].count), (WorkerKind::Coroutines, 4, 40));
+    assert_eq!(found.severity, Severity::Good, "{found:?}");
 }

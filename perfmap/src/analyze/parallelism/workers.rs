@@ -114,7 +114,8 @@ pub(super) fn groups(facts: &Facts<'_>, activity: &Activity<'_>) -> Vec<Group> {
         let served = tasks.iter().any(|task| answering.contains(task));
         found.push(Group { kind, members, lives: None, served });
     }
-    found.extend(coroutines(facts, activity));
+    let serves = |task: TaskId| servers.contains(&task) && !answering.contains(&task);
+    found.extend(coroutines(facts, activity, serves));
     found
 }
 
@@ -146,38 +147,51 @@ fn at_one_time(facts: &Facts<'_>, processes: &[&Vec<TaskId>]) -> bool {
     born.into_iter().max() < died.into_iter().min()
 }
 
-/// Coroutines of one thread that began in the same function. Where each does one thing, each is an item.
-fn coroutines(facts: &Facts<'_>, activity: &Activity<'_>) -> Vec<Group> {
+/// Coroutines of one thread that began in the same function. Where each does one thing, each is an item; those that come
+/// one after the other are done in so many slots.
+fn coroutines(facts: &Facts<'_>, activity: &Activity<'_>, serves: impl Fn(TaskId) -> bool) -> Vec<Group> {
     let mut by_root: BTreeMap<(TaskId, FunctionId), Vec<Coroutine>> = BTreeMap::new();
     for coroutine in activity.coroutines(facts.recording, facts.resolved) {
-        // What it waits in begins with its own outermost function; what it runs in, with the loop's callers.
-        let waits = coroutine.pieces.iter().filter(|piece| matches!(piece.doing, Doing::Awaits(_)));
-        let root = waits.filter_map(|piece| activity.path(piece.stack).first()).next().copied();
+        if serves(coroutine.thread) {
+            continue;
+        }
+        // What it ran in may be what ran before it.
+        let mut waits = coroutine.pieces.iter().filter(|piece| matches!(piece.doing, Doing::Awaits(_)));
+        let root = waits.find_map(|piece| activity.coroutine_root(facts.resolved, piece.stack));
         if let Some(root) = root {
             by_root.entry((coroutine.thread, root)).or_default().push(coroutine);
         }
     }
     let mut found = Vec::new();
-    for (_, mut of_root) in by_root {
+    for mut of_root in by_root.into_values() {
         of_root.truncate(MOST);
         if of_root.len() < LEAST {
             continue;
         }
         let lives = of_root.len() as u64;
-        let members: Vec<Member> = of_root
-            .into_iter()
-            .enumerate()
-            .map(|(number, coroutine)| Member {
-                name: format!("coroutine {}", number + 1),
-                tasks: vec![],
-                thread: Some(coroutine.thread),
-                pieces: coroutine.pieces,
-            })
-            .collect();
-        found.push(Group { kind: WorkerKind::Coroutines, members: members.clone(), lives: None, served: false });
-        if lives >= MANY {
-            found.push(Group { kind: WorkerKind::Coroutines, members, lives: Some(lives), served: false });
+        let member = |name: String, coroutines: Vec<&Coroutine>| Member {
+            name,
+            tasks: vec![],
+            thread: coroutines.first().map(|coroutine| coroutine.thread),
+            pieces: coroutines.into_iter().flat_map(|coroutine| coroutine.pieces.iter().copied()).collect(),
+        };
+        let group = |members, lives| Group { kind: WorkerKind::Coroutines, members, lives, served: false };
+        let alone = || {
+            let numbered = of_root.iter().enumerate();
+            numbered.map(|(number, one)| member(format!("coroutine {}", number + 1), vec![one])).collect()
+        };
+        found.push(group(alone(), None));
+        if lives < MANY {
+            continue;
         }
+        let spans = of_root.iter().filter_map(|one| Some((one.pieces.first()?.from, one.pieces.last()?.to, one)));
+        let slots = in_slots(spans.collect());
+        let members = if slots.len() >= LEAST && lives >= slots.len() as u64 * 2 {
+            slots.into_iter().enumerate().map(|(number, of)| member(format!("slot {}", number + 1), of)).collect()
+        } else {
+            alone()
+        };
+        found.push(group(members, Some(lives)));
     }
     found
 }
@@ -239,7 +253,7 @@ pub(super) fn servers(facts: &Facts<'_>) -> BTreeSet<TaskId> {
 /// Tasks of which many came one after the other, at most so many at a time: each goes into the first slot that is free.
 fn slots(facts: &Facts<'_>, activity: &Activity<'_>, tasks: &[TaskId], answering: &BTreeSet<TaskId>) -> Option<Group> {
     let end = facts.recording.meta.wall;
-    let mut lives: Vec<(Nanos, Nanos, TaskId)> = tasks
+    let lives: Vec<(Nanos, Nanos, TaskId)> = tasks
         .iter()
         .filter_map(|id| {
             let task = facts.recording.tasks.get(id.0 as usize)?;
@@ -247,31 +261,38 @@ fn slots(facts: &Facts<'_>, activity: &Activity<'_>, tasks: &[TaskId], answering
         })
         .filter(|(born, died, _)| died > born)
         .collect();
-    lives.sort_unstable();
-    let mut slots: Vec<(Nanos, Vec<TaskId>)> = Vec::new();
-    for (born, died, task) in &lives {
-        match slots.iter_mut().find(|(until, _)| until <= born) {
-            Some((until, of_slot)) => {
-                *until = *died;
-                of_slot.push(*task);
-            }
-            None => slots.push((*died, vec![*task])),
-        }
-    }
-    if slots.len() < LEAST || lives.len() < slots.len() * 2 {
+    let count = lives.len();
+    let slots = in_slots(lives);
+    if slots.len() < LEAST || count < slots.len() * 2 {
         return None;
     }
     let members = slots
         .into_iter()
         .enumerate()
-        .map(|(number, (_, tasks))| {
+        .map(|(number, tasks)| {
             let mut pieces: Vec<Piece> = tasks.iter().flat_map(|task| activity.pieces(*task)).collect();
             pieces.sort_by_key(|piece| (piece.from, piece.to));
             Member { name: format!("slot {}", number + 1), tasks, thread: None, pieces }
         })
         .collect();
     let served = tasks.iter().any(|task| answering.contains(task));
-    Some(Group { kind: WorkerKind::Slots, members, lives: Some(lives.len() as u64), served })
+    Some(Group { kind: WorkerKind::Slots, members, lives: Some(count as u64), served })
+}
+
+/// Each goes into the first slot that is free when it begins. `lives`: from, to, who.
+fn in_slots<T>(mut lives: Vec<(Nanos, Nanos, T)>) -> Vec<Vec<T>> {
+    lives.sort_by_key(|(from, to, _)| (*from, *to));
+    let mut slots: Vec<(Nanos, Vec<T>)> = Vec::new();
+    for (from, to, one) in lives {
+        match slots.iter_mut().find(|(until, _)| *until <= from) {
+            Some((until, of_slot)) => {
+                *until = to;
+                of_slot.push(one);
+            }
+            None => slots.push((to, vec![one])),
+        }
+    }
+    slots.into_iter().map(|(_, of_slot)| of_slot).collect()
 }
 
 /// The function in whose loop the items are done, with its callers (root first), and what it calls for an item.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::Facts;
 use crate::{
     analyze::replay::{self, Span},
-    correlate::{CallKind, Cause, RoundTrip, State, Timeline},
+    correlate::{CallKind, Cause, RoundTrip},
     map::{Location, Step},
     recording::{Nanos, ProcessId, SocketId, TaskId},
 };
@@ -90,19 +90,10 @@ pub(crate) fn spans(facts: &Facts<'_>, calls: &[&RoundTrip]) -> Vec<Span> {
         }
         let timelines = tasks_of.get(&server).into_iter().flatten();
         let timelines = timelines.filter_map(|index| facts.correlated.timelines.get(*index));
-        let sum: Nanos = timelines.map(|timeline| on_cpu(timeline, trip.sent, trip.received)).sum();
+        let sum: Nanos = timelines.map(|timeline| timeline.on_cpu(trip.sent, trip.received)).sum();
         sum.min(trip.latency())
     };
     calls.iter().map(|trip| Span { from: trip.sent, to: trip.received, computed: computed(trip) }).collect()
-}
-
-pub(crate) fn on_cpu(timeline: &Timeline, from: Nanos, to: Nanos) -> Nanos {
-    let first = timeline.0.partition_point(|segment| segment.to <= from);
-    let segments = timeline.0[first..].iter().take_while(|segment| segment.from < to);
-    segments
-        .filter(|segment| matches!(segment.state, State::Cpu { .. }))
-        .map(|segment| segment.to.min(to).since(segment.from.max(from)))
-        .sum()
 }
 
 fn process(facts: &Facts<'_>, socket: SocketId) -> Option<ProcessId> {

@@ -198,12 +198,13 @@ fn a_sync_for_each_write_and_one_for_all() {
 
 #[test]
 fn answers_that_come_40_ms_late() {
+    // The first is acknowledged at once, as Linux does on a new connection.
     let stalled = |latency: u64, writes: u64| {
         let mut of = run();
         let socket = of.connection(0, 100);
-        for n in 0..6 {
-            of.get(socket, n * 100, n * 100 + latency);
-            (0..writes).for_each(|write| of.sends(n * 100 + write, socket));
+        for n in 0..7 {
+            of.get(socket, n * 100, n * 100 + if n == 0 { 1 } else { latency });
+            (0..writes).for_each(|write| of.sends(n * 100 + write / 2, socket));
         }
         of
     };
@@ -211,6 +212,55 @@ fn answers_that_come_40_ms_late() {
     assert_eq!((found[0].verdict, found[0].gain.as_ref().unwrap().wall), (Confirmed, ms(240)));
     assert_eq!(stalled(5, 2).verdict("delayed_ack_stall"), Some(Dismissed));
     assert!(stalled(41, 1).judged("delayed_ack_stall").is_empty());
+}
+
+/// The server's reads tell a part that came late from a server that takes its time.
+#[test]
+fn servers_that_take_40_ms_are_no_stall() {
+    let served = |second_read: u64, last: u64| {
+        let mut of = run();
+        let (socket, server) = (of.connection(0, 100), of.connection(0, 100));
+        of.recording.sockets[server.0 as usize].process = ProcessId(1);
+        for n in 0..6 {
+            of.get(socket, n * 100, n * 100 + last).server_socket = Some(server);
+            of.sends(n * 100, socket);
+            of.sends(n * 100, socket);
+            of.reads(n * 100, server);
+            of.reads(n * 100 + second_read, server);
+            of.sends(n * 100 + last - 1, server);
+        }
+        of
+    };
+    let found = served(41, 43).judged("delayed_ack_stall");
+    assert_eq!((found[0].verdict, found[0].gain.as_ref().unwrap().wall), (Confirmed, ms(246)));
+    assert_eq!(served(1, 43).verdict("delayed_ack_stall"), Some(Dismissed));
+}
+
+/// Nobody watches the server, and no request was answered sooner.
+#[test]
+fn answers_after_40_ms_alone_are_no_stall() {
+    let mut of = run();
+    let socket = of.connection(0, 100);
+    for n in 0..6 {
+        of.get(socket, n * 100, n * 100 + 43);
+        of.sends(n * 100, socket);
+        of.sends(n * 100, socket);
+    }
+    let found = of.judged("delayed_ack_stall");
+    assert_eq!(found[0].verdict, Dismissed);
+    assert!(found[0].note.contains("may take that long itself"), "{}", found[0].note);
+}
+
+/// Forty streams of one HTTP/2 connection: what is sent after a request is the next request.
+#[test]
+fn requests_side_by_side_on_one_connection_are_no_stall() {
+    let mut of = run();
+    let socket = of.connection(0, 100);
+    for n in 0..10 {
+        of.get(socket, n, n + 45);
+        of.sends(n, socket);
+    }
+    assert!(of.judged("delayed_ack_stall").is_empty());
 }
 
 #[test]

@@ -245,12 +245,20 @@ impl Run {
     }
 
     pub fn sends(&mut self, at: u64, socket: SocketId) {
+        self.passes(at, socket, Direction::Sent);
+    }
+
+    pub fn reads(&mut self, at: u64, socket: SocketId) {
+        self.passes(at, socket, Direction::Received);
+    }
+
+    fn passes(&mut self, at: u64, socket: SocketId, direction: Direction) {
         self.recording.events.push(Event::Message(Message {
             at: ms(at),
-            task: TaskId(0),
+            task: TaskId(self.recording.sockets[socket.0 as usize].process.0),
             socket,
             layer: Layer::Wire,
-            direction: Direction::Sent,
+            direction,
             bytes: 5,
             descriptor: 3,
             marks: vec![],

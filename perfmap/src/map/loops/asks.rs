@@ -71,11 +71,6 @@ impl Asks {
         of_socket.get(before).filter(|(_, until)| at <= *until).map(|(ask, _)| ask)
     }
 
-    /// The place that stands for a send: its own, where that shows a function of the project.
-    pub(in crate::map) fn place(&self, socket: SocketId, at: Nanos, stack: Option<StackId>) -> Option<StackId> {
-        self.asker(socket, at, stack).map(|ask| ask.stack).or(stack)
-    }
-
     /// Who set the timer that ran out at `at`; `looked` says when the loop had last looked at its clock before an instant.
     pub(super) fn timer(&self, task: TaskId, at: Nanos, looked: impl Fn(Nanos) -> Nanos) -> Option<StackId> {
         let of_task = self.timers.get(&task)?;

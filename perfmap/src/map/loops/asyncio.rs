@@ -47,9 +47,21 @@ pub(super) fn sleeps(resolved: &Resolved, stack: &[PlaceId]) -> bool {
 
 /// The loop itself is on the stack: asyncio's own, or another one (uvloop's is no Python function) that its runner drives.
 pub(super) fn runs_loop(resolved: &Resolved, stack: &[PlaceId]) -> bool {
-    names(resolved, stack).any(|(function, file)| match function {
+    names(resolved, stack).any(|(function, file)| is_loop(function, file))
+}
+
+fn is_loop(function: &str, file: &str) -> bool {
+    match function {
         "_run_once" => true,
         "run" => file.ends_with("asyncio/runners.py"),
         _ => false,
-    })
+    }
+}
+
+/// What the loop runs or resumes, without the loop and its callers.
+pub(in crate::map) fn inside<'a>(resolved: &Resolved, stack: &'a [PlaceId]) -> &'a [PlaceId] {
+    let end = stack.iter().position(|id| {
+        names(resolved, std::slice::from_ref(id)).next().is_some_and(|(function, file)| is_loop(function, file))
+    });
+    stack.get(..end.unwrap_or(stack.len())).unwrap_or_default()
 }
