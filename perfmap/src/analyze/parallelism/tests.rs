@@ -11,7 +11,7 @@ use crate::{
         MapOptions,
         testing::{Ended, Story, ms},
     },
-    recording::{TaskId, TurnKind, Work},
+    recording::{OnObject, TaskId, TurnKind, Work},
 };
 
 const LOCK: [u64; 3] = [0x4000, 0, 2];
@@ -320,7 +320,7 @@ fn a_server_that_waits_with_one_thread_is_saturated() {
             story.transfer(server, ms(read), ends[1], None, 9);
             story.block(server, read, answered, "serve", Ended::call(call::NANOSLEEP).result(0));
             story.transfer(server, ms(answered), ends[1], Some("serve"), 9);
-            let ended = Ended::call(call::RECVFROM).by(server, call::SENDTO);
+            let ended = Ended::call(call::RECVFROM).on(OnObject::Socket(ends[0])).by(server, call::SENDTO);
             story.block(*task, asked, answered, "item fetch", ended);
             story.transfer(*task, ms(answered), ends[0], None, 9);
             story.trip(*task, peer, asked, answered, "/item", "item fetch");
