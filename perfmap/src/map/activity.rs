@@ -10,6 +10,7 @@ use super::{
     model::Location,
     points::Points,
     project::{FunctionId, Project},
+    queue_place,
 };
 use crate::{
     correlate::{Cause, Correlated, State, WaitId},
@@ -79,6 +80,8 @@ pub struct Activity<'a> {
     /// By `StackId`: a goroutine waits for a mutex; at a channel.
     goroutine_mutex: Vec<bool>,
     channel: Vec<bool>,
+    /// By `StackId`: waits for room in a queue.
+    fills: Vec<bool>,
 }
 
 impl<'a> Activity<'a> {
@@ -92,6 +95,7 @@ impl<'a> Activity<'a> {
             embedded_database: super::embedded_database_stacks(resolved),
             goroutine_mutex: resolved.stacks.iter().map(|stack| go::waits_for_mutex(resolved, stack)).collect(),
             channel: resolved.stacks.iter().map(|stack| go::waits_at_channel(resolved, stack)).collect(),
+            fills: queue_place::stacks(resolved),
         }
     }
 
@@ -125,6 +129,11 @@ impl<'a> Activity<'a> {
     /// A goroutine waits at a channel.
     pub fn is_at_channel(&self, stack: Option<StackId>) -> bool {
         has(&self.channel, stack)
+    }
+
+    /// What it puts something into has no room.
+    pub fn is_for_room(&self, stack: Option<StackId>) -> bool {
+        has(&self.fills, stack)
     }
 
     /// A database inside the program waits there.

@@ -30,6 +30,7 @@ mod own;
 mod points;
 mod project;
 mod queries;
+mod queue_place;
 #[cfg(test)]
 mod scale_tests;
 mod scarce;

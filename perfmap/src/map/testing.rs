@@ -411,6 +411,13 @@ impl Story {
         });
     }
 
+    /// The server's end of the trip made last.
+    pub(crate) fn was_answered_at(&mut self, socket: SocketId) {
+        if let Some(trip) = self.trips.last_mut() {
+            trip.server_socket = Some(socket);
+        }
+    }
+
     /// The trip made last was a statement to a database.
     pub(crate) fn was_query(&mut self, protocol: Protocol) {
         if let Some(trip) = self.trips.last_mut() {

@@ -195,7 +195,8 @@ fn cause(page: &mut String, found: &Parallelism) {
 }
 
 fn evidence(page: &mut String, critical: &Resource) {
-    for (what, side) in [("Waits", &critical.waiting), ("Has it meanwhile", &critical.holding)] {
+    let has = if critical.emptied { "Who empties it, meanwhile" } else { "Has it meanwhile" };
+    for (what, side) in [("Waits", &critical.waiting), (has, &critical.holding)] {
         if let Some(Side { function, location, stack }) = side {
             let place = location.as_ref().map(|at| format!(" ({})", code(&finding::place(at)))).unwrap_or_default();
             let inner: Vec<&str> = stack

@@ -27,6 +27,7 @@ pub(crate) fn example() -> Parallelism {
         places: Some(1),
         waiting: Some(side(&["worker", "item", "write", "pthread_mutex_lock"])),
         holding: Some(side(&["worker", "item", "write", "fsync"])),
+        emptied: false,
         statement: None,
         blocking_statement: None,
         waits: 640,

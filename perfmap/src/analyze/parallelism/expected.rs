@@ -85,6 +85,7 @@ mod tests {
             places: Some(1),
             waiting: None,
             holding: None,
+            emptied: false,
             statement: None,
             blocking_statement: None,
             waits: 100,

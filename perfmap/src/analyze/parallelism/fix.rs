@@ -19,6 +19,11 @@ pub(super) fn change(
         Category::DatabaseWriteLock => {
             format!("Let {place} write many items in one transaction, and do nothing else while it is open.")
         }
+        Category::PoolExhaustion if resource.is_some_and(|one| one.emptied) => {
+            let by =
+                resource.and_then(|one| one.holding.as_ref()).map_or("who empties it", |side| side.function.as_str());
+            format!("Let {by} take many from the queue at once, or several do it; a longer queue fills up as well.")
+        }
         Category::PoolExhaustion => {
             let places = resource.and_then(|one| one.places).map_or(String::new(), |places| format!(" of {places}"));
             format!("Give {place} a pool of {} places instead{places}: twice the workers.", workers.saturating_mul(2))
@@ -38,8 +43,29 @@ pub(super) fn change(
         Category::Starvation => "Let whoever hands out the items do it faster, or ahead of time.".into(),
         Category::None => return None,
     };
-    let (before, after) = sketch(category, kind, language);
+    let (before, after) = match resource.is_some_and(|one| one.emptied && one.category == category) {
+        true => emptying(language),
+        false => sketch(category, kind, language),
+    };
     Some(Change { hint, before: before.into(), after: after.into(), ungained: None })
+}
+
+fn emptying(language: Language) -> (&'static str, &'static str) {
+    use Language::{Go, Java, JavaScript, Other, Python, Rust};
+    match language {
+        Python => (
+            "while True:\n    save(queue.get())",
+            "while True:\n    batch = [queue.get()]\n    while not queue.empty() and len(batch) < 100:\n        batch.append(queue.get())\n    save_all(batch)",
+        ),
+        Go => (
+            "go func() { for item := range items { save(item) } }()",
+            "for i := 0; i < writers; i++ {\n\tgo func() { for item := range items { save(item) } }()\n}",
+        ),
+        Rust | Java | JavaScript | Other => (
+            "one takes item after item and saves it",
+            "several take from the queue, or one takes many and saves them at once",
+        ),
+    }
 }
 
 fn sketch(category: Category, kind: WorkerKind, language: Language) -> (&'static str, &'static str) {

@@ -41,6 +41,14 @@ impl Mark {
             Mark::Visit { .. } => 1,
         }
     }
+
+    /// Calls of others are nobody's step.
+    fn is_of(&self, step_is: impl Fn(usize) -> bool) -> bool {
+        match self {
+            Mark::Request | Mark::Trip { .. } => true,
+            Mark::Wait { step, .. } | Mark::Visit { step } => step_is(*step),
+        }
+    }
 }
 
 /// The worker and when.
@@ -86,7 +94,9 @@ pub(super) fn repeated(facts: &Facts<'_>, activity: &Activity<'_>, seen: &Seen<'
     let weight = |set: &[usize]| set.iter().map(|index| marks[*index].0.weight()).sum::<u64>();
     let best = (0..marks.len()).map(set).max_by_key(|set| {
         let count = set.first().map_or(0, |index| marks[*index].1.len());
-        (weight(set), count, std::cmp::Reverse(set.first().copied()))
+        // What the loop itself waits for is the pool's as well: for the next item, for its results.
+        let called = set.iter().any(|index| marks[*index].0.is_of(|step| step + 1 < seen.step_names.len()));
+        (weight(set), called, count, std::cmp::Reverse(set.first().copied()))
     })?;
     let first = *best.first()?;
     let mut begins: Vec<Vec<Nanos>> = vec![Vec::new(); workers];

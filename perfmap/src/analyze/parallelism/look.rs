@@ -264,13 +264,15 @@ fn steps(activity: &Activity<'_>, found: &Loop, facts: &Facts<'_>, group: &Group
 fn unseen_wakes(activity: &Activity<'_>, steps: usize, bits: &mut [Vec<Bit>]) {
     let at_channel = |bit: &Bit| bit.wait.is_some() && activity.is_at_channel(bit.stack);
     for step in 0..steps {
-        let key = On::Shared(Key::Places { step });
+        let [places, room] = [Key::Places { step }, Key::Room { step }].map(On::Shared);
         let sum = |wanted: &dyn Fn(&On) -> bool| -> Nanos {
             let of_step =
                 bits.iter().flatten().filter(|bit| bit.step == Some(step) && at_channel(bit) && wanted(&bit.on));
             of_step.map(Bit::length).sum()
         };
-        let (seen, others) = (sum(&|on| *on == key), sum(&|on| matches!(on, On::Own(Spent::Pipe | Spent::Other))));
+        let others = sum(&|on| matches!(on, On::Own(Spent::Pipe | Spent::Other)));
+        let (of_places, of_room) = (sum(&|on| *on == places), sum(&|on| *on == room));
+        let (seen, key) = if of_room > of_places { (of_room, room) } else { (of_places, places) };
         if seen <= others {
             continue;
         }
@@ -334,7 +336,9 @@ pub(super) fn spent(bit: &Bit) -> Option<Spent> {
 
 fn spent_on(key: &Key) -> Spent {
     match key {
-        Key::Lock { .. } | Key::Places { .. } | Key::FileLock | Key::Interpreter { .. } => Spent::Lock,
+        Key::Lock { .. } | Key::Places { .. } | Key::Room { .. } | Key::FileLock | Key::Interpreter { .. } => {
+            Spent::Lock
+        }
         Key::Database { .. } => Spent::Database,
         Key::Limiter { .. } => Spent::Sleep,
         Key::RunQueue | Key::Throttled => Spent::RunQueue,

@@ -5,6 +5,7 @@
 mod breakdown;
 mod category;
 mod convoy;
+mod cores;
 mod disk;
 mod efficiencies;
 #[cfg(test)]
@@ -40,6 +41,7 @@ use crate::{
     recording::Nanos,
 };
 use look::Look;
+use waits::Key;
 
 /// None: nothing was seen to be done side by side, again and again.
 pub fn parallelism(facts: &Facts<'_>) -> Option<Parallelism> {
@@ -54,7 +56,10 @@ pub fn parallelism(facts: &Facts<'_>) -> Option<Parallelism> {
     let looks = looks.chain(flows::looks(facts, &activity));
     // What most of the workers' time went into; of equal ones the first.
     let mut best = looks.reduce(|best, look| if rank(&look) > rank(&best) { look } else { best })?;
-    let slight = resources::slight(&best);
+    let mut slight = resources::slight(&best);
+    if cores::are_taken_by_others(facts, &best) {
+        slight.insert(Key::RunQueue);
+    }
     best.keep(&slight);
     told(facts, &activity, &best)
 }
@@ -195,7 +200,11 @@ fn root_cause(category: Category, critical: Option<&Resource>, look: &Look, (tai
             _ => "the workers wait for nothing that they share for long".into(),
         };
     };
-    let holder = one.holding.as_ref().map(|side| format!(", while {} has it", side.function)).unwrap_or_default();
+    let holder = match (&one.holding, one.emptied) {
+        (Some(side), true) => format!(", while who empties it is in {}", side.function),
+        (Some(side), false) => format!(", while {} has it", side.function),
+        (None, _) => String::new(),
+    };
     let waiter = one.waiting.as_ref().map(|side| format!(" in {}", side.function)).unwrap_or_default();
     let what = match (&one.statement, &one.blocking_statement) {
         (Some(statement), Some(blocking)) => format!(" ({statement}; meanwhile others are in {blocking})"),
@@ -206,10 +215,7 @@ fn root_cause(category: Category, critical: Option<&Resource>, look: &Look, (tai
         Category::SaturatedPeer => look.saturated.values().copied().fold(0.0_f64, f64::max) * 100.0,
         _ => 0.0,
     };
-    let peer = if saturated > 0.0 {
-        format!("; its only thread computes {saturated:.0} % of the time")
-    } else {
-        String::new()
-    };
+    let peer =
+        if saturated > 0.0 { format!("; its only thread is busy {saturated:.0} % of the time") } else { String::new() };
     format!("{:.0} % of the workers' time is spent waiting{waiter} for {}{holder}{what}{peer}", one.lost_pct, one.name)
 }

@@ -1,5 +1,6 @@
 //! Answers that take the longer the more of them are asked for → the part of each wait that is the others' fault. A peer
-//! whose only thread computes all the time is saturated; of others it is told by calls that were made with few beside them.
+//! whose only thread computes all the time, or answers one request after the other all the time, is saturated; of others it is
+//! told by calls that were made with few beside them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,16 +10,19 @@ use super::{
 };
 use crate::{
     analyze::suspicions::Facts,
-    correlate::{RoundTrip, State, Timeline},
-    recording::{Direction, Event, Nanos, SocketId, TaskId},
+    correlate::{RoundTrip, State, Timeline, WaitId},
+    recording::{Direction, Event, Nanos, SocketId, TaskId, covered},
 };
 
-/// A thread that computes for more of the time has no room.
+/// A thread that is busy for more of the time has no room.
 const SATURATED: f64 = 0.8;
 /// Answers take this much longer than alone, or it is no matter.
 const LONGER: f64 = 1.5;
-/// Fewer calls say nothing.
+/// Fewer calls say nothing; of one thread it is known what it did.
 const LEAST: usize = 30;
+const LEAST_SEEN: usize = 12;
+/// Requests that one thread has at a time for more of the time, in percent, are not answered one after the other.
+const AT_ONCE_PCT: u64 = 5;
 /// Of the calls, those with the fewest beside them.
 const ALONE_PCT: usize = 5;
 const ALONE_LEAST: usize = 3;
@@ -42,20 +46,21 @@ pub(super) fn separate(
             by_peer.entry(peer).or_default().push(trip);
         }
     }
-    let readers = readers(facts);
+    let ends = server_ends(facts);
+    let polls = |wait: WaitId| facts.correlated.waits.get(wait.0 as usize).is_some_and(|wait| wait.multiplexed);
     let mut saturated = BTreeMap::new();
     for (peer, trips) in by_peer {
-        if trips.len() < LEAST {
+        if trips.len() < LEAST_SEEN {
             continue;
         }
         let mean = mean(&trips);
-        let busy = single_thread(facts, &readers, &trips);
+        let busy = single_thread(facts, &ends, &trips);
         let alone = match busy {
             Some((share, demand)) if share >= SATURATED => {
                 saturated.insert(peer, share);
                 Some(demand)
             }
-            Some(_) | None => alone(&trips),
+            Some(_) | None => alone(&trips).filter(|_| trips.len() >= LEAST),
         };
         let Some(alone) = alone.filter(|alone| mean > alone * LONGER) else {
             saturated.remove(&peer);
@@ -71,7 +76,7 @@ pub(super) fn separate(
         }
         for (worker, spans) in spans {
             if let Some(of_worker) = bits.get_mut(worker) {
-                *of_worker = split(std::mem::take(of_worker), &spans, fraction, &key);
+                *of_worker = split(std::mem::take(of_worker), &spans, (fraction, &key), polls);
             }
         }
     }
@@ -82,35 +87,55 @@ fn mean(trips: &[&RoundTrip]) -> f64 {
     trips.iter().map(|trip| trip.latency().0 as f64).sum::<f64>() / trips.len().max(1) as f64
 }
 
-/// Who read the requests of each server's end.
-fn readers(facts: &Facts<'_>) -> BTreeMap<SocketId, BTreeSet<TaskId>> {
-    let mut found: BTreeMap<SocketId, BTreeSet<TaskId>> = BTreeMap::new();
+/// Of each server's end who read the requests, and what was read and written there, in order of time.
+type Ends = BTreeMap<SocketId, (BTreeSet<TaskId>, Vec<(Nanos, Direction)>)>;
+
+fn server_ends(facts: &Facts<'_>) -> Ends {
+    let sockets = facts.correlated.flows.round_trips.iter().filter_map(|trip| trip.server_socket);
+    let mut found: Ends = sockets.map(|socket| (socket, Default::default())).collect();
     for event in &facts.recording.events {
         if let Event::Message(message) = event
-            && message.direction == Direction::Received
+            && let Some((readers, messages)) = found.get_mut(&message.socket)
         {
-            found.entry(message.socket).or_default().insert(message.task);
+            if message.direction == Direction::Received {
+                readers.insert(message.task);
+            }
+            messages.push((message.at, message.direction));
         }
     }
+    found.values_mut().for_each(|(_, messages)| messages.sort_by_key(|(at, _)| *at));
     found
 }
 
-/// Where one thread answers all: how much of the time it computed, and how long for one call.
-fn single_thread(
-    facts: &Facts<'_>,
-    readers: &BTreeMap<SocketId, BTreeSet<TaskId>>,
-    trips: &[&RoundTrip],
-) -> Option<(f64, f64)> {
+/// Where one thread answers all: how much of the time it was busy, and how long for one call.
+fn single_thread(facts: &Facts<'_>, ends: &Ends, trips: &[&RoundTrip]) -> Option<(f64, f64)> {
     let mut servers: BTreeSet<TaskId> = BTreeSet::new();
+    let mut answering: Vec<(Nanos, Nanos)> = Vec::new();
     for trip in trips {
-        servers.extend(readers.get(&trip.server_socket?).into_iter().flatten());
+        let Some((readers, messages)) = ends.get(&trip.server_socket?) else { continue };
+        servers.extend(readers);
+        let first = messages.partition_point(|(at, _)| *at < trip.sent);
+        let during = || messages.iter().skip(first).take_while(|(at, _)| *at <= trip.received);
+        let read = during().find(|(_, direction)| *direction == Direction::Received);
+        let answered = during().filter(|(_, direction)| *direction == Direction::Sent).last();
+        if let (Some((from, _)), Some((to, _))) = (read, answered) {
+            answering.push((*from, *to));
+        }
     }
     let (Some(server), 1) = (servers.first(), servers.len()) else { return None };
     let (from, to) = (trips.iter().map(|trip| trip.sent).min()?, trips.iter().map(|trip| trip.received).max()?);
     let timeline = facts.correlated.timelines.get(server.0 as usize)?;
     // Without a CPU it has something to do as well.
-    let busy = ready(timeline, from, to).0 as f64;
-    Some((busy / to.since(from).0.max(1) as f64, busy / trips.len() as f64))
+    let busy = ready(timeline, from, to).max(one_by_one(&answering, trips.len()));
+    Some((busy.0 as f64 / to.since(from).0.max(1) as f64, busy.0 as f64 / trips.len() as f64))
+}
+
+/// Time in which a request was being answered, where no other one was meanwhile; whatever the thread waits for, it is taken.
+fn one_by_one(answering: &[(Nanos, Nanos)], trips: usize) -> Nanos {
+    let all: Nanos = answering.iter().map(|(from, to)| to.since(*from)).sum();
+    let union = covered(answering.iter().copied());
+    let at_once = all.since(union).0.saturating_mul(100) > all.0.saturating_mul(AT_ONCE_PCT);
+    if at_once || answering.len() * 2 < trips { Nanos::ZERO } else { union }
 }
 
 fn ready(timeline: &Timeline, from: Nanos, to: Nanos) -> Nanos {
@@ -151,12 +176,19 @@ fn alone(trips: &[&RoundTrip]) -> Option<f64> {
 }
 
 /// Of each wait inside the spans so much goes to the peer.
-fn split(bits: Vec<Bit>, spans: &[(Nanos, Nanos)], fraction: f64, key: &Key) -> Vec<Bit> {
+fn split(
+    bits: Vec<Bit>,
+    spans: &[(Nanos, Nanos)],
+    (fraction, key): (f64, &Key),
+    polls: impl Fn(WaitId) -> bool,
+) -> Vec<Bit> {
     let mut found = Vec::with_capacity(bits.len());
     for bit in bits {
         // Of a saturated peer also what it waits for: its other callers would wait for that too.
         let waits = match &bit.on {
             On::Own(Spent::Network | Spent::Database | Spent::Pipe) => true,
+            // A poll that ran out and was begun anew, with the answer still to come.
+            On::Own(Spent::Sleep) => bit.wait.is_some_and(&polls),
             On::Shared(Key::RunQueue) => bit.wait.is_some() && matches!(key, Key::Peer { saturated: true, .. }),
             On::Own(_) | On::Shared(_) | On::Idle => false,
         };

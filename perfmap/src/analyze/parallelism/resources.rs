@@ -104,13 +104,18 @@ fn resource(facts: &Facts<'_>, activity: &Activity<'_>, look: &Look, key: &Key, 
     let wanted = covered(sums.intervals.iter().copied());
     // A lock is asked for once by a wait; a database's client asks again and again.
     let waits = match key {
-        Key::Lock { .. } | Key::Places { .. } | Key::FileLock if !sums.waits.is_empty() => sums.waits.len() as u64,
+        Key::Lock { .. } | Key::Places { .. } | Key::Room { .. } | Key::FileLock if !sums.waits.is_empty() => {
+            sums.waits.len() as u64
+        }
         _ => sums.runs,
     };
     let main_step = largest(&sums.steps).map(|step| look.step_name(step)).unwrap_or_default();
     let (holds, holding) = holders(facts, activity, look, &sums);
     let hold = median(holds);
-    let exclusive = matches!(key, Key::Lock { .. } | Key::Places { .. } | Key::FileLock | Key::Database { .. });
+    let exclusive =
+        matches!(key, Key::Lock { .. } | Key::Places { .. } | Key::Room { .. } | Key::FileLock | Key::Database { .. });
+    let emptied = matches!(key, Key::Room { .. });
+    let holding = if emptied { emptier(facts, activity, &sums) } else { holding };
     let turn = (exclusive && waits > 0).then(|| Nanos(wanted.0 / waits));
     let places = match key {
         // Who lets a coroutine go on is not seen: only how many go on at a time.
@@ -121,7 +126,7 @@ fn resource(facts: &Facts<'_>, activity: &Activity<'_>, look: &Look, key: &Key, 
         }),
         Key::FileLock | Key::Database { .. } => Some(1),
         Key::Interpreter { .. } => Some(1),
-        Key::Limiter { .. } | Key::RunQueue | Key::Throttled | Key::Disk | Key::Peer { .. } => None,
+        Key::Room { .. } | Key::Limiter { .. } | Key::RunQueue | Key::Throttled | Key::Disk | Key::Peer { .. } => None,
     };
     let waiting_stack = largest(&sums.stacks);
     let of_semaphore = waiting_stack.is_some_and(|stack| on_stack(facts, stack, "SemLock"));
@@ -144,6 +149,7 @@ fn resource(facts: &Facts<'_>, activity: &Activity<'_>, look: &Look, key: &Key, 
             Some(places) => format!("the {places} places that {main_step} waits for"),
             None => format!("the places that {main_step} waits for"),
         },
+        Key::Room { .. } => format!("room in the queue that {main_step} fills"),
         Key::FileLock => "a lock on a file".into(),
         Key::Database { engine } => format!("a lock of {engine}"),
         Key::Interpreter { .. } => "the interpreter (GIL)".into(),
@@ -193,6 +199,7 @@ fn resource(facts: &Facts<'_>, activity: &Activity<'_>, look: &Look, key: &Key, 
         places,
         waiting: waiting_stack.map(|stack| side(facts, activity, stack)),
         holding: holding.map(|stack| side(facts, activity, stack)),
+        emptied,
         statement,
         blocking_statement,
         waits,
@@ -245,6 +252,24 @@ fn holders(facts: &Facts<'_>, activity: &Activity<'_>, look: &Look, sums: &Sums)
     }
     let most = stacks.into_iter().max_by_key(|(stack, count)| (*count, std::cmp::Reverse(*stack)));
     (holds.iter().map(|hold| hold.to.since(hold.from)).collect(), most.map(|(stack, _)| stack))
+}
+
+/// Where those that made room were most of the time while somebody waited for it.
+fn emptier(facts: &Facts<'_>, activity: &Activity<'_>, sums: &Sums) -> Option<StackId> {
+    let mut stacks: BTreeMap<StackId, Nanos> = BTreeMap::new();
+    // Many are like the others.
+    let every = sums.waits.len() / MOST_LOOKED_AT + 1;
+    for (_, id) in sums.waits.iter().step_by(every) {
+        let Some(wait) = facts.correlated.waits.get(id.0 as usize) else { continue };
+        let Some(by) = activity.by(*id) else { continue };
+        for piece in activity.pieces_between(by, wait.off, wait.woken) {
+            if let Some(stack) = piece.stack.filter(|stack| !activity.path(Some(*stack)).is_empty()) {
+                let sum = stacks.entry(stack).or_default();
+                *sum = sum.plus(piece.length());
+            }
+        }
+    }
+    largest(&stacks)
 }
 
 /// Of a wait inside a database: what the worker had asked, and what the session that let it go on was asked meanwhile.

@@ -9,9 +9,9 @@ use crate::{
     correlate::{Correlated, syscalls as call},
     map::{
         MapOptions,
-        testing::{Ended, Story},
+        testing::{Ended, Story, ms},
     },
-    recording::{TaskId, TurnKind, Work},
+    recording::{OnObject, TaskId, TurnKind, Work},
 };
 
 const LOCK: [u64; 3] = [0x4000, 0, 2];
@@ -261,6 +261,126 @@ fn a_lock_that_is_held_for_another_wait_is_not_the_cause() {
     }
     let found = told(&mut story).expect("workers");
     assert_eq!(found.category, Category::RateLimiting, "{:?}", found.resources);
+}
+
+/// Eight put what they have into a queue that one empties, 8 ms each: they do not lack work, there is no room.
+#[test]
+fn a_queue_that_one_empties_too_slowly_is_full() {
+    let (mut story, main) = Story::new("app", 100_000);
+    story.recording.meta.cpus = 8;
+    let writer = story.thread(main, 0);
+    let threads: Vec<TaskId> = (0..8).map(|_| story.thread(main, 0)).collect();
+    let mut ready = [0; 8];
+    let mut free = 0;
+    for _ in 0..20 {
+        for (worker, task) in threads.iter().enumerate() {
+            let fetched = ready[worker] + 20;
+            story.block(*task, ready[worker], fetched, "produce fetch", Ended::call(call::NANOSLEEP).result(0));
+            let taken = fetched.max(free);
+            if taken > fetched {
+                let ended = Ended::call(call::FUTEX).by(writer, call::FUTEX);
+                story.block_with(*task, [fetched, taken], "produce hand_over asyncio.queues.put", ended, LOCK);
+            }
+            story.block(writer, taken, taken + 8, "consume save", Ended::call(call::NANOSLEEP).result(0));
+            (free, ready[worker]) = (taken + 8, taken);
+        }
+    }
+    for (task, at) in threads.iter().zip(ready) {
+        story.dies(*task, at);
+    }
+    let found = told(&mut story).expect("workers");
+    assert_eq!((found.workers, found.items[0].count), (8, 160));
+    assert_eq!(found.category, Category::PoolExhaustion, "{}", found.root_cause);
+    let queue = found.critical().expect("the queue");
+    assert!(queue.emptied && queue.places.is_none(), "{queue:?}");
+    let side = |side: &Option<Side>| side.as_ref().map(|side| side.function.clone());
+    assert_eq!([side(&queue.waiting), side(&queue.holding)], [Some("hand_over".into()), Some("save".into())]);
+    assert!(near(queue.turn.expect("a turn").as_ms(), 8.0, 0.1), "{queue:?}");
+    assert!(found.change.expect("a change").hint.starts_with("Let save take many"));
+}
+
+/// One thread answers four, one after the other, and sleeps for it: it is taken all the time, though it computes nothing.
+#[test]
+fn a_server_that_waits_with_one_thread_is_saturated() {
+    let (mut story, main) = Story::new("app", 100_000);
+    story.recording.meta.cpus = 8;
+    let server = story.process(Some(main), 0, "serve");
+    let threads: Vec<TaskId> = (0..4).map(|_| story.thread(main, 0)).collect();
+    let peer = story.peer("127.0.0.1:80", Some(server));
+    let mut ready = [0; 4];
+    let mut free = 0;
+    for _ in 0..5 {
+        for (worker, task) in threads.iter().enumerate() {
+            let asked = ready[worker];
+            let read = asked.max(free);
+            let answered = read + 25;
+            let ends = [story.socket(*task), story.socket(server)];
+            story.connect(ends[0], ends[1]);
+            story.transfer(*task, ms(asked), ends[0], Some("item fetch"), 9);
+            story.transfer(server, ms(read), ends[1], None, 9);
+            story.block(server, read, answered, "serve", Ended::call(call::NANOSLEEP).result(0));
+            story.transfer(server, ms(answered), ends[1], Some("serve"), 9);
+            let ended = Ended::call(call::RECVFROM).on(OnObject::Socket(ends[0])).by(server, call::SENDTO);
+            story.block(*task, asked, answered, "item fetch", ended);
+            story.transfer(*task, ms(answered), ends[0], None, 9);
+            story.trip(*task, peer, asked, answered, "/item", "item fetch");
+            story.was_answered_at(ends[1]);
+            story.block(*task, answered, answered + 5, "item keep", Ended::call(call::NANOSLEEP).result(0));
+            (free, ready[worker]) = (answered, answered + 5);
+        }
+    }
+    for (task, at) in threads.iter().zip(ready) {
+        story.dies(*task, at);
+    }
+    let found = told(&mut story).expect("workers");
+    assert_eq!((found.workers, found.items[0].count), (4, 20));
+    assert_eq!(found.category, Category::SaturatedPeer, "{} {:?}", found.root_cause, found.resources);
+    assert!(near(found.item_work.as_ms(), 30.0, 0.1), "{:?}", found.item_work);
+}
+
+/// A lock that a fork left at one address in all children is one lock.
+#[test]
+fn processes_that_share_a_lock_share_one() {
+    let (mut story, main) = Story::new("app", 100_000);
+    story.recording.meta.cpus = 8;
+    let threads = (0..6).map(|_| story.process(Some(main), 0, "app")).collect();
+    let mut pipeline = Pipeline { story, threads, places: vec![(0, None)], acquire: "pthread_mutex_lock" };
+    pipeline.run(15, 12);
+    let found = told(&mut pipeline.story).expect("workers");
+    assert_eq!((found.kind, found.category), (WorkerKind::Processes, Category::LockContention));
+    let locks = found.resources.iter().filter(|one| one.category == Category::LockContention).count();
+    assert_eq!(locks, 1, "{:?}", found.resources);
+    assert_eq!(found.critical().and_then(|lock| lock.address), Some(0x4000));
+}
+
+/// Six wait 20 ms for a CPU before each write: one that the traced programs compute on, or that others have.
+#[test]
+fn a_cpu_that_others_take_is_not_what_the_workers_share() {
+    let run = |own: bool| {
+        let (mut story, main) = Story::new("app", 100_000);
+        story.recording.meta.cpus = 8;
+        let threads: Vec<TaskId> = (0..6).map(|_| story.thread(main, 0)).collect();
+        for task in &threads {
+            for item in 0..10 {
+                let at = item * 50;
+                story.block(*task, at, at + 20, "work fetch", Ended::call(call::NANOSLEEP).result(0));
+                story.preempted(*task, at + 20, at + 40);
+                story.block(*task, at + 40, at + 50, "work keep", Ended::call(call::NANOSLEEP).result(0));
+            }
+            story.dies(*task, 500);
+        }
+        match own {
+            true => story.cpu(main, 0, 500, "main other"),
+            false => story.block_with(main, [0, 500], "main lib.join", Ended::call(call::FUTEX), LOCK),
+        }
+        story.dies(main, 500);
+        told(&mut story).expect("workers")
+    };
+    let [own, of_others] = [run(true), run(false)];
+    assert!(near(own.item_work.as_ms(), 30.0, 0.05), "{:?}", own.item_work);
+    assert_eq!(own.category, Category::CpuContention, "{:?}", own.resources);
+    assert!(near(of_others.item_work.as_ms(), 50.0, 0.05), "{:?}", of_others.item_work);
+    assert_eq!((of_others.category, of_others.severity), (Category::None, Severity::Good));
 }
 
 const LOOP: &str = "main asyncio.runners.run asyncio.base_events._run_once";

@@ -117,6 +117,8 @@ pub struct Resource {
     pub places: Option<u64>,
     pub waiting: Option<Side>,
     pub holding: Option<Side>,
+    /// A queue that is full: `holding` is what who empties it is in.
+    pub emptied: bool,
     /// The statement that waited, and the one that the session which had the lock was in meanwhile.
     pub statement: Option<String>,
     pub blocking_statement: Option<String>,

@@ -17,6 +17,8 @@ use crate::{
 
 /// Who answers may have asked somebody in turn.
 const MAX_DEPTH: usize = 3;
+/// No single process's.
+const NOBODY: ProcessId = ProcessId(u32::MAX);
 /// Servers' stacks by their engine's name.
 const ENGINES: [&str; 3] = ["SQLite", "PostgreSQL", "MySQL"];
 
@@ -30,6 +32,10 @@ pub(super) enum Key {
     },
     /// Let in by another worker, in this step.
     Places {
+        step: usize,
+    },
+    /// For room in a queue that the step fills and somebody else empties.
+    Room {
         step: usize,
     },
     FileLock,
@@ -59,7 +65,7 @@ impl Key {
     pub(super) fn category(&self) -> Category {
         match self {
             Key::Lock { .. } | Key::FileLock => Category::LockContention,
-            Key::Places { .. } => Category::PoolExhaustion,
+            Key::Places { .. } | Key::Room { .. } => Category::PoolExhaustion,
             Key::Database { .. } => Category::DatabaseWriteLock,
             Key::Interpreter { .. } => Category::GilContention,
             Key::Limiter { .. } => Category::RateLimiting,
@@ -108,6 +114,8 @@ pub(super) struct Classifier<'c, 'a> {
     pub engines: Vec<Option<&'static str>>,
     /// By `StackId`.
     idle: Vec<bool>,
+    /// Addresses of locks that several processes have in common.
+    common: BTreeSet<u64>,
 }
 
 impl<'c, 'a> Classifier<'c, 'a> {
@@ -118,7 +126,8 @@ impl<'c, 'a> Classifier<'c, 'a> {
         idle: Vec<bool>,
     ) -> Self {
         let engines = suspicions::database_lock_stacks(facts.resolved);
-        Classifier { facts, activity, members, limiters: Limiters::default(), engines, idle }
+        let common = common_locks(facts, &members);
+        Classifier { facts, activity, members, limiters: Limiters::default(), engines, idle, common }
     }
 
     /// The step of a piece: the function that the loop calls; the loop's own is the last one.
@@ -180,12 +189,13 @@ impl<'c, 'a> Classifier<'c, 'a> {
     }
 
     fn process(&self, task: TaskId) -> ProcessId {
-        self.facts.recording.tasks.get(task.0 as usize).map_or(ProcessId(u32::MAX), |task| task.process)
+        self.facts.recording.tasks.get(task.0 as usize).map_or(NOBODY, |task| task.process)
     }
 
     fn short(&self, process: ProcessId, cause: Cause, step: Option<usize>, piece: &Piece) -> On {
         match cause {
             Cause::Lock => match step {
+                Some(step) if self.activity.is_for_room(piece.stack) => On::Shared(Key::Room { step }),
                 Some(step) => On::Shared(Key::Lock { process, address: None, place: Some(step) }),
                 None => On::Idle,
             },
@@ -203,6 +213,7 @@ impl<'c, 'a> Classifier<'c, 'a> {
             (Awaited::Lock, Some(step)) => On::Shared(Key::Places { step }),
             (Awaited::Sleep, Some(step)) if self.limiters.is_named(stack) => On::Shared(Key::Limiter { step }),
             (Awaited::Sleep, _) => On::Own(Spent::Sleep),
+            (Awaited::Queue, Some(step)) if self.activity.is_for_room(stack) => On::Shared(Key::Room { step }),
             (Awaited::Queue, _) | (Awaited::Lock, None) => On::Idle,
             (Awaited::Others, _) => On::Own(Spent::Other),
             (Awaited::Other, _) => On::Own(Spent::Network),
@@ -257,8 +268,10 @@ impl<'c, 'a> Classifier<'c, 'a> {
                 let by = self.activity.by(id);
                 let process = self.process(wait.task);
                 let address = wait.lock.and_then(|lock| lock.address);
+                let process = if address.is_some_and(|at| self.common.contains(&at)) { NOBODY } else { process };
                 let by_worker = by.is_some_and(|by| self.members.contains(&by));
                 Some(match step {
+                    Some(step) if self.activity.is_for_room(wait.stack) && !by_worker => On::Shared(Key::Room { step }),
                     Some(_) if self.activity.takes_lock(wait.stack) => {
                         let place = step.filter(|_| address.is_none());
                         On::Shared(Key::Lock { process, address, place })
@@ -290,6 +303,7 @@ impl<'c, 'a> Classifier<'c, 'a> {
             (Some(by), Some(step)) if self.members.contains(&by) => Some(On::Shared(Key::Places { step })),
             (_, None) => Some(On::Idle),
             (None, Some(_)) => Some(On::Own(spent(wait.cause))),
+            (Some(_), Some(step)) if self.activity.is_for_room(wait.stack) => Some(On::Shared(Key::Room { step })),
             (Some(_), Some(_)) => None,
         }
     }
@@ -327,6 +341,15 @@ impl<'c, 'a> Classifier<'c, 'a> {
         }
         found
     }
+}
+
+/// What was shared before a fork lies at one address in all children: a lock there that one of another process let go of is
+/// one lock, whoever waits for it.
+fn common_locks(facts: &Facts<'_>, members: &BTreeSet<TaskId>) -> BTreeSet<u64> {
+    let process = |task: TaskId| facts.recording.tasks.get(task.0 as usize).map(|task| task.process);
+    let waits = facts.correlated.waits.iter().filter(|wait| wait.futex && members.contains(&wait.task));
+    let of_others = waits.filter(|wait| wait.by.is_some_and(|by| process(by) != process(wait.task)));
+    of_others.filter_map(|wait| wait.lock?.address).collect()
 }
 
 pub(super) fn spent(cause: Cause) -> Spent {
