@@ -5,6 +5,8 @@
 //! The outermost frame alone is marked as an entry of the evaluation loop: a reading is of another moment than the
 //! native stack, whose loops need not match it one by one. All its frames then take the place of the innermost loop.
 
+use std::cmp::Reverse;
+
 use rustc_hash::FxHashMap;
 
 use super::Recorder;
@@ -79,7 +81,8 @@ impl Readings {
         }
     }
 
-    /// Those of the reading nearest to the time from..to, inside it if there is one.
+    /// Those of the reading nearest to the time from..to; of several inside it, of the one that was there for longest: the
+    /// time of a wait is blurred, and one before it may reach into its beginning.
     fn nearest(&self, task: TaskId, (from, to): (Nanos, Nanos), wanted: Wanted) -> Option<&[PythonFrameId]> {
         let readings = self.of_task.get(&task)?;
         let (near_from, near_to) = (Nanos(from.0.saturating_sub(FARTHEST)), to.plus(Nanos(FARTHEST)));
@@ -90,7 +93,10 @@ impl Readings {
             Wanted::Resting => reading.is_idle,
             Wanted::Either => true,
         };
-        let away = |reading: &&Reading| reading.from.since(to).max(from.since(reading.to));
+        let away = |reading: &&Reading| {
+            let within = reading.to.min(to).since(reading.from.max(from));
+            (reading.from.since(to).max(from.since(reading.to)), Reverse(within))
+        };
         // One in another state is better than none: states are looked at a moment before the frames.
         let fair = |reading: &&Reading| fits(reading) && !(wanted == Wanted::Computing && reading.is_off);
         let best = near.clone().filter(fair).min_by_key(away);
@@ -218,6 +224,17 @@ mod tests {
         assert_eq!(at(90, 90, Wanted::Resting), Some(2));
         assert_eq!(at(160, 160, Wanted::Either), None);
         assert_eq!(readings.nearest(TaskId(2), (ms(104), ms(104)), Wanted::Either), None);
+    }
+
+    #[test]
+    fn a_wait_is_where_it_was_seen_for_longest() {
+        let mut readings = Readings::default();
+        // It waited for a child until 501, which is told as its next wait's beginning, for an answer from 502 on.
+        for (from, to, frames_of) in [(200, 501, 1), (510, 790, 2), (800, 805, 3)] {
+            (from..=to).step_by(5).chain([to]).for_each(|at| readings.add(TASK, ms(at), true, frames(frames_of)));
+        }
+        let found = readings.nearest(TASK, (ms(498), ms(802)), Wanted::Resting);
+        assert_eq!(found.map(|frames| frames[0].0), Some(2));
     }
 
     #[test]
