@@ -103,8 +103,8 @@ mod tests {
         let env = place.put("env", "\x7fELF");
         let script = place.put("tool", &format!("#!{} node --flag\nrun()", env.display()));
         symlink(&node, place.0.path().join("nodejs")).unwrap();
-        assert_eq!(place.of(&["node", "main.js"]), [node.clone()]);
-        assert_eq!(place.of(&["nodejs", "main.js"]), [node.clone()], "as mappings name it");
+        assert_eq!(place.of(&["node", "main.js"]), std::slice::from_ref(&node));
+        assert_eq!(place.of(&["nodejs", "main.js"]), std::slice::from_ref(&node), "as mappings name it");
         assert_eq!(place.of(&["./tool", "x"]), [script, env.clone(), node.clone()]);
         assert_eq!(place.of(&["env", "-i", "A=node", "node"]), [env, node]);
         assert_eq!((place.of(&["other"]), place.of(&[]), place.of(&[""])), (vec![], vec![], vec![]));
