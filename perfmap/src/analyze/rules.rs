@@ -56,8 +56,7 @@ fn class(map: &Map, candidate: &Candidate<'_>) -> Class {
     {
         return Class::Cpu;
     }
-    // Between its calls: a client that polls, or holds itself back.
-    if sleeps(candidate) {
+    if sleeps_between_calls(candidate) {
         return Class::Wait;
     }
     let network = network_class(map, candidate.step);
@@ -82,7 +81,7 @@ fn detail(map: &Map, candidate: &Candidate<'_>, class: Class) -> Detail {
         let is_wait = longest.is_some_and(|(cause, length)| cause == WaitCause::Lock && length > candidate.parts.cpu);
         return if is_wait { Detail::ForInterpreter { time } } else { Detail::OnCpu { time } };
     }
-    if !sleeps(candidate)
+    if !sleeps_between_calls(candidate)
         && let Some(detail) = calls(step, time)
     {
         return detail;
@@ -96,8 +95,11 @@ fn detail(map: &Map, candidate: &Candidate<'_>, class: Class) -> Detail {
     }
 }
 
-fn sleeps(candidate: &Candidate<'_>) -> bool {
-    is_mostly(candidate.parts.waits.of(WaitCause::Sleep), candidate.time)
+/// A client that polls, or holds itself back. One of a database that sleeps may have a transaction open all the while, which
+/// others wait for: that stays the database's.
+fn sleeps_between_calls(candidate: &Candidate<'_>) -> bool {
+    let asks = |step: &Step| matches!(step.kind, StepKind::HttpCall | StepKind::GrpcCall);
+    candidate.step.is_some_and(asks) && is_mostly(candidate.parts.waits.of(WaitCause::Sleep), candidate.time)
 }
 
 /// The function's waits for locks are mostly for CPython's one.
