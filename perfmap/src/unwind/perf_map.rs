@@ -19,8 +19,9 @@ const LINE_LIMIT: usize = 16 << 10;
 const CHUNK: usize = 256 << 10;
 /// A file that grew is read again at most this often: code is named when it is made, and runs at once.
 const READ_AGAIN: Duration = Duration::from_millis(2);
-/// A file that was not there is looked for again at most this often: it takes a dozen system calls.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// A file that was not there is looked for again at most this often: it takes a dozen system calls, a thousandth of a CPU.
+/// What runs between its being written and its being found has no names.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Where names lie in [`NamedRanges::names`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
