@@ -51,8 +51,9 @@ fn class(map: &Map, candidate: &Candidate<'_>) -> Class {
     if is_mostly(cpu, candidate.time) {
         return Class::Cpu;
     }
-    // What it waits for is its turn to compute.
-    if matches!(longest, Some((WaitCause::Lock, length)) if length > cpu) && waits_for_interpreter(map, candidate.step)
+    // What it waits for is its turn to compute. A call's own parts are what is left beside its answer.
+    if matches!(longest, Some((WaitCause::Lock, length)) if length > cpu && is_mostly(length.plus(cpu), candidate.time))
+        && waits_for_interpreter(map, candidate.step)
     {
         return Class::Cpu;
     }

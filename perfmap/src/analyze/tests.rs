@@ -83,6 +83,26 @@ fn who_waits_for_the_interpreter_waits_to_compute() {
     assert_eq!(of(&map).class, Class::Lock);
 }
 
+/// What its peer does is the peer's; the rest of a long call is a few turns at the interpreter.
+#[test]
+fn a_call_with_a_short_wait_for_the_interpreter_is_a_call() {
+    let called = call("source", "GET /slow", 640, false, latency(400, 401, 402, 402));
+    let waiting = Step {
+        own_cpu: ms(2),
+        own_waits: waits(&[(WaitCause::Lock, 20)]),
+        kind: StepKind::HttpCall,
+        call: called,
+        http_round_trips: 640,
+        ..step("1", "f", 32000, 32000)
+    };
+    let mut map = Map { locks: super::fixture::map().locks, ..one(waiting) };
+    (map.locks[0].service, map.locks[0].interpreter, map.locks[0].waited) = (0, true, ms(20));
+    if let Some(waiter) = &mut map.locks[0].waiter {
+        waiter.function = "f".into();
+    }
+    assert_ne!(of(&map).class, Class::Cpu);
+}
+
 /// A client that asks every now and then whether something is done.
 #[test]
 fn who_sleeps_between_its_calls_waits() {
