@@ -19,7 +19,7 @@ use crate::{
         Cause, Correlated, Wait, WaitId,
         senders::{SEND_RETURNS_WITHIN, Senders},
     },
-    map::project::Project,
+    map::{activity::Awaited, project::Project},
     recording::{Direction, Event, Nanos, ProcessId, Recording, SocketId, StackId, TaskId, TurnKind},
     resolve::Resolved,
 };
@@ -146,11 +146,15 @@ impl Loops {
             resolved.stacks.iter().map(|stack| asyncio::waits_for_others(resolved, stack)).collect();
         loops.sleeps = resolved.stacks.iter().map(|stack| asyncio::sleeps(resolved, stack)).collect();
         loops.in_loop = resolved.stacks.iter().map(|stack| asyncio::runs_loop(resolved, stack)).collect();
-        let of_library = |stack: &[_]| project.of(asyncio::inside(resolved, stack)).is_empty();
-        let stacks = loops.in_loop.iter().zip(&resolved.stacks);
-        loops.library = stacks.map(|(in_loop, stack)| *in_loop && of_library(stack)).collect();
-        let awaiters = |of: &Loop| Awaiters::new(of, resolved, project);
-        loops.awaiters = loops.of_task.iter().map(|(task, of)| (*task, awaiters(of))).collect();
+        // Once for each stack: turns are many more.
+        let own: Vec<bool> =
+            resolved.stacks.iter().map(|stack| !project.of(asyncio::inside(resolved, stack)).is_empty()).collect();
+        let others: Vec<bool> =
+            resolved.stacks.iter().map(|stack| asyncio::awaited(resolved, stack) == Awaited::Others).collect();
+        let has = |flags: &[bool], stack: StackId| flags.get(stack.0 as usize).copied().unwrap_or(false);
+        let waits = |stack, of_tasks| (of_tasks || has(&others, stack)) && has(&own, stack);
+        loops.awaiters = loops.of_task.iter().map(|(task, of)| (*task, Awaiters::new(of, waits))).collect();
+        loops.library = loops.in_loop.iter().zip(own).map(|(in_loop, own)| *in_loop && !own).collect();
         loops
     }
 

@@ -4,12 +4,8 @@
 //! Who awaits whom is not recorded. Who makes coroutines and waits for them goes to wait right after it made them: the
 //! last that went to wait for others before a coroutine began, and still waits, is taken for the one.
 
-use super::{Loop, MAX_LOOKED_AT, asyncio};
-use crate::{
-    map::{activity::Awaited, project::Project},
-    recording::{Nanos, StackId, TurnKind},
-    resolve::Resolved,
-};
+use super::{Loop, MAX_LOOKED_AT};
+use crate::recording::{Nanos, StackId, TurnKind};
 
 /// From when until when a coroutine of the project waited for others, and where.
 #[derive(Debug, Clone, Copy)]
@@ -26,12 +22,8 @@ pub(super) struct Awaiters {
 }
 
 impl Awaiters {
-    pub(super) fn new(of: &Loop, resolved: &Resolved, project: &Project) -> Awaiters {
-        let waits_for_others = |stack: StackId, of_tasks: bool| {
-            let places = resolved.stacks.get(stack.0 as usize).map_or(&[][..], |stack| stack);
-            (of_tasks || asyncio::awaited(resolved, places) == Awaited::Others)
-                && !project.of(asyncio::inside(resolved, places)).is_empty()
-        };
+    /// `waits_for_others`: whether a coroutine of the project that waits at a stack, for tasks where so told, does.
+    pub(super) fn new(of: &Loop, waits_for_others: impl Fn(StackId, bool) -> bool) -> Awaiters {
         let mut waiting = Vec::new();
         for life in &of.lives {
             let turns: Vec<_> = life.iter().filter_map(|index| of.turns.get(*index as usize)).collect();
@@ -53,7 +45,7 @@ impl Awaiters {
         let life = of.lives.get(of.turns.get(last)?.life.0 as usize)?;
         let began = of.turns.get(*life.first()? as usize).filter(|turn| turn.kind == TurnKind::Started)?.at;
         let before = self.waiting.partition_point(|wait| wait.from <= began);
-        let near = self.waiting[..before].iter().rev().take(MAX_LOOKED_AT);
-        near.into_iter().find(|wait| wait.to > at).map(|wait| wait.stack)
+        let mut near = self.waiting[..before].iter().rev().take(MAX_LOOKED_AT);
+        near.find(|wait| wait.to > at).map(|wait| wait.stack)
     }
 }
